@@ -1,1 +1,37 @@
-//! Placeholder.
+//! The vocabulary of Keybearer: identifiers, scopes, authorities, accounts, requests, tokens,
+//! secrets, one error type and the one joint everything hangs on, [`Broker`].
+//!
+//! This crate promises to be inert. It performs no I/O, reads no clock, needs no runtime and holds
+//! no policy. Text becomes a type here, once, at the edge; past that point it is known to be valid.
+
+mod account;
+mod authority;
+mod broker;
+mod caller;
+mod claims;
+mod error;
+mod ids;
+mod request;
+mod scope;
+mod secret;
+mod time;
+mod token;
+
+pub use account::{Account, AccountChoice};
+pub use authority::{Authority, AuthorityHost, Tenant};
+pub use broker::Broker;
+pub use caller::{Caller, CallerId, Process};
+pub use claims::{Capabilities, Claims};
+pub use error::{Denial, Error, ErrorContext, ErrorKind, Missing, Result};
+pub use ids::{ClientId, CorrelationId, HomeAccountId, TenantId};
+pub use request::{
+    AccountsRequest, CancelRequest, InteractiveRequest, Prompt, RemoveAccountRequest,
+    SignHttpRequest, SilentRequest, SsoCookieRequest, TokenParameters,
+};
+pub use scope::{OIDC_SCOPES, ScopeSet};
+pub use secret::{
+    AccessToken, AuthorizationCode, CodeVerifier, IdToken, MasterKey, RefreshToken,
+    SignedHttpRequest, SsoCookieContent,
+};
+pub use time::Timestamp;
+pub use token::{SsoCookie, Token, TokenSource, TokenType};

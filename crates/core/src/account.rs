@@ -1,0 +1,76 @@
+use crate::{HomeAccountId, TenantId};
+
+/// A person who has signed in, as seen in one directory.
+///
+/// The same person may be a member of several; [`home_account_id`](Self::home_account_id) is the
+/// identity that stays the same.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "plain data that every broker fills in whole")]
+pub struct Account {
+    /// Who it is, across directories.
+    pub home_account_id: HomeAccountId,
+    /// The cloud it belongs to, see [`AuthorityHost::environment`](crate::AuthorityHost::environment).
+    pub environment: String,
+    /// The directory this view of the account is from.
+    pub realm: TenantId,
+    /// The object id in that directory.
+    pub local_account_id: String,
+    /// The user principal name.
+    pub username: String,
+    /// The display name, if the directory tells it.
+    pub name: Option<String>,
+}
+
+/// Which account a request is for. An account that was asked for is never replaced silently by
+/// another (invariant I8).
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[allow(clippy::exhaustive_enums, reason = "every broker must decide about every choice")]
+pub enum AccountChoice {
+    /// None was asked for: the connected account if there is exactly one, else the person chooses.
+    #[default]
+    Only,
+    /// None was asked for, and the one used last will do.
+    Default,
+    /// The account with this user principal name.
+    LoginHint(String),
+    /// Exactly this account.
+    Exact(HomeAccountId),
+}
+
+impl AccountChoice {
+    /// Whether `account` is one this choice allows by name; the open choices allow any.
+    #[must_use]
+    pub fn allows(&self, account: &Account) -> bool {
+        match self {
+            Self::Only | Self::Default => true,
+            Self::LoginHint(username) => account.username.eq_ignore_ascii_case(username),
+            Self::Exact(id) => account.home_account_id == *id,
+        }
+    }
+
+    /// Reads what a person types: a home account id or a user principal name.
+    #[must_use]
+    pub fn named(text: &str) -> Self {
+        match HomeAccountId::parse(text) {
+            Ok(id) if !text.contains('@') => Self::Exact(id),
+            _ => Self::LoginHint(text.to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_named_account_is_a_user_name_or_a_home_account_id() {
+        assert_eq!(
+            AccountChoice::named("dev@contoso.example"),
+            AccountChoice::LoginHint("dev@contoso.example".into())
+        );
+        assert_eq!(
+            AccountChoice::named("oid.tid"),
+            AccountChoice::Exact(HomeAccountId::parse("oid.tid").unwrap())
+        );
+    }
+}

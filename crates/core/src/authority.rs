@@ -1,0 +1,264 @@
+use std::fmt;
+
+use url::Url;
+
+use crate::{Error, Result, TenantId};
+
+/// Microsoft's clouds: the hosts that answer for the same directory, the preferred cache name first.
+///
+/// Source: the built-in instance metadata of MSAL, as of November 2026.
+const CLOUDS: &[&[&str]] = &[
+    &["login.windows.net", "login.microsoftonline.com", "login.microsoft.com", "sts.windows.net"],
+    &["login.partner.microsoftonline.cn", "login.chinacloudapi.cn"],
+    &["login.microsoftonline.us", "login.usgovcloudapi.net"],
+    &["login-us.microsoftonline.com"],
+    &["login.microsoftonline.de"],
+    &["login.sovcloud-identity.fr"],
+    &["login.sovcloud-identity.de"],
+    &["login.sovcloud-identity.sg"],
+];
+
+/// The host (and port, if not 443) of an authority, lower-case.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AuthorityHost(Box<str>);
+
+impl AuthorityHost {
+    /// Microsoft's public cloud, `login.microsoftonline.com`.
+    #[must_use]
+    pub fn public_cloud() -> Self {
+        Self("login.microsoftonline.com".into())
+    }
+
+    /// Parses `host`, `host:port` or `https://host[:port][/]`.
+    ///
+    /// # Errors
+    /// `InvalidRequest` on the field `authority` if the text is not such a host or not HTTPS.
+    pub fn parse(text: &str) -> Result<Self> {
+        Self::of(&parse_https(text)?)
+    }
+
+    fn of(url: &Url) -> Result<Self> {
+        let host = url.host_str().filter(|host| !host.is_empty());
+        let host = host.ok_or_else(|| invalid("the authority has no host".into()))?;
+        Ok(Self(match url.port() {
+            Some(port) => format!("{host}:{port}").into(),
+            None => host.into(),
+        }))
+    }
+
+    /// `host` or `host:port`.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this is one of Microsoft's clouds, which may be used without instance discovery.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.cloud().is_some()
+    }
+
+    /// The name accounts and tokens of this host are kept under: hosts of the same cloud share one,
+    /// any other host stands for itself.
+    #[must_use]
+    pub fn environment(&self) -> &str {
+        self.cloud().map_or(&self.0, |cloud| cloud[0])
+    }
+
+    fn cloud(&self) -> Option<&'static [&'static str]> {
+        CLOUDS.iter().find(|cloud| cloud.contains(&&*self.0)).copied()
+    }
+}
+
+impl fmt::Display for AuthorityHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for AuthorityHost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AuthorityHost({})", self.0)
+    }
+}
+
+/// Whom a person may sign in as: everybody, work or school accounts, personal accounts, or the
+/// members of one directory.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[allow(clippy::exhaustive_enums, reason = "the four forms of the authority's path segment")]
+pub enum Tenant {
+    /// Work, school and personal accounts.
+    Common,
+    /// Work and school accounts.
+    Organizations,
+    /// Personal accounts.
+    Consumers,
+    /// Members and guests of one directory.
+    Id(TenantId),
+}
+
+impl Tenant {
+    /// Parses the path segment of an authority.
+    ///
+    /// # Errors
+    /// `InvalidRequest` on the field `tenant_id` if it is no identifier.
+    pub fn parse(text: &str) -> Result<Self> {
+        Ok(match text.to_ascii_lowercase().as_str() {
+            "common" => Self::Common,
+            "organizations" => Self::Organizations,
+            "consumers" => Self::Consumers,
+            _ => Self::Id(TenantId::parse(text)?),
+        })
+    }
+
+    /// The path segment.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Common => "common",
+            Self::Organizations => "organizations",
+            Self::Consumers => "consumers",
+            Self::Id(id) => id.as_str(),
+        }
+    }
+
+    /// The one directory this names, if it names one.
+    #[must_use]
+    pub const fn id(&self) -> Option<&TenantId> {
+        match self {
+            Self::Id(id) => Some(id),
+            Self::Common | Self::Organizations | Self::Consumers => None,
+        }
+    }
+}
+
+impl fmt::Display for Tenant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Who issues tokens: `https://host/tenant`.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Authority {
+    host: AuthorityHost,
+    tenant: Tenant,
+}
+
+impl Authority {
+    /// Joins a host and a tenant.
+    #[must_use]
+    pub const fn new(host: AuthorityHost, tenant: Tenant) -> Self {
+        Self { host, tenant }
+    }
+
+    /// Parses `https://host[:port]/tenant[/]`; an absent tenant means `organizations`.
+    ///
+    /// # Errors
+    /// `InvalidRequest` on the field `authority` (or `tenant_id`) if the text is not such a URL.
+    pub fn parse(text: &str) -> Result<Self> {
+        let url = parse_https(text)?;
+        let host = AuthorityHost::of(&url)?;
+        let mut segments = url.path_segments().into_iter().flatten().filter(|s| !s.is_empty());
+        let tenant = segments.next().map_or(Ok(Tenant::Organizations), Tenant::parse)?;
+        Ok(Self { host, tenant })
+    }
+
+    /// The host.
+    #[must_use]
+    pub const fn host(&self) -> &AuthorityHost {
+        &self.host
+    }
+
+    /// The tenant.
+    #[must_use]
+    pub const fn tenant(&self) -> &Tenant {
+        &self.tenant
+    }
+
+    /// The same host with another tenant.
+    #[must_use]
+    pub fn with_tenant(&self, tenant: Tenant) -> Self {
+        Self { host: self.host.clone(), tenant }
+    }
+
+    /// `https://host/tenant/path`.
+    ///
+    /// # Panics
+    /// Never: a parsed host and tenant make a valid URL whatever the (relative) path.
+    #[must_use]
+    #[allow(clippy::expect_used, reason = "host and tenant were parsed, a path cannot spoil them")]
+    pub fn endpoint(&self, path: &str) -> Url {
+        Url::parse(&format!("{self}/{path}")).expect("a parsed authority is a valid URL base")
+    }
+}
+
+impl fmt::Display for Authority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "https://{}/{}", self.host, self.tenant)
+    }
+}
+
+fn parse_https(text: &str) -> Result<Url> {
+    let with_scheme = if text.contains("://") { text.into() } else { format!("https://{text}") };
+    let url = Url::parse(&with_scheme)
+        .map_err(|error| invalid("the authority is not a URL".into()).with_source(error))?;
+    if url.scheme() != "https" {
+        return Err(invalid(format!("the authority must use https, not {}", url.scheme())));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(invalid("the authority must not carry a user name or password".into()));
+    }
+    Ok(url)
+}
+
+fn invalid(message: String) -> Error {
+    Error::invalid_request("authority", message)
+        .with_hint("give the authority as https://login.microsoftonline.com/TENANT")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authorities_are_parsed_with_and_without_scheme_port_and_tenant() {
+        for (text, expected) in [
+            (
+                "https://login.microsoftonline.com/common",
+                "https://login.microsoftonline.com/common",
+            ),
+            ("login.microsoftonline.com", "https://login.microsoftonline.com/organizations"),
+            ("https://LOCALHOST:8443/Contoso.Example/", "https://localhost:8443/contoso.example"),
+            (
+                "https://login.microsoftonline.us:443/",
+                "https://login.microsoftonline.us/organizations",
+            ),
+        ] {
+            assert_eq!(Authority::parse(text).unwrap().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn insecure_or_odd_authorities_are_refused() {
+        for bad in
+            ["", "http://login.microsoftonline.com/common", "https://u:p@host/t", "https://", "::"]
+        {
+            assert!(Authority::parse(bad).is_err(), "{bad:?} should be refused");
+        }
+    }
+
+    #[test]
+    fn hosts_of_one_cloud_share_an_environment() {
+        let environment = |host: &str| AuthorityHost::parse(host).unwrap().environment().to_owned();
+        assert_eq!(environment("login.microsoftonline.com"), environment("sts.windows.net"));
+        assert_ne!(
+            environment("login.microsoftonline.com"),
+            environment("login.microsoftonline.us")
+        );
+        assert_eq!(environment("localhost:8443"), "localhost:8443");
+        assert!(
+            !AuthorityHost::parse("login.microsoftonline.com.evil.example").unwrap().is_known()
+        );
+    }
+}

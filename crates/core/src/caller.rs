@@ -1,0 +1,51 @@
+use std::fmt;
+use std::path::PathBuf;
+
+/// Which connection a request came in on: a unique bus name or a socket connection's number.
+/// Cancelling concerns the requests of one such id only.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct CallerId(Box<str>);
+
+impl CallerId {
+    /// Names a connection.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self(name.into())
+    }
+}
+
+impl fmt::Display for CallerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The program behind a connection, as the operating system tells it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "plain data")]
+pub struct Process {
+    /// Process id at the time of connecting; may be gone or reused later, so it is for display only.
+    pub pid: u32,
+    /// User id; what access is decided by (invariant I2).
+    pub uid: u32,
+    /// Path of the executable, if it could be read.
+    pub executable: Option<PathBuf>,
+}
+
+/// Who asks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "plain data")]
+pub struct Caller {
+    /// The connection.
+    pub id: CallerId,
+    /// The program, unless the request is made in this process.
+    pub process: Option<Process>,
+}
+
+impl Caller {
+    /// A request made in this very process.
+    #[must_use]
+    pub fn in_process() -> Self {
+        Self { id: CallerId::new("in-process"), process: None }
+    }
+}

@@ -1,0 +1,164 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::{
+    AccessToken, AccountChoice, Authority, Caller, Capabilities, Claims, ClientId, CorrelationId,
+    HomeAccountId, ScopeSet,
+};
+
+/// What every token request says.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
+pub struct TokenParameters {
+    /// Who is to issue the token.
+    pub authority: Authority,
+    /// The app that asks.
+    pub client_id: ClientId,
+    /// Where the app's sign-in answers go; `None` lets the broker choose a loopback address.
+    pub redirect_uri: Option<Url>,
+    /// What the token is for.
+    pub scopes: ScopeSet,
+    /// For whom.
+    pub account: AccountChoice,
+    /// A claims challenge to satisfy. Tokens cached without it are not used.
+    pub claims: Option<Claims>,
+    /// What the client can do.
+    pub capabilities: Capabilities,
+    /// A token that the resource refused and that must not be served again.
+    pub access_token_to_renew: Option<AccessToken>,
+    /// Further parameters for the authorization endpoint.
+    pub extra_query: BTreeMap<String, String>,
+    /// Ties log lines and errors together.
+    pub correlation_id: CorrelationId,
+    /// How long the caller is ready to wait, from now (invariant I7).
+    pub timeout: Duration,
+    /// Who asks.
+    pub caller: Caller,
+}
+
+/// Asks for a token without any user interface.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
+pub struct SilentRequest {
+    /// What for.
+    pub parameters: TokenParameters,
+}
+
+/// Asks for a token; a person may be asked to sign in.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
+pub struct InteractiveRequest {
+    /// What for.
+    pub parameters: TokenParameters,
+    /// How insistently the person is asked.
+    pub prompt: Prompt,
+}
+
+/// When a person is asked, OpenID Connect Core §3.1.2.1 `prompt`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[allow(clippy::exhaustive_enums, reason = "every broker must decide about every prompt")]
+pub enum Prompt {
+    /// Only if there is no other way to a token.
+    #[default]
+    IfNeeded,
+    /// Always let the person choose the account.
+    SelectAccount,
+    /// Always ask for credentials.
+    Login,
+    /// Always ask for consent.
+    Consent,
+}
+
+impl Prompt {
+    /// The value of the `prompt` parameter, if one is sent.
+    #[must_use]
+    pub const fn as_parameter(self) -> Option<&'static str> {
+        match self {
+            Self::IfNeeded => None,
+            Self::SelectAccount => Some("select_account"),
+            Self::Login => Some("login"),
+            Self::Consent => Some("consent"),
+        }
+    }
+
+    /// Reads the parameter; unknown words count as `IfNeeded`.
+    #[must_use]
+    pub fn from_parameter(text: &str) -> Self {
+        match text.to_ascii_lowercase().as_str() {
+            "select_account" => Self::SelectAccount,
+            "login" => Self::Login,
+            "consent" => Self::Consent,
+            _ => Self::IfNeeded,
+        }
+    }
+}
+
+/// Asks for the connected accounts.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
+pub struct AccountsRequest {
+    /// The app that asks, if it says.
+    pub client_id: Option<ClientId>,
+    /// Ties log lines and errors together.
+    pub correlation_id: CorrelationId,
+    /// How long the caller is ready to wait, from now.
+    pub timeout: Duration,
+}
+
+/// Asks to forget an account and all its tokens.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
+pub struct RemoveAccountRequest {
+    /// Which account.
+    pub home_account_id: HomeAccountId,
+    /// Ties log lines and errors together.
+    pub correlation_id: CorrelationId,
+    /// How long the caller is ready to wait, from now.
+    pub timeout: Duration,
+}
+
+/// Asks for a browser's single sign-on cookie, \[MS-OAPXBC\] §3.2.5.1.3.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
+pub struct SsoCookieRequest {
+    /// Whose session.
+    pub account: AccountChoice,
+    /// The page the cookie is for.
+    pub sso_url: Option<Url>,
+    /// Ties log lines and errors together.
+    pub correlation_id: CorrelationId,
+    /// How long the caller is ready to wait, from now.
+    pub timeout: Duration,
+}
+
+/// Asks to sign an HTTP request with the key an account's tokens are bound to.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
+pub struct SignHttpRequest {
+    /// The app that asks.
+    pub client_id: Option<ClientId>,
+    /// Whose key.
+    pub account: AccountChoice,
+    /// Upper-case HTTP method.
+    pub method: String,
+    /// `host[:port]` of the request.
+    pub host: String,
+    /// Path of the request.
+    pub path: String,
+    /// The server's nonce, if it gave one.
+    pub nonce: Option<String>,
+    /// Ties log lines and errors together.
+    pub correlation_id: CorrelationId,
+    /// How long the caller is ready to wait, from now.
+    pub timeout: Duration,
+}
+
+/// Ends the interactive requests of one caller that are still waiting.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
+pub struct CancelRequest {
+    /// Whose requests.
+    pub caller: Caller,
+}
