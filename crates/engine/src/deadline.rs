@@ -1,0 +1,36 @@
+//! Invariant I7: no wait without a deadline.
+
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::{Either, select};
+use keybearer_core::{Error, Result};
+
+use crate::effects::Clock;
+
+/// The result of `future`, or `TimedOut` after `limit`.
+pub(crate) async fn within<T>(
+    clock: &dyn Clock,
+    limit: Duration,
+    what: &str,
+    future: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    match select(pin!(future), clock.sleep(limit)).await {
+        Either::Left((result, _)) => result,
+        Either::Right(((), _)) => {
+            Err(Error::timed_out(format!("{what} did not end within {} s", limit.as_secs_f32())))
+        }
+    }
+}
+
+/// The result of `future`, or `Cancelled` when `signal` comes first.
+pub(crate) async fn unless_cancelled<T>(
+    signal: impl Future<Output = ()>,
+    future: impl Future<Output = Result<T>>,
+) -> Result<T> {
+    match select(pin!(signal), pin!(future)).await {
+        Either::Left(((), _)) => Err(Error::cancelled("the request was cancelled")),
+        Either::Right((result, _)) => result,
+    }
+}

@@ -1,0 +1,231 @@
+//! One flight per key, however many callers wait for it (invariant I6).
+//!
+//! A flight runs on its own, so a caller that leaves does not end it: a refresh token that the
+//! provider has already rotated is still saved. A flight that waits for a person is told when the
+//! last caller has left, and may then give up.
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use keybearer_core::{Error, Result};
+use tokio::sync::watch;
+
+use crate::effects::Spawner;
+
+pub(crate) struct Flights<K, T>(Arc<Mutex<HashMap<K, Arc<Flight<T>>>>>);
+
+struct Flight<T> {
+    landed: watch::Receiver<Option<Result<T>>>,
+    waiting: watch::Sender<usize>,
+}
+
+impl<K, T> Default for Flights<K, T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<K, T> Flights<K, T>
+where
+    K: Clone + Eq + Hash + Send + 'static,
+    T: Clone + Send + Sync + 'static,
+{
+    /// Joins the flight of `key`, starting one with `start` if there is none.
+    pub(crate) fn join<F, Fut>(&self, spawner: &dyn Spawner, key: &K, start: F) -> Ticket<K, T>
+    where
+        F: FnOnce(Abandoned) -> Fut,
+        Fut: Future<Output = Result<T>> + Send + 'static,
+    {
+        let mut flights = lock(&self.0);
+        if let Some(flight) = flights.get(key) {
+            flight.waiting.send_modify(|count| *count += 1);
+            return self.ticket(key, Arc::clone(flight));
+        }
+        let (landing, landed) = watch::channel(None);
+        let (waiting, abandoned) = watch::channel(1);
+        let flight = Arc::new(Flight { landed, waiting });
+        flights.insert(key.clone(), Arc::clone(&flight));
+        drop(flights);
+
+        let future = start(Abandoned(abandoned));
+        let removal =
+            Removal { flights: Arc::clone(&self.0), key: key.clone(), flight: Arc::clone(&flight) };
+        spawner.spawn(Box::pin(async move {
+            let result = future.await;
+            drop(removal);
+            landing.send_replace(Some(result));
+        }));
+        self.ticket(key, flight)
+    }
+
+    fn ticket(&self, key: &K, flight: Arc<Flight<T>>) -> Ticket<K, T> {
+        Ticket { flights: Arc::clone(&self.0), key: key.clone(), flight }
+    }
+}
+
+type Map<K, T> = Arc<Mutex<HashMap<K, Arc<Flight<T>>>>>;
+
+/// A place on a flight. Dropping it leaves the flight.
+pub(crate) struct Ticket<K: Eq + Hash, T> {
+    flights: Map<K, T>,
+    key: K,
+    flight: Arc<Flight<T>>,
+}
+
+impl<K: Eq + Hash, T: Clone> Ticket<K, T> {
+    /// Waits until the flight lands.
+    pub(crate) async fn landed(&self) -> Result<T> {
+        let mut landed = self.flight.landed.clone();
+        match landed.wait_for(Option::is_some).await {
+            Ok(result) => match &*result {
+                Some(result) => result.clone(),
+                None => Err(Error::internal("a flight landed with nothing")),
+            },
+            Err(_) => Err(Error::internal("the work on this request ended before its result")),
+        }
+    }
+}
+
+impl<K: Eq + Hash, T> Drop for Ticket<K, T> {
+    fn drop(&mut self) {
+        let mut flights = lock(&self.flights);
+        self.flight.waiting.send_modify(|count| *count -= 1);
+        // Whoever asks from now on must not board a flight that has been told to give up.
+        let ignored = self.flight.waiting.receiver_count() == 0;
+        if *self.flight.waiting.borrow() == 0 && !ignored {
+            remove(&mut flights, &self.key, &self.flight);
+        }
+    }
+}
+
+/// Tells a flight that nobody waits for it any more. A flight that drops this goes on regardless,
+/// and later callers still board it.
+pub(crate) struct Abandoned(watch::Receiver<usize>);
+
+impl Abandoned {
+    pub(crate) async fn wait(&mut self) {
+        // An error means the flight itself is gone, which cannot be seen from inside it.
+        let _ = self.0.wait_for(|count| *count == 0).await;
+    }
+}
+
+/// Takes a flight off the board when its work ends in any way, a panic included.
+struct Removal<K: Eq + Hash, T> {
+    flights: Map<K, T>,
+    key: K,
+    flight: Arc<Flight<T>>,
+}
+
+impl<K: Eq + Hash, T> Drop for Removal<K, T> {
+    fn drop(&mut self) {
+        remove(&mut lock(&self.flights), &self.key, &self.flight);
+    }
+}
+
+fn remove<K: Eq + Hash, T>(
+    flights: &mut HashMap<K, Arc<Flight<T>>>,
+    key: &K,
+    flight: &Arc<Flight<T>>,
+) {
+    if flights.get(key).is_some_and(|own| Arc::ptr_eq(own, flight)) {
+        flights.remove(key);
+    }
+}
+
+/// A poisoned lock is still consistent here: nothing panics while a change is half done.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Tokio;
+
+    impl Spawner for Tokio {
+        fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>) {
+            tokio::spawn(future);
+        }
+    }
+
+    #[tokio::test]
+    async fn concurrent_callers_share_one_flight_inv_i6() {
+        let flights = Flights::default();
+        let started = Arc::new(AtomicUsize::new(0));
+        let (go, wait) = oneshot::channel::<()>();
+        let mut wait = Some(wait);
+        let mut join = || {
+            let (started, wait) = (Arc::clone(&started), wait.take());
+            flights.join(&Tokio, &"key", |_| async move {
+                started.fetch_add(1, Ordering::SeqCst);
+                if let Some(wait) = wait {
+                    let _ = wait.await;
+                }
+                Ok(42)
+            })
+        };
+        let tickets: Vec<_> = (0..100).map(|_| join()).collect();
+        go.send(()).unwrap();
+        for ticket in &tickets {
+            assert_eq!(ticket.landed().await.unwrap(), 42);
+        }
+        assert_eq!(started.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_flight_lands_although_its_callers_have_left() {
+        let flights = Flights::default();
+        let (done, landed) = oneshot::channel();
+        let ticket = flights.join(&Tokio, &"key", |_| async move {
+            let _ = done.send(());
+            Ok(1)
+        });
+        drop(ticket);
+        landed.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_flight_learns_that_the_last_caller_has_left_and_takes_no_new_ones() {
+        let flights = Flights::default();
+        let (done, gave_up) = oneshot::channel();
+        let start = |done: oneshot::Sender<()>| {
+            |mut abandoned: Abandoned| async move {
+                abandoned.wait().await;
+                let _ = done.send(());
+                Ok(1)
+            }
+        };
+        let first = flights.join(&Tokio, &"key", start(done));
+        let second = flights.join(&Tokio, &"key", |_| async { Ok(2) });
+        drop(first);
+        drop(second);
+        let third = flights.join(&Tokio, &"key", |_| async { Ok(3) });
+        gave_up.await.unwrap();
+        assert_eq!(third.landed().await.unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_flight_that_ends_without_a_result_is_an_error_and_makes_room() {
+        #[derive(Debug)]
+        struct Dropping;
+        impl Spawner for Dropping {
+            fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>) {
+                drop(future);
+            }
+        }
+        let flights = Flights::default();
+        let lost = flights.join(&Dropping, &"key", |_| async { Ok(1) });
+        assert!(lost.landed().await.is_err());
+        let next = flights.join(&Tokio, &"key", |_| async { Ok(2) });
+        assert_eq!(next.landed().await.unwrap(), 2);
+    }
+}

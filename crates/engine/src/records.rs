@@ -1,0 +1,183 @@
+//! What the store keeps: one record per account and one per account and app. The only place in the
+//! engine where a refresh token is serialised, and only to be sealed at once.
+
+use keybearer_core::{
+    Account, ClientId, Error, HomeAccountId, RefreshToken, Result, TenantId, Timestamp,
+};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::effects::RecordKey;
+use crate::registry::{AccountKey, RefreshEntry};
+
+const ACCOUNT: &str = "account";
+const REFRESH: &str = "refresh";
+
+/// What a record's key says about its content.
+pub(crate) enum RecordName {
+    Account(AccountKey),
+    Refresh(AccountKey, ClientId),
+}
+
+impl RecordName {
+    pub(crate) fn key(&self) -> RecordKey {
+        RecordKey(match self {
+            Self::Account(account) => format!("{ACCOUNT}/{}", path(account)),
+            Self::Refresh(account, client) => format!("{REFRESH}/{}/{client}", path(account)),
+        })
+    }
+
+    /// Reads a key; `None` for one this version does not know.
+    pub(crate) fn parse(key: &RecordKey) -> Option<Self> {
+        let mut parts = key.0.split('/');
+        let mut next = || parts.next();
+        let kind = next()?;
+        let account = AccountKey {
+            environment: next()?.to_owned(),
+            home_account_id: HomeAccountId::parse(next()?).ok()?,
+        };
+        match (kind, next(), next()) {
+            (ACCOUNT, None, None) => Some(Self::Account(account)),
+            (REFRESH, Some(client), None) => {
+                Some(Self::Refresh(account, ClientId::parse(client).ok()?))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn path(account: &AccountKey) -> String {
+    format!("{}/{}", account.environment, account.home_account_id)
+}
+
+#[derive(Serialize, Deserialize)]
+struct AccountRecord {
+    realm: String,
+    local_account_id: String,
+    username: String,
+    name: Option<String>,
+    signed_in_ms: i64,
+}
+
+pub(crate) fn encode_account(account: &Account, signed_in: Timestamp) -> Result<Plaintext> {
+    encode(&AccountRecord {
+        realm: account.realm.to_string(),
+        local_account_id: account.local_account_id.clone(),
+        username: account.username.clone(),
+        name: account.name.clone(),
+        signed_in_ms: signed_in.unix_millis(),
+    })
+}
+
+pub(crate) fn decode_account(key: &AccountKey, plaintext: &[u8]) -> Result<(Account, Timestamp)> {
+    let record: AccountRecord = decode(plaintext)?;
+    let account = Account {
+        home_account_id: key.home_account_id.clone(),
+        environment: key.environment.clone(),
+        realm: TenantId::parse(&record.realm)?,
+        local_account_id: record.local_account_id,
+        username: record.username,
+        name: record.name,
+    };
+    Ok((account, Timestamp::from_unix_millis(record.signed_in_ms)))
+}
+
+#[derive(Serialize, Deserialize)]
+struct RefreshRecord {
+    current: Zeroizing<String>,
+    previous: Option<Zeroizing<String>>,
+    family: Option<String>,
+}
+
+pub(crate) fn encode_refresh(entry: &RefreshEntry) -> Result<Plaintext> {
+    let copy = |token: &RefreshToken| Zeroizing::new(token.expose().to_owned());
+    encode(&RefreshRecord {
+        current: copy(entry.newest()),
+        previous: entry.previous().map(copy),
+        family: entry.family().map(str::to_owned),
+    })
+}
+
+pub(crate) fn decode_refresh(plaintext: &[u8]) -> Result<RefreshEntry> {
+    let record: RefreshRecord = decode(plaintext)?;
+    let token = |text: &Zeroizing<String>| RefreshToken::new(text.to_string());
+    let previous = record.previous.as_ref().map(token);
+    Ok(RefreshEntry::new(token(&record.current), previous, record.family))
+}
+
+/// Serialised secrets on their way to the vault.
+pub(crate) type Plaintext = Zeroizing<Vec<u8>>;
+
+fn encode<T: Serialize>(record: &T) -> Result<Plaintext> {
+    // Sized first, so that growing does not leave unwiped copies behind.
+    let mut length = Counter(0);
+    serde_json::to_writer(&mut length, record).map_err(unwritable)?;
+    let mut plaintext = Zeroizing::new(Vec::with_capacity(length.0));
+    serde_json::to_writer(&mut *plaintext, record).map_err(unwritable)?;
+    Ok(plaintext)
+}
+
+struct Counter(usize);
+
+impl std::io::Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn unwritable(error: serde_json::Error) -> Error {
+    Error::internal("serialise a record").with_source(error)
+}
+
+/// The cause is left out: a JSON error may quote the content.
+fn decode<'a, T: Deserialize<'a>>(plaintext: &'a [u8]) -> Result<T> {
+    serde_json::from_slice(plaintext)
+        .map_err(|_| Error::internal("a stored record does not have the expected content"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account_key() -> AccountKey {
+        AccountKey {
+            environment: "localhost:8443".into(),
+            home_account_id: HomeAccountId::parse("oid.tid").unwrap(),
+        }
+    }
+
+    #[test]
+    fn record_names_survive_the_way_through_the_store() {
+        let client = ClientId::parse("app").unwrap();
+        for name in
+            [RecordName::Account(account_key()), RecordName::Refresh(account_key(), client)]
+        {
+            let key = name.key();
+            assert_eq!(RecordName::parse(&key).unwrap().key(), key);
+        }
+        for unknown in ["", "account", "account/env", "other/env/oid.tid", "account/env/oid.tid/x"] {
+            assert!(RecordName::parse(&RecordKey(unknown.into())).is_none(), "{unknown}");
+        }
+    }
+
+    #[test]
+    fn refresh_tokens_survive_the_way_through_the_store() {
+        let token = |text: &str| RefreshToken::new(text.into());
+        let entry = RefreshEntry::new(token("new"), Some(token("old")), Some("1".into()));
+        let back = decode_refresh(&encode_refresh(&entry).unwrap()).unwrap();
+        assert_eq!(back.newest().expose(), "new");
+        assert_eq!(back.previous().unwrap().expose(), "old");
+        assert_eq!(back.family(), Some("1"));
+    }
+
+    #[test]
+    fn a_record_that_cannot_be_read_does_not_show_its_content_inv_i5() {
+        let error = decode_refresh(br#"{"current": 5, "x": "secret"}"#).map(|_| ()).unwrap_err();
+        assert!(!format!("{error:?}").contains("secret"));
+    }
+}
