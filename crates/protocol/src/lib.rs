@@ -4,8 +4,19 @@
 //! This crate promises to be deterministic: it takes `now` and random bytes as arguments and does
 //! no I/O. It does not decide when to ask, keep anything, or retry.
 
+pub mod authorize;
 mod body;
+pub mod challenge;
+pub mod client_info;
+pub mod device_code;
+pub mod error;
+pub mod id_token;
+pub mod instance;
+pub mod keys;
+pub mod metadata;
+pub mod pkce;
 mod redirect;
+pub mod token;
 
 pub use body::Body;
 pub use redirect::RedirectParameters;
