@@ -7,6 +7,7 @@
 
 mod clock;
 mod environment;
+mod http;
 mod memory_store;
 mod paths;
 #[cfg(unix)]
@@ -18,6 +19,7 @@ mod spawner;
 #[cfg(unix)]
 mod store;
 
+pub use self::http::HttpClient;
 pub use clock::SystemClock;
 pub use environment::Environment;
 pub use memory_store::MemoryStore;
