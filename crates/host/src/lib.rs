@@ -7,6 +7,8 @@
 
 mod clock;
 mod environment;
+mod http;
+mod keys;
 mod memory_store;
 mod paths;
 #[cfg(unix)]
@@ -18,8 +20,14 @@ mod spawner;
 #[cfg(unix)]
 mod store;
 
+pub use self::http::HttpClient;
 pub use clock::SystemClock;
 pub use environment::Environment;
+#[cfg(all(unix, feature = "keyring"))]
+pub use keys::Keyring;
+pub use keys::{EphemeralKeys, KeyProtection};
+#[cfg(unix)]
+pub use keys::{FileKeys, KeyringAccess, MasterKeys};
 pub use memory_store::MemoryStore;
 pub use paths::{Paths, UserFacts};
 #[cfg(unix)]
