@@ -1,4 +1,5 @@
-//! What a provider says about itself: OpenID Connect Discovery 1.0 §4.
+//! What a provider says about itself:
+//! [OpenID Connect Discovery 1.0](https://openid.net/specs/openid-connect-discovery-1_0.html) §4.
 
 use keybearer_core::{Authority, AuthorityHost, CorrelationId, Error, Result, TenantId};
 use serde::Deserialize;
