@@ -123,6 +123,7 @@ mod tests {
         let (app, id) = (ClientId::parse("app-1").unwrap(), CorrelationId::default());
         let all = request(&metadata, &id).unwrap();
         assert_eq!(all.uri(), "https://localhost:8443/common/discovery/v2.0/keys");
+        assert!(!all.headers().contains_key("client-request-id"), "there is no id to send");
         let own = request_for_app(&metadata, &app, &id).unwrap();
         assert_eq!(own.uri(), "https://localhost:8443/common/discovery/v2.0/keys?appid=app-1");
     }
