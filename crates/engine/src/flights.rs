@@ -60,6 +60,11 @@ where
         self.ticket(key, flight)
     }
 
+    /// How many flights are under way.
+    pub(crate) fn len(&self) -> usize {
+        lock(&self.0).len()
+    }
+
     fn ticket(&self, key: &K, flight: Arc<Flight<T>>) -> Ticket<K, T> {
         Ticket { flights: Arc::clone(&self.0), key: key.clone(), flight }
     }

@@ -1,9 +1,26 @@
 //! The broker's brain: accounts, token cache, flows, single flight. Implements
 //! [`Broker`](keybearer_core::Broker) over injected [`Effects`].
+//!
+//! This crate promises to touch the world only through its effects, so every test of it is
+//! deterministic. It does not know where records are kept, how a person is asked, or who may call.
 
+mod cache;
+mod deadline;
 mod effects;
+mod engine;
+mod flights;
+mod interactive;
+mod issue;
+mod providers;
+mod records;
+mod registry;
+mod silent;
+mod throttle;
+mod vault;
+mod waiting;
 
 pub use effects::{
     AccountPick, Change, Clock, Effects, Http, KeyStore, Prompter, Random, Record, RecordKey,
     SealedRecord, SignIn, SignInOutcome, SignInPrompt, Spawner, TokenStore,
 };
+pub use engine::{Engine, EngineSettings};

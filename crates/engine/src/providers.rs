@@ -4,8 +4,13 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use keybearer_core::{Authority, AuthorityHost, CorrelationId, Error, Result, Timestamp};
-use keybearer_protocol::{Body, KeySet, ProviderMetadata, instance, keys, metadata};
+use keybearer_core::{
+    Authority, AuthorityHost, CorrelationId, Error, ErrorKind, Result, Timestamp,
+};
+use keybearer_protocol::Body;
+use keybearer_protocol::instance::{self, Trust};
+use keybearer_protocol::keys::{self, KeySet};
+use keybearer_protocol::metadata::{self, ProviderMetadata};
 use url::Url;
 
 use crate::deadline::within;
@@ -45,7 +50,7 @@ pub(crate) async fn exchange(
     let what = format!("the exchange with {host}");
     within(&*effects.clock, EXCHANGE, &what, effects.http.send(request)).await.map_err(|error| {
         match error.kind() {
-            keybearer_core::ErrorKind::TimedOut => {
+            ErrorKind::TimedOut => {
                 Error::transient(None, format!("{host} did not answer in time")).with_source(error)
             }
             _ => error,
@@ -75,18 +80,12 @@ impl Providers {
         if self.is_trusted(host) {
             return Ok(());
         }
-        let known = AuthorityHost::public_cloud();
-        let request = instance::request(&known, authority, correlation_id);
-        let confirmed = match exchange(effects, request).await {
-            Ok(response) => instance::parse(&response, host),
-            Err(error) => Err(error),
-        };
-        let reason = match confirmed {
-            Ok(true) => {
+        let reason = match self.discover(effects, authority, correlation_id).await {
+            Ok(Trust::Listed) => {
                 lock(&self.confirmed).insert(host.clone());
                 return Ok(());
             }
-            Ok(false) => None,
+            Ok(Trust::Unlisted) => None,
             Err(error) => Some(error),
         };
         let refusal = Error::invalid_request(
@@ -103,6 +102,17 @@ impl Providers {
         })
     }
 
+    async fn discover(
+        &self,
+        effects: &Effects,
+        authority: &Authority,
+        correlation_id: &CorrelationId,
+    ) -> Result<Trust> {
+        let known = AuthorityHost::public_cloud();
+        let request = instance::request(&known, authority, correlation_id)?;
+        instance::parse(authority.host(), &exchange(effects, request).await?)
+    }
+
     /// Whether the host may be used without asking anybody.
     pub(crate) fn is_trusted(&self, host: &AuthorityHost) -> bool {
         host.is_known() || self.trusted.contains(host) || lock(&self.confirmed).contains(host)
@@ -114,11 +124,12 @@ impl Providers {
         authority: &Authority,
         correlation_id: &CorrelationId,
     ) -> Result<ProviderMetadata> {
-        let known = lock(&self.metadata).get(authority).and_then(|d| d.current(effects.clock.now()));
+        let known =
+            lock(&self.metadata).get(authority).and_then(|d| d.current(effects.clock.now()));
         if let Some(metadata) = known {
             return Ok(metadata);
         }
-        let response = exchange(effects, metadata::request(authority, correlation_id)).await?;
+        let response = exchange(effects, metadata::request(authority, correlation_id)?).await?;
         let metadata = metadata::parse(authority, &response)?;
         let dated = Dated { value: metadata.clone(), learned: effects.clock.now() };
         lock(&self.metadata).insert(authority.clone(), dated);
@@ -135,7 +146,7 @@ impl Providers {
         metadata: &ProviderMetadata,
         correlation_id: &CorrelationId,
     ) -> Result<KeySet> {
-        let response = exchange(effects, keys::request(metadata, correlation_id)).await?;
+        let response = exchange(effects, keys::request(metadata, correlation_id)?).await?;
         let keys = keys::parse(&response)?;
         let dated = Dated { value: keys.clone(), learned: effects.clock.now() };
         lock(&self.keys).insert(metadata.jwks_uri.clone(), dated);

@@ -154,13 +154,13 @@ mod tests {
     #[test]
     fn record_names_survive_the_way_through_the_store() {
         let client = ClientId::parse("app").unwrap();
-        for name in
-            [RecordName::Account(account_key()), RecordName::Refresh(account_key(), client)]
+        for name in [RecordName::Account(account_key()), RecordName::Refresh(account_key(), client)]
         {
             let key = name.key();
             assert_eq!(RecordName::parse(&key).unwrap().key(), key);
         }
-        for unknown in ["", "account", "account/env", "other/env/oid.tid", "account/env/oid.tid/x"] {
+        for unknown in ["", "account", "account/env", "other/env/oid.tid", "account/env/oid.tid/x"]
+        {
             assert!(RecordName::parse(&RecordKey(unknown.into())).is_none(), "{unknown}");
         }
     }

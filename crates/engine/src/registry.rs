@@ -47,6 +47,8 @@ struct Entry {
 pub(crate) struct Redemption {
     pub(crate) account: Account,
     pub(crate) refresh_token: RefreshToken,
+    /// The one before, if the token has not been used yet.
+    pub(crate) previous: Option<RefreshToken>,
     connection: u64,
     generation: u64,
 }
@@ -79,12 +81,10 @@ impl Registry {
             (None, _, AccountChoice::Exact(id)) => {
                 Err(sign_in_needed(format!("the account {id} is not connected")))
             }
-            (Some(_), Some(_), AccountChoice::Only | AccountChoice::LoginHint(_)) => {
-                Err(Error::interaction_required(
-                    "several accounts are connected and none was chosen",
-                )
-                .with_hint("name the account, or ask for the default one"))
-            }
+            (Some(_), Some(_), AccountChoice::Only | AccountChoice::LoginHint(_)) => Err(
+                Error::interaction_required("several accounts are connected and none was chosen")
+                    .with_hint("name the account, or ask for the default one"),
+            ),
             (Some(account), _, _) => Ok(account.clone()),
         }
     }
@@ -114,10 +114,14 @@ impl Registry {
         }
     }
 
-    /// Removes the account; the apps that had a refresh token are returned.
-    pub(crate) fn remove(&mut self, key: &AccountKey) -> Vec<ClientId> {
-        let entry = self.entries.remove(key);
-        entry.into_iter().flat_map(|entry| entry.refresh_tokens.into_keys()).collect()
+    pub(crate) fn remove(&mut self, key: &AccountKey) {
+        self.entries.remove(key);
+    }
+
+    /// The apps that have a refresh token of the account.
+    pub(crate) fn clients(&self, key: &AccountKey) -> Vec<ClientId> {
+        let entry = self.entries.get(key).into_iter();
+        entry.flat_map(|entry| entry.refresh_tokens.keys().cloned()).collect()
     }
 
     pub(crate) fn keys_of(&self, id: &HomeAccountId) -> Vec<AccountKey> {
@@ -128,7 +132,11 @@ impl Registry {
         self.entries.get(key).map(|entry| (&entry.account, entry.signed_in))
     }
 
-    pub(crate) fn refresh_entry(&self, key: &AccountKey, client: &ClientId) -> Option<&RefreshEntry> {
+    pub(crate) fn refresh_entry(
+        &self,
+        key: &AccountKey,
+        client: &ClientId,
+    ) -> Option<&RefreshEntry> {
         self.entries.get(key)?.refresh_tokens.get(client)
     }
 
@@ -142,6 +150,7 @@ impl Registry {
         Ok(Redemption {
             account: entry.account.clone(),
             refresh_token: refresh.start(),
+            previous: refresh.previous.clone(),
             connection: entry.connection,
             generation: refresh.generation,
         })

@@ -9,13 +9,18 @@ mod body;
 pub mod challenge;
 pub mod client_info;
 pub mod device_code;
+mod encoding;
 pub mod error;
+mod exchange;
 pub mod id_token;
 pub mod instance;
 pub mod keys;
 pub mod metadata;
+mod parameters;
 pub mod pkce;
 mod redirect;
+#[cfg(test)]
+mod testdata;
 pub mod token;
 
 pub use body::Body;

@@ -1,0 +1,258 @@
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use keybearer_core::{
+    Account, AccountsRequest, AuthorityHost, Broker, CancelRequest, ClientId, CorrelationId, Error,
+    InteractiveRequest, RemoveAccountRequest, Result, SilentRequest, Token, TokenParameters,
+};
+
+use crate::cache::{CacheKey, TokenCache};
+use crate::deadline::{unless_cancelled, within};
+use crate::effects::{Change, Effects};
+use crate::flights::{Flights, lock};
+use crate::interactive::InteractiveKey;
+use crate::providers::Providers;
+use crate::records::{RecordName, decode_account, decode_refresh, encode_account, encode_refresh};
+use crate::registry::{AccountKey, Registry};
+use crate::throttle::Throttle;
+use crate::vault::Vault;
+
+/// What the engine is told once, at the start.
+#[derive(Clone, Debug, Default)]
+#[allow(clippy::exhaustive_structs, reason = "built field by field")]
+pub struct EngineSettings {
+    /// Authority hosts, beyond Microsoft's clouds, that are used without instance discovery.
+    pub trusted_authority_hosts: BTreeSet<AuthorityHost>,
+}
+
+/// The broker's brain: connected accounts, cached tokens, sign-ins. Clones share everything.
+///
+/// No lock is held across the network. Invariants kept here: I1 (refresh tokens stay inside), I3
+/// and I4 (what is durable is sealed, and durable before it is used), I6 (one flight per key), I7
+/// (deadlines), I8 (never another account), I9 (state, nonce, PKCE).
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) effects: Effects,
+    pub(crate) providers: Providers,
+    pub(crate) refreshes: Flights<CacheKey, Token>,
+    sign_ins: Flights<InteractiveKey, Token>,
+    waiting: crate::waiting::Waiting,
+    state: Mutex<State>,
+    vault: Vault,
+    /// Held from reading the registry to the end of the commit, so that commits are in order.
+    commit_turn: tokio::sync::Mutex<()>,
+    unreadable_records: usize,
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) registry: Registry,
+    pub(crate) cache: TokenCache,
+    pub(crate) throttle: Throttle,
+}
+
+impl Engine {
+    /// Opens the store and connects the accounts in it. Records that cannot be read are left where
+    /// they are and counted, see [`unreadable_records`](Self::unreadable_records).
+    ///
+    /// # Errors
+    /// Those of [`KeyStore::master_key`](crate::KeyStore::master_key) and
+    /// [`TokenStore::load`](crate::TokenStore::load).
+    pub async fn open(effects: Effects, settings: EngineSettings) -> Result<Self> {
+        let vault = Vault::new(&effects.keys.master_key().await?);
+        let mut state = State::default();
+        let unreadable_records = load(&mut state.registry, &vault, &effects).await?;
+        Ok(Self(Arc::new(Inner {
+            effects,
+            providers: Providers::new(settings.trusted_authority_hosts),
+            refreshes: Flights::default(),
+            sign_ins: Flights::default(),
+            waiting: Default::default(),
+            state: Mutex::new(state),
+            vault,
+            commit_turn: Default::default(),
+            unreadable_records,
+        })))
+    }
+
+    /// How many stored records could not be read, because they are damaged or were sealed with
+    /// another key. Their accounts have to sign in again.
+    #[must_use]
+    pub fn unreadable_records(&self) -> usize {
+        self.0.unreadable_records
+    }
+
+    /// How many sign-ins and refreshes are under way.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.0.refreshes.len() + self.0.sign_ins.len()
+    }
+}
+
+/// Reads every record; accounts first, since a refresh token without its account is useless.
+async fn load(registry: &mut Registry, vault: &Vault, effects: &Effects) -> Result<usize> {
+    let mut records = effects.store.load().await?;
+    records.sort_by(|a, b| a.key.cmp(&b.key));
+    let mut unreadable = 0;
+    for record in records {
+        let restored = vault.open(&record).and_then(|plaintext| {
+            match RecordName::parse(&record.key) {
+                Some(RecordName::Account(key)) => {
+                    let (account, signed_in) = decode_account(&key, &plaintext)?;
+                    registry.insert(account, signed_in);
+                }
+                Some(RecordName::Refresh(key, client)) => {
+                    registry.set_refresh(&key, client, decode_refresh(&plaintext)?);
+                }
+                None => {}
+            }
+            Ok(())
+        });
+        if let Err(error) = restored {
+            tracing::warn!(%error, "a stored record cannot be read; its account has to sign in again");
+            unreadable += 1;
+        }
+    }
+    Ok(unreadable)
+}
+
+impl Inner {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    pub(crate) fn random<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.effects.random.fill(&mut bytes);
+        bytes
+    }
+
+    pub(crate) fn remember(&self, key: CacheKey, token: Token) {
+        let now = self.effects.clock.now();
+        self.state().cache.insert(key, token, now);
+    }
+
+    /// Makes the account and its refresh token for the app durable, as they are now (invariant I3).
+    pub(crate) async fn persist(&self, account: &AccountKey, client: &ClientId) -> Result<()> {
+        let _turn = self.commit_turn.lock().await;
+        let changes = self.changes(account, client)?;
+        self.effects.store.commit(changes).await
+    }
+
+    fn changes(&self, account: &AccountKey, client: &ClientId) -> Result<Vec<Change>> {
+        let state = self.state();
+        let put = |name: &RecordName, plaintext: crate::records::Plaintext| {
+            self.vault.seal(&*self.effects.random, name.key(), &plaintext).map(Change::Put)
+        };
+        let name = RecordName::Account(account.clone());
+        let account_change = match state.registry.account(account) {
+            Some((account, signed_in)) => put(&name, encode_account(account, signed_in)?)?,
+            None => Change::Delete(name.key()),
+        };
+        let name = RecordName::Refresh(account.clone(), client.clone());
+        let refresh_change = match state.registry.refresh_entry(account, client) {
+            Some(entry) => put(&name, encode_refresh(entry)?)?,
+            None => Change::Delete(name.key()),
+        };
+        Ok(vec![account_change, refresh_change])
+    }
+
+    /// Forgets an account: first durably, then in memory.
+    async fn forget(&self, account: &AccountKey) -> Result<()> {
+        let _turn = self.commit_turn.lock().await;
+        let clients = self.state().registry.clients(account);
+        let refresh = clients.into_iter().map(|id| RecordName::Refresh(account.clone(), id));
+        let names = std::iter::once(RecordName::Account(account.clone())).chain(refresh);
+        let changes = names.map(|name| Change::Delete(name.key())).collect();
+        self.effects.store.commit(changes).await?;
+        let mut state = self.state();
+        state.registry.remove(account);
+        state.cache.remove_account(account);
+        Ok(())
+    }
+
+    /// Gives the operation an id if the caller sent none.
+    fn correlated(&self, parameters: &mut TokenParameters) {
+        if parameters.correlation_id.is_empty() {
+            parameters.correlation_id = CorrelationId::from_random(self.random());
+        }
+    }
+
+    async fn within<T>(
+        &self,
+        limit: Duration,
+        what: &str,
+        id: &CorrelationId,
+        work: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        within(&*self.effects.clock, limit, what, work)
+            .await
+            .map_err(|error| error.with_correlation_id(id.clone()))
+    }
+}
+
+#[async_trait]
+impl Broker for Engine {
+    fn name(&self) -> &str {
+        "keybearer"
+    }
+
+    async fn accounts(&self, _request: AccountsRequest) -> Result<Vec<Account>> {
+        Ok(self.0.state().registry.accounts())
+    }
+
+    async fn acquire_silent(&self, mut request: SilentRequest) -> Result<Token> {
+        self.0.correlated(&mut request.parameters);
+        let parameters = &request.parameters;
+        let id = &parameters.correlation_id;
+        let work = async {
+            self.0.providers.check_trust(&self.0.effects, &parameters.authority, id).await?;
+            self.0.silent(parameters).await
+        };
+        self.0.within(parameters.timeout, "the silent request", id, work).await
+    }
+
+    async fn acquire_interactive(&self, mut request: InteractiveRequest) -> Result<Token> {
+        self.0.correlated(&mut request.parameters);
+        let (id, limit) = (request.parameters.correlation_id.clone(), request.parameters.timeout);
+        let registration = self.0.waiting.register(request.parameters.caller.id.clone());
+        let work = async {
+            let authority = &request.parameters.authority;
+            self.0.providers.check_trust(&self.0.effects, authority, &id).await?;
+            let (key, inner) = (InteractiveKey::of(&request), Arc::clone(&self.0));
+            let start = |abandoned| inner.interactive(request, abandoned);
+            self.0.sign_ins.join(&*self.0.effects.spawner, &key, start).landed().await
+        };
+        let work = unless_cancelled(registration.cancelled(), work);
+        self.0.within(limit, "the sign-in", &id, work).await
+    }
+
+    async fn remove_account(&self, request: RemoveAccountRequest) -> Result<()> {
+        let keys = self.0.state().registry.keys_of(&request.home_account_id);
+        if keys.is_empty() {
+            let message = format!("the account {} is not connected", request.home_account_id);
+            return Err(Error::invalid_request("account", message)
+                .with_correlation_id(request.correlation_id));
+        }
+        let id = &request.correlation_id;
+        for key in keys {
+            self.0.within(request.timeout, "the sign-out", id, self.0.forget(&key)).await?;
+        }
+        Ok(())
+    }
+
+    async fn cancel(&self, request: CancelRequest) -> Result<()> {
+        self.0.waiting.cancel(&request.caller.id);
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,324 @@
+//! A token with the person: choose an account, sign in at the provider with code and PKCE, redeem.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use keybearer_core::{
+    Account, AccountChoice, Authority, AuthorizationCode, Claims, ClientId, CodeVerifier, Error,
+    ErrorKind, InteractiveRequest, Prompt, Result, Token, TokenParameters, TokenSource,
+};
+use keybearer_protocol::authorize::{self, Answer, AuthorizationRequest, Expected, ResponseMode};
+use keybearer_protocol::error::with_redirect_hint;
+use keybearer_protocol::metadata::ProviderMetadata;
+use keybearer_protocol::pkce;
+use keybearer_protocol::token::{self, Grant, TokenRequest, TokenResponse};
+use url::Url;
+
+use crate::deadline::unless_cancelled;
+use crate::effects::{AccountPick, SignIn, SignInOutcome, SignInPrompt};
+use crate::engine::Inner;
+use crate::flights::Abandoned;
+use crate::issue::{Asked, Issued, another_account};
+use crate::providers::exchange;
+use crate::registry::{AccountKey, RefreshEntry};
+use crate::silent::Refresh;
+
+/// Callers that ask for the same thing share one sign-in.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct InteractiveKey {
+    authority: Authority,
+    client_id: ClientId,
+    scopes: keybearer_core::ScopeSet,
+    account: AccountChoice,
+    claims: Option<Claims>,
+    capabilities: keybearer_core::Capabilities,
+    redirect_uri: Option<Url>,
+    extra_query: BTreeMap<String, String>,
+    prompt: Prompt,
+}
+
+impl InteractiveKey {
+    pub(crate) fn of(request: &InteractiveRequest) -> Self {
+        let parameters = &request.parameters;
+        Self {
+            authority: parameters.authority.clone(),
+            client_id: parameters.client_id.clone(),
+            scopes: parameters.scopes.clone(),
+            account: parameters.account.clone(),
+            claims: parameters.claims.clone(),
+            capabilities: parameters.capabilities.clone(),
+            redirect_uri: parameters.redirect_uri.clone(),
+            extra_query: parameters.extra_query.clone(),
+            prompt: request.prompt,
+        }
+    }
+}
+
+/// What ties an answer to its request.
+struct Ties {
+    state: String,
+    nonce: String,
+    verifier: CodeVerifier,
+}
+
+/// What asking the person came to.
+enum Answered {
+    /// A connected account was chosen, and its refresh token was enough.
+    Token(Box<Token>),
+    /// The provider has signed the person in.
+    Code { code: AuthorizationCode, redirect_uri: Url, ties: Ties },
+}
+
+/// Whom the provider is asked to sign in, and how insistently.
+struct Ask {
+    login_hint: Option<String>,
+    prompt: Prompt,
+}
+
+enum Chosen {
+    Token(Box<Token>),
+    Ask(Ask),
+}
+
+impl Inner {
+    /// The interactive flow for a request whose authority is trusted: silently if that will do.
+    pub(crate) async fn interactive(
+        self: Arc<Self>,
+        request: InteractiveRequest,
+        abandoned: Abandoned,
+    ) -> Result<Token> {
+        let parameters = &request.parameters;
+        if request.prompt == Prompt::IfNeeded && parameters.claims.is_none() {
+            match self.silent(parameters).await {
+                Err(error) if matches!(error.kind(), ErrorKind::InteractionRequired { .. }) => {}
+                result => return result,
+            }
+        }
+        let id = &parameters.correlation_id;
+        let metadata = self.providers.metadata(&self.effects, &parameters.authority, id).await?;
+        let mut sign_in = self.effects.prompter.open(&prompt_of(parameters)).await?;
+        let result = self.sign_in(&request, &metadata, &mut *sign_in, abandoned).await;
+        let outcome = match &result {
+            Ok(token) => SignInOutcome::SignedIn { username: token.account.username.clone() },
+            Err(error) => SignInOutcome::Failed { reason: error.to_string() },
+        };
+        sign_in.finish(outcome).await;
+        result
+    }
+
+    /// While the person is asked, everybody may leave; once there is a code, it is redeemed and
+    /// the account connected whoever still waits.
+    async fn sign_in(
+        self: &Arc<Self>,
+        request: &InteractiveRequest,
+        metadata: &ProviderMetadata,
+        sign_in: &mut dyn SignIn,
+        mut abandoned: Abandoned,
+    ) -> Result<Token> {
+        let parameters = &request.parameters;
+        let asking = self.ask(request, metadata, sign_in);
+        match unless_cancelled(abandoned.wait(), asking).await? {
+            Answered::Token(token) => Ok(*token),
+            Answered::Code { code, redirect_uri, ties } => {
+                let grant = Grant::AuthorizationCode {
+                    code: &code,
+                    redirect_uri: &redirect_uri,
+                    verifier: &ties.verifier,
+                };
+                let redeemed = self.redeem_code(parameters, metadata, grant).await;
+                let response = redeemed.map_err(|error| {
+                    with_redirect_hint(error, &redirect_uri, &parameters.client_id)
+                })?;
+                self.complete(parameters, metadata, &response, &ties.nonce).await
+            }
+        }
+    }
+
+    async fn ask(
+        self: &Arc<Self>,
+        request: &InteractiveRequest,
+        metadata: &ProviderMetadata,
+        sign_in: &mut dyn SignIn,
+    ) -> Result<Answered> {
+        let parameters = &request.parameters;
+        let ask = match self.choose(request, sign_in).await? {
+            Chosen::Token(token) => return Ok(Answered::Token(token)),
+            Chosen::Ask(ask) => ask,
+        };
+        let ties = self.ties();
+        let redirect_uri = sign_in.redirect_uri().clone();
+        let url = AuthorizationRequest {
+            metadata,
+            client_id: &parameters.client_id,
+            redirect_uri: &redirect_uri,
+            response_mode: ResponseMode::FormPost,
+            scopes: &parameters.scopes,
+            state: &ties.state,
+            nonce: &ties.nonce,
+            challenge: &pkce::challenge(&ties.verifier),
+            prompt: ask.prompt,
+            login_hint: ask.login_hint.as_deref(),
+            claims: merged_claims(parameters).as_ref(),
+            extra_query: &parameters.extra_query,
+            correlation_id: &parameters.correlation_id,
+        }
+        .url()?;
+        sign_in.visit(&url).await?;
+        let code = wait_for_code(sign_in, metadata, &ties.state)
+            .await
+            .map_err(|error| with_redirect_hint(error, &redirect_uri, &parameters.client_id))?;
+        Ok(Answered::Code { code, redirect_uri, ties })
+    }
+
+    /// Decides whom to ask the provider for; a connected account may make asking unnecessary.
+    async fn choose(
+        self: &Arc<Self>,
+        request: &InteractiveRequest,
+        sign_in: &mut dyn SignIn,
+    ) -> Result<Chosen> {
+        let parameters = &request.parameters;
+        let ask = |login_hint, prompt| Ok(Chosen::Ask(Ask { login_hint, prompt }));
+        let connected = {
+            let environment = parameters.authority.host().environment();
+            self.state().registry.accounts_in(environment)
+        };
+        match &parameters.account {
+            AccountChoice::LoginHint(username) => ask(Some(username.clone()), request.prompt),
+            AccountChoice::Exact(id) => {
+                let known = connected.iter().find(|account| account.home_account_id == *id);
+                ask(known.map(|account| account.username.clone()), request.prompt)
+            }
+            AccountChoice::Only | AccountChoice::Default if connected.is_empty() => {
+                ask(None, request.prompt)
+            }
+            AccountChoice::Only | AccountChoice::Default => {
+                match sign_in.choose_account(&connected).await? {
+                    AccountPick::Another => ask(None, Prompt::SelectAccount),
+                    AccountPick::Known(id) => {
+                        let known = connected.iter().find(|account| account.home_account_id == id);
+                        let account = known.ok_or_else(|| {
+                            Error::internal("the chosen account was not among those offered")
+                        })?;
+                        self.chosen(request, account).await
+                    }
+                }
+            }
+        }
+    }
+
+    /// The person chose a connected account: often its refresh token is all it takes.
+    async fn chosen(
+        self: &Arc<Self>,
+        request: &InteractiveRequest,
+        account: &Account,
+    ) -> Result<Chosen> {
+        let insistent = matches!(request.prompt, Prompt::Login | Prompt::Consent);
+        if !insistent && request.parameters.claims.is_none() {
+            match self.silent_for(&request.parameters, account).await {
+                Ok(token) => return Ok(Chosen::Token(Box::new(token))),
+                Err(error) if matches!(error.kind(), ErrorKind::InteractionRequired { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let prompt = if insistent { request.prompt } else { Prompt::IfNeeded };
+        Ok(Chosen::Ask(Ask { login_hint: Some(account.username.clone()), prompt }))
+    }
+
+    fn ties(&self) -> Ties {
+        Ties {
+            state: pkce::opaque::<32>(self.random()),
+            nonce: pkce::opaque::<32>(self.random()),
+            verifier: pkce::verifier(self.random()),
+        }
+    }
+
+    async fn redeem_code(
+        &self,
+        parameters: &TokenParameters,
+        metadata: &ProviderMetadata,
+        grant: Grant<'_>,
+    ) -> Result<TokenResponse> {
+        let request = TokenRequest {
+            metadata,
+            client_id: &parameters.client_id,
+            grant,
+            scopes: &parameters.scopes,
+            claims: merged_claims(parameters).as_ref(),
+            account: None,
+            extra: &Default::default(),
+            correlation_id: &parameters.correlation_id,
+        }
+        .http()?;
+        token::parse(&exchange(&self.effects, request).await?)
+    }
+
+    /// Connects the account and stores what was issued before anything is handed out.
+    async fn complete(
+        &self,
+        parameters: &TokenParameters,
+        metadata: &ProviderMetadata,
+        response: &TokenResponse,
+        nonce: &str,
+    ) -> Result<Token> {
+        let asked = Asked {
+            authority: &parameters.authority,
+            metadata,
+            client_id: &parameters.client_id,
+            scopes: &parameters.scopes,
+            nonce: Some(nonce),
+            correlation_id: &parameters.correlation_id,
+        };
+        let account = self.identify(&asked, response).await?;
+        let account = account.ok_or_else(|| Error::protocol("an id token", "none"))?;
+        if let AccountChoice::Exact(id) = &parameters.account
+            && account.home_account_id != *id
+        {
+            return Err(another_account(id.as_str(), &account.username));
+        }
+        let key = AccountKey::of(&account);
+        {
+            let mut state = self.state();
+            state.registry.insert(account.clone(), self.effects.clock.now());
+            if let Some(token) = response.refresh_token.clone() {
+                let entry = RefreshEntry::new(token, None, response.family.clone());
+                state.registry.set_refresh(&key, parameters.client_id.clone(), entry);
+            }
+        }
+        self.persist(&key, &parameters.client_id).await?;
+        let issued = Issued { asked: &asked, response, source: TokenSource::SignIn };
+        let token = self.token(issued, account);
+        self.remember(Refresh::new(parameters, &token.account).key, token.clone());
+        Ok(token)
+    }
+}
+
+fn prompt_of(parameters: &TokenParameters) -> SignInPrompt {
+    SignInPrompt {
+        caller: parameters.caller.clone(),
+        client_id: parameters.client_id.clone(),
+        authority_host: parameters.authority.host().clone(),
+        scopes: parameters.scopes.clone(),
+        redirect_uri: parameters.redirect_uri.clone(),
+        correlation_id: parameters.correlation_id.clone(),
+    }
+}
+
+fn merged_claims(parameters: &TokenParameters) -> Option<Claims> {
+    Claims::merge(parameters.claims.as_ref(), &parameters.capabilities)
+}
+
+/// Waits for the one answer with our state; others are turned away and do no harm (invariant I9).
+async fn wait_for_code(
+    sign_in: &mut dyn SignIn,
+    metadata: &ProviderMetadata,
+    state: &str,
+) -> Result<AuthorizationCode> {
+    loop {
+        let parameters = sign_in.answer().await?;
+        match authorize::answer(&parameters, &Expected { state, metadata }) {
+            Answer::Code(code) => return Ok(code),
+            Answer::Refused(error) => return Err(error),
+            Answer::NotOurs => sign_in.reject().await,
+        }
+    }
+}

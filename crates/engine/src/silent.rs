@@ -1,0 +1,223 @@
+//! A token without the person: from the cache, else with a refresh token.
+
+use std::sync::Arc;
+
+use keybearer_core::{
+    Account, Authority, Claims, CorrelationId, Error, ErrorKind, HomeAccountId, RefreshToken,
+    Result, Tenant, TenantId, Token, TokenParameters, TokenSource,
+};
+use keybearer_protocol::metadata::ProviderMetadata;
+use keybearer_protocol::token::{self, Grant, TokenRequest, TokenResponse};
+
+use crate::cache::{CacheKey, Hit};
+use crate::engine::Inner;
+use crate::issue::{Asked, Issued, another_account};
+use crate::providers::exchange;
+use crate::registry::{AccountKey, Redemption};
+
+/// What a refresh is for: everything that outlives the caller.
+#[derive(Clone)]
+pub(crate) struct Refresh {
+    pub(crate) key: CacheKey,
+    pub(crate) authority: Authority,
+    pub(crate) correlation_id: CorrelationId,
+}
+
+impl Refresh {
+    /// The refresh that would answer a request for this account.
+    pub(crate) fn new(parameters: &TokenParameters, account: &Account) -> Self {
+        let tenant = resolve_tenant(parameters.authority.tenant(), account);
+        Self {
+            key: CacheKey {
+                account: AccountKey::of(account),
+                client_id: parameters.client_id.clone(),
+                tenant: tenant.clone(),
+                scopes: parameters.scopes.clone(),
+                claims: parameters.claims.clone(),
+                capabilities: parameters.capabilities.clone(),
+                token_type: keybearer_core::TokenType::Bearer,
+            },
+            authority: parameters.authority.with_tenant(tenant),
+            correlation_id: parameters.correlation_id.clone(),
+        }
+    }
+}
+
+/// An authority for many directories means the account's home directory.
+fn resolve_tenant(asked: &Tenant, account: &Account) -> Tenant {
+    let home = || TenantId::parse(account.home_account_id.utid()).map(Tenant::Id);
+    match asked {
+        Tenant::Id(_) => asked.clone(),
+        Tenant::Common | Tenant::Organizations | Tenant::Consumers => {
+            home().unwrap_or_else(|_| asked.clone())
+        }
+    }
+}
+
+impl Inner {
+    /// The whole silent flow for a request whose authority is trusted.
+    pub(crate) async fn silent(self: &Arc<Self>, parameters: &TokenParameters) -> Result<Token> {
+        let environment = parameters.authority.host().environment();
+        let account = self.state().registry.choose(environment, &parameters.account)?;
+        self.silent_for(parameters, &account).await
+    }
+
+    /// The silent flow for one account.
+    pub(crate) async fn silent_for(
+        self: &Arc<Self>,
+        parameters: &TokenParameters,
+        account: &Account,
+    ) -> Result<Token> {
+        let refresh = Refresh::new(parameters, account);
+        let now = self.effects.clock.now();
+        let refused = parameters.access_token_to_renew.as_ref();
+        let hit = self.state().cache.find(&refresh.key, refused, now);
+        match hit {
+            Some(Hit::Fresh(token)) => Ok(Token { source: TokenSource::Cache, ..token }),
+            Some(Hit::Renewable(token)) => {
+                self.renew_in_background(refresh);
+                Ok(Token { source: TokenSource::Cache, ..token })
+            }
+            None => self.refresh(refresh).await,
+        }
+    }
+
+    /// A caller with a valid token does not wait; whoever comes next finds the new one.
+    fn renew_in_background(self: &Arc<Self>, refresh: Refresh) {
+        if self.check_throttle(&refresh).is_ok() {
+            tracing::debug!(correlation_id = %refresh.correlation_id, "renew in the background");
+            let key = refresh.key.clone();
+            let inner = Arc::clone(self);
+            let start = move |_| async move { inner.redeem(&refresh).await };
+            drop(self.refreshes.join(&*self.effects.spawner, &key, start));
+        }
+    }
+
+    async fn refresh(self: &Arc<Self>, refresh: Refresh) -> Result<Token> {
+        self.check_throttle(&refresh)?;
+        let key = refresh.key.clone();
+        let inner = Arc::clone(self);
+        let start = move |_| async move { inner.redeem(&refresh).await };
+        self.refreshes.join(&*self.effects.spawner, &key, start).landed().await
+    }
+
+    fn check_throttle(&self, refresh: &Refresh) -> Result<()> {
+        let key = &refresh.key;
+        let now = self.effects.clock.now();
+        self.state().throttle.check(&key.account.environment, &key.client_id, now)
+    }
+
+    /// One refresh, from the stored refresh token to the stored successor.
+    async fn redeem(&self, refresh: &Refresh) -> Result<Token> {
+        let key = &refresh.key;
+        let id = &refresh.correlation_id;
+        let metadata = self.providers.metadata(&self.effects, &refresh.authority, id).await?;
+        let redemption = self.state().registry.start(&key.account, &key.client_id)?;
+        let result = self.redeem_started(refresh, &metadata, &redemption).await;
+        let successor = match &result {
+            Ok((response, _)) => response.refresh_token.clone(),
+            Err(_) => None,
+        };
+        let rotated = successor.is_some();
+        let connected =
+            self.state().registry.land(&key.account, &key.client_id, &redemption, successor);
+        let (_, token) = result.inspect_err(|error| self.note_throttle(refresh, error))?;
+        if !connected {
+            return Err(Error::interaction_required("the account was removed in the meantime"));
+        }
+        if rotated {
+            // The successor is durable before the token leaves (design: one request, step 6).
+            self.persist(&key.account, &key.client_id).await?;
+        }
+        self.remember(key.clone(), token.clone());
+        Ok(token)
+    }
+
+    async fn redeem_started(
+        &self,
+        refresh: &Refresh,
+        metadata: &ProviderMetadata,
+        redemption: &Redemption,
+    ) -> Result<(TokenResponse, Token)> {
+        let response = self.send_refresh(refresh, metadata, redemption).await?;
+        let asked = Asked {
+            authority: &refresh.authority,
+            metadata,
+            client_id: &refresh.key.client_id,
+            scopes: &refresh.key.scopes,
+            nonce: None,
+            correlation_id: &refresh.correlation_id,
+        };
+        let account = self.identify(&asked, &response).await?;
+        let account = account.unwrap_or_else(|| redemption.account.clone());
+        if account.home_account_id != redemption.account.home_account_id {
+            return Err(another_account(&redemption.account.username, &account.username));
+        }
+        let issued = Issued { asked: &asked, response: &response, source: TokenSource::Refresh };
+        let token = self.token(issued, account);
+        Ok((response, token))
+    }
+
+    /// Sends the refresh token. A connection that breaks is tried once more; if the provider
+    /// refuses the newest token, the one before it gets a chance.
+    async fn send_refresh(
+        &self,
+        refresh: &Refresh,
+        metadata: &ProviderMetadata,
+        redemption: &Redemption,
+    ) -> Result<TokenResponse> {
+        let home = &redemption.account.home_account_id;
+        let send = |token| self.send_token_request(refresh, metadata, token, home);
+        match send(&redemption.refresh_token).await {
+            Err(error) if is_broken_connection(&error) => send(&redemption.refresh_token).await,
+            Err(error) if is_refused(&error) => match &redemption.previous {
+                Some(previous) => send(previous).await.map_err(|_| error),
+                None => Err(error),
+            },
+            result => result,
+        }
+    }
+
+    async fn send_token_request(
+        &self,
+        refresh: &Refresh,
+        metadata: &ProviderMetadata,
+        refresh_token: &RefreshToken,
+        home_account_id: &HomeAccountId,
+    ) -> Result<TokenResponse> {
+        let key = &refresh.key;
+        let request = TokenRequest {
+            metadata,
+            client_id: &key.client_id,
+            grant: Grant::RefreshToken(refresh_token),
+            scopes: &key.scopes,
+            claims: Claims::merge(key.claims.as_ref(), &key.capabilities).as_ref(),
+            account: Some(home_account_id),
+            extra: &Default::default(),
+            correlation_id: &refresh.correlation_id,
+        }
+        .http()?;
+        token::parse(&exchange(&self.effects, request).await?)
+    }
+
+    fn note_throttle(&self, refresh: &Refresh, error: &Error) {
+        if let ErrorKind::Transient { retry_after: Some(wait) } = error.kind() {
+            let key = &refresh.key;
+            let now = self.effects.clock.now();
+            self.state().throttle.note(&key.account.environment, &key.client_id, *wait, now);
+        }
+    }
+}
+
+fn is_broken_connection(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Transient { retry_after: None })
+}
+
+/// The token itself is no good, as opposed to a person being needed for another reason.
+fn is_refused(error: &Error) -> bool {
+    error.context().oauth_error.as_deref() == Some("invalid_grant")
+        && matches!(
+            error.kind(),
+            ErrorKind::InteractionRequired { claims: None, suberror } if suberror.as_deref().is_none_or(|s| s == "bad_token")
+        )
+}
