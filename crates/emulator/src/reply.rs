@@ -73,7 +73,12 @@ impl Reply {
     }
 
     /// The answer of a service that is overloaded or broken.
-    pub(crate) fn status(status: &Status, endpoint: Endpoint, trace: &Trace) -> Self {
+    pub(crate) fn status(
+        status: &Status,
+        endpoint: Endpoint,
+        trace: &Trace,
+        authority_host: &str,
+    ) -> Self {
         let outcome = status.code.to_string();
         let reply = if endpoint == Endpoint::Blob {
             crate::blob::error(status.code, "ServerBusy", "The server is busy.", trace)
@@ -83,7 +88,7 @@ impl Reply {
             let error = EntraError::new(status.code, "temporarily_unavailable", code, message);
             Self {
                 status: status.code,
-                ..Self::json(&error.body(trace, ""), &outcome)
+                ..Self::json(&error.body(trace, authority_host), &outcome)
             }
         };
         let reply = Self { outcome, ..reply };
