@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use keybearer_core::{
     AuthorizationCode, Claims, ClientId, CorrelationId, Error, Prompt, Result, ScopeSet,
 };
+use subtle::ConstantTimeEq;
 use url::Url;
 
-use crate::RedirectParameters;
 use crate::metadata::ProviderMetadata;
+use crate::parameters::{Parameters, redirect_uri, scope};
+use crate::{RedirectParameters, error};
 
 /// Asks a person to sign in, OpenID Connect Core §3.1.2.1.
 #[derive(Clone, Debug)]
@@ -53,13 +55,39 @@ pub enum ResponseMode {
     Query,
 }
 
+impl ResponseMode {
+    const fn as_parameter(self) -> &'static str {
+        match self {
+            Self::FormPost => "form_post",
+            Self::Query => "query",
+        }
+    }
+}
+
 impl AuthorizationRequest<'_> {
     /// The address to show to the person.
     ///
     /// # Errors
     /// `InvalidRequest` on the field `extra_query` if it would replace a parameter of ours.
     pub fn url(&self) -> Result<Url> {
-        todo!()
+        let mut parameters = Parameters::new([
+            ("client_id", Some(self.client_id.as_str().into())),
+            ("response_type", Some("code".into())),
+            ("response_mode", Some(self.response_mode.as_parameter().into())),
+            ("redirect_uri", Some(redirect_uri(self.redirect_uri).into())),
+            ("scope", Some(scope(self.scopes).into())),
+            ("state", Some(self.state.into())),
+            ("nonce", Some(self.nonce.into())),
+            ("code_challenge", Some(self.challenge.into())),
+            ("code_challenge_method", Some("S256".into())),
+            ("client_info", Some("1".into())),
+            ("client-request-id", Some(self.correlation_id.as_str().into())),
+            ("prompt", self.prompt.as_parameter().map(Into::into)),
+            ("login_hint", self.login_hint.map(Into::into)),
+            ("claims", self.claims.map(|claims| claims.as_str().into())),
+        ]);
+        parameters.extend(self.extra_query)?;
+        Ok(parameters.append_to(&self.metadata.authorization_endpoint))
     }
 }
 
@@ -86,8 +114,46 @@ pub enum Answer {
     NotOurs,
 }
 
-/// Reads what arrived, RFC 6749 §4.1.2 and RFC 9207 §2.4.
+/// Reads what arrived, RFC 6749 §4.1.2.
 pub fn answer(parameters: &RedirectParameters, expected: &Expected<'_>) -> Answer {
-    let _ = (parameters, expected);
-    todo!()
+    let own_state = parameters.only("state").is_some_and(|state| same(state, expected.state));
+    if !own_state || expected.state.is_empty() {
+        return Answer::NotOurs;
+    }
+    if let Err(error) = check_issuer(parameters, expected.metadata) {
+        return Answer::Refused(error);
+    }
+    match (parameters.has("error"), parameters.has("code"), parameters.only("code")) {
+        (true, false, _) => Answer::Refused(error::from_redirect(parameters)),
+        (false, true, Some(code)) if !code.is_empty() => {
+            Answer::Code(AuthorizationCode::new(code.to_owned()))
+        }
+        (has_error, has_code, _) => Answer::Refused(ambiguous(has_error, has_code)),
+    }
 }
+
+/// RFC 9207 §2.4: an answer from another provider than the one asked is a mix-up attack.
+fn check_issuer(parameters: &RedirectParameters, metadata: &ProviderMetadata) -> Result<()> {
+    let absent = !parameters.has("iss") && !metadata.names_issuer_in_answers;
+    if absent || parameters.only("iss").is_some_and(|issuer| metadata.is_issuer(issuer)) {
+        return Ok(());
+    }
+    Err(Error::protocol("the authorization answer of the provider that was asked", "another's"))
+}
+
+fn ambiguous(has_error: bool, has_code: bool) -> Error {
+    let received = match (has_error, has_code) {
+        (true, true) => "both",
+        (false, true) => "an empty or repeated code",
+        _ => "neither",
+    };
+    Error::protocol("an authorization answer with either a code or an error", received)
+}
+
+/// In time that depends only on the lengths.
+fn same(one: &str, other: &str) -> bool {
+    one.as_bytes().ct_eq(other.as_bytes()).into()
+}
+
+#[cfg(test)]
+mod tests;

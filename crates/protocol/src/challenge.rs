@@ -2,10 +2,133 @@
 
 use keybearer_core::Claims;
 
+use crate::encoding::decode;
+
 /// The claims that a resource demands with `error="insufficient_claims"` in a `Bearer` challenge,
 /// if it demands any. Anything malformed counts as no demand.
 #[must_use]
 pub fn claims(header: &str) -> Option<Claims> {
-    let _ = header;
-    todo!()
+    challenges(header).iter().find_map(Challenge::claims)
+}
+
+#[derive(Debug, PartialEq)]
+struct Challenge<'a> {
+    scheme: &'a str,
+    parameters: Vec<(&'a str, String)>,
+}
+
+impl Challenge<'_> {
+    fn claims(&self) -> Option<Claims> {
+        let demands = self.scheme.eq_ignore_ascii_case("bearer")
+            && self.parameter("error") == Some("insufficient_claims");
+        let encoded = self.parameter("claims").filter(|_| demands)?;
+        Claims::parse(std::str::from_utf8(&decode(encoded)?).ok()?).ok()?
+    }
+
+    fn parameter(&self, name: &str) -> Option<&str> {
+        let named = |(own, _): &&(&str, String)| own.eq_ignore_ascii_case(name);
+        self.parameters.iter().find(named).map(|(_, value)| value.as_str())
+    }
+}
+
+/// All challenges of a header. Challenges and their parameters are both separated by commas; a
+/// parameter has an equals sign (RFC 9110 §11.6.1).
+fn challenges(header: &str) -> Vec<Challenge<'_>> {
+    let mut found: Vec<Challenge<'_>> = Vec::new();
+    let mut rest = header;
+    while !rest.is_empty() {
+        let separator = span(&mut rest, |c| c == ',' || c.is_whitespace());
+        let word = span(&mut rest, |c| !matches!(c, ',' | '=' | '"') && !c.is_whitespace());
+        span(&mut rest, char::is_whitespace);
+        if let Some(after) = rest.strip_prefix('=') {
+            rest = after;
+            let value = value(&mut rest);
+            if let Some(challenge) = found.last_mut() {
+                challenge.parameters.push((word, value));
+            }
+        } else if word.is_empty() {
+            value(&mut rest);
+        } else if found.is_empty() || separator.contains(',') {
+            found.push(Challenge { scheme: word, parameters: Vec::new() });
+        }
+    }
+    found
+}
+
+/// A token or a quoted string, RFC 9110 §5.6.
+fn value(rest: &mut &str) -> String {
+    span(rest, char::is_whitespace);
+    let Some(quoted) = rest.strip_prefix('"') else {
+        return span(rest, |c| c != ',' && !c.is_whitespace()).to_owned();
+    };
+    let mut text = String::new();
+    let mut characters = quoted.chars();
+    loop {
+        match characters.next() {
+            Some('\\') => text.extend(characters.next()),
+            Some('"') | None => break,
+            Some(character) => text.push(character),
+        }
+    }
+    *rest = characters.as_str();
+    text
+}
+
+/// Takes the characters at the front that satisfy `belongs`.
+fn span<'a>(rest: &mut &'a str, belongs: impl Fn(char) -> bool) -> &'a str {
+    let end = rest.find(|c| !belongs(c)).unwrap_or(rest.len());
+    let (front, back) = rest.split_at(end);
+    *rest = back;
+    front
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `{"access_token":{"nbf":{"essential":true, "value":"1604106651"}}}`
+    const ENCODED: &str =
+        "eyJhY2Nlc3NfdG9rZW4iOnsibmJmIjp7ImVzc2VudGlhbCI6dHJ1ZSwgInZhbHVlIjoiMTYwNDEwNjY1MSJ9fX0=";
+
+    #[test]
+    fn a_claims_challenge_is_found_wherever_it_stands() {
+        let bearer = format!(r#"error="insufficient_claims", claims="{ENCODED}""#);
+        for header in [
+            format!("Bearer {bearer}"),
+            format!(r#"Bearer realm="", authorization_uri="https://l.example/a,b=c", {bearer}"#),
+            format!(
+                r#"Basic realm="a \" b", Negotiate abc==, bEARER realm=x , {bearer}, PoP n="1""#
+            ),
+            format!("Bearer CLAIMS = {ENCODED},error=insufficient_claims"),
+            format!("Bearer error=insufficient_claims, claims={}", ENCODED.trim_end_matches('=')),
+            format!(r#"NTLM TlRMTVNT, Bearer {bearer}, Bearer error="invalid_token""#),
+        ] {
+            let claims = claims(&header).unwrap_or_else(|| panic!("{header}"));
+            assert!(claims.as_str().contains("1604106651"), "{header}");
+        }
+    }
+
+    #[test]
+    fn no_other_challenge_is_a_demand() {
+        for header in [
+            String::new(),
+            "Bearer".into(),
+            format!(r#"Bearer claims="{ENCODED}""#),
+            format!(r#"Bearer error="invalid_token", claims="{ENCODED}""#),
+            format!(r#"PoP error="insufficient_claims", claims="{ENCODED}""#),
+            format!(r#"Basic Bearer error="insufficient_claims", claims="{ENCODED}""#),
+            r#"Bearer error="insufficient_claims", claims="%%%""#.into(),
+            r#"Bearer error="insufficient_claims", claims="bm90IGpzb24=""#.into(),
+        ] {
+            assert_eq!(claims(&header), None, "{header}");
+        }
+    }
+
+    #[test]
+    fn several_challenges_are_told_apart() {
+        let found = challenges(r#"A x="1,2", y=3, B tok68==, C"#);
+        let schemes: Vec<&str> = found.iter().map(|challenge| challenge.scheme).collect();
+        assert_eq!(schemes, ["A", "B", "C"]);
+        assert_eq!(found[0].parameters, [("x", "1,2".to_owned()), ("y", "3".to_owned())]);
+    }
 }

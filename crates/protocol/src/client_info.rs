@@ -1,9 +1,22 @@
 //! `client_info`: who signed in, across directories. Microsoft's addition to RFC 6749 §5.1.
 
-use keybearer_core::{HomeAccountId, Result};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use keybearer_core::{Error, HomeAccountId, Result};
+use serde::Deserialize;
+
+use crate::encoding::decode;
+
+/// Reads base64url JSON, with or without padding.
+///
+/// # Errors
+/// `Protocol` if it is something else.
+pub fn parse(encoded: &str) -> Result<ClientInfo> {
+    decode(encoded).and_then(|json| serde_json::from_slice(&json).ok()).ok_or_else(odd)
+}
 
 /// The identity that stays the same in every directory.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[non_exhaustive]
 pub struct ClientInfo {
     /// The object id in the home directory.
@@ -12,28 +25,58 @@ pub struct ClientInfo {
     pub utid: String,
 }
 
-/// Reads base64url JSON, with or without padding.
-///
-/// # Errors
-/// `Protocol` if it is something else.
-pub fn parse(encoded: &str) -> Result<ClientInfo> {
-    let _ = encoded;
-    todo!()
-}
-
 impl ClientInfo {
     /// The identity as the one word accounts are kept under.
     ///
     /// # Errors
     /// `Protocol` if a part is empty or has unexpected characters.
     pub fn home_account_id(&self) -> Result<HomeAccountId> {
-        todo!()
+        let id = HomeAccountId::from_parts(&self.uid, &self.utid).map_err(|_| odd())?;
+        // A dot in the uid would move the border between the parts.
+        if self.uid.contains('.') { Err(odd()) } else { Ok(id) }
     }
 }
 
 /// Writes what [`parse`] reads.
 #[must_use]
 pub fn encode(id: &HomeAccountId) -> String {
-    let _ = id;
-    todo!()
+    // Both parts consist of letters, digits, dots and dashes only: nothing to escape.
+    URL_SAFE_NO_PAD.encode(format!(r#"{{"uid":"{}","utid":"{}"}}"#, id.uid(), id.utid()))
+}
+
+fn odd() -> Error {
+    Error::protocol("client_info with a uid and a utid", "something else")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padding_and_further_fields_do_not_matter() {
+        for encoded in [
+            "eyJ1aWQiOiJPSUQiLCJ1dGlkIjoiVElEIiwieG1zX3RkYnIiOiJFVSJ9",
+            "eyJ1aWQiOiJPSUQiLCJ1dGlkIjoiVElEIn0",
+            "eyJ1aWQiOiJPSUQiLCJ1dGlkIjoiVElEIn0=",
+        ] {
+            assert_eq!(parse(encoded).unwrap().home_account_id().unwrap().as_str(), "oid.tid");
+        }
+    }
+
+    #[test]
+    fn what_is_encoded_is_parsed() {
+        let id = HomeAccountId::parse("oid.tid").unwrap();
+        assert_eq!(parse(&encode(&id)).unwrap().home_account_id().unwrap(), id);
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        for bad in ["", "!", "e30", "eyJ1aWQiOiJhIn0", "bm90IGpzb24"] {
+            assert!(parse(bad).is_err(), "{bad:?} should be refused");
+        }
+        for (uid, utid) in [("", "t"), ("a.b", "t"), ("a", ""), ("a b", "t")] {
+            let info = ClientInfo { uid: uid.into(), utid: utid.into() };
+            assert!(info.home_account_id().is_err(), "{info:?} should be refused");
+        }
+    }
 }

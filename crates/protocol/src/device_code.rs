@@ -3,13 +3,16 @@
 use std::fmt;
 use std::time::Duration;
 
-use keybearer_core::{Claims, ClientId, CorrelationId, Result, ScopeSet};
+use keybearer_core::{Claims, ClientId, CorrelationId, Error, Missing, Result, ScopeSet};
+use serde::Deserialize;
 use url::Url;
 use zeroize::Zeroizing;
 
 use crate::Body;
+use crate::exchange::{Seconds, post, read, required};
 use crate::metadata::ProviderMetadata;
-use crate::token::TokenResponse;
+use crate::parameters::{Parameters, scope};
+use crate::token::{self, TokenResponse};
 
 /// What the token endpoint is polled with, RFC 8628 §3.2. Wiped when dropped and never printed.
 pub struct DeviceCode(Zeroizing<String>);
@@ -50,7 +53,19 @@ impl DeviceAuthorizationRequest<'_> {
     /// # Errors
     /// `Unavailable(UserInterface)` if the provider has no such endpoint.
     pub fn http(&self) -> Result<http::Request<Body>> {
-        todo!()
+        let url = self.metadata.device_authorization_endpoint.as_ref().ok_or_else(|| {
+            Error::unavailable(
+                Missing::UserInterface,
+                "the provider does not offer to sign in on another device",
+            )
+            .with_hint("sign in with the browser of this machine")
+        })?;
+        let parameters = Parameters::new([
+            ("client_id", Some(self.client_id.as_str().into())),
+            ("scope", Some(scope(self.scopes).into())),
+            ("claims", self.claims.map(|claims| claims.as_str().into())),
+        ]);
+        post(url, &parameters, None, self.correlation_id)
     }
 }
 
@@ -75,8 +90,33 @@ pub struct DeviceAuthorization {
 /// # Errors
 /// See [`error::from_response`](crate::error::from_response).
 pub fn parse(response: &http::Response<Body>) -> Result<DeviceAuthorization> {
-    let _ = response;
-    todo!()
+    let wire: Wire = read(response, WHAT)?;
+    let uri = required(wire.verification_uri.or(wire.verification_url), "verification_uri", WHAT)?;
+    let uri = Url::parse(&uri).ok().filter(|uri| matches!(uri.scheme(), "https" | "http"));
+    Ok(DeviceAuthorization {
+        device_code: DeviceCode(required(wire.device_code, "device_code", WHAT)?),
+        user_code: required(wire.user_code, "user_code", WHAT)?,
+        verification_uri: uri.ok_or_else(|| {
+            Error::protocol("a web address as verification_uri", "something else")
+        })?,
+        expires_in: required(wire.expires_in, "expires_in", WHAT)?.duration()?,
+        interval: wire.interval.map_or(Ok(UNSAID), Seconds::duration)?,
+    })
+}
+
+const WHAT: &str = "request for a device code";
+
+/// RFC 8628 §3.2: the interval if none is given.
+const UNSAID: Duration = Duration::from_secs(5);
+
+#[derive(Deserialize)]
+struct Wire {
+    device_code: Option<Zeroizing<String>>,
+    user_code: Option<String>,
+    verification_uri: Option<String>,
+    verification_url: Option<String>,
+    expires_in: Option<Seconds>,
+    interval: Option<Seconds>,
 }
 
 /// What a poll brought, RFC 8628 §3.5.
@@ -98,6 +138,57 @@ pub enum Poll {
 /// `Denied(Person)` if the person declined, `TimedOut` if the codes have expired, otherwise as
 /// [`token::parse`](crate::token::parse).
 pub fn poll(response: &http::Response<Body>) -> Result<Poll> {
-    let _ = response;
-    todo!()
+    token::parse(response).map(|tokens| Poll::Done(Box::new(tokens))).or_else(|error| {
+        match error.context().oauth_error.as_deref() {
+            Some("authorization_pending") => Ok(Poll::Pending),
+            Some("slow_down") => Ok(Poll::SlowDown),
+            _ => Err(error),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use keybearer_core::{Denial, ErrorKind};
+
+    use super::*;
+
+    fn response(status: u16, body: &str) -> http::Response<Body> {
+        let body = Body::new(body.as_bytes().to_vec());
+        http::Response::builder().status(status).body(body).unwrap()
+    }
+
+    #[test]
+    fn the_person_is_told_where_to_enter_what() {
+        let body = r#"{"device_code":"D-secret","user_code":"ABC","verification_uri":
+            "https://login.microsoft.com/device","expires_in":900,"interval":"7"}"#;
+        let authorization = parse(&response(200, body)).unwrap();
+        assert_eq!(authorization.user_code, "ABC");
+        assert_eq!(authorization.interval, Duration::from_secs(7));
+        assert_eq!(authorization.device_code.expose(), "D-secret");
+        assert!(!format!("{authorization:?}").contains("secret"));
+    }
+
+    #[test]
+    fn an_address_that_is_no_web_page_is_refused() {
+        let body = r#"{"device_code":"D","user_code":"A","verification_uri":"file:///etc",
+            "expires_in":900}"#;
+        assert!(parse(&response(200, body)).is_err());
+    }
+
+    #[test]
+    fn polling_goes_on_until_there_is_an_outcome() {
+        let poll = |error: &str| poll(&response(400, &format!(r#"{{"error":"{error}"}}"#)));
+        assert!(matches!(poll("authorization_pending"), Ok(Poll::Pending)));
+        assert!(matches!(poll("slow_down"), Ok(Poll::SlowDown)));
+        for (error, kind) in [
+            ("authorization_declined", ErrorKind::Denied(Denial::Person)),
+            ("access_denied", ErrorKind::Denied(Denial::Person)),
+            ("expired_token", ErrorKind::TimedOut),
+        ] {
+            assert_eq!(poll(error).unwrap_err().kind(), &kind, "{error}");
+        }
+        let done = super::poll(&response(200, r#"{"access_token":"a","token_type":"Bearer"}"#));
+        assert!(matches!(done, Ok(Poll::Done(_))));
+    }
 }

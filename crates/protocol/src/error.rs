@@ -1,8 +1,17 @@
 //! The provider's errors: RFC 6749 §4.1.2.1 and §5.2, with Entra's `AADSTS` codes.
 
-use keybearer_core::{ClientId, Error};
+mod meaning;
+mod report;
+
+use std::time::Duration;
+
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use keybearer_core::{Claims, ClientId, Error, ErrorContext, ErrorKind, Timestamp};
 use url::Url;
 
+use self::meaning::Meaning;
+use self::report::Report;
+use crate::parameters::{is_loopback, redirect_uri};
 use crate::{Body, RedirectParameters};
 
 /// What a refusal means; `what` says what was asked, such as `token request`.
@@ -10,21 +19,101 @@ use crate::{Body, RedirectParameters};
 /// The error never holds the body: only the code, ids and the first line of the description.
 #[must_use]
 pub fn from_response(response: &http::Response<Body>, what: &str) -> Error {
-    let _ = (response, what);
-    todo!()
+    let report = Report::of_response(response);
+    let status = response.status();
+    if status.is_server_error() || status == http::StatusCode::TOO_MANY_REQUESTS {
+        let kind = ErrorKind::Transient { retry_after: retry_after(response) };
+        let mut context = report.context(what);
+        if report.error.is_none() {
+            context.message = format!("the {what} was answered with HTTP {}", status.as_u16());
+        }
+        return Error::from_parts(kind, context).with_hint(BUSY);
+    }
+    if report.error.is_none() {
+        return not_oauth(response, &report, what);
+    }
+    explained(&report, what, retry_after(response))
 }
 
 /// What an authorization answer with `error` means, RFC 6749 §4.1.2.1.
 #[must_use]
 pub fn from_redirect(parameters: &RedirectParameters) -> Error {
-    let _ = parameters;
-    todo!()
+    explained(&Report::of_redirect(parameters), "sign-in", None)
 }
 
 /// If the error is about the redirect URI (`AADSTS50011`), its hint is made to name the one URI
 /// to register; any other error stays as it is.
 #[must_use]
 pub fn with_redirect_hint(error: Error, redirect_uri: &Url, client_id: &ClientId) -> Error {
-    let _ = (redirect_uri, client_id);
-    error
+    match error.context().code.as_deref() {
+        Some("AADSTS50011" | "AADSTS500113" | "AADSTS900971") => error.with_hint(format!(
+            "add {} to the redirect URIs of the app registration {client_id}, under the platform \
+             'Mobile and desktop applications'",
+            registered(redirect_uri)
+        )),
+        _ => error,
+    }
 }
+
+const BUSY: &str = "the provider is busy; try again later";
+
+/// An OAuth error by its meaning.
+fn explained(report: &Report, what: &str, retry_after: Option<Duration>) -> Error {
+    let (meaning, hint) = meaning::of(report.code(), report.error.as_deref());
+    let kind = match meaning {
+        Meaning::Interaction => ErrorKind::InteractionRequired {
+            claims: report.claims.as_deref().and_then(|text| Claims::parse(text).ok().flatten()),
+            suberror: report.suberror.clone(),
+        },
+        Meaning::Denied(denial) => ErrorKind::Denied(denial),
+        Meaning::Invalid(field) => ErrorKind::InvalidRequest { field: field.into() },
+        Meaning::Transient => ErrorKind::Transient { retry_after },
+        Meaning::TimedOut => ErrorKind::TimedOut,
+    };
+    Error::from_parts(kind, report.context(what)).with_hint(hint)
+}
+
+/// Not Entra: a proxy, a captive portal, a wrong host. Neither body nor `Location` is told.
+fn not_oauth(response: &http::Response<Body>, report: &Report, what: &str) -> Error {
+    let content_type = report::header(response, CONTENT_TYPE.as_str());
+    let received = format!(
+        "HTTP {} with {}",
+        response.status().as_u16(),
+        content_type.unwrap_or_else(|| "no content type".into())
+    );
+    let error = Error::protocol(format!("an OAuth error as answer to the {what}"), received);
+    let context = ErrorContext { message: error.context().message.clone(), ..report.context(what) };
+    Error::from_parts(error.kind().clone(), context)
+        .with_hint("check the authority and whether a proxy or a login page of the network answers")
+}
+
+/// RFC 9110 §10.2.3: seconds, or a date, which is read by the server's own clock.
+fn retry_after(response: &http::Response<Body>) -> Option<Duration> {
+    let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let at = || Some(parse_date(text)?.saturating_since(date(response)?));
+    text.parse().ok().map(Duration::from_secs).or_else(at)
+}
+
+/// The server's clock.
+pub(crate) fn date(response: &http::Response<Body>) -> Option<Timestamp> {
+    parse_date(response.headers().get(http::header::DATE)?.to_str().ok()?)
+}
+
+fn parse_date(text: &str) -> Option<Timestamp> {
+    let since_epoch = httpdate::parse_http_date(text).ok()?;
+    let since_epoch = since_epoch.duration_since(std::time::UNIX_EPOCH).ok()?;
+    Some(Timestamp::from_unix_seconds(0) + since_epoch)
+}
+
+/// Entra ignores the port of a loopback address (RFC 8252 §7.3), so it is registered without one.
+fn registered(uri: &Url) -> String {
+    let mut uri = uri.clone();
+    if is_loopback(&uri) {
+        // Cannot fail: a loopback address has a host.
+        let _ = uri.set_port(None);
+    }
+    redirect_uri(&uri).to_owned()
+}
+
+#[cfg(test)]
+mod tests;

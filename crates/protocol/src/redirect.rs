@@ -26,6 +26,12 @@ impl RedirectParameters {
         }
     }
 
+    /// Whether a parameter is present, once or more often.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(own, _)| own == name)
+    }
+
     /// Whether there is any parameter.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -4,15 +4,20 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use keybearer_core::{
-    AccessToken, AuthorizationCode, Claims, ClientId, CodeVerifier, CorrelationId, HomeAccountId,
-    IdToken, RefreshToken, Result, ScopeSet, Timestamp, TokenType,
+    AccessToken, AuthorizationCode, Claims, ClientId, CodeVerifier, CorrelationId, Error,
+    HomeAccountId, IdToken, RefreshToken, Result, ScopeSet, Timestamp, TokenType,
 };
+use serde::Deserialize;
 use url::Url;
+use zeroize::Zeroizing;
 
 use crate::Body;
-use crate::client_info::ClientInfo;
+use crate::client_info::{self, ClientInfo};
 use crate::device_code::DeviceCode;
+use crate::error::date;
+use crate::exchange::{Seconds, post, read, required};
 use crate::metadata::ProviderMetadata;
+use crate::parameters::{Parameters, redirect_uri, scope};
 
 /// Asks for tokens.
 #[derive(Clone, Debug)]
@@ -59,9 +64,54 @@ impl TokenRequest<'_> {
     /// The request to send.
     ///
     /// # Errors
-    /// `InvalidRequest` on the field `extra` if it would replace a parameter of ours.
+    /// `InvalidRequest` on the field `extra_query` if it would replace a parameter of ours.
     pub fn http(&self) -> Result<http::Request<Body>> {
-        todo!()
+        let grant = &self.grant;
+        let mut parameters = Parameters::new([
+            ("client_id", Some(self.client_id.as_str().into())),
+            ("grant_type", Some(grant.grant_type().into())),
+            (grant.secret().0, Some(grant.secret().1.into())),
+            ("redirect_uri", grant.redirect_uri().map(Into::into)),
+            ("code_verifier", grant.verifier().map(Into::into)),
+            ("scope", Some(scope(self.scopes).into())),
+            ("client_info", Some("1".into())),
+            ("claims", self.claims.map(|claims| claims.as_str().into())),
+        ]);
+        parameters.extend(self.extra)?;
+        post(&self.metadata.token_endpoint, &parameters, self.account, self.correlation_id)
+    }
+}
+
+impl<'a> Grant<'a> {
+    const fn grant_type(&self) -> &'static str {
+        match self {
+            Self::AuthorizationCode { .. } => "authorization_code",
+            Self::RefreshToken(_) => "refresh_token",
+            Self::DeviceCode(_) => "urn:ietf:params:oauth:grant-type:device_code",
+        }
+    }
+
+    /// The parameter that carries what is shown.
+    fn secret(&self) -> (&'static str, &'a str) {
+        match self {
+            Self::AuthorizationCode { code, .. } => ("code", code.expose()),
+            Self::RefreshToken(token) => ("refresh_token", token.expose()),
+            Self::DeviceCode(code) => ("device_code", code.expose()),
+        }
+    }
+
+    fn redirect_uri(&self) -> Option<&'a str> {
+        match self {
+            Self::AuthorizationCode { redirect_uri: uri, .. } => Some(redirect_uri(uri)),
+            Self::RefreshToken(_) | Self::DeviceCode(_) => None,
+        }
+    }
+
+    fn verifier(&self) -> Option<&'a str> {
+        match self {
+            Self::AuthorizationCode { verifier, .. } => Some(verifier.expose()),
+            Self::RefreshToken(_) | Self::DeviceCode(_) => None,
+        }
     }
 }
 
@@ -99,6 +149,56 @@ pub struct TokenResponse {
 /// See [`error::from_response`](crate::error::from_response); `Protocol` naming the field if a
 /// success lacks one or has an odd one.
 pub fn parse(response: &http::Response<Body>) -> Result<TokenResponse> {
-    let _ = response;
-    todo!()
+    let wire: Wire = read(response, WHAT)?;
+    Ok(TokenResponse {
+        access_token: AccessToken::new(take(required(wire.access_token, "access_token", WHAT)?)?),
+        token_type: token_type(&required(wire.token_type, "token_type", WHAT)?)?,
+        expires_in: wire.expires_in.map_or(Ok(UNSAID), Seconds::duration)?,
+        ext_expires_in: wire.ext_expires_in.map(Seconds::duration).transpose()?,
+        refresh_in: wire.refresh_in.map(Seconds::duration).transpose()?,
+        refresh_token: wire.refresh_token.map(take).transpose()?.map(RefreshToken::new),
+        id_token: wire.id_token.map(take).transpose()?.map(IdToken::new),
+        client_info: wire.client_info.as_deref().map(client_info::parse).transpose()?,
+        granted: wire.scope.iter().flat_map(|s| s.split_whitespace()).map(Into::into).collect(),
+        family: wire.foci,
+        date: date(response),
+    })
 }
+
+const WHAT: &str = "token request";
+
+/// RFC 6749 §5.1 lets a server leave the lifetime out; Microsoft's clients then assume an hour.
+const UNSAID: Duration = Duration::from_secs(3600);
+
+#[derive(Deserialize)]
+struct Wire {
+    access_token: Option<Zeroizing<String>>,
+    token_type: Option<String>,
+    expires_in: Option<Seconds>,
+    ext_expires_in: Option<Seconds>,
+    refresh_in: Option<Seconds>,
+    refresh_token: Option<Zeroizing<String>>,
+    id_token: Option<Zeroizing<String>>,
+    client_info: Option<String>,
+    scope: Option<String>,
+    foci: Option<String>,
+}
+
+/// Moves a secret out without a copy; an empty one is refused.
+fn take(mut secret: Zeroizing<String>) -> Result<String> {
+    if secret.is_empty() {
+        return Err(Error::protocol("tokens in the answer to the token request", "an empty one"));
+    }
+    Ok(std::mem::take(&mut *secret))
+}
+
+fn token_type(text: &str) -> Result<TokenType> {
+    match text.to_ascii_lowercase().as_str() {
+        "bearer" => Ok(TokenType::Bearer),
+        "pop" => Ok(TokenType::ProofOfPossession),
+        _ => Err(Error::protocol("the token_type Bearer or pop", "another token_type")),
+    }
+}
+
+#[cfg(test)]
+mod tests;
