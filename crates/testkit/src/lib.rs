@@ -1,1 +1,11 @@
-//! Placeholder.
+//! What the tests of Keybearer share: doubles of the engine's effects, a provider in memory, case
+//! directories, the leak check. Unpublished.
+//!
+//! Nothing here reads a clock, the network or the environment: time is simulated, randomness is
+//! seeded, and the provider answers in memory.
+
+pub mod cases;
+pub mod effects;
+pub mod leak;
+pub mod provider;
+pub mod world;
