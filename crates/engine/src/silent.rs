@@ -69,9 +69,9 @@ impl Inner {
         account: &Account,
     ) -> Result<Token> {
         let refresh = Refresh::new(parameters, account);
-        let now = self.effects.clock.now();
         let refused = parameters.access_token_to_renew.as_ref();
-        let hit = self.state().cache.find(&refresh.key, refused, now);
+        let moment = self.moment();
+        let hit = self.state().cache.find(&refresh.key, refused, moment);
         match hit {
             Some(Hit::Fresh(token)) => Ok(Token { source: TokenSource::Cache, ..token }),
             Some(Hit::Renewable(token)) => {
@@ -103,8 +103,8 @@ impl Inner {
 
     fn check_throttle(&self, refresh: &Refresh) -> Result<()> {
         let key = &refresh.key;
-        let now = self.effects.clock.now();
-        self.state().throttle.check(&key.account.environment, &key.client_id, now)
+        let uptime = self.effects.clock.uptime();
+        self.state().throttle.check(&key.account.environment, &key.client_id, uptime)
     }
 
     async fn redeem(&self, refresh: &Refresh) -> Result<Token> {
@@ -211,8 +211,8 @@ impl Inner {
     /// Nobody asks again before the time the provider named, in whichever answer.
     pub(crate) fn note_busy(&self, environment: &str, client_id: &ClientId, error: &Error) {
         if let ErrorKind::Transient { retry_after: Some(wait) } = error.kind() {
-            let now = self.effects.clock.now();
-            self.state().throttle.note(environment, client_id, *wait, now);
+            let uptime = self.effects.clock.uptime();
+            self.state().throttle.note(environment, client_id, *wait, uptime);
         }
     }
 }

@@ -67,6 +67,10 @@ impl Clock for ManualClock {
         offset(self.true_time(), self.0.wrong_by_millis.load(Ordering::SeqCst))
     }
 
+    fn uptime(&self) -> Duration {
+        self.true_time().saturating_since(Self::START)
+    }
+
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
     }
