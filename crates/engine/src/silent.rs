@@ -88,7 +88,14 @@ impl Inner {
             tracing::debug!(correlation_id = %refresh.correlation_id, "renew in the background");
             let key = refresh.key.clone();
             let inner = Arc::clone(self);
-            let start = move |_| async move { inner.redeem(&refresh).await };
+            let start = move |_| async move {
+                let result = inner.redeem(&refresh).await;
+                if result.is_err() {
+                    let moment = inner.moment();
+                    inner.state().cache.postpone_renewal(&refresh.key, moment);
+                }
+                result
+            };
             drop(self.refreshes.join(&*self.effects.spawner, &key, start));
         }
     }
