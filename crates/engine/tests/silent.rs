@@ -44,6 +44,19 @@ async fn a_thousand_callers_make_exactly_one_token_request_inv_i6() {
     assert_eq!(world.http.token_requests(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn callers_on_several_threads_make_exactly_one_token_request_inv_i6() {
+    let world = World::default();
+    let engine = world.connected(DEV).await;
+    for round in 0..300 {
+        let scope = format!("https://resource-{round}.example/.default");
+        for result in join_all((0..32).map(|_| spawn(&engine, silent(&scope)))).await {
+            result.unwrap().unwrap();
+        }
+        assert_eq!(world.http.token_requests(), round + 1);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn other_scopes_get_their_token_while_one_stalls() {
     let world = World::default();
