@@ -8,7 +8,7 @@ use keybearer_core::{
     InteractiveRequest, RemoveAccountRequest, Result, SilentRequest, Token, TokenParameters,
 };
 
-use crate::cache::{CacheKey, TokenCache};
+use crate::cache::{CacheKey, Moment, TokenCache};
 use crate::deadline::{unless_cancelled, within};
 use crate::effects::{Change, Effects};
 use crate::flights::{Flights, lock};
@@ -131,9 +131,13 @@ impl Inner {
         bytes
     }
 
+    pub(crate) fn moment(&self) -> Moment {
+        Moment { now: self.effects.clock.now(), uptime: self.effects.clock.uptime() }
+    }
+
     pub(crate) fn remember(&self, key: CacheKey, token: Token) {
-        let now = self.effects.clock.now();
-        self.state().cache.insert(key, token, now);
+        let moment = self.moment();
+        self.state().cache.insert(key, token, moment);
     }
 
     /// Makes the account and its refresh token for the app durable, as they are now (invariant I3).
