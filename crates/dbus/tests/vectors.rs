@@ -8,8 +8,9 @@
 use std::path::{Path, PathBuf};
 
 use keybearer_core::{
-    AccessToken, Account, AccountChoice, AccountsRequest, CorrelationId, Error, Result,
-    SilentRequest, SsoCookieRequest, Token, TokenParameters,
+    AccessToken, Account, AccountChoice, AccountsRequest, CorrelationId, Error,
+    RemoveAccountRequest, Result, SignHttpRequest, SilentRequest, SsoCookieRequest, Token,
+    TokenParameters,
 };
 use keybearer_dbus::message::{
     AcquirePrtSsoCookie, AcquireTokenInteractively, AcquireTokenSilently, Call,
@@ -146,7 +147,16 @@ fn requests_of_known_clients_are_understood() {
     }
 }
 
-const REPLIES: [(&str, Reader); 4] = [
+const REPLIES: [(&str, Reader); 6] = [
+    (GenerateSignedHttpRequest::NAME, |json, _| {
+        let signed = GenerateSignedHttpRequest::decode_reply(json, &sign_request())?;
+        let written = GenerateSignedHttpRequest::encode_reply(&signed, &());
+        Ok((json!(signed.expose()), written))
+    }),
+    (RemoveAccount::NAME, |json, _| {
+        RemoveAccount::decode_reply(json, &remove_request())?;
+        Ok((Value::Null, RemoveAccount::encode_reply(&(), &())))
+    }),
     (AcquireTokenSilently::NAME, |json, vector| {
         let request = SilentRequest { parameters: sample::parameters() };
         let token = AcquireTokenSilently::decode_reply(json, &request)?;
@@ -267,5 +277,26 @@ fn accounts_request() -> AccountsRequest {
 
 fn cookie_request() -> SsoCookieRequest {
     let TokenParameters { correlation_id, timeout, .. } = sample::parameters();
-    SsoCookieRequest { account: AccountChoice::Only, sso_url: None, correlation_id, timeout }
+    let account = AccountChoice::Exact(sample::account().home_account_id);
+    SsoCookieRequest { account, sso_url: None, correlation_id, timeout }
+}
+
+fn sign_request() -> SignHttpRequest {
+    let TokenParameters { correlation_id, timeout, .. } = sample::parameters();
+    SignHttpRequest {
+        client_id: None,
+        account: AccountChoice::Only,
+        method: "GET".into(),
+        host: "graph.microsoft.com".into(),
+        path: "/".into(),
+        nonce: None,
+        correlation_id,
+        timeout,
+    }
+}
+
+fn remove_request() -> RemoveAccountRequest {
+    let TokenParameters { correlation_id, timeout, .. } = sample::parameters();
+    let home_account_id = sample::account().home_account_id;
+    RemoveAccountRequest { home_account_id, correlation_id, timeout }
 }
