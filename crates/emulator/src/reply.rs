@@ -58,8 +58,8 @@ impl Reply {
             )
     }
 
-    pub(crate) fn error(error: &EntraError, trace: &Trace, authority_host: &str) -> Self {
-        let body = error.body(trace, authority_host);
+    pub(crate) fn error(error: &EntraError, trace: &Trace) -> Self {
+        let body = error.body(trace);
         Self {
             status: error.status,
             ..Self::json(&body, &error.name())
@@ -73,12 +73,7 @@ impl Reply {
     }
 
     /// The answer of a service that is overloaded or broken.
-    pub(crate) fn status(
-        status: &Status,
-        endpoint: Endpoint,
-        trace: &Trace,
-        authority_host: &str,
-    ) -> Self {
+    pub(crate) fn status(status: &Status, endpoint: Endpoint, trace: &Trace) -> Self {
         let outcome = status.code.to_string();
         let reply = if endpoint == Endpoint::Blob {
             crate::blob::error(status.code, "ServerBusy", "The server is busy.", trace)
@@ -88,7 +83,7 @@ impl Reply {
             let error = EntraError::new(status.code, "temporarily_unavailable", code, message);
             Self {
                 status: status.code,
-                ..Self::json(&error.body(trace, authority_host), &outcome)
+                ..Self::json(&error.body(trace), &outcome)
             }
         };
         let reply = Self { outcome, ..reply };
