@@ -1,0 +1,39 @@
+//! The engine in this process, for when there is no broker. It remembers nothing on disk: another
+//! process of the same person asks again.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use keybearer_core::{AuthorityHost, Broker, Result};
+use keybearer_engine::{Engine, EngineSettings};
+use keybearer_host::{Environment, Host, Paths, Settings};
+use tokio::sync::OnceCell;
+
+#[derive(Debug)]
+pub(crate) struct InProcess {
+    environment: Environment,
+    trusted: BTreeSet<AuthorityHost>,
+    engine: OnceCell<Arc<dyn Broker>>,
+}
+
+impl InProcess {
+    pub(crate) fn new(environment: Environment, trusted: BTreeSet<AuthorityHost>) -> Self {
+        Self { environment, trusted, engine: OnceCell::new() }
+    }
+
+    /// The engine, made on first use.
+    pub(crate) async fn broker(&self) -> Result<Arc<dyn Broker>> {
+        let engine = self.engine.get_or_try_init(|| self.open()).await?;
+        Ok(Arc::clone(engine))
+    }
+
+    async fn open(&self) -> Result<Arc<dyn Broker>> {
+        let paths = Paths::current(&self.environment)?;
+        let settings = Settings::load(&paths.config_file, &self.environment)?;
+        let mut trusted_authority_hosts = self.trusted.clone();
+        trusted_authority_hosts.extend(settings.trusted_authority_hosts);
+        let effects = Host::in_process(&self.environment).effects();
+        let engine = Engine::open(effects, EngineSettings { trusted_authority_hosts }).await?;
+        Ok(Arc::new(engine))
+    }
+}

@@ -1,0 +1,119 @@
+//! Starting the per-user broker when nothing answers.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use keybearer_core::{Error, Missing, Result};
+use keybearer_host::{Environment, Paths, private_dir};
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+/// How long a broker may take to start, whatever the caller's own limit.
+const LONGEST_START: Duration = Duration::from_secs(10);
+
+/// How much of a failed broker's own words goes into the error.
+const LONGEST_COMPLAINT: usize = 400;
+
+/// The `keybearer` program: `KEYBEARER_PROGRAM`, this program itself, its neighbour, or on `PATH`.
+#[must_use]
+pub fn find_program(environment: &Environment, own: Option<&Path>) -> Option<PathBuf> {
+    const NAME: &str = "keybearer";
+    let named = environment.value("KEYBEARER_PROGRAM").map(PathBuf::from);
+    let itself = own.filter(|path| path.file_name() == Some(OsStr::new(NAME))).map(Path::to_owned);
+    let neighbour = own.and_then(Path::parent).map(|dir| dir.join(NAME));
+    let path = environment.value("PATH").unwrap_or_default();
+    let on_path = std::env::split_paths(path).filter(|dir| dir.is_absolute());
+    let candidates = named.into_iter().chain(itself).chain(neighbour);
+    candidates.chain(on_path.map(|dir| dir.join(NAME))).find(|candidate| candidate.is_file())
+}
+
+/// Starts `program broker run` and waits until it serves the socket, or says why not.
+///
+/// The broker outlives this process. If another one is running already, that is as good.
+///
+/// # Errors
+/// `Unavailable(Broker)` if it did not start, with its own last words; `TimedOut` after `limit`.
+pub async fn start_broker(program: &Path, paths: &Paths, limit: Duration) -> Result<()> {
+    let (runtime_dir, log) =
+        (private_dir(&paths.runtime_dir)?, paths.runtime_dir.join("broker.log"));
+    let complaints = File::create(runtime_dir.path().join("broker.log"))
+        .map_err(|error| Error::internal(format!("create {}", log.display())).with_source(error))?;
+    let mut child = spawn(program, complaints).map_err(|error| {
+        Error::unavailable(Missing::Broker, format!("start {}", program.display()))
+            .with_source(error)
+    })?;
+    let stdout = child.stdout.take();
+    // Somebody has to collect the exit status when the broker ends one day.
+    std::thread::spawn(move || child.wait());
+    let failed = |why: &str| {
+        let complaint = last_words(&log);
+        Error::unavailable(Missing::Broker, format!("the broker {why}{complaint}"))
+            .with_hint("run `keybearer broker run` to see why it does not start")
+    };
+    match tokio::time::timeout(limit.min(LONGEST_START), wait_until_ready(stdout)).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(failed("ended right after its start")),
+        Err(_) if limit < LONGEST_START => Err(Error::timed_out("start the broker")),
+        Err(_) => Err(failed("did not become ready")),
+    }
+}
+
+fn spawn(program: &Path, complaints: File) -> std::io::Result<Child> {
+    Command::new(program)
+        .args(["broker", "run"])
+        .current_dir("/")
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(complaints)
+        .spawn()
+}
+
+/// The broker says one line when it serves; the end of its output without one is a failure.
+async fn wait_until_ready(stdout: Option<ChildStdout>) -> bool {
+    let Some(stdout) = stdout.and_then(|out| tokio::process::ChildStdout::from_std(out).ok())
+    else {
+        return false;
+    };
+    let mut line = String::new();
+    matches!(BufReader::new(stdout).read_line(&mut line).await, Ok(length) if length > 0)
+}
+
+fn last_words(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    let words: String = line.chars().take(LONGEST_COMPLAINT).collect();
+    if words.is_empty() { words } else { format!(": {words}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_is_looked_for_where_it_was_named_then_beside_us_then_on_the_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = |name: &str| {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(&path).unwrap();
+            std::fs::write(path.join("keybearer"), "").unwrap();
+            path
+        };
+        let (named, beside, on_path) = (place("named"), place("beside"), place("path"));
+        let environment = |pairs: &[(&str, &Path)]| {
+            Environment::from_pairs(pairs.iter().map(|(name, value)| (*name, value.as_os_str())))
+        };
+        let both =
+            environment(&[("KEYBEARER_PROGRAM", &named.join("keybearer")), ("PATH", &on_path)]);
+        let path_only = environment(&[("PATH", &on_path)]);
+        let own = beside.join("python3");
+        let find = |environment: &Environment, own| find_program(environment, own);
+        assert_eq!(find(&both, Some(&own)), Some(named.join("keybearer")));
+        assert_eq!(find(&path_only, Some(&own)), Some(beside.join("keybearer")));
+        assert_eq!(find(&path_only, None), Some(on_path.join("keybearer")));
+        assert_eq!(find(&environment(&[("PATH", Path::new("relative"))]), None), None);
+    }
+}

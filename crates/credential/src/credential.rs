@@ -1,0 +1,96 @@
+use std::sync::Arc;
+
+use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
+use azure_core::time::OffsetDateTime;
+use keybearer_client::{Credential, TokenQuery};
+use keybearer_core::{Broker, Error, ErrorKind, Token};
+
+use crate::error::to_azure;
+use crate::options::InteractiveBrowserBrokerCredentialOptions;
+
+/// Signs a person in through the operating system's authentication broker and hands their tokens
+/// to Azure clients.
+///
+/// A token is had silently if the broker knows the person; otherwise the person is asked, once,
+/// for all apps. One request ends within
+/// [`timeout`](InteractiveBrowserBrokerCredentialOptions::timeout), whatever happens.
+#[derive(Debug)]
+pub struct InteractiveBrowserBrokerCredential(Credential);
+
+/// What [`InteractiveBrowserBrokerCredential::acquire`] is asked for besides the scopes.
+#[derive(Clone, Debug, Default)]
+#[allow(clippy::exhaustive_structs, reason = "options are built field by field with ..Default")]
+pub struct AcquireOptions {
+    /// Another directory than the credential's own; it must be allowed by the options.
+    pub tenant_id: Option<String>,
+    /// A claims challenge of a resource, as decoded JSON.
+    pub claims: Option<String>,
+    /// Whether the caller handles claims challenges (continuous access evaluation).
+    pub enable_cae: bool,
+}
+
+impl InteractiveBrowserBrokerCredential {
+    /// Makes the credential. Nothing is contacted and nobody asked before the first token.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](ErrorKind::InvalidRequest) names the option that is wrong.
+    pub fn new(
+        options: Option<InteractiveBrowserBrokerCredentialOptions>,
+    ) -> azure_core::Result<Arc<Self>> {
+        let options = options.unwrap_or_default().shared();
+        Ok(Arc::new(Self(Credential::new(&options).map_err(to_azure)?)))
+    }
+
+    /// Makes the credential over a broker of the caller's own instead of this machine's.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](ErrorKind::InvalidRequest) names the option that is wrong.
+    pub fn with_broker(
+        broker: Arc<dyn Broker>,
+        options: Option<InteractiveBrowserBrokerCredentialOptions>,
+    ) -> azure_core::Result<Arc<Self>> {
+        let options = options.unwrap_or_default().shared();
+        Ok(Arc::new(Self(Credential::with_broker(&options, broker).map_err(to_azure)?)))
+    }
+
+    /// A token with all that is known about it: whose it is, where it came from, when to renew.
+    /// Works on any async runtime.
+    ///
+    /// # Errors
+    /// Every kind, see [`ErrorKind`].
+    pub async fn acquire(
+        &self,
+        scopes: &[&str],
+        options: Option<AcquireOptions>,
+    ) -> Result<Token, Error> {
+        let options = options.unwrap_or_default();
+        let query = TokenQuery {
+            scopes,
+            tenant_id: options.tenant_id.as_deref(),
+            claims: options.claims.as_deref(),
+            enable_cae: options.enable_cae,
+        };
+        self.0.acquire(query).await.map(|token| Token::clone(&token))
+    }
+}
+
+#[async_trait::async_trait]
+impl TokenCredential for InteractiveBrowserBrokerCredential {
+    async fn get_token(
+        &self,
+        scopes: &[&str],
+        _options: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        let query = TokenQuery { scopes, ..TokenQuery::default() };
+        let token = self.0.acquire(query).await.map_err(to_azure)?;
+        let expires_on = OffsetDateTime::from_unix_timestamp(token.expires_on.unix_seconds());
+        Ok(AccessToken {
+            token: Secret::new(token.access_token.expose().to_owned()),
+            expires_on: expires_on.map_err(|error| {
+                to_azure(
+                    Error::new(ErrorKind::Internal, "read the token's expiry").with_source(error),
+                )
+            })?,
+        })
+    }
+}

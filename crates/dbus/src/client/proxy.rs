@@ -1,0 +1,203 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use keybearer_core::{
+    Account, AccountsRequest, Broker, CancelRequest, Error, InteractiveRequest, Missing, Process,
+    RemoveAccountRequest, Result, SignHttpRequest, SignedHttpRequest, SilentRequest, SsoCookie,
+    SsoCookieRequest, Token,
+};
+use tokio::time::timeout;
+use zbus::Connection;
+use zbus::names::UniqueName;
+
+use super::cancel::{Flows, WaitingFlow};
+use crate::interface::{INTERFACE, OBJECT_PATH, PROTOCOL_VERSION};
+use crate::message::{
+    AcquirePrtSsoCookie, AcquireTokenInteractively, AcquireTokenSilently, BrokerVersion,
+    CancelInteractiveFlow, Cancellation, Envelope, GenerateSignedHttpRequest, GetAccounts,
+    GetLinuxBrokerVersion, Method, RemoveAccount,
+};
+
+/// A broker in another process. Cloning shares the connection, on which any number of calls can
+/// wait at the same time.
+///
+/// The process was checked to be our user's when the connection was made, and calls go to that
+/// process only: should it end, they fail, and a new proxy has to be connected.
+#[derive(Clone)]
+pub struct BrokerProxy(Arc<Inner>);
+
+struct Inner {
+    connection: Connection,
+    /// The checked owner of the name on a bus; `None` where the socket has one other end.
+    destination: Option<UniqueName<'static>>,
+    flows: Flows,
+    name: &'static str,
+    process: Process,
+}
+
+impl BrokerProxy {
+    pub(super) fn new(
+        connection: Connection,
+        destination: Option<UniqueName<'static>>,
+        name: &'static str,
+        process: Process,
+    ) -> Self {
+        Self(Arc::new(Inner { connection, destination, flows: Flows::default(), name, process }))
+    }
+
+    /// The process that answers.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.0.process
+    }
+
+    /// The connection, for calling further objects of the same process.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.0.connection
+    }
+
+    /// Whether the connection has ended, so that every call would fail.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.connection.is_closed()
+    }
+
+    /// Which broker answers.
+    ///
+    /// # Errors
+    /// As any call: `Unavailable`, `TimedOut` after `limit`, `Transient`, `Protocol`.
+    pub async fn version(&self, limit: Duration) -> Result<BrokerVersion> {
+        self.call::<GetLinuxBrokerVersion>(&limit).await
+    }
+
+    pub(super) fn flows(&self) -> &Flows {
+        &self.0.flows
+    }
+
+    /// Tells the broker; whether it hears is not waited for long.
+    pub(super) async fn send_cancel(&self, cancellation: &Cancellation) {
+        if let Err(error) = self.call::<CancelInteractiveFlow>(cancellation).await {
+            tracing::debug!(%error, "cancelling an interactive request");
+        }
+    }
+
+    async fn call<M: Method>(&self, request: &M::Request) -> Result<M::Reply> {
+        let Envelope { correlation_id, timeout: limit } = M::envelope(request);
+        let json = M::encode_request(request);
+        let exchange = self.exchange(M::NAME, correlation_id.as_str(), &json);
+        let outcome = timeout(limit, exchange).await.unwrap_or_else(|_| {
+            Err(Error::timed_out(format!("the broker did not answer {} in time", M::NAME)))
+        });
+        outcome
+            .and_then(|reply| {
+                let body = reply.body();
+                let json: &str = body.deserialize().map_err(|_| {
+                    Error::protocol("text as the broker's reply", "another D-Bus type")
+                })?;
+                M::decode_reply(json, request)
+            })
+            .map_err(|error| error.with_correlation_id(correlation_id))
+    }
+
+    async fn exchange(
+        &self,
+        method: &'static str,
+        correlation_id: &str,
+        json: &str,
+    ) -> Result<zbus::Message> {
+        let Inner { connection, destination, .. } = &*self.0;
+        if connection.is_closed() {
+            return Err(Error::unavailable(Missing::Broker, "the broker has ended"));
+        }
+        let arguments = (PROTOCOL_VERSION, correlation_id, json);
+        connection
+            .call_method(destination.as_ref(), OBJECT_PATH, Some(INTERFACE), method, &arguments)
+            .await
+            .map_err(|error| call_error(&error))
+    }
+}
+
+/// What it means to the caller that a call failed on the way. Texts of D-Bus errors are left out:
+/// they are the other side's and may hold anything.
+fn call_error(error: &zbus::Error) -> Error {
+    use zbus::fdo::Error as Bus;
+    let ended = || {
+        Error::transient(None, "the broker ended while it was working on the request")
+            .with_hint("try again")
+    };
+    match error {
+        zbus::Error::InputOutput(cause) => ended().with_source(Arc::clone(cause)),
+        zbus::Error::FDO(cause) => match &**cause {
+            Bus::ServiceUnknown(_) | Bus::NameHasNoOwner(_) => {
+                Error::unavailable(Missing::Broker, "the broker has left the bus")
+            }
+            Bus::AccessDenied(_) => {
+                Error::unavailable(Missing::Broker, "the bus does not let us call the broker")
+            }
+            Bus::NoReply(_) | Bus::Disconnected(_) | Bus::Timeout(_) | Bus::TimedOut(_) => ended(),
+            other => reply_expected(zbus::DBusError::name(other).as_str()),
+        },
+        zbus::Error::MethodError(name, ..) => reply_expected(name.as_str()),
+        _ => Error::protocol("a D-Bus reply", "a malformed message"),
+    }
+}
+
+fn reply_expected(error_name: &str) -> Error {
+    Error::protocol("a reply of the broker", format!("the D-Bus error {error_name}"))
+}
+
+#[async_trait]
+impl Broker for BrokerProxy {
+    fn name(&self) -> &str {
+        self.0.name
+    }
+
+    async fn accounts(&self, request: AccountsRequest) -> Result<Vec<Account>> {
+        self.call::<GetAccounts>(&request).await
+    }
+
+    async fn acquire_silent(&self, request: SilentRequest) -> Result<Token> {
+        self.call::<AcquireTokenSilently>(&request).await
+    }
+
+    async fn acquire_interactive(&self, request: InteractiveRequest) -> Result<Token> {
+        let parameters = &request.parameters;
+        let flow = WaitingFlow::begin(self, &parameters.caller.id, &parameters.correlation_id);
+        let outcome = self.call::<AcquireTokenInteractively>(&request).await;
+        if !matches!(&outcome, Err(error) if *error.kind() == keybearer_core::ErrorKind::TimedOut) {
+            flow.answered();
+        }
+        outcome
+    }
+
+    async fn remove_account(&self, request: RemoveAccountRequest) -> Result<()> {
+        self.call::<RemoveAccount>(&request).await
+    }
+
+    async fn sso_cookie(&self, request: SsoCookieRequest) -> Result<SsoCookie> {
+        self.call::<AcquirePrtSsoCookie>(&request).await
+    }
+
+    async fn sign_http_request(&self, request: SignHttpRequest) -> Result<SignedHttpRequest> {
+        self.call::<GenerateSignedHttpRequest>(&request).await
+    }
+
+    async fn cancel(&self, request: CancelRequest) -> Result<()> {
+        for flow in self.0.flows.of(&request.caller.id) {
+            self.send_cancel(&Cancellation::Flow(flow)).await;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for BrokerProxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BrokerProxy")
+            .field("name", &self.0.name)
+            .field("process", &self.0.process)
+            .finish_non_exhaustive()
+    }
+}

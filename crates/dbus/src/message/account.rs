@@ -1,0 +1,147 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use keybearer_core::{Account, HomeAccountId, Result, TenantId};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::Member;
+
+/// An account as clients hand it back: any member may be missing.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct AccountMembers {
+    home_account_id: Member<String>,
+    environment: Member<String>,
+    realm: Member<String>,
+    local_account_id: Member<String>,
+    username: Member<String>,
+    name: Member<String>,
+}
+
+impl AccountMembers {
+    /// Who is meant, by id if there is one.
+    pub(crate) fn home_account_id(&self) -> Result<Option<HomeAccountId>> {
+        let id = self.home_account_id.clone().in_request("account")?;
+        id.map(|id| HomeAccountId::parse(&id)).transpose()
+    }
+
+    /// The user name, if there is one.
+    pub(crate) fn username(&self) -> Result<Option<String>> {
+        self.username.clone().in_request("account")
+    }
+
+    /// The whole account; `None` if a member is missing that an account cannot do without.
+    pub(crate) fn whole(self) -> Option<Account> {
+        Some(Account {
+            home_account_id: HomeAccountId::parse(&self.home_account_id.lenient()?).ok()?,
+            environment: self.environment.lenient()?,
+            realm: TenantId::parse(&self.realm.lenient()?).ok()?,
+            local_account_id: self.local_account_id.lenient()?,
+            username: self.username.lenient()?,
+            name: self.name.lenient(),
+        })
+    }
+}
+
+/// An account with every member any known client cannot do without.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct AccountObject<'a> {
+    client_info: String,
+    environment: &'a str,
+    given_name: &'a str,
+    home_account_id: &'a str,
+    local_account_id: &'a str,
+    name: &'a str,
+    password_expiry: i64,
+    realm: &'a str,
+    username: &'a str,
+}
+
+impl<'a> From<&'a Account> for AccountObject<'a> {
+    fn from(account: &'a Account) -> Self {
+        Self {
+            client_info: client_info(&account.home_account_id),
+            environment: &account.environment,
+            given_name: "",
+            home_account_id: account.home_account_id.as_str(),
+            local_account_id: &account.local_account_id,
+            name: account.name.as_deref().unwrap_or_default(),
+            password_expiry: 0,
+            realm: account.realm.as_str(),
+            username: &account.username,
+        }
+    }
+}
+
+impl<'a> AccountObject<'a> {
+    /// As much as is known of an account of which only the id is.
+    pub(crate) fn named(id: &'a HomeAccountId, environment: &'a str) -> Self {
+        Self {
+            client_info: client_info(id),
+            environment,
+            given_name: "",
+            home_account_id: id.as_str(),
+            local_account_id: id.uid(),
+            name: "",
+            password_expiry: 0,
+            realm: id.utid(),
+            username: "",
+        }
+    }
+}
+
+/// `client_info` of the token endpoint: base64url of `{"uid","utid"}`.
+pub(crate) fn client_info(id: &HomeAccountId) -> String {
+    URL_SAFE_NO_PAD.encode(json!({ "uid": id.uid(), "utid": id.utid() }).to_string())
+}
+
+/// What an ID token and a `client_info` tell of the account they came with. Signatures are not
+/// checked: the broker that was asked vouches for both.
+pub(crate) fn account_from_statements(
+    id_token: &str,
+    client_info: Option<&str>,
+    environment: &str,
+) -> Option<Account> {
+    let payload = decoded(id_token.split('.').nth(1)?)?;
+    let claims: IdTokenClaims = serde_json::from_slice(&payload).ok()?;
+    let realm = TenantId::parse(&claims.tid.lenient()?).ok()?;
+    let local_account_id = claims.oid.lenient()?;
+    let username = claims.preferred_username.lenient().or_else(|| claims.upn.lenient())?;
+    let home = client_info.and_then(decoded);
+    let home: Option<ClientInfo> =
+        home.as_deref().and_then(|info| serde_json::from_slice(info).ok());
+    let home_account_id = match home {
+        Some(home) => HomeAccountId::from_parts(&home.uid.lenient()?, &home.utid.lenient()?),
+        None => HomeAccountId::from_parts(&local_account_id, realm.as_str()),
+    };
+    Some(Account {
+        home_account_id: home_account_id.ok()?,
+        environment: environment.to_owned(),
+        realm,
+        local_account_id,
+        username,
+        name: claims.name.lenient(),
+    })
+}
+
+fn decoded(base64url: &str) -> Option<Vec<u8>> {
+    URL_SAFE_NO_PAD.decode(base64url.trim_end_matches('=')).ok()
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct IdTokenClaims {
+    name: Member<String>,
+    oid: Member<String>,
+    preferred_username: Member<String>,
+    tid: Member<String>,
+    upn: Member<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ClientInfo {
+    uid: Member<String>,
+    utid: Member<String>,
+}

@@ -1,0 +1,49 @@
+use keybearer_core::{Error, InteractiveRequest, Result, Token};
+
+use super::{Call, Envelope, Method, own, parameters, token};
+
+/// `acquireTokenInteractively`: a token; the person may be asked.
+///
+/// `prompt` is read from `keybearer` and from `authParameters`, and written to both: there are
+/// brokers of other vendors that honour the latter.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct AcquireTokenInteractively;
+
+impl Method for AcquireTokenInteractively {
+    type Request = InteractiveRequest;
+    type Reply = Token;
+    type Echo = Vec<String>;
+
+    const NAME: &'static str = "acquireTokenInteractively";
+
+    fn envelope(request: &InteractiveRequest) -> Envelope {
+        Envelope {
+            correlation_id: request.parameters.correlation_id.clone(),
+            timeout: request.parameters.timeout,
+        }
+    }
+
+    fn encode_request(request: &InteractiveRequest) -> String {
+        parameters::write(&request.parameters, Some(request.prompt))
+    }
+
+    fn decode_request(json: &str, call: &Call) -> Result<(InteractiveRequest, Self::Echo)> {
+        let read = parameters::read(json, call, own::INTERACTIVE_TIMEOUT)?;
+        let request = InteractiveRequest { parameters: read.parameters, prompt: read.prompt };
+        Ok((request, read.requested_scopes))
+    }
+
+    fn encode_reply(reply: &Token, requested_scopes: &Self::Echo) -> String {
+        token::write(reply, requested_scopes)
+    }
+
+    /// A person may choose another account than was hinted at, so the account is not checked here.
+    fn decode_reply(json: &str, request: &InteractiveRequest) -> Result<Token> {
+        token::read(json, &request.parameters)
+    }
+
+    fn encode_error(error: &Error) -> String {
+        token::write_error(error)
+    }
+}

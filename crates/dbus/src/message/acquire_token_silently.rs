@@ -1,0 +1,45 @@
+use keybearer_core::{Error, Result, SilentRequest, Token};
+
+use super::{Call, Envelope, Method, own, parameters, token};
+
+/// `acquireTokenSilently`: a token without any user interface.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct AcquireTokenSilently;
+
+impl Method for AcquireTokenSilently {
+    type Request = SilentRequest;
+    type Reply = Token;
+    type Echo = Vec<String>;
+
+    const NAME: &'static str = "acquireTokenSilently";
+
+    fn envelope(request: &SilentRequest) -> Envelope {
+        Envelope {
+            correlation_id: request.parameters.correlation_id.clone(),
+            timeout: request.parameters.timeout,
+        }
+    }
+
+    fn encode_request(request: &SilentRequest) -> String {
+        parameters::write(&request.parameters, None)
+    }
+
+    fn decode_request(json: &str, call: &Call) -> Result<(SilentRequest, Self::Echo)> {
+        let read = parameters::read(json, call, own::SILENT_TIMEOUT)?;
+        Ok((SilentRequest { parameters: read.parameters }, read.requested_scopes))
+    }
+
+    fn encode_reply(reply: &Token, requested_scopes: &Self::Echo) -> String {
+        token::write(reply, requested_scopes)
+    }
+
+    fn decode_reply(json: &str, request: &SilentRequest) -> Result<Token> {
+        let token = token::read(json, &request.parameters)?;
+        token::check_account(token, &request.parameters.account)
+    }
+
+    fn encode_error(error: &Error) -> String {
+        token::write_error(error)
+    }
+}

@@ -1,0 +1,130 @@
+use keybearer_core::{
+    AccountChoice, ClientId, Error, HomeAccountId, Result, SignHttpRequest, SignedHttpRequest,
+};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::error::ErrorMembers;
+use super::own::{OwnMembers, OwnObject, SILENT_TIMEOUT};
+use super::pop_parameters::{PopMembers, PopObject};
+use super::{
+    Call, Envelope, Member, Method, Nested, check_error, from_reply, from_request, to_json,
+};
+
+/// `generateSignedHttpRequest`: signs with the key an account's tokens are bound to.
+///
+/// A login hint cannot be said in this request; it is sent as "none was asked for".
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct GenerateSignedHttpRequest;
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Members {
+    client_id: Member<String>,
+    keybearer: Member<Nested<OwnMembers>>,
+    pop_params: Member<Nested<PopMembers>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Object<'a> {
+    client_id: &'a str,
+    keybearer: OwnObject,
+    pop_params: PopObject<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Reply<'a> {
+    signed_http_request: &'a str,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ReplyMembers {
+    error: Member<Nested<ErrorMembers>>,
+    signed_http_request: Member<String>,
+}
+
+impl Method for GenerateSignedHttpRequest {
+    type Request = SignHttpRequest;
+    type Reply = SignedHttpRequest;
+    type Echo = ();
+
+    const NAME: &'static str = "generateSignedHttpRequest";
+
+    fn envelope(request: &SignHttpRequest) -> Envelope {
+        Envelope { correlation_id: request.correlation_id.clone(), timeout: request.timeout }
+    }
+
+    fn encode_request(request: &SignHttpRequest) -> String {
+        to_json(&Object {
+            client_id: request.client_id.as_ref().map_or("", ClientId::as_str),
+            keybearer: OwnObject::new(request.timeout).with_account(&request.account),
+            pop_params: PopObject {
+                client_claims: "",
+                home_account_id: match &request.account {
+                    AccountChoice::Exact(id) => id.as_str(),
+                    _ => "",
+                },
+                http_method: &request.method,
+                nonce: request.nonce.as_deref().unwrap_or_default(),
+                uri_host: &request.host,
+                uri_path: &request.path,
+            },
+        })
+    }
+
+    fn decode_request(json: &str, call: &Call) -> Result<(SignHttpRequest, ())> {
+        let Members { client_id, keybearer, pop_params } = from_request(json)?;
+        let own = OwnMembers::of(keybearer);
+        let Nested(pop) = pop_params.required("popParams")?;
+        let client_id = client_id.in_request("clientId")?;
+        let account = pop.home_account_id.in_request("homeAccountId")?;
+        let path = pop.uri_path.in_request("uriPath")?;
+        let (host, path) = place(&pop.uri_host.required("uriHost")?, path.as_deref())?;
+        let request = SignHttpRequest {
+            client_id: client_id.map(|id| ClientId::parse(&id)).transpose()?,
+            account: match account {
+                Some(id) => AccountChoice::Exact(HomeAccountId::parse(&id)?),
+                None => own.open_choice(),
+            },
+            method: pop.http_method.required("httpMethod")?.to_ascii_uppercase(),
+            host,
+            path,
+            nonce: pop.nonce.in_request("nonce")?,
+            correlation_id: call.correlation_id.clone(),
+            timeout: own.timeout(SILENT_TIMEOUT),
+        };
+        Ok((request, ()))
+    }
+
+    fn encode_reply(signed: &SignedHttpRequest, (): &()) -> String {
+        to_json(&Reply { signed_http_request: signed.expose() })
+    }
+
+    fn decode_reply(json: &str, _: &SignHttpRequest) -> Result<SignedHttpRequest> {
+        let ReplyMembers { error, signed_http_request } = from_reply(json)?;
+        check_error(error)?;
+        match signed_http_request.in_reply("signedHttpRequest")? {
+            Some(signed) => Ok(SignedHttpRequest::new(signed)),
+            None => Err(Error::protocol("signedHttpRequest in the broker's reply", "none")),
+        }
+    }
+}
+
+/// Host and path; some clients put the whole URL where the host belongs.
+fn place(host: &str, path: Option<&str>) -> Result<(String, String)> {
+    if !host.contains("://") {
+        return Ok((host.to_owned(), path.unwrap_or("/").to_owned()));
+    }
+    let url = super::parameters::parse_url(host, "uriHost")?;
+    let name = url.host_str().unwrap_or_default();
+    let host = url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
+    Ok((host, path.map_or_else(|| path_and_query(&url), str::to_owned)))
+}
+
+fn path_and_query(url: &Url) -> String {
+    url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()))
+}

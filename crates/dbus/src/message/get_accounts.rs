@@ -1,0 +1,89 @@
+use keybearer_core::{Account, AccountsRequest, ClientId, Result};
+use serde::{Deserialize, Serialize};
+
+use super::account::{AccountMembers, AccountObject};
+use super::error::ErrorMembers;
+use super::own::{OwnMembers, OwnObject, SILENT_TIMEOUT};
+use super::{
+    Call, Envelope, Member, Method, Nested, check_error, from_reply, from_request, to_json,
+};
+
+/// `getAccounts`: the connected accounts.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct GetAccounts;
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Members {
+    client_id: Member<String>,
+    keybearer: Member<Nested<OwnMembers>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Object<'a> {
+    client_id: &'a str,
+    keybearer: OwnObject,
+    redirect_uri: &'a str,
+}
+
+#[derive(Serialize)]
+struct Reply<'a> {
+    accounts: Vec<AccountObject<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ReplyMembers {
+    accounts: Member<Vec<Nested<AccountMembers>>>,
+    error: Member<Nested<ErrorMembers>>,
+}
+
+impl Method for GetAccounts {
+    type Request = AccountsRequest;
+    type Reply = Vec<Account>;
+    type Echo = ();
+
+    const NAME: &'static str = "getAccounts";
+
+    fn envelope(request: &AccountsRequest) -> Envelope {
+        Envelope { correlation_id: request.correlation_id.clone(), timeout: request.timeout }
+    }
+
+    fn encode_request(request: &AccountsRequest) -> String {
+        to_json(&Object {
+            client_id: request.client_id.as_ref().map_or("", ClientId::as_str),
+            keybearer: OwnObject::new(request.timeout),
+            redirect_uri: "",
+        })
+    }
+
+    fn decode_request(json: &str, call: &Call) -> Result<(AccountsRequest, ())> {
+        let Members { client_id, keybearer } = from_request(json)?;
+        let client_id = client_id.in_request("clientId")?;
+        let request = AccountsRequest {
+            client_id: client_id.map(|id| ClientId::parse(&id)).transpose()?,
+            correlation_id: call.correlation_id.clone(),
+            timeout: OwnMembers::of(keybearer).timeout(SILENT_TIMEOUT),
+        };
+        Ok((request, ()))
+    }
+
+    fn encode_reply(accounts: &Vec<Account>, (): &()) -> String {
+        to_json(&Reply { accounts: accounts.iter().map(AccountObject::from).collect() })
+    }
+
+    /// A list and an error together are a list that lacks the accounts of one provider. Entries
+    /// that are no account are left out.
+    fn decode_reply(json: &str, _: &AccountsRequest) -> Result<Vec<Account>> {
+        let ReplyMembers { accounts, error } = from_reply(json)?;
+        let listed = accounts.in_reply("accounts")?.unwrap_or_default();
+        let accounts: Vec<Account> =
+            listed.into_iter().filter_map(|Nested(account)| account.whole()).collect();
+        if accounts.is_empty() {
+            check_error(error)?;
+        }
+        Ok(accounts)
+    }
+}

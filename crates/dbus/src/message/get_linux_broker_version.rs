@@ -1,0 +1,89 @@
+use std::time::Duration;
+
+use keybearer_core::{CorrelationId, Error, Result};
+use serde::{Deserialize, Serialize};
+
+use super::error::ErrorMembers;
+use super::{Call, Envelope, Member, Method, Nested, check_error, from_reply, to_json};
+
+/// `getLinuxBrokerVersion`: which broker answers. Whatever a client says about itself is ignored.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct GetLinuxBrokerVersion;
+
+/// Which broker answers.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "plain data")]
+pub struct BrokerVersion {
+    /// `linuxBrokerVersion`: what other clients show.
+    pub linux_broker: String,
+    /// `keybearerVersion`: there if it is one of ours.
+    pub keybearer: Option<String>,
+}
+
+impl BrokerVersion {
+    /// This build's.
+    #[must_use]
+    pub fn this() -> Self {
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        Self { linux_broker: version.clone(), keybearer: Some(version) }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Object {
+    msal_cpp_version: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Reply<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keybearer_version: Option<&'a str>,
+    linux_broker_version: &'a str,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct ReplyMembers {
+    error: Member<Nested<ErrorMembers>>,
+    keybearer_version: Member<String>,
+    linux_broker_version: Member<String>,
+}
+
+impl Method for GetLinuxBrokerVersion {
+    type Request = Duration;
+    type Reply = BrokerVersion;
+    type Echo = ();
+
+    const NAME: &'static str = "getLinuxBrokerVersion";
+
+    fn envelope(timeout: &Duration) -> Envelope {
+        Envelope { correlation_id: CorrelationId::default(), timeout: *timeout }
+    }
+
+    fn encode_request(_: &Duration) -> String {
+        to_json(&Object { msal_cpp_version: env!("CARGO_PKG_VERSION") })
+    }
+
+    fn decode_request(_: &str, _: &Call) -> Result<(Duration, ())> {
+        Ok((Duration::ZERO, ()))
+    }
+
+    fn encode_reply(version: &BrokerVersion, (): &()) -> String {
+        to_json(&Reply {
+            keybearer_version: version.keybearer.as_deref(),
+            linux_broker_version: &version.linux_broker,
+        })
+    }
+
+    fn decode_reply(json: &str, _: &Duration) -> Result<BrokerVersion> {
+        let ReplyMembers { error, keybearer_version, linux_broker_version } = from_reply(json)?;
+        check_error(error)?;
+        let linux_broker = linux_broker_version
+            .in_reply("linuxBrokerVersion")?
+            .ok_or_else(|| Error::protocol("linuxBrokerVersion in the broker's reply", "none"))?;
+        Ok(BrokerVersion { linux_broker, keybearer: keybearer_version.lenient() })
+    }
+}

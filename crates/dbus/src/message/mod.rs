@@ -1,0 +1,146 @@
+//! The messages of the interface, one file per method.
+//!
+//! Reading is tolerant, because clients differ: unknown keys are ignored, `null` and `""` mean
+//! none, numbers may be text, and everything optional may be missing. Writing is exact: every key
+//! that a known client cannot do without is there. This is one of the two places where secrets
+//! are serialised.
+//!
+//! Beyond what others know, our own client and broker exchange keys that others ignore: a
+//! `keybearer` object in requests ([`acquire_token_silently`](AcquireTokenSilently)) and
+//! `keybearer_` keys in `telemetry` and in the `diagnostics` of errors.
+
+use std::time::Duration;
+
+use keybearer_core::{Caller, CorrelationId, Error, Result};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+mod account;
+mod acquire_prt_sso_cookie;
+mod acquire_token_interactively;
+mod acquire_token_silently;
+mod cancel_interactive_flow;
+mod error;
+mod generate_signed_http_request;
+mod get_accounts;
+mod get_linux_broker_version;
+mod member;
+mod own;
+mod parameters;
+mod pop_parameters;
+mod remove_account;
+mod token;
+
+pub use acquire_prt_sso_cookie::AcquirePrtSsoCookie;
+pub use acquire_token_interactively::AcquireTokenInteractively;
+pub use acquire_token_silently::AcquireTokenSilently;
+pub use cancel_interactive_flow::{CancelInteractiveFlow, Cancellation};
+pub use generate_signed_http_request::GenerateSignedHttpRequest;
+pub use get_accounts::GetAccounts;
+pub use get_linux_broker_version::{BrokerVersion, GetLinuxBrokerVersion};
+pub use remove_account::RemoveAccount;
+
+use error::{ErrorMembers, ErrorObject};
+use member::{Member, Nested};
+
+/// The most a request may hold, in bytes. Real ones stay below 10 kB, unless they carry a token.
+pub const MAX_REQUEST: usize = 1 << 20;
+
+/// One method of the interface: its name, and how its request and reply are written and read.
+pub trait Method {
+    /// What is asked.
+    type Request: Send + Sync;
+    /// What is answered.
+    type Reply;
+    /// What of a request, as the client spelt it, is repeated in the reply.
+    type Echo: Send;
+
+    /// The method's name on the wire.
+    const NAME: &'static str;
+
+    /// The arguments that are not part of the JSON text.
+    fn envelope(request: &Self::Request) -> Envelope;
+
+    /// Writes the request.
+    fn encode_request(request: &Self::Request) -> String;
+
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// `InvalidRequest`, naming the field, if the text is malformed or lacks something needed.
+    fn decode_request(json: &str, call: &Call) -> Result<(Self::Request, Self::Echo)>;
+
+    /// Writes the reply.
+    fn encode_reply(reply: &Self::Reply, echo: &Self::Echo) -> String;
+
+    /// Reads a reply to `request`.
+    ///
+    /// # Errors
+    /// The broker's error if the reply carries one; `Protocol`, without any content, if it is
+    /// malformed.
+    fn decode_reply(json: &str, request: &Self::Request) -> Result<Self::Reply>;
+
+    /// Writes the reply of a failed call.
+    #[must_use]
+    fn encode_error(error: &Error) -> String {
+        #[derive(Serialize)]
+        struct Failed {
+            error: ErrorObject,
+        }
+        to_json(&Failed { error: error.into() })
+    }
+}
+
+/// What a caller sends besides the JSON text, and how long it waits.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "plain data")]
+pub struct Envelope {
+    /// The second argument.
+    pub correlation_id: CorrelationId,
+    /// The caller's limit.
+    pub timeout: Duration,
+}
+
+/// What a broker knows of a call besides its JSON text.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "plain data")]
+pub struct Call {
+    /// The second argument; may be empty.
+    pub correlation_id: CorrelationId,
+    /// Who called.
+    pub caller: Caller,
+}
+
+/// Reads the JSON text of a request. The error tells the place and no content.
+fn from_request<T: DeserializeOwned>(json: &str) -> Result<T> {
+    if json.len() > MAX_REQUEST {
+        return Err(Error::invalid_request("request", "the request is larger than 1 MiB"));
+    }
+    serde_json::from_str(json).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        Error::invalid_request(
+            "request",
+            format!("the request is not a JSON object (line {line}, column {column})"),
+        )
+    })
+}
+
+/// Reads the JSON text of a reply. A trailing NUL, as the Windows proxy writes it, is ignored.
+fn from_reply<T: DeserializeOwned>(json: &str) -> Result<T> {
+    let json = json.trim_end_matches(['\0', '\r', '\n']);
+    if json.is_empty() {
+        return Err(Error::protocol("a JSON object as the broker's reply", "nothing"));
+    }
+    serde_json::from_str(json)
+        .map_err(|_| Error::protocol("a JSON object as the broker's reply", "something else"))
+}
+
+#[allow(clippy::expect_used, reason = "texts, integers and maps with text keys always serialise")]
+fn to_json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("messages serialise")
+}
+
+/// Fails if a reply carries an error.
+fn check_error(error: Member<Nested<ErrorMembers>>) -> Result<()> {
+    error.in_reply("error")?.map_or(Ok(()), |Nested(error)| Err(error.into()))
+}

@@ -1,0 +1,82 @@
+use std::time::Duration;
+
+use keybearer_core::{AccountChoice, Prompt};
+use serde::{Deserialize, Serialize};
+
+use super::{Member, Nested};
+
+/// How long a client is taken to wait that does not say so. Other vendors' clients give up on
+/// silent calls after 10 to 40 seconds.
+pub(crate) const SILENT_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The same for interactive calls, which other vendors' clients let block until the flow ends.
+pub(crate) const INTERACTIVE_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// The longest wait a request may ask for; more counts as this.
+pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
+
+/// The `keybearer` object of a request: what our own clients say and others ignore.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct OwnObject {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt: Option<&'static str>,
+    timeout_ms: u64,
+}
+
+impl OwnObject {
+    pub(crate) fn new(timeout: Duration) -> Self {
+        let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        Self { account: None, prompt: None, timeout_ms }
+    }
+
+    /// Tells `Only` from `Default`, which look the same to others.
+    pub(crate) fn with_account(self, account: &AccountChoice) -> Self {
+        let account = (*account == AccountChoice::Only).then_some(ONLY);
+        Self { account, ..self }
+    }
+
+    pub(crate) fn with_prompt(self, prompt: Prompt) -> Self {
+        Self { prompt: prompt.as_parameter(), ..self }
+    }
+}
+
+/// The same as received.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(crate) struct OwnMembers {
+    account: Member<String>,
+    prompt: Member<String>,
+    timeout_ms: Member<i64>,
+}
+
+impl OwnMembers {
+    pub(crate) fn of(member: Member<Nested<Self>>) -> Self {
+        member.lenient().map(|Nested(own)| own).unwrap_or_default()
+    }
+
+    pub(crate) fn timeout(&self, default: Duration) -> Duration {
+        match self.timeout_ms {
+            Member::Is(millis) => {
+                Duration::from_millis(u64::try_from(millis).unwrap_or(0)).min(MAX_TIMEOUT)
+            }
+            Member::Absent | Member::WrongType => default,
+        }
+    }
+
+    /// What nobody named means to this client.
+    pub(crate) fn open_choice(&self) -> AccountChoice {
+        match &self.account {
+            Member::Is(word) if word == ONLY => AccountChoice::Only,
+            _ => AccountChoice::Default,
+        }
+    }
+
+    pub(crate) fn prompt(&self) -> Option<Prompt> {
+        self.prompt.clone().lenient().map(|word| Prompt::from_parameter(&word))
+    }
+}
+
+const ONLY: &str = "only";

@@ -1,0 +1,187 @@
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures_util::future::{Either, select};
+use keybearer_core::{Error, Result};
+use zbus::message::Header;
+use zbus::{Connection, interface};
+
+use super::Session;
+use super::bus::Sessions;
+use crate::message::{
+    AcquirePrtSsoCookie, AcquireTokenInteractively, AcquireTokenSilently, CancelInteractiveFlow,
+    Cancellation, GenerateSignedHttpRequest, GetAccounts, GetLinuxBrokerVersion, Method,
+    RemoveAccount,
+};
+
+/// The interface on one connection.
+pub(super) struct Adaptor {
+    clients: Clients,
+}
+
+/// Who can be at the other end of a connection.
+pub(super) enum Clients {
+    /// One client, known from the start.
+    One(Arc<Session>),
+    /// Everybody on a bus.
+    OnBus(Sessions),
+}
+
+impl Adaptor {
+    pub(super) const fn new(clients: Clients) -> Self {
+        Self { clients }
+    }
+
+    async fn session(&self, header: &Header<'_>, connection: &Connection) -> Result<Arc<Session>> {
+        match (&self.clients, header.sender()) {
+            (Clients::One(session), _) => Ok(Arc::clone(session)),
+            (Clients::OnBus(sessions), Some(sender)) => sessions.of(sender, connection).await,
+            (Clients::OnBus(_), None) => {
+                Err(Error::protocol("a sender on every message of a bus", "none"))
+            }
+        }
+    }
+
+    /// Ends when the client's connection has ended.
+    async fn client_gone(&self, header: &Header<'_>, connection: &Connection) {
+        match (&self.clients, header.sender()) {
+            (Clients::OnBus(_), Some(sender)) => super::bus::name_gone(sender, connection).await,
+            _ => connection.closed().await,
+        }
+    }
+}
+
+/// The first argument of each method is the protocol version. Whatever it says, there is one.
+#[interface(name = "com.microsoft.identity.Broker1")]
+#[allow(clippy::too_many_arguments, reason = "the interface has three, and the call two more")]
+impl Adaptor {
+    #[zbus(name = "acquireTokenSilently")]
+    async fn acquire_token_silently(
+        &self,
+        _protocol_version: &str,
+        correlation_id: &str,
+        request_json: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> String {
+        match self.session(&header, connection).await {
+            Ok(session) => session.acquire_token_silently(correlation_id, request_json).await,
+            Err(error) => AcquireTokenSilently::encode_error(&error),
+        }
+    }
+
+    #[zbus(name = "acquireTokenInteractively")]
+    async fn acquire_token_interactively(
+        &self,
+        _protocol_version: &str,
+        correlation_id: &str,
+        request_json: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> String {
+        let session = match self.session(&header, connection).await {
+            Ok(session) => session,
+            Err(error) => return AcquireTokenInteractively::encode_error(&error),
+        };
+        let answer = pin!(session.acquire_token_interactively(correlation_id, request_json));
+        let gone = pin!(self.client_gone(&header, connection));
+        match select(answer, gone).await {
+            Either::Left((reply, _)) => reply,
+            Either::Right(((), _waiting)) => {
+                let ended = session.cancel(&Cancellation::All).await;
+                let error = Error::cancelled("the client's connection ended");
+                AcquireTokenInteractively::encode_error(&ended.err().unwrap_or(error))
+            }
+        }
+    }
+
+    #[zbus(name = "getAccounts")]
+    async fn get_accounts(
+        &self,
+        _protocol_version: &str,
+        correlation_id: &str,
+        request_json: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> String {
+        match self.session(&header, connection).await {
+            Ok(session) => session.get_accounts(correlation_id, request_json).await,
+            Err(error) => GetAccounts::encode_error(&error),
+        }
+    }
+
+    #[zbus(name = "removeAccount")]
+    async fn remove_account(
+        &self,
+        _protocol_version: &str,
+        correlation_id: &str,
+        request_json: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> String {
+        match self.session(&header, connection).await {
+            Ok(session) => session.remove_account(correlation_id, request_json).await,
+            Err(error) => RemoveAccount::encode_error(&error),
+        }
+    }
+
+    #[zbus(name = "acquirePrtSsoCookie")]
+    async fn acquire_prt_sso_cookie(
+        &self,
+        _protocol_version: &str,
+        correlation_id: &str,
+        request_json: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> String {
+        match self.session(&header, connection).await {
+            Ok(session) => session.acquire_prt_sso_cookie(correlation_id, request_json).await,
+            Err(error) => AcquirePrtSsoCookie::encode_error(&error),
+        }
+    }
+
+    #[zbus(name = "generateSignedHttpRequest")]
+    async fn generate_signed_http_request(
+        &self,
+        _protocol_version: &str,
+        correlation_id: &str,
+        request_json: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> String {
+        match self.session(&header, connection).await {
+            Ok(session) => session.generate_signed_http_request(correlation_id, request_json).await,
+            Err(error) => GenerateSignedHttpRequest::encode_error(&error),
+        }
+    }
+
+    #[zbus(name = "cancelInteractiveFlow")]
+    async fn cancel_interactive_flow(
+        &self,
+        _protocol_version: &str,
+        correlation_id: &str,
+        request_json: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> String {
+        match self.session(&header, connection).await {
+            Ok(session) => session.cancel_interactive_flow(correlation_id, request_json).await,
+            Err(error) => CancelInteractiveFlow::encode_error(&error),
+        }
+    }
+
+    #[zbus(name = "getLinuxBrokerVersion")]
+    async fn get_linux_broker_version(
+        &self,
+        _protocol_version: &str,
+        correlation_id: &str,
+        request_json: &str,
+        #[zbus(header)] header: Header<'_>,
+        #[zbus(connection)] connection: &Connection,
+    ) -> String {
+        match self.session(&header, connection).await {
+            Ok(session) => session.get_linux_broker_version(correlation_id, request_json).await,
+            Err(error) => GetLinuxBrokerVersion::encode_error(&error),
+        }
+    }
+}

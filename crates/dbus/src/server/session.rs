@@ -1,0 +1,189 @@
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use keybearer_core::{
+    Broker, Caller, CallerId, CancelRequest, CorrelationId, Error, Process, Result,
+};
+use tokio::sync::Semaphore;
+
+use crate::message::{
+    AcquirePrtSsoCookie, AcquireTokenInteractively, AcquireTokenSilently, BrokerVersion, Call,
+    CancelInteractiveFlow, Cancellation, GenerateSignedHttpRequest, GetAccounts,
+    GetLinuxBrokerVersion, Method, RemoveAccount,
+};
+
+/// How many calls of one connection may wait at the same time; more are refused as transient.
+pub const MAX_PENDING: usize = 128;
+
+/// One client's connection, as the broker sees it: knows who the client is, answers its calls,
+/// text for text, and never fails to answer.
+///
+/// Each interactive request reaches the broker under a caller id of its own, made of the
+/// connection's name and the correlation id, so that cancelling can be as exact as the client is:
+/// other vendors' clients cancel all requests of their connection, our own one flow.
+#[derive(Debug)]
+pub struct Session {
+    broker: Arc<dyn Broker>,
+    caller: Caller,
+    slots: Semaphore,
+    flows: Mutex<Vec<CorrelationId>>,
+}
+
+type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
+impl Session {
+    /// A session of the client at the other end of the connection `id`.
+    #[must_use]
+    pub fn new(broker: Arc<dyn Broker>, id: CallerId, process: Option<Process>) -> Self {
+        let caller = Caller { id, process };
+        Self { broker, caller, slots: Semaphore::new(MAX_PENDING), flows: Mutex::default() }
+    }
+
+    /// Answers `acquireTokenSilently`.
+    pub async fn acquire_token_silently(&self, correlation_id: &str, json: &str) -> String {
+        let call = self.call(correlation_id);
+        self.answer::<AcquireTokenSilently>(json, &call, |request| {
+            self.broker.acquire_silent(request)
+        })
+        .await
+    }
+
+    /// Answers `acquireTokenInteractively`.
+    pub async fn acquire_token_interactively(&self, correlation_id: &str, json: &str) -> String {
+        let mut call = self.call(correlation_id);
+        let flow = self.begin_flow(call.correlation_id.clone());
+        call.caller.id = self.flow_caller(&flow.correlation_id).id;
+        self.answer::<AcquireTokenInteractively>(json, &call, |request| {
+            self.broker.acquire_interactive(request)
+        })
+        .await
+    }
+
+    /// Answers `getAccounts`.
+    pub async fn get_accounts(&self, correlation_id: &str, json: &str) -> String {
+        let call = self.call(correlation_id);
+        self.answer::<GetAccounts>(json, &call, |request| self.broker.accounts(request)).await
+    }
+
+    /// Answers `removeAccount`.
+    pub async fn remove_account(&self, correlation_id: &str, json: &str) -> String {
+        let call = self.call(correlation_id);
+        self.answer::<RemoveAccount>(json, &call, |request| self.broker.remove_account(request))
+            .await
+    }
+
+    /// Answers `acquirePrtSsoCookie`.
+    pub async fn acquire_prt_sso_cookie(&self, correlation_id: &str, json: &str) -> String {
+        let call = self.call(correlation_id);
+        self.answer::<AcquirePrtSsoCookie>(json, &call, |request| self.broker.sso_cookie(request))
+            .await
+    }
+
+    /// Answers `generateSignedHttpRequest`.
+    pub async fn generate_signed_http_request(&self, correlation_id: &str, json: &str) -> String {
+        let call = self.call(correlation_id);
+        self.answer::<GenerateSignedHttpRequest>(json, &call, |request| {
+            self.broker.sign_http_request(request)
+        })
+        .await
+    }
+
+    /// Answers `cancelInteractiveFlow`, however many calls are waiting.
+    pub async fn cancel_interactive_flow(&self, correlation_id: &str, json: &str) -> String {
+        let call = self.call(correlation_id);
+        let cancellation = CancelInteractiveFlow::decode_request(json, &call);
+        let cancellation =
+            cancellation.map_or(Cancellation::All, |(cancellation, ())| cancellation);
+        match self.cancel(&cancellation).await {
+            Ok(()) => CancelInteractiveFlow::encode_reply(&(), &()),
+            Err(error) => CancelInteractiveFlow::encode_error(&error),
+        }
+    }
+
+    /// Answers `getLinuxBrokerVersion`.
+    pub async fn get_linux_broker_version(&self, correlation_id: &str, json: &str) -> String {
+        let call = self.call(correlation_id);
+        self.answer::<GetLinuxBrokerVersion>(json, &call, |_| {
+            Box::pin(std::future::ready(Ok(BrokerVersion::this())))
+        })
+        .await
+    }
+
+    /// Cancels interactive requests of this session that are still waiting.
+    ///
+    /// # Errors
+    /// What the broker answers.
+    pub async fn cancel(&self, cancellation: &Cancellation) -> Result<()> {
+        let waiting = self.flows().clone();
+        let meant = waiting.iter().filter(|id| match cancellation {
+            Cancellation::All => true,
+            Cancellation::Flow(flow) => *id == flow,
+        });
+        for id in meant {
+            self.broker.cancel(CancelRequest { caller: self.flow_caller(id) }).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads the request, asks the broker and writes the reply. A broker that panics is a defect
+    /// that this one call reports; the client must not wait for an answer that never comes.
+    async fn answer<'a, M: Method>(
+        &'a self,
+        json: &str,
+        call: &Call,
+        ask: impl FnOnce(M::Request) -> Answer<'a, M::Reply>,
+    ) -> String {
+        tracing::debug!(method = M::NAME, correlation_id = %call.correlation_id, "call");
+        let outcome = async {
+            let _slot = self.slots.try_acquire().map_err(|_| {
+                let pause = Some(Duration::from_secs(1));
+                Error::transient(pause, "too many calls are waiting on this connection")
+            })?;
+            let (request, echo) = M::decode_request(json, call)?;
+            let reply = AssertUnwindSafe(ask(request)).catch_unwind().await;
+            let reply = reply.map_err(|_| Error::internal("the broker failed on this request"))?;
+            Ok(M::encode_reply(&reply?, &echo))
+        };
+        outcome.await.unwrap_or_else(|error: Error| {
+            let error = error.with_correlation_id(call.correlation_id.clone());
+            tracing::debug!(method = M::NAME, correlation_id = %call.correlation_id, %error, "failed");
+            M::encode_error(&error)
+        })
+    }
+
+    fn call(&self, correlation_id: &str) -> Call {
+        Call { correlation_id: CorrelationId::new(correlation_id), caller: self.caller.clone() }
+    }
+
+    fn flow_caller(&self, flow: &CorrelationId) -> Caller {
+        let id = CallerId::new(&format!("{}/{flow}", self.caller.id));
+        Caller { id, process: self.caller.process.clone() }
+    }
+
+    fn begin_flow(&self, correlation_id: CorrelationId) -> Flow<'_> {
+        self.flows().push(correlation_id.clone());
+        Flow { session: self, correlation_id }
+    }
+
+    fn flows(&self) -> MutexGuard<'_, Vec<CorrelationId>> {
+        self.flows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An interactive request that is waiting.
+struct Flow<'a> {
+    session: &'a Session,
+    correlation_id: CorrelationId,
+}
+
+impl Drop for Flow<'_> {
+    fn drop(&mut self) {
+        let mut flows = self.session.flows();
+        if let Some(index) = flows.iter().position(|id| *id == self.correlation_id) {
+            flows.swap_remove(index);
+        }
+    }
+}

@@ -1,0 +1,33 @@
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+use keybearer_core::Result;
+use keybearer_engine::{Change, Record, RecordKey, SealedRecord, TokenStore};
+
+/// A [`TokenStore`] that ends with its process and leaves nothing on disk.
+#[derive(Debug, Default)]
+pub struct MemoryStore(Mutex<BTreeMap<RecordKey, SealedRecord>>);
+
+#[async_trait]
+impl TokenStore for MemoryStore {
+    async fn load(&self) -> Result<Vec<Record>> {
+        let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let record = |(key, value): (&RecordKey, &SealedRecord)| Record {
+            key: key.clone(),
+            value: value.clone(),
+        };
+        Ok(records.iter().map(record).collect())
+    }
+
+    async fn commit(&self, changes: Vec<Change>) -> Result<()> {
+        let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for change in changes {
+            match change {
+                Change::Put(record) => records.insert(record.key, record.value),
+                Change::Delete(key) => records.remove(&key),
+            };
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,140 @@
+use std::path::{Path, PathBuf};
+
+use keybearer_core::{Error, Result};
+
+use crate::environment::Environment;
+
+/// Where everything is, by the XDG Base Directory Specification.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "plain data")]
+pub struct Paths {
+    /// What the person configures; may be absent.
+    pub config_file: PathBuf,
+    /// The token store and, without a keyring, its key. Private.
+    pub state_dir: PathBuf,
+    /// The socket's directory. Private.
+    pub runtime_dir: PathBuf,
+    /// Where the broker serves.
+    pub socket: PathBuf,
+    /// Held by the broker that serves there.
+    pub lock: PathBuf,
+}
+
+/// What besides the environment decides where things are.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[allow(clippy::exhaustive_structs, reason = "plain data")]
+pub struct UserFacts {
+    /// The user id.
+    pub uid: u32,
+    /// `/run/user/UID`, if it exists and is this user's own.
+    pub run_user: Option<PathBuf>,
+}
+
+impl Paths {
+    /// Where things are in this environment.
+    ///
+    /// # Errors
+    /// `Internal` if neither `HOME` nor the XDG variables say where.
+    pub fn resolve(environment: &Environment, user: &UserFacts) -> Result<Self> {
+        let config = base(environment, "XDG_CONFIG_HOME", ".config")?;
+        let state = base(environment, "XDG_STATE_HOME", ".local/state")?;
+        let runtime_dir = runtime_dir(environment, user);
+        Ok(Self {
+            config_file: config.join("keybearer/config.toml"),
+            state_dir: state.join("keybearer"),
+            socket: runtime_dir.join("broker.sock"),
+            lock: runtime_dir.join("broker.lock"),
+            runtime_dir,
+        })
+    }
+
+    /// Where things are for this process.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve).
+    #[cfg(unix)]
+    pub fn current(environment: &Environment) -> Result<Self> {
+        Self::resolve(environment, &UserFacts::current())
+    }
+}
+
+impl UserFacts {
+    /// About the user this process runs as.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn current() -> Self {
+        use std::os::unix::fs::MetadataExt;
+        let uid = rustix::process::geteuid().as_raw();
+        let run_user = PathBuf::from(format!("/run/user/{uid}"));
+        let own = run_user.symlink_metadata().is_ok_and(|m| m.is_dir() && m.uid() == uid);
+        Self { uid, run_user: own.then_some(run_user) }
+    }
+}
+
+/// Relative paths in these variables are to be ignored, by the specification.
+fn absolute<'a>(environment: &'a Environment, name: &str) -> Option<&'a Path> {
+    environment.value(name).map(Path::new).filter(|path| path.is_absolute())
+}
+
+fn base(environment: &Environment, name: &str, below_home: &str) -> Result<PathBuf> {
+    let home = || absolute(environment, "HOME").map(|home| home.join(below_home));
+    absolute(environment, name).map(Path::to_owned).or_else(home).ok_or_else(|| {
+        Error::internal(format!("find the directory of {name}"))
+            .with_hint("set HOME to your home directory")
+    })
+}
+
+fn runtime_dir(environment: &Environment, user: &UserFacts) -> PathBuf {
+    let given = absolute(environment, "XDG_RUNTIME_DIR").or(user.run_user.as_deref());
+    given.map(|dir| dir.join("keybearer")).unwrap_or_else(|| {
+        // Anybody may make a directory of this name there: `private_dir` refuses what is not ours.
+        let temporary = absolute(environment, "TMPDIR").unwrap_or_else(|| Path::new("/tmp"));
+        temporary.join(format!("keybearer-{}", user.uid))
+    })
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_follow_the_xdg_variables_and_their_defaults() {
+        let none = UserFacts { uid: 7, run_user: None };
+        let own = UserFacts { uid: 7, run_user: Some("/run/user/7".into()) };
+        let home = ("HOME", "/h");
+        for (pairs, user, expected) in [
+            (vec![home], &none, ["/h/.config", "/h/.local/state", "/tmp/keybearer-7"]),
+            (vec![home], &own, ["/h/.config", "/h/.local/state", "/run/user/7/keybearer"]),
+            (
+                vec![home, ("XDG_RUNTIME_DIR", "/r"), ("XDG_STATE_HOME", "/s")],
+                &own,
+                ["/h/.config", "/s", "/r/keybearer"],
+            ),
+            (
+                vec![("XDG_CONFIG_HOME", "/c"), ("XDG_STATE_HOME", "/s"), ("TMPDIR", "/t")],
+                &none,
+                ["/c", "/s", "/t/keybearer-7"],
+            ),
+            (
+                vec![home, ("XDG_CONFIG_HOME", "relative"), ("XDG_RUNTIME_DIR", "")],
+                &none,
+                ["/h/.config", "/h/.local/state", "/tmp/keybearer-7"],
+            ),
+        ] {
+            let paths = Paths::resolve(&Environment::from_pairs(pairs), user).unwrap();
+            let [config, state, runtime] = expected.map(PathBuf::from);
+            assert_eq!(paths.config_file, config.join("keybearer/config.toml"));
+            assert_eq!(paths.state_dir, state.join("keybearer"));
+            assert_eq!(
+                (&paths.socket, &paths.runtime_dir),
+                (&runtime.join("broker.sock"), &runtime)
+            );
+        }
+    }
+
+    #[test]
+    fn without_a_home_the_error_names_the_variable() {
+        let error = Paths::resolve(&Environment::default(), &UserFacts::default()).unwrap_err();
+        assert!(error.hint().unwrap().contains("HOME"));
+    }
+}

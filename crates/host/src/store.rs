@@ -1,0 +1,351 @@
+//! The store on disk: one redb file of sealed records.
+//!
+//! Invariant I3: redb writes a new version beside the old one and switches with a checksummed
+//! header, so after a crash the file opens as the old or the new state. The file itself appears
+//! under its name only when it is a whole, empty database.
+
+use std::fmt;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use keybearer_core::{Error, Result};
+use keybearer_engine::{Change, Record, RecordKey, SealedRecord, TokenStore};
+use redb::backends::FileBackend;
+use redb::{
+    Builder, Database, ReadOnlyDatabase, ReadableDatabase, ReadableTable, StorageError,
+    TableDefinition, TableError,
+};
+
+use crate::private_dir::{PrivateDir, private_dir};
+use crate::process::process;
+
+const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
+const FILE: &str = "store.redb";
+/// Enough for the working set of a busy broker; redb's default of 1 GiB is for servers.
+const CACHE_BYTES: usize = 4 * 1024 * 1024;
+
+/// A [`TokenStore`] in the file `store.redb` of a private directory, for one process at a time.
+#[derive(Clone, Debug)]
+pub struct FileStore(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    dir: PathBuf,
+    database: Mutex<Option<OpenStore>>,
+    notices: Mutex<Vec<StoreNotice>>,
+}
+
+/// What happened to the store that a person should know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "plain data")]
+pub struct StoreNotice {
+    /// Where the damaged file is now.
+    pub set_aside: PathBuf,
+    /// How many records could still be read from it and are in the new file.
+    pub recovered: usize,
+}
+
+impl fmt::Display for StoreNotice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, recovered) = (self.set_aside.display(), self.recovered);
+        write!(
+            f,
+            "the token store was damaged; it was set aside as {path}, and {recovered} records were recovered"
+        )
+    }
+}
+
+impl FileStore {
+    /// The store of this state directory. Nothing is opened yet.
+    #[must_use]
+    pub fn new(state_dir: &Path) -> Self {
+        Self(Arc::new(Inner {
+            dir: state_dir.to_owned(),
+            database: Mutex::new(None),
+            notices: Mutex::default(),
+        }))
+    }
+
+    /// What happened to the store since this process opened it.
+    #[must_use]
+    pub fn notices(&self) -> Vec<StoreNotice> {
+        self.0.notices.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn run<T: Send + 'static>(
+        &self,
+        verb: &'static str,
+        work: impl FnOnce(&Database) -> Result<T, redb::Error> + Send + 'static,
+    ) -> Result<T> {
+        let inner = Arc::clone(&self.0);
+        let task = tokio::task::spawn_blocking(move || inner.run(verb, work));
+        task.await.map_err(|error| inner_failure(verb, error))?
+    }
+}
+
+#[async_trait]
+impl TokenStore for FileStore {
+    async fn load(&self) -> Result<Vec<Record>> {
+        self.run("read", |database| read(&database.begin_read()?)).await
+    }
+
+    async fn commit(&self, changes: Vec<Change>) -> Result<()> {
+        self.run("write", move |database| write(database, &changes)).await
+    }
+}
+
+impl Inner {
+    fn run<T>(
+        &self,
+        verb: &str,
+        work: impl FnOnce(&Database) -> Result<T, redb::Error>,
+    ) -> Result<T> {
+        let mut slot = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let open = match slot.take() {
+            Some(open) => open,
+            None => self.open()?,
+        };
+        let outcome = catch(|| work(&open.0));
+        let shown = self.dir.join(FILE);
+        match outcome {
+            Ok(value) => {
+                *slot = Some(open);
+                Ok(value)
+            }
+            // The next use opens the file anew, which repairs it or sets it aside.
+            Err(fault) => {
+                Err(Error::internal(format!("{verb} the token store {}", shown.display()))
+                    .with_source(fault)
+                    .with_hint("check the free space and the health of that disk"))
+            }
+        }
+    }
+
+    fn open(&self) -> Result<OpenStore> {
+        let dir = private_dir(&self.dir)?;
+        let Some(file) = dir.open_file(FILE)? else { return create(&dir, &[]) };
+        match existing(file) {
+            Ok(database) => Ok(OpenStore(database)),
+            Err(fault) if fault.is_damage() => self.replace(&dir, &fault),
+            Err(fault) => Err(unusable(&dir, fault)),
+        }
+    }
+
+    /// Sets a damaged file aside, never deletes it, and goes on with what can be read from it:
+    /// records are sealed one by one, so a wrong one is noticed above (invariant I4).
+    fn replace(&self, dir: &PrivateDir, fault: &Fault) -> Result<OpenStore> {
+        let aside = set_aside(dir)?;
+        let file = dir.open_file(&aside)?;
+        let records = file.map_or_else(Vec::new, |file| salvage(file).unwrap_or_default());
+        let set_aside = dir.path().join(&aside);
+        let notice = StoreNotice { set_aside, recovered: records.len() };
+        tracing::warn!(cause = %fault, "{notice}");
+        self.notices.lock().unwrap_or_else(PoisonError::into_inner).push(notice);
+        create(dir, &records.into_iter().map(Change::Put).collect::<Vec<_>>())
+    }
+}
+
+struct OpenStore(Database);
+
+impl fmt::Debug for OpenStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OpenStore")
+    }
+}
+
+/// Why redb could not do something.
+#[derive(Debug)]
+enum Fault {
+    Refused(Box<redb::Error>),
+    /// redb trusts its own pages once open; a damaged one can make it panic.
+    Panicked,
+    Empty,
+}
+
+impl Fault {
+    fn is_damage(&self) -> bool {
+        use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+        match self {
+            Self::Panicked | Self::Empty => true,
+            Self::Refused(error) => match &**error {
+                redb::Error::Corrupted(_) => true,
+                redb::Error::Io(error) => {
+                    matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
+                }
+                _ => false,
+            },
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(error) => error.fmt(f),
+            Self::Panicked => f.write_str("the file is damaged"),
+            Self::Empty => f.write_str("the file is empty"),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
+
+fn catch<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, Fault> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(Fault::Refused(Box::new(error))),
+        Err(_) => Err(Fault::Panicked),
+    }
+}
+
+fn existing(file: File) -> Result<Database, Fault> {
+    if file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+        return Err(Fault::Empty);
+    }
+    catch(|| database(file))
+}
+
+fn database(file: File) -> Result<Database, redb::Error> {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
+    Ok(builder.create_with_backend(FileBackend::new(file)?)?)
+}
+
+/// Makes the database under another name and gives it its own when it is whole.
+fn create(dir: &PrivateDir, changes: &[Change]) -> Result<OpenStore> {
+    const UNFINISHED: &str = "store.redb.new";
+    dir.remove_file(UNFINISHED)?;
+    let file = dir.create_file(UNFINISHED)?;
+    let made = catch(|| {
+        let database = database(file)?;
+        write(&database, changes)?;
+        Ok(database)
+    });
+    let database = made.map_err(|fault| unusable(dir, fault))?;
+    if dir.rename_new(UNFINISHED, FILE)? {
+        return Ok(OpenStore(database));
+    }
+    dir.remove_file(UNFINISHED)?;
+    Err(Error::internal(format!("create the token store in {}", dir.path().display()))
+        .with_hint("another keybearer process has just made one: stop one of them"))
+}
+
+fn read(transaction: &redb::ReadTransaction) -> Result<Vec<Record>, redb::Error> {
+    let table = match transaction.open_table(RECORDS) {
+        Ok(table) => table,
+        Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
+        Err(error) => return Err(error.into()),
+    };
+    let records = table.iter()?.map(|entry| {
+        let (key, value) = entry?;
+        let value = SealedRecord(value.value().to_vec());
+        Ok(Record { key: RecordKey(key.value().to_owned()), value })
+    });
+    records.collect::<Result<_, StorageError>>().map_err(Into::into)
+}
+
+fn write(database: &Database, changes: &[Change]) -> Result<(), redb::Error> {
+    // Durable on return: redb's default, `Durability::Immediate`.
+    let transaction = database.begin_write()?;
+    {
+        let mut table = transaction.open_table(RECORDS)?;
+        for change in changes {
+            match change {
+                Change::Put(record) => {
+                    table.insert(record.key.0.as_str(), record.value.0.as_slice())?;
+                }
+                Change::Delete(key) => {
+                    table.remove(key.0.as_str())?;
+                }
+            }
+        }
+    }
+    Ok(transaction.commit()?)
+}
+
+/// Reads what a damaged file still tells, without changing it.
+fn salvage(file: File) -> Result<Vec<Record>, Fault> {
+    catch(|| {
+        let backend = FileBackend::new(file)?;
+        let database: ReadOnlyDatabase =
+            Builder::new().set_cache_size(CACHE_BYTES).open_read_only_with_backend(backend)?;
+        read(&database.begin_read()?)
+    })
+}
+
+fn set_aside(dir: &PrivateDir) -> Result<String> {
+    for number in 1..10_000 {
+        let aside = format!("{FILE}.damaged-{number}");
+        if dir.rename_new(FILE, &aside)? {
+            return Ok(aside);
+        }
+    }
+    Err(Error::internal(format!("set the damaged token store in {} aside", dir.path().display()))
+        .with_hint("remove the old damaged files there"))
+}
+
+fn unusable(dir: &PrivateDir, fault: Fault) -> Error {
+    let shown = dir.path().join(FILE);
+    let shown = shown.display();
+    let (message, hint) = match &fault {
+        Fault::Refused(error) if matches!(**error, redb::Error::DatabaseAlreadyOpen) => (
+            format!("open the token store {shown}: {} uses it", holder(dir)),
+            "stop that process, or let it serve you".to_owned(),
+        ),
+        Fault::Refused(error) if matches!(**error, redb::Error::UpgradeRequired(_)) => (
+            format!("open the token store {shown}: another version of keybearer wrote it"),
+            format!("use that version, or move {shown} away and sign in again"),
+        ),
+        _ => (
+            format!("open the token store {shown}"),
+            "check the free space and the health of that disk".to_owned(),
+        ),
+    };
+    Error::internal(message).with_source(fault).with_hint(hint)
+}
+
+/// Which process holds the file's lock, as far as the system tells.
+fn holder(dir: &PrivateDir) -> String {
+    let inode = std::fs::symlink_metadata(dir.path().join(FILE)).map(|metadata| metadata.ino());
+    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
+    let Some(pid) = inode.ok().and_then(|inode| lock_owner(&locks, inode)) else {
+        return "another process".to_owned();
+    };
+    match process(pid, 0).executable {
+        Some(path) => format!("process {pid} ({})", path.display()),
+        None => format!("process {pid}"),
+    }
+}
+
+/// Reads lines such as `1: FLOCK  ADVISORY  WRITE 4242 fe:01:131 0 EOF` (proc(5)).
+fn lock_owner(locks: &str, inode: u64) -> Option<u32> {
+    locks.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [.., "FLOCK", _, _, pid, file, _, _] = *fields.as_slice() else { return None };
+        let own = file.rsplit(':').next()?.parse() == Ok(inode);
+        own.then(|| pid.parse().ok()).flatten()
+    })
+}
+
+fn inner_failure(verb: &str, error: tokio::task::JoinError) -> Error {
+    Error::internal(format!("{verb} the token store")).with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_owner_of_a_lock_is_found_by_the_files_inode() {
+        let locks = "1: POSIX  ADVISORY  WRITE 7 fe:01:131 0 EOF\n\
+                     2: FLOCK  ADVISORY  READ 8 fe:01:132 0 EOF\n\
+                     3: -> FLOCK  ADVISORY  WRITE 9 fe:01:133 0 EOF\n\
+                     4: FLOCK  ADVISORY  WRITE 4242 fe:01:131 0 EOF\n";
+        assert_eq!(lock_owner(locks, 131), Some(4242));
+        assert_eq!(lock_owner(locks, 131_131), None);
+    }
+}
