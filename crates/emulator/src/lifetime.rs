@@ -4,15 +4,12 @@ use std::io;
 
 /// Waits for SIGTERM, SIGINT or, if `with_parent`, for the parent's end.
 pub(crate) fn wait(with_parent: bool) -> io::Result<()> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(async {
-            tokio::select! {
-                ended = signalled() => ended,
-                () = orphaned(), if with_parent => Ok(()),
-            }
-        })
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        tokio::select! {
+            ended = signalled() => ended,
+            () = orphaned(), if with_parent => Ok(()),
+        }
+    })
 }
 
 #[cfg(unix)]

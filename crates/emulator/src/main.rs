@@ -41,10 +41,7 @@ struct Serve {
     exit_with_parent: bool,
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "the ready line is what this program says on stdout"
-)]
+#[expect(clippy::print_stdout, reason = "the ready line is what this program says on stdout")]
 fn serve(arguments: Serve) -> Result<(), Box<dyn std::error::Error>> {
     let fixture = arguments.fixture.map(|path| {
         let text = std::fs::read_to_string(&path);
@@ -63,10 +60,7 @@ fn serve(arguments: Serve) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter("warn")
-        .init();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter("warn").init();
     let Command::Serve(arguments) = Cli::parse().command;
     match serve(arguments) {
         Ok(()) => ExitCode::SUCCESS,
