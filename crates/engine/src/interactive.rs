@@ -96,7 +96,7 @@ impl Inner {
         }
         // The sign-in was begun by somebody whom that token was good enough for.
         let account = AccountChoice::Exact(token.account.home_account_id);
-        self.silent(&TokenParameters { account, ..parameters }).await
+        Box::pin(self.silent(&TokenParameters { account, ..parameters })).await
     }
 
     /// The interactive flow for a request whose authority is trusted: silently if that will do.

@@ -341,7 +341,7 @@ async fn a_redirect_uri_that_is_not_registered_is_named_with_the_one_to_register
     let world = World::default();
     let engine = world.engine().await;
     let description = "AADSTS50011: The redirect URI does not match".to_owned();
-    world.person.will(Conduct::IsRefused("invalid_request", description));
+    world.person.will(Conduct::IsRefused("invalid_request".into(), description));
     let result = engine.acquire_interactive(sign_in()).await;
     assert_eq!(kind(&result), &ErrorKind::Denied(Denial::Configuration));
     let error = result.unwrap_err();
