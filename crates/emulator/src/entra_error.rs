@@ -159,11 +159,7 @@ pub(crate) struct Trace {
 impl Trace {
     pub(crate) fn new(client_request_id: Option<&str>, now: i64) -> Self {
         let sent = client_request_id.filter(|id| !id.is_empty() && id.len() <= 64 && id.is_ascii());
-        Self {
-            trace_id: guid(),
-            correlation_id: sent.map_or_else(guid, str::to_owned),
-            now,
-        }
+        Self { trace_id: guid(), correlation_id: sent.map_or_else(guid, str::to_owned), now }
     }
 }
 

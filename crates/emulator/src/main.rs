@@ -41,10 +41,7 @@ struct Serve {
     exit_with_parent: bool,
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "the ready line is what this program says on stdout"
-)]
+#[expect(clippy::print_stdout, reason = "the ready line is what this program says on stdout")]
 fn serve(arguments: Serve) -> Result<(), Box<dyn std::error::Error>> {
     let parent = arguments.exit_with_parent.then(lifetime::Parent::current);
     let fixture = arguments.fixture.map(|path| {
@@ -64,10 +61,7 @@ fn serve(arguments: Serve) -> Result<(), Box<dyn std::error::Error>> {
 }
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter("warn")
-        .init();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter("warn").init();
     let Command::Serve(arguments) = Cli::parse().command;
     match serve(arguments) {
         Ok(()) => ExitCode::SUCCESS,

@@ -55,10 +55,7 @@ fn discovered(world: &World, call: &Call) -> Result<Value, EntraError> {
     };
     let url = Url::parse(endpoint).map_err(|_| unknown())?;
     let ours = Url::parse(&world.authority_host).map_err(|_| unknown())?;
-    let tenant = url
-        .path_segments()
-        .and_then(|mut path| path.next())
-        .unwrap_or_default();
+    let tenant = url.path_segments().and_then(|mut path| path.next()).unwrap_or_default();
     let authority = world.directory.authority(tenant)?;
     if url.scheme() != "https" || url.host() != ours.host() || url.port() != ours.port() {
         return Err(unknown());
