@@ -5,10 +5,13 @@
 //! whole after a crash (I3) and closed to other users, and that nothing it starts writes to this
 //! process's standard output (I10). It decides nothing about tokens: the engine does.
 
+mod browser;
 mod clock;
 mod environment;
+mod host;
 mod http;
 mod keys;
+mod loopback;
 mod memory_store;
 mod paths;
 #[cfg(unix)]
@@ -21,13 +24,16 @@ mod spawner;
 mod store;
 
 pub use self::http::HttpClient;
+pub use browser::{Browser, BrowserCommand, BrowserRoute, Launch, UserAgent};
 pub use clock::SystemClock;
 pub use environment::Environment;
+pub use host::Host;
 #[cfg(all(unix, feature = "keyring"))]
 pub use keys::Keyring;
 pub use keys::{EphemeralKeys, KeyProtection};
 #[cfg(unix)]
 pub use keys::{FileKeys, KeyringAccess, MasterKeys};
+pub use loopback::LoopbackPrompter;
 pub use memory_store::MemoryStore;
 pub use paths::{Paths, UserFacts};
 #[cfg(unix)]

@@ -88,7 +88,7 @@ fn runtime_dir(environment: &Environment, user: &UserFacts) -> PathBuf {
     let given = absolute(environment, "XDG_RUNTIME_DIR").or(user.run_user.as_deref());
     given.map(|dir| dir.join("keybearer")).unwrap_or_else(|| {
         // Anybody may make a directory of this name there: `private_dir` refuses what is not ours.
-        let temporary = absolute(environment, "TMPDIR").unwrap_or(Path::new("/tmp"));
+        let temporary = absolute(environment, "TMPDIR").unwrap_or_else(|| Path::new("/tmp"));
         temporary.join(format!("keybearer-{}", user.uid))
     })
 }

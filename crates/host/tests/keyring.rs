@@ -3,6 +3,7 @@
 //! Behind the feature `keyring-tests`, because it needs `gnome-keyring-daemon` and
 //! `dbus-run-session`. Each case runs in a child process, inside its own bus and home directory.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
 use std::process::{Command, Stdio};

@@ -1,5 +1,6 @@
 //! The store on disk: invariants I3 and I4, checks T1 to T3.
 #![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};

@@ -70,6 +70,9 @@ impl MasterKeys {
     /// # Errors
     /// As [`private_dir`].
     pub fn protection(&self) -> Result<Option<KeyProtection>> {
+        if self.dir.symlink_metadata().is_err() {
+            return Ok(None);
+        }
         let dir = private_dir(&self.dir)?;
         Ok(self.location(&dir)?.map(|location| match location {
             Location::File => KeyProtection::File,
@@ -88,7 +91,7 @@ impl MasterKeys {
         Ok(self.file.existing(dir)?.map(|_| Location::File))
     }
 
-    async fn from_keyring(&self, dir: &PrivateDir, id: &str) -> Result<MasterKey> {
+    async fn kept_in_keyring(&self, dir: &PrivateDir, id: &str) -> Result<MasterKey> {
         let Some(keyring) = &self.keyring else {
             return Err(Error::unavailable(Missing::Key, "read the key of the token store")
                 .with_hint("it is in the desktop's keyring, which this program does not use"));
@@ -127,7 +130,7 @@ impl KeyStore for MasterKeys {
         let _turn = self.turn.lock().await;
         let dir = private_dir(&self.dir)?;
         match self.location(&dir)? {
-            Some(Location::Keyring { id }) => self.from_keyring(&dir, &id).await,
+            Some(Location::Keyring { id }) => self.kept_in_keyring(&dir, &id).await,
             Some(Location::File) => self.file.existing(&dir)?.ok_or_else(|| {
                 let path = dir.path().display().to_string();
                 Error::unavailable(Missing::Key, format!("read the key in {path}: it is gone"))

@@ -1,0 +1,147 @@
+use std::sync::Arc;
+
+use keybearer_core::Result;
+use keybearer_engine::{Effects, KeyStore, TokenStore};
+
+use crate::browser::Browser;
+use crate::clock::SystemClock;
+use crate::environment::Environment;
+use crate::http::HttpClient;
+use crate::keys::{EphemeralKeys, KeyProtection};
+use crate::loopback::LoopbackPrompter;
+use crate::memory_store::MemoryStore;
+use crate::random::SystemRandom;
+use crate::spawner::RuntimeSpawner;
+#[cfg(unix)]
+use crate::{
+    keys::{KeyringAccess, MasterKeys},
+    paths::Paths,
+    store::{FileStore, StoreNotice},
+};
+
+/// The effects of an engine on this machine, and what a person may want to know about them.
+#[derive(Clone, Debug)]
+pub struct Host {
+    effects: Effects,
+    #[cfg(unix)]
+    disk: Option<Disk>,
+}
+
+#[cfg(unix)]
+#[derive(Clone, Debug)]
+struct Disk {
+    store: FileStore,
+    keys: Arc<MasterKeys>,
+}
+
+impl Host {
+    /// For the broker: tokens are kept on disk, sealed, and their key in the keyring (feature
+    /// `keyring`) or a file. Nothing is opened yet.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn durable(paths: &Paths, environment: &Environment) -> Self {
+        let store = FileStore::new(&paths.state_dir);
+        let random = Arc::new(SystemRandom);
+        let keys = Arc::new(MasterKeys::new(&paths.state_dir, keyring(), random));
+        let kept: Arc<dyn TokenStore> = Arc::new(store.clone());
+        let effects = effects(environment, kept, Arc::clone(&keys) as Arc<dyn KeyStore>);
+        Self { effects, disk: Some(Disk { store, keys }) }
+    }
+
+    /// For an engine inside a program: nothing outlives the process.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    #[must_use]
+    pub fn in_process(environment: &Environment) -> Self {
+        let keys = Arc::new(EphemeralKeys::new(&SystemRandom));
+        let effects = effects(environment, Arc::new(MemoryStore::default()), keys);
+        Self {
+            effects,
+            #[cfg(unix)]
+            disk: None,
+        }
+    }
+
+    /// What the engine is given; its fields may be replaced, such as the prompter.
+    #[must_use]
+    pub fn effects(&self) -> Effects {
+        self.effects.clone()
+    }
+
+    /// What keeps the master key, or `None` as long as there is none.
+    ///
+    /// # Errors
+    /// `Internal` or `Unavailable(Key)` if that cannot be found out.
+    pub fn protection(&self) -> Result<Option<KeyProtection>> {
+        #[cfg(unix)]
+        if let Some(disk) = &self.disk {
+            return disk.keys.protection();
+        }
+        Ok(Some(KeyProtection::Ephemeral))
+    }
+
+    /// What happened to the store since it was opened.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn notices(&self) -> Vec<StoreNotice> {
+        self.disk.as_ref().map_or_else(Vec::new, |disk| disk.store.notices())
+    }
+}
+
+fn effects(
+    environment: &Environment,
+    store: Arc<dyn TokenStore>,
+    keys: Arc<dyn KeyStore>,
+) -> Effects {
+    let random = Arc::new(SystemRandom);
+    let browser = Arc::new(Browser::new(environment.clone()));
+    Effects {
+        http: Arc::new(HttpClient::new(environment)),
+        clock: Arc::new(SystemClock),
+        prompter: Arc::new(LoopbackPrompter::new(browser, random.clone())),
+        random,
+        store,
+        keys,
+        spawner: Arc::new(RuntimeSpawner::current()),
+    }
+}
+
+#[cfg(all(unix, feature = "keyring"))]
+#[allow(clippy::unnecessary_wraps, reason = "without the feature there is none")]
+fn keyring() -> Option<Arc<dyn KeyringAccess>> {
+    Some(Arc::new(crate::keys::Keyring::of_session()))
+}
+
+#[cfg(all(unix, not(feature = "keyring")))]
+fn keyring() -> Option<Arc<dyn KeyringAccess>> {
+    None
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn making_the_effects_opens_nothing_and_costs_next_to_nothing() {
+        let temporary = tempfile::tempdir().unwrap();
+        let home = Environment::from_pairs([("HOME", temporary.path())]);
+        let paths = Paths::current(&home).unwrap();
+        let started = Instant::now();
+        let host = Host::durable(&paths, &home);
+        assert!(started.elapsed() < Duration::from_millis(20));
+        assert!(host.notices().is_empty());
+        assert_eq!(host.protection().unwrap(), None);
+        assert!(!paths.state_dir.exists());
+        let in_process = Host::in_process(&home);
+        assert_eq!(in_process.protection().unwrap(), Some(KeyProtection::Ephemeral));
+        let effects = in_process.effects();
+        let (one, two) = (effects.keys.master_key().await, effects.keys.master_key().await);
+        assert_eq!(one.unwrap().expose(), two.unwrap().expose());
+    }
+}

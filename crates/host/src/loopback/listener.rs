@@ -1,0 +1,161 @@
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use keybearer_engine::Random;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc, watch};
+
+use super::desk::{Desk, Reply};
+use crate::random::random_hex;
+
+/// More than any browser opens; what is over it waits to be accepted.
+const CONNECTIONS: usize = 64;
+/// A connection that says nothing is closed.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the last page may take to leave.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// The open sockets of a sign-in. Dropping it closes them; requests in progress are still answered.
+#[derive(Debug)]
+pub(super) struct Listener {
+    closing: watch::Sender<()>,
+    /// Ends when the last connection does.
+    connections: mpsc::Receiver<Infallible>,
+}
+
+impl Listener {
+    /// Serves the desk on these sockets.
+    pub(super) fn start(
+        sockets: Vec<TcpListener>,
+        desk: Arc<Desk>,
+        random: Arc<dyn Random>,
+    ) -> Self {
+        let (closing, closed) = watch::channel(());
+        let (open, connections) = mpsc::channel(1);
+        let permits = Arc::new(Semaphore::new(CONNECTIONS));
+        for socket in sockets {
+            let server = Server {
+                desk: Arc::clone(&desk),
+                random: Arc::clone(&random),
+                closed: closed.clone(),
+                _open: open.clone(),
+            };
+            tokio::spawn(accept(socket, server, Arc::clone(&permits)));
+        }
+        Self { closing, connections }
+    }
+
+    /// Closes the sockets and waits, briefly, until the browsers that wait have their last page.
+    pub(super) async fn close(self) {
+        let Self { closing, mut connections } = self;
+        drop(closing);
+        let _ = tokio::time::timeout(FAREWELL, connections.recv()).await;
+    }
+}
+
+#[derive(Clone)]
+struct Server {
+    desk: Arc<Desk>,
+    random: Arc<dyn Random>,
+    closed: watch::Receiver<()>,
+    _open: mpsc::Sender<Infallible>,
+}
+
+async fn accept(socket: TcpListener, mut server: Server, permits: Arc<Semaphore>) {
+    loop {
+        let next = async {
+            let permit = Arc::clone(&permits).acquire_owned().await.ok()?;
+            Some((socket.accept().await, permit))
+        };
+        let accepted = tokio::select! {
+            _ = server.closed.changed() => return,
+            accepted = next => accepted,
+        };
+        match accepted {
+            Some((Ok((stream, _)), permit)) => {
+                let server = server.clone();
+                tokio::spawn(async move {
+                    server.connection(stream).await;
+                    drop(permit);
+                });
+            }
+            // Out of descriptors, or the peer has left again: neither ends the sign-in.
+            Some((Err(_), _)) => tokio::time::sleep(Duration::from_millis(10)).await,
+            None => return,
+        }
+    }
+}
+
+impl Server {
+    async fn connection(mut self, stream: TcpStream) {
+        let (desk, random) = (Arc::clone(&self.desk), Arc::clone(&self.random));
+        let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+            let (desk, random) = (Arc::clone(&desk), Arc::clone(&random));
+            async move {
+                let head = request.method() == Method::HEAD;
+                let response = response(desk.serve(request).await, &*random);
+                Ok::<_, Infallible>(if head { response.map(|_| Full::default()) } else { response })
+            }
+        });
+        // One request each: nothing lingers after the last page.
+        let connection = http1::Builder::new()
+            .keep_alive(false)
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), service);
+        let mut connection = pin!(connection);
+        tokio::select! {
+            _ = connection.as_mut() => return,
+            _ = self.closed.changed() => connection.as_mut().graceful_shutdown(),
+        }
+        let _ = connection.await;
+    }
+}
+
+fn response(reply: Reply, random: &dyn Random) -> Response<Full<Bytes>> {
+    let nonce = random_hex(random, 16);
+    let mut response = Response::new(Full::default());
+    let location = match reply {
+        Reply::Page(status, page) => {
+            *response.status_mut() = status;
+            *response.body_mut() = Full::new(page.render(&nonce).into());
+            None
+        }
+        Reply::SeeOther(url) => {
+            *response.status_mut() = StatusCode::SEE_OTHER;
+            HeaderValue::from_str(url.as_str()).ok().map(|url| (header::LOCATION, url))
+        }
+        Reply::NotAllowed => {
+            *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+            Some((header::ALLOW, HeaderValue::from_static("GET, HEAD, POST")))
+        }
+    };
+    // Browsers apply form-action to every redirect that follows the form, and providers hand on to
+    // federated ones, so any https page may follow; the form itself has nowhere to go but here.
+    let policy = format!(
+        "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; \
+         form-action 'self' https:; base-uri 'none'; frame-ancestors 'none'"
+    );
+    let headers = response.headers_mut();
+    headers.extend(location);
+    headers
+        .extend(HeaderValue::from_str(&policy).ok().map(|p| (header::CONTENT_SECURITY_POLICY, p)));
+    for (name, value) in [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}

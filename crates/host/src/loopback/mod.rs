@@ -1,0 +1,15 @@
+//! The place on this machine where the answer of a sign-in arrives: a web server on the loopback
+//! interface that lives as long as one sign-in (RFC 8252 §7.3, §8.3; invariant I9).
+//!
+//! It is bound before anything is shown. Every hit on the redirect path is handed to the engine,
+//! which alone judges it; the browser waits meanwhile. Hits queue, so a bad one does not keep the
+//! good one out. Pages are plain HTML forms that work without JavaScript and load nothing.
+
+mod desk;
+mod listener;
+mod pages;
+mod place;
+mod prompter;
+mod session;
+
+pub use prompter::LoopbackPrompter;

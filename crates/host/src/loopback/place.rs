@@ -1,0 +1,144 @@
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use keybearer_core::{Error, Result};
+use tokio::net::TcpListener;
+use url::{Host, Url};
+
+/// Pairs of free ports are plentiful; so many misses mean something else is wrong.
+const ATTEMPTS: u32 = 16;
+
+/// Bound sockets and the redirect URI that leads to them.
+#[derive(Debug)]
+pub(super) struct Place {
+    pub(super) redirect_uri: Url,
+    pub(super) listeners: Vec<TcpListener>,
+}
+
+impl Place {
+    /// Binds where the app's redirect URI leads. `http://localhost` stands in for one that is absent
+    /// or the native-client address, and any port will do unless the URI names one.
+    pub(super) async fn bind(requested: Option<&Url>) -> Result<Self> {
+        let redirect_uri = target(requested)?;
+        let (port, listeners) = bind(&redirect_uri).await.map_err(|error| {
+            let port = redirect_uri.port().map_or_else(|| "a port".into(), |p| format!("port {p}"));
+            let message = format!("listen on {port} of this machine for the answer of the sign-in");
+            Error::invalid_request("redirect_uri", message).with_source(error).with_hint(
+                "end the program that listens there, or register http://localhost for the app, \
+                 which allows any port",
+            )
+        })?;
+        let mut redirect_uri = redirect_uri;
+        // Cannot fail: the scheme is http.
+        let _ = redirect_uri.set_port(Some(port));
+        Ok(Self { redirect_uri, listeners })
+    }
+}
+
+fn target(requested: Option<&Url>) -> Result<Url> {
+    let requested = requested.filter(|url| !is_native_client(url));
+    let Some(url) = requested else {
+        return Url::parse("http://localhost/").map_err(|error| {
+            Error::internal("write the address of this machine").with_source(error)
+        });
+    };
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address == Ipv4Addr::LOCALHOST,
+        Some(Host::Ipv6(address)) => address == Ipv6Addr::LOCALHOST,
+        None => false,
+    };
+    let plain = url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
+    if url.scheme() == "http" && loopback && plain {
+        return Ok(url.clone());
+    }
+    let place = url.host_str().map_or_else(String::new, |host| format!(" at {host}"));
+    let message = format!("receive the answer of a sign-in by {}{place}", url.scheme());
+    Err(Error::invalid_request("redirect_uri", message)
+        .with_hint("register http://localhost as a mobile and desktop redirect URI of the app"))
+}
+
+/// `https://login.microsoftonline.com/common/oauth2/nativeclient` and its like in other clouds.
+fn is_native_client(url: &Url) -> bool {
+    url.scheme() == "https" && url.path() == "/common/oauth2/nativeclient"
+}
+
+/// Browsers take `localhost` for either address, so both are held if the machine has both: nobody
+/// else can then answer in our place.
+async fn bind(redirect_uri: &Url) -> io::Result<(u16, Vec<TcpListener>)> {
+    let wanted = redirect_uri.port().unwrap_or(0);
+    if let Some(Host::Ipv6(address)) = redirect_uri.host() {
+        let listener = TcpListener::bind((address, wanted)).await?;
+        return Ok((listener.local_addr()?.port(), vec![listener]));
+    }
+    let named = matches!(redirect_uri.host(), Some(Host::Domain(_)));
+    for _ in 0..ATTEMPTS {
+        let first = TcpListener::bind((Ipv4Addr::LOCALHOST, wanted)).await?;
+        let port = first.local_addr()?.port();
+        if !named {
+            return Ok((port, vec![first]));
+        }
+        match TcpListener::bind((Ipv6Addr::LOCALHOST, port)).await {
+            Ok(second) => return Ok((port, vec![first, second])),
+            Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+                return Ok((port, vec![first]));
+            }
+            Err(error) if wanted != 0 => return Err(error),
+            Err(_) => {}
+        }
+    }
+    Err(io::ErrorKind::AddrInUse.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_redirect_uri_is_a_loopback_address_or_refused() {
+        for (requested, expected) in [
+            (None, Some("http://localhost/")),
+            (
+                Some("https://login.microsoftonline.us/common/oauth2/nativeclient"),
+                Some("http://localhost/"),
+            ),
+            (Some("http://localhost"), Some("http://localhost/")),
+            (Some("http://localhost:8400/a/b"), Some("http://localhost:8400/a/b")),
+            (Some("http://127.0.0.1/x"), Some("http://127.0.0.1/x")),
+            (Some("http://[::1]:9/"), Some("http://[::1]:9/")),
+            (Some("http://127.0.0.2/"), None),
+            (Some("http://localhost.evil.example/"), None),
+            (Some("https://localhost/"), None),
+            (Some("http://u@localhost/"), None),
+            (Some("http://localhost/#f"), None),
+            (Some("http://0.0.0.0/"), None),
+            (Some("msauth.com.example.app://auth"), None),
+            (Some("urn:ietf:wg:oauth:2.0:oob"), None),
+        ] {
+            let requested = requested.map(|text| Url::parse(text).unwrap());
+            let found = target(requested.as_ref());
+            assert_eq!(found.as_ref().ok().map(Url::as_str), expected);
+            if let Err(error) = found {
+                assert!(error.hint().unwrap().contains("http://localhost"), "{error}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn both_loopback_addresses_are_held_and_nobody_else_can_share_the_port() {
+        let place = Place::bind(None).await.unwrap();
+        let port = place.redirect_uri.port().unwrap();
+        assert_eq!(place.redirect_uri.as_str(), format!("http://localhost:{port}/"));
+        for listener in &place.listeners {
+            assert!(listener.local_addr().unwrap().ip().is_loopback());
+        }
+        for address in ["0.0.0.0", "127.0.0.1", "[::]", "[::1]"] {
+            let other = std::net::TcpListener::bind(format!("{address}:{port}"));
+            let v4_only = place.listeners.len() == 1;
+            assert!(other.is_err() || (v4_only && address.contains(':')), "{address}");
+        }
+        let fixed = Url::parse(&format!("http://localhost:{port}/path")).unwrap();
+        let error = Place::bind(Some(&fixed)).await.unwrap_err();
+        assert!(error.message().contains(&port.to_string()), "{error}");
+    }
+}

@@ -1,0 +1,105 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::StatusCode;
+use keybearer_core::{Account, Error, Result};
+use keybearer_engine::{AccountPick, SignIn, SignInOutcome, SignInPrompt};
+use keybearer_protocol::RedirectParameters;
+use url::Url;
+
+use super::desk::{Arrivals, Desk, Held, Reply};
+use super::listener::Listener;
+use super::pages::Page;
+use crate::browser::{Launch, UserAgent};
+
+/// One sign-in through the loopback listener.
+#[derive(Debug)]
+pub(super) struct LoopbackSignIn {
+    pub(super) prompt: SignInPrompt,
+    pub(super) redirect_uri: Url,
+    pub(super) agent: Arc<dyn UserAgent>,
+    pub(super) desk: Arc<Desk>,
+    pub(super) arrivals: Arrivals,
+    pub(super) listener: Listener,
+    /// The browser that waits to be told how to go on.
+    pub(super) waiting: Option<Held>,
+    pub(super) launch: Launch,
+}
+
+impl LoopbackSignIn {
+    /// Sends the browser that waits there, or opens one.
+    async fn show(&mut self, url: &Url) -> Result<()> {
+        let sent = self.waiting.take().is_some_and(|held| held.reply(Reply::SeeOther(url.clone())));
+        if !sent {
+            self.launch = self.agent.open(url).await?;
+        }
+        Ok(())
+    }
+
+    fn picker_url(&self) -> Url {
+        let mut url = self.redirect_uri.clone();
+        url.set_path(self.desk.picker_path());
+        url.set_query(None);
+        url
+    }
+}
+
+#[async_trait]
+impl SignIn for LoopbackSignIn {
+    fn redirect_uri(&self) -> &Url {
+        &self.redirect_uri
+    }
+
+    async fn choose_account(&mut self, accounts: &[Account]) -> Result<AccountPick> {
+        let path = self.desk.picker_path();
+        let page = Page::picker(&self.prompt, accounts, path, &self.desk.token);
+        let ids = accounts.iter().map(|account| account.home_account_id.clone()).collect();
+        self.desk.offer(page, ids);
+        self.show(&self.picker_url()).await?;
+        let choice = tokio::select! {
+            biased;
+            choice = self.arrivals.choices.recv() => choice,
+            error = self.launch.failed() => return Err(error),
+        };
+        let choice = choice.ok_or_else(|| Error::internal("choose an account: no page is open"))?;
+        if let Some(pick) = choice.pick {
+            self.waiting = Some(choice.browser);
+            return Ok(pick);
+        }
+        let page =
+            Page::notice("Cancelled", "The sign-in was cancelled. You can close this window.");
+        choice.browser.reply(Reply::Page(StatusCode::OK, page));
+        Err(Error::cancelled("choose an account"))
+    }
+
+    async fn visit(&mut self, url: &Url) -> Result<()> {
+        self.show(url).await
+    }
+
+    async fn answer(&mut self) -> Result<RedirectParameters> {
+        let hit = tokio::select! {
+            biased;
+            hit = self.arrivals.hits.recv() => hit,
+            error = self.launch.failed() => return Err(error),
+        };
+        let hit = hit.ok_or_else(|| Error::cancelled("wait for the answer of the sign-in"))?;
+        self.waiting = Some(hit.browser);
+        Ok(hit.parameters)
+    }
+
+    async fn reject(&mut self) {
+        if let Some(held) = self.waiting.take() {
+            held.reply(Reply::Page(StatusCode::BAD_REQUEST, Page::rejected()));
+        }
+    }
+
+    async fn finish(self: Box<Self>, outcome: SignInOutcome) {
+        let Self { prompt, listener, arrivals, waiting, .. } = *self;
+        if let Some(held) = waiting {
+            held.reply(Reply::Page(StatusCode::OK, Page::outcome(&outcome, &prompt)));
+        }
+        // Hits still in the queue are told that the sign-in has ended.
+        drop(arrivals);
+        listener.close().await;
+    }
+}
