@@ -1,2 +1,49 @@
-//! Placeholder.
-fn main() {}
+//! The project's own commands: `cargo xtask demo`, `test`, `check` and `browse`.
+//!
+//! Nothing here is part of what users install. Every command prepares the tools it needs below
+//! `.keybearer/` and stops what it started, also when it is interrupted.
+#![allow(clippy::print_stdout, reason = "these commands speak to the person at the terminal")]
+
+mod arrows;
+mod browse;
+mod check;
+mod demo;
+mod failure;
+mod process;
+mod services;
+mod source_files;
+mod test;
+mod tools;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Keybearer's own commands")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Sign in once, list blob containers from Rust and from Python, offline
+    Demo(demo::Options),
+    /// Run every test of the project
+    Test,
+    /// Formatting, lints, sizes, crate graph, docs, licences
+    Check,
+    /// Act as the person in a sign-in; serves as $BROWSER
+    Browse(browse::Options),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Demo(options) => demo::run(&options).await,
+        Command::Test => test::run().await,
+        Command::Check => check::run().await,
+        Command::Browse(options) => browse::run(&options).await,
+    };
+    failure::report(outcome)
+}

@@ -15,7 +15,7 @@ use keybearer_core::{
     InteractiveRequest, Missing, RemoveAccountRequest, Result, SignHttpRequest, SignedHttpRequest,
     SilentRequest, SsoCookie, SsoCookieRequest, Token,
 };
-use keybearer_dbus::BrokerProxy;
+use keybearer_dbus::client::{Activation, BrokerProxy};
 use keybearer_host::{Environment, Paths};
 use tokio::sync::Mutex;
 
@@ -84,14 +84,17 @@ impl LocalBroker {
     /// `Unavailable(Broker)` with what was tried; `TimedOut`; other kinds if what answers is not
     /// to be trusted.
     pub async fn connect(&self, limit: Duration) -> Result<Arc<BrokerProxy>> {
+        let connected = tokio::time::timeout(limit, self.connected(limit)).await;
+        connected.unwrap_or_else(|_| Err(Error::timed_out("find the broker")))
+    }
+
+    async fn connected(&self, limit: Duration) -> Result<Arc<BrokerProxy>> {
         let mut connection = self.connection.lock().await;
         let process = std::process::id();
         if let Some(own) = connection.as_ref().filter(|own| own.process == process) {
             return Ok(Arc::clone(&own.broker));
         }
-        let found = tokio::time::timeout(limit, find(&self.environment, limit)).await;
-        let found = found.unwrap_or_else(|_| Err(Error::timed_out("find the broker")))?;
-        let broker = Arc::new(found);
+        let broker = Arc::new(find(&self.environment, limit).await?);
         *connection = Some(Connection { process, broker: Arc::clone(&broker) });
         Ok(broker)
     }
@@ -156,23 +159,30 @@ impl LocalBroker {
     }
 }
 
+/// A broker that does not even shake hands in this time is as good as absent.
+const SOCKET_LIMIT: Duration = Duration::from_secs(3);
+
+/// The same for one that the session bus may have to start.
+const BUS_LIMIT: Duration = Duration::from_secs(15);
+
 async fn find(environment: &Environment, limit: Duration) -> Result<BrokerProxy> {
     let mut tried: Vec<String> = Vec::new();
     let mut absent = |error: Error| match error.kind() {
         ErrorKind::Unavailable(Missing::Broker) => {
-            tracing::debug!(%error, "not here");
+            tracing::debug!(%error, "no broker here");
             tried.push(error.message());
             Ok(())
         }
         _ => Err(error),
     };
     let paths = Paths::current(environment)?;
-    match BrokerProxy::connect_socket(&paths.socket, limit).await {
+    match BrokerProxy::connect_socket(&paths.socket, limit.min(SOCKET_LIMIT)).await {
         Err(error) => absent(error)?,
         found => return found,
     }
     if let Some(address) = bus_address(environment) {
-        match BrokerProxy::connect_bus(&address, limit).await {
+        let limit = limit.min(BUS_LIMIT);
+        match BrokerProxy::connect_bus(&address, Activation::Start, limit).await {
             Err(error) => absent(error)?,
             found => return found,
         }
@@ -181,7 +191,7 @@ async fn find(environment: &Environment, limit: Duration) -> Result<BrokerProxy>
     match find_program(environment, own.as_deref()) {
         None => tried.push("the keybearer program is not installed".to_owned()),
         Some(program) => match start_broker(&program, &paths, limit).await {
-            Ok(()) => return BrokerProxy::connect_socket(&paths.socket, limit).await,
+            Ok(()) => return BrokerProxy::connect_socket(&paths.socket, SOCKET_LIMIT).await,
             Err(error) => absent(error)?,
         },
     }

@@ -20,4 +20,4 @@ pub use chain::{BrokerChoice, LocalBroker, LocalBrokerOptions};
 pub use credential::{Credential, TokenQuery};
 pub use options::{AZURE_DEVELOPER_APP, CredentialOptions};
 pub use runtime::background;
-pub use start::{StartedBroker, find_program, start_broker};
+pub use start::{find_program, start_broker};

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
 use azure_core::time::OffsetDateTime;
 use keybearer_client::{Credential, TokenQuery};
-use keybearer_core::{Error, ErrorKind, Token};
+use keybearer_core::{Broker, Error, ErrorKind, Token};
 
 use crate::error::to_azure;
 use crate::options::InteractiveBrowserBrokerCredentialOptions;
@@ -39,6 +39,18 @@ impl InteractiveBrowserBrokerCredential {
     ) -> azure_core::Result<Arc<Self>> {
         let options = options.unwrap_or_default().shared();
         Ok(Arc::new(Self(Credential::new(&options).map_err(to_azure)?)))
+    }
+
+    /// Makes the credential over a broker of the caller's own instead of this machine's.
+    ///
+    /// # Errors
+    /// [`InvalidRequest`](ErrorKind::InvalidRequest) names the option that is wrong.
+    pub fn with_broker(
+        broker: Arc<dyn Broker>,
+        options: Option<InteractiveBrowserBrokerCredentialOptions>,
+    ) -> azure_core::Result<Arc<Self>> {
+        let options = options.unwrap_or_default().shared();
+        Ok(Arc::new(Self(Credential::with_broker(&options, broker).map_err(to_azure)?)))
     }
 
     /// A token with all that is known about it: whose it is, where it came from, when to renew.

@@ -1,1 +1,32 @@
-//! Placeholder.
+#![doc = include_str!("../README.md")]
+
+mod arm;
+mod authorize;
+mod bearer;
+mod blob;
+mod call;
+mod claims;
+mod clock;
+mod control;
+mod directory;
+mod emulator;
+mod entra_error;
+mod error;
+mod faults;
+mod fixture;
+mod html;
+mod jwt;
+mod keys;
+mod metadata;
+mod policies;
+mod random;
+mod reply;
+mod requests;
+mod scopes;
+mod server;
+mod tls;
+mod token;
+mod world;
+
+pub use self::emulator::{Emulator, EmulatorOptions, Ready, ReadyApp, ReadyUser};
+pub use self::error::Error;

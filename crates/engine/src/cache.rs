@@ -1,6 +1,10 @@
 //! Access tokens in memory. Looking one up costs the same however many there are.
+//!
+//! A token ends by the wall clock or by the uptime, whichever comes first: a wall clock that is set
+//! back must not prolong it, and one that was wrong when the token came must not either.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use keybearer_core::{
     AccessToken, Capabilities, Claims, ClientId, ScopeSet, Tenant, Timestamp, Token, TokenType,
@@ -9,7 +13,12 @@ use keybearer_core::{
 use crate::registry::AccountKey;
 
 /// Tokens that end sooner than this are not handed out: the request they are for must still arrive.
-const MARGIN: std::time::Duration = std::time::Duration::from_secs(300);
+const MARGIN: Duration = Duration::from_secs(300);
+
+/// After a renewal has failed, the next waits this long, and after each further failure twice as
+/// long as before.
+const FIRST_PAUSE: Duration = Duration::from_secs(15);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// Expired tokens are swept out when the cache has grown by this many entries.
 const SWEEP_EVERY: usize = 1024;
@@ -28,8 +37,49 @@ pub(crate) struct CacheKey {
 
 #[derive(Default)]
 pub(crate) struct TokenCache {
-    tokens: HashMap<CacheKey, Token>,
+    entries: HashMap<CacheKey, Entry>,
     inserted: usize,
+}
+
+#[derive(Clone)]
+struct Entry {
+    token: Token,
+    /// The uptime at which the token ends.
+    ends: Duration,
+    /// Set by renewals that have failed.
+    pause: Option<Pause>,
+}
+
+#[derive(Clone, Copy)]
+struct Pause {
+    /// The uptime at which it is over.
+    until: Duration,
+    length: Duration,
+}
+
+/// The same moment by both clocks.
+#[derive(Clone, Copy)]
+pub(crate) struct Moment {
+    pub(crate) now: Timestamp,
+    pub(crate) uptime: Duration,
+}
+
+impl Entry {
+    /// How long the token is still valid.
+    fn left(&self, at: Moment) -> Duration {
+        let by_uptime = self.ends.saturating_sub(at.uptime);
+        self.token.expires_on.saturating_since(at.now).min(by_uptime)
+    }
+
+    fn is_renewable(&self, at: Moment) -> bool {
+        let worthwhile = self.token.refresh_on.is_some_and(|moment| at.now >= moment);
+        worthwhile && self.pause.is_none_or(|pause| at.uptime >= pause.until)
+    }
+
+    /// The token as it is valid by the wall clock of this moment.
+    fn token(&self, at: Moment) -> Token {
+        Token { expires_on: at.now + self.left(at), ..self.token.clone() }
+    }
 }
 
 /// What a look-up found.
@@ -46,36 +96,47 @@ impl TokenCache {
         &self,
         key: &CacheKey,
         refused: Option<&AccessToken>,
-        now: Timestamp,
+        at: Moment,
     ) -> Option<Hit> {
-        let token = self.tokens.get(key)?;
-        if now + MARGIN >= token.expires_on {
+        let entry = self.entries.get(key)?;
+        if entry.left(at) <= MARGIN {
             return None;
         }
-        if refused.is_some_and(|refused| refused.same_as(&token.access_token)) {
+        if refused.is_some_and(|refused| refused.same_as(&entry.token.access_token)) {
             return None;
         }
-        let renewable = token.refresh_on.is_some_and(|moment| now >= moment);
-        Some(if renewable { Hit::Renewable(token.clone()) } else { Hit::Fresh(token.clone()) })
+        let token = entry.token(at);
+        Some(if entry.is_renewable(at) { Hit::Renewable(token) } else { Hit::Fresh(token) })
     }
 
     /// Keeps a token under its key. One that satisfies a claims challenge also takes the place of
     /// the one that did not.
-    pub(crate) fn insert(&mut self, key: CacheKey, token: Token, now: Timestamp) {
+    pub(crate) fn insert(&mut self, key: CacheKey, token: Token, at: Moment) {
+        let ends = at.uptime + token.expires_on.saturating_since(at.now);
+        let entry = Entry { token, ends, pause: None };
         if key.claims.is_some() {
-            self.tokens.insert(CacheKey { claims: None, ..key.clone() }, token.clone());
+            self.entries.insert(CacheKey { claims: None, ..key.clone() }, entry.clone());
         }
-        self.tokens.insert(key, token);
+        self.entries.insert(key, entry);
         self.inserted += 1;
         if self.inserted >= SWEEP_EVERY {
             self.inserted = 0;
-            self.tokens.retain(|_, token| token.expires_on > now);
+            self.entries.retain(|_, entry| !entry.left(at).is_zero());
+        }
+    }
+
+    /// A renewal has failed: the next is not for now.
+    pub(crate) fn postpone_renewal(&mut self, key: &CacheKey, at: Moment) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            let length = entry.pause.map_or(FIRST_PAUSE, |pause| pause.length * 2);
+            let length = length.min(LONGEST_PAUSE);
+            entry.pause = Some(Pause { until: at.uptime + length, length });
         }
     }
 
     /// Forgets every token of an account.
     pub(crate) fn remove_account(&mut self, account: &AccountKey) {
-        self.tokens.retain(|key, _| key.account != *account);
+        self.entries.retain(|key, _| key.account != *account);
     }
 }
 
@@ -85,10 +146,13 @@ mod tests {
 
     use super::*;
 
-    const NOW: Timestamp = Timestamp::from_unix_seconds(1_000_000);
-
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_unix_seconds(1_000_000 + seconds)
+    }
+
+    fn moment(seconds: u32) -> Moment {
+        let uptime = Duration::from_secs(seconds.into());
+        Moment { now: at(seconds.into()), uptime }
     }
 
     fn key(claims: Option<&str>) -> CacheKey {
@@ -128,39 +192,70 @@ mod tests {
 
     fn cache(token: Token) -> TokenCache {
         let mut cache = TokenCache::default();
-        cache.insert(key(None), token, NOW);
+        cache.insert(key(None), token, moment(0));
         cache
     }
 
     #[test]
     fn a_token_is_served_until_shortly_before_it_expires() {
         let cache = cache(token("a", at(3600), None));
-        assert!(matches!(cache.find(&key(None), None, at(3299)), Some(Hit::Fresh(_))));
-        assert!(cache.find(&key(None), None, at(3300)).is_none());
+        assert!(matches!(cache.find(&key(None), None, moment(3299)), Some(Hit::Fresh(_))));
+        assert!(cache.find(&key(None), None, moment(3300)).is_none());
     }
 
     #[test]
     fn from_refresh_on_a_token_is_served_and_worth_renewing() {
         let cache = cache(token("a", at(3600), Some(at(1800))));
-        assert!(matches!(cache.find(&key(None), None, at(1799)), Some(Hit::Fresh(_))));
-        assert!(matches!(cache.find(&key(None), None, at(1800)), Some(Hit::Renewable(_))));
+        assert!(matches!(cache.find(&key(None), None, moment(1799)), Some(Hit::Fresh(_))));
+        assert!(matches!(cache.find(&key(None), None, moment(1800)), Some(Hit::Renewable(_))));
+    }
+
+    #[test]
+    fn after_failures_a_renewal_waits_longer_and_longer() {
+        let mut cache = cache(token("a", at(36_000), Some(at(0))));
+        let mut seconds = 0;
+        for pause in [15, 30, 60, 120, 240, 300, 300] {
+            assert!(matches!(
+                cache.find(&key(None), None, moment(seconds)),
+                Some(Hit::Renewable(_))
+            ));
+            cache.postpone_renewal(&key(None), moment(seconds));
+            seconds += pause;
+            assert!(matches!(
+                cache.find(&key(None), None, moment(seconds - 1)),
+                Some(Hit::Fresh(_))
+            ));
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_does_not_prolong_a_token() {
+        let cache = cache(token("a", at(3600), None));
+        let later = |uptime| Moment { now: at(-3600), uptime: Duration::from_secs(uptime) };
+        let Some(Hit::Fresh(found)) = cache.find(&key(None), None, later(600)) else {
+            panic!("a hit")
+        };
+        assert_eq!(found.expires_on, at(-600), "3000 s are left, by the clock as it is now");
+        assert!(cache.find(&key(None), None, later(3300)).is_none());
     }
 
     #[test]
     fn a_refused_token_is_not_served_again() {
         let cache = cache(token("a", at(3600), None));
         let refused = |text: &str| AccessToken::new(text.into());
-        assert!(cache.find(&key(None), Some(&refused("a")), NOW).is_none());
-        assert!(cache.find(&key(None), Some(&refused("older")), NOW).is_some());
+        assert!(cache.find(&key(None), Some(&refused("a")), moment(0)).is_none());
+        assert!(cache.find(&key(None), Some(&refused("older")), moment(0)).is_some());
     }
 
     #[test]
     fn a_token_for_a_challenge_replaces_the_one_that_was_challenged() {
         let mut cache = cache(token("old", at(3600), None));
         let challenge = key(Some(r#"{"access_token":{"nbf":{"value":"1"}}}"#));
-        assert!(cache.find(&challenge, None, NOW).is_none());
-        cache.insert(challenge, token("new", at(3600), None), NOW);
-        let Some(Hit::Fresh(found)) = cache.find(&key(None), None, NOW) else { panic!("a hit") };
+        assert!(cache.find(&challenge, None, moment(0)).is_none());
+        cache.insert(challenge, token("new", at(3600), None), moment(0));
+        let Some(Hit::Fresh(found)) = cache.find(&key(None), None, moment(0)) else {
+            panic!("a hit")
+        };
         assert_eq!(found.access_token.expose(), "new");
     }
 
@@ -169,9 +264,9 @@ mod tests {
         let mut cache = TokenCache::default();
         for index in 0..SWEEP_EVERY {
             let scopes = ScopeSet::parse(&[format!("s{index}")]).unwrap();
-            let moment = if index + 1 == SWEEP_EVERY { at(9) } else { NOW };
+            let moment = moment(if index + 1 == SWEEP_EVERY { 9 } else { 0 });
             cache.insert(CacheKey { scopes, ..key(None) }, token("a", at(5), None), moment);
         }
-        assert!(cache.tokens.is_empty());
+        assert!(cache.entries.is_empty());
     }
 }

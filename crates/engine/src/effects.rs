@@ -52,6 +52,14 @@ pub trait Clock: Send + Sync + fmt::Debug {
     /// The wall clock; it may be wrong and may jump.
     fn now(&self) -> Timestamp;
 
+    /// Time since some fixed moment: it never goes back, whatever happens to the wall clock, and
+    /// goes on while the machine sleeps (`CLOCK_BOOTTIME`). Without such a clock, the wall clock
+    /// stands in, and a token may be served for longer than it is valid once that is set back.
+    fn uptime(&self) -> Duration {
+        let millis = self.now().unix_millis();
+        Duration::from_millis(u64::try_from(millis).unwrap_or_default())
+    }
+
     /// Waits by a monotonic clock.
     async fn sleep(&self, duration: Duration);
 }

@@ -20,7 +20,7 @@ use crate::engine::Inner;
 use crate::flights::Abandoned;
 use crate::issue::{Asked, Issued, another_account};
 use crate::providers::exchange;
-use crate::registry::{AccountKey, RefreshEntry};
+use crate::registry::RefreshEntry;
 use crate::silent::Refresh;
 
 /// Callers that ask for the same thing share one sign-in.
@@ -82,9 +82,23 @@ enum Chosen {
 
 impl Inner {
     /// The interactive flow for a request whose authority is trusted: silently if that will do.
+    ///
+    /// While the provider asks to wait, a request that would do without the person is refused like
+    /// a silent one; one that needs the person may ask all the same, as with Microsoft's clients.
     pub(crate) async fn interactive(
         self: Arc<Self>,
         request: InteractiveRequest,
+        abandoned: Abandoned,
+    ) -> Result<Token> {
+        let result = self.interactive_once(&request, abandoned).await;
+        let parameters = &request.parameters;
+        let environment = parameters.authority.host().environment();
+        result.inspect_err(|error| self.note_busy(environment, &parameters.client_id, error))
+    }
+
+    async fn interactive_once(
+        self: &Arc<Self>,
+        request: &InteractiveRequest,
         abandoned: Abandoned,
     ) -> Result<Token> {
         let parameters = &request.parameters;
@@ -97,7 +111,7 @@ impl Inner {
         let id = &parameters.correlation_id;
         let metadata = self.providers.metadata(&self.effects, &parameters.authority, id).await?;
         let mut sign_in = self.effects.prompter.open(&prompt_of(parameters)).await?;
-        let result = self.sign_in(&request, &metadata, &mut *sign_in, abandoned).await;
+        let result = self.sign_in(request, &metadata, &mut *sign_in, abandoned).await;
         let outcome = match &result {
             Ok(token) => SignInOutcome::SignedIn { username: token.account.username.clone() },
             Err(error) => SignInOutcome::Failed { reason: error.to_string() },
@@ -275,16 +289,9 @@ impl Inner {
         {
             return Err(another_account(id.as_str(), &account.username));
         }
-        let key = AccountKey::of(&account);
-        {
-            let mut state = self.state();
-            state.registry.insert(account.clone(), self.effects.clock.now());
-            if let Some(token) = response.refresh_token.clone() {
-                let entry = RefreshEntry::new(token, None, response.family.clone());
-                state.registry.set_refresh(&key, parameters.client_id.clone(), entry);
-            }
-        }
-        self.persist(&key, &parameters.client_id).await?;
+        let refresh = response.refresh_token.clone();
+        let refresh = refresh.map(|token| RefreshEntry::new(token, None, response.family.clone()));
+        self.connect(account.clone(), &parameters.client_id, refresh).await?;
         let issued = Issued { asked: &asked, response, source: TokenSource::SignIn };
         let token = self.token(issued, account);
         self.remember(Refresh::new(parameters, &token.account).key, token.clone());

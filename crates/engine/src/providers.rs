@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use http::header::RETRY_AFTER;
 use keybearer_core::{
     Authority, AuthorityHost, CorrelationId, Error, ErrorKind, Result, Timestamp,
 };
@@ -56,6 +57,22 @@ pub(crate) async fn exchange(
             _ => error,
         }
     })
+}
+
+/// As [`exchange`], and once more if the connection broke or the server failed without saying how
+/// long to wait. A server that is busy (429) is left alone.
+pub(crate) async fn exchange_again(
+    effects: &Effects,
+    request: impl Fn() -> Result<http::Request<Body>>,
+) -> Result<http::Response<Body>> {
+    let result = exchange(effects, request()?).await;
+    let again = match &result {
+        Ok(response) => {
+            response.status().is_server_error() && !response.headers().contains_key(RETRY_AFTER)
+        }
+        Err(error) => matches!(error.kind(), ErrorKind::Transient { retry_after: None }),
+    };
+    if again { exchange(effects, request()?).await } else { result }
 }
 
 impl Providers {

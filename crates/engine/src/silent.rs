@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use keybearer_core::{
-    Account, Authority, Claims, CorrelationId, Error, ErrorKind, HomeAccountId, RefreshToken,
-    Result, Tenant, TenantId, Token, TokenParameters, TokenSource,
+    Account, Authority, Claims, ClientId, CorrelationId, Error, ErrorKind, HomeAccountId,
+    RefreshToken, Result, Tenant, TenantId, Token, TokenParameters, TokenSource,
 };
 use keybearer_protocol::metadata::ProviderMetadata;
 use keybearer_protocol::token::{self, Grant, TokenRequest, TokenResponse};
@@ -12,7 +12,7 @@ use keybearer_protocol::token::{self, Grant, TokenRequest, TokenResponse};
 use crate::cache::{CacheKey, Hit};
 use crate::engine::Inner;
 use crate::issue::{Asked, Issued, another_account};
-use crate::providers::exchange;
+use crate::providers::exchange_again;
 use crate::registry::{AccountKey, Redemption};
 
 /// What a refresh is for: everything that outlives the caller.
@@ -69,9 +69,9 @@ impl Inner {
         account: &Account,
     ) -> Result<Token> {
         let refresh = Refresh::new(parameters, account);
-        let now = self.effects.clock.now();
         let refused = parameters.access_token_to_renew.as_ref();
-        let hit = self.state().cache.find(&refresh.key, refused, now);
+        let moment = self.moment();
+        let hit = self.state().cache.find(&refresh.key, refused, moment);
         match hit {
             Some(Hit::Fresh(token)) => Ok(Token { source: TokenSource::Cache, ..token }),
             Some(Hit::Renewable(token)) => {
@@ -88,7 +88,14 @@ impl Inner {
             tracing::debug!(correlation_id = %refresh.correlation_id, "renew in the background");
             let key = refresh.key.clone();
             let inner = Arc::clone(self);
-            let start = move |_| async move { inner.redeem(&refresh).await };
+            let start = move |_| async move {
+                let result = inner.redeem(&refresh).await;
+                if result.is_err() {
+                    let moment = inner.moment();
+                    inner.state().cache.postpone_renewal(&refresh.key, moment);
+                }
+                result
+            };
             drop(self.refreshes.join(&*self.effects.spawner, &key, start));
         }
     }
@@ -103,12 +110,18 @@ impl Inner {
 
     fn check_throttle(&self, refresh: &Refresh) -> Result<()> {
         let key = &refresh.key;
-        let now = self.effects.clock.now();
-        self.state().throttle.check(&key.account.environment, &key.client_id, now)
+        let uptime = self.effects.clock.uptime();
+        self.state().throttle.check(&key.account.environment, &key.client_id, uptime)
+    }
+
+    async fn redeem(&self, refresh: &Refresh) -> Result<Token> {
+        let key = &refresh.key;
+        let result = self.redeem_newest(refresh).await;
+        result.inspect_err(|error| self.note_busy(&key.account.environment, &key.client_id, error))
     }
 
     /// One refresh, from the stored refresh token to the stored successor.
-    async fn redeem(&self, refresh: &Refresh) -> Result<Token> {
+    async fn redeem_newest(&self, refresh: &Refresh) -> Result<Token> {
         let key = &refresh.key;
         let id = &refresh.correlation_id;
         let metadata = self.providers.metadata(&self.effects, &refresh.authority, id).await?;
@@ -121,15 +134,20 @@ impl Inner {
         let rotated = successor.is_some();
         let connected =
             self.state().registry.land(&key.account, &key.client_id, &redemption, successor);
-        let (_, token) = result.inspect_err(|error| self.note_throttle(refresh, error))?;
+        let (_, token) = result?;
         if !connected {
-            return Err(Error::interaction_required("the account was removed in the meantime"));
+            return Err(removed());
         }
         if rotated {
             // The successor is durable before the token leaves (design: one request, step 6).
             self.persist(&key.account, &key.client_id).await?;
         }
-        self.remember(key.clone(), token.clone());
+        let moment = self.moment();
+        let mut state = self.state();
+        if !state.registry.is_connected(&key.account, &redemption) {
+            return Err(removed());
+        }
+        state.cache.insert(key.clone(), token.clone(), moment);
         Ok(token)
     }
 
@@ -158,8 +176,8 @@ impl Inner {
         Ok((response, token))
     }
 
-    /// Sends the refresh token. A connection that breaks is tried once more; if the provider
-    /// refuses the newest token, the one before it gets a chance.
+    /// Sends the refresh token. If the provider refuses the newest one, the one before it gets a
+    /// chance.
     async fn send_refresh(
         &self,
         refresh: &Refresh,
@@ -169,7 +187,6 @@ impl Inner {
         let home = &redemption.account.home_account_id;
         let send = |token| self.send_token_request(refresh, metadata, token, home);
         match send(&redemption.refresh_token).await {
-            Err(error) if is_broken_connection(&error) => send(&redemption.refresh_token).await,
             Err(error) if is_refused(&error) => match &redemption.previous {
                 Some(previous) => send(previous).await.map_err(|_| error),
                 None => Err(error),
@@ -186,31 +203,34 @@ impl Inner {
         home_account_id: &HomeAccountId,
     ) -> Result<TokenResponse> {
         let key = &refresh.key;
-        let request = TokenRequest {
-            metadata,
-            client_id: &key.client_id,
-            grant: Grant::RefreshToken(refresh_token),
-            scopes: &key.scopes,
-            claims: Claims::merge(key.claims.as_ref(), &key.capabilities).as_ref(),
-            account: Some(home_account_id),
-            extra: &Default::default(),
-            correlation_id: &refresh.correlation_id,
-        }
-        .http()?;
-        token::parse(&exchange(&self.effects, request).await?)
+        let claims = Claims::merge(key.claims.as_ref(), &key.capabilities);
+        let request = || {
+            TokenRequest {
+                metadata,
+                client_id: &key.client_id,
+                grant: Grant::RefreshToken(refresh_token),
+                scopes: &key.scopes,
+                claims: claims.as_ref(),
+                account: Some(home_account_id),
+                extra: &Default::default(),
+                correlation_id: &refresh.correlation_id,
+            }
+            .http()
+        };
+        token::parse(&exchange_again(&self.effects, request).await?)
     }
 
-    fn note_throttle(&self, refresh: &Refresh, error: &Error) {
+    /// Nobody asks again before the time the provider named, in whichever answer.
+    pub(crate) fn note_busy(&self, environment: &str, client_id: &ClientId, error: &Error) {
         if let ErrorKind::Transient { retry_after: Some(wait) } = error.kind() {
-            let key = &refresh.key;
-            let now = self.effects.clock.now();
-            self.state().throttle.note(&key.account.environment, &key.client_id, *wait, now);
+            let uptime = self.effects.clock.uptime();
+            self.state().throttle.note(environment, client_id, *wait, uptime);
         }
     }
 }
 
-fn is_broken_connection(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Transient { retry_after: None })
+fn removed() -> Error {
+    Error::interaction_required("the account was removed in the meantime")
 }
 
 /// The token itself is no good, as opposed to a person being needed for another reason.

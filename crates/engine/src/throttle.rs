@@ -1,16 +1,17 @@
 //! When a provider says how long to wait, nobody asks it again before (RFC 9110 §10.2.3). All
-//! processes of a person go through the one broker, so this holds for all of them.
+//! processes of a person go through the one broker, so this holds for all of them. Times are
+//! uptimes: a wall clock that jumps neither shortens nor lengthens the wait.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use keybearer_core::{ClientId, Error, Timestamp};
+use keybearer_core::{ClientId, Error};
 
 /// A provider that asks for more is taken to mean this.
 const LONGEST: Duration = Duration::from_secs(3600);
 
 #[derive(Default)]
-pub(crate) struct Throttle(HashMap<(String, ClientId), Timestamp>);
+pub(crate) struct Throttle(HashMap<(String, ClientId), Duration>);
 
 impl Throttle {
     /// Notes that the provider asked to wait.
@@ -19,10 +20,10 @@ impl Throttle {
         environment: &str,
         client: &ClientId,
         wait: Duration,
-        now: Timestamp,
+        uptime: Duration,
     ) {
-        self.0.retain(|_, until| *until > now);
-        self.0.insert((environment.to_owned(), client.clone()), now + wait.min(LONGEST));
+        self.0.retain(|_, until| *until > uptime);
+        self.0.insert((environment.to_owned(), client.clone()), uptime + wait.min(LONGEST));
     }
 
     /// The error to answer with instead of asking, if it is too early to ask.
@@ -30,11 +31,10 @@ impl Throttle {
         &self,
         environment: &str,
         client: &ClientId,
-        now: Timestamp,
+        uptime: Duration,
     ) -> Result<(), Error> {
         let until = self.0.get(&(environment.to_owned(), client.clone()));
-        // A clock that was set back must not turn a minute into a day.
-        let left = until.map_or(Duration::ZERO, |until| until.saturating_since(now)).min(LONGEST);
+        let left = until.map_or(Duration::ZERO, |until| until.saturating_sub(uptime));
         if left.is_zero() {
             return Ok(());
         }
@@ -49,7 +49,7 @@ mod tests {
 
     #[test]
     fn nobody_asks_before_the_time_the_provider_named() {
-        let at = Timestamp::from_unix_seconds;
+        let at = Duration::from_secs;
         let (app, other) = (ClientId::parse("a").unwrap(), ClientId::parse("b").unwrap());
         let mut throttle = Throttle::default();
         throttle.note("host", &app, Duration::from_secs(30), at(100));

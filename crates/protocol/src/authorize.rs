@@ -1,4 +1,5 @@
-//! The authorization endpoint: RFC 6749 §4.1 with PKCE, and what comes back to the redirect URI.
+//! The authorization endpoint: [RFC 6749](https://www.rfc-editor.org/rfc/rfc6749) §4.1 with PKCE,
+//! and what comes back to the redirect URI.
 
 use std::collections::BTreeMap;
 
@@ -81,13 +82,17 @@ impl AuthorizationRequest<'_> {
             ("code_challenge", Some(self.challenge.into())),
             ("code_challenge_method", Some("S256".into())),
             ("client_info", Some("1".into())),
-            ("client-request-id", Some(self.correlation_id.as_str().into())),
+            ("client-request-id", self.operation().map(Into::into)),
             ("prompt", self.prompt.as_parameter().map(Into::into)),
             ("login_hint", self.login_hint.map(Into::into)),
             ("claims", self.claims.map(|claims| claims.as_str().into())),
         ]);
         parameters.extend(self.extra_query)?;
         Ok(parameters.append_to(&self.metadata.authorization_endpoint))
+    }
+
+    fn operation(&self) -> Option<&str> {
+        (!self.correlation_id.is_empty()).then(|| self.correlation_id.as_str())
     }
 }
 

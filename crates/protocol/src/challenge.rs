@@ -1,4 +1,5 @@
-//! What a resource asks for in `WWW-Authenticate`: RFC 9110 §11.6.1 and RFC 6750 §3.
+//! What a resource asks for in `WWW-Authenticate`: [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110)
+//! §11.6.1 and [RFC 6750](https://www.rfc-editor.org/rfc/rfc6750) §3.
 
 use keybearer_core::Claims;
 

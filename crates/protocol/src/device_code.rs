@@ -1,4 +1,4 @@
-//! Signing in on another device: RFC 8628.
+//! Signing in on another device: [RFC 8628](https://www.rfc-editor.org/rfc/rfc8628).
 
 use std::fmt;
 use std::time::Duration;
@@ -92,12 +92,12 @@ pub struct DeviceAuthorization {
 pub fn parse(response: &http::Response<Body>) -> Result<DeviceAuthorization> {
     let wire: Wire = read(response, WHAT)?;
     let uri = required(wire.verification_uri.or(wire.verification_url), "verification_uri", WHAT)?;
-    let uri = Url::parse(&uri).ok().filter(|uri| matches!(uri.scheme(), "https" | "http"));
+    let uri = Url::parse(&uri).ok().filter(|uri| uri.scheme() == "https");
     Ok(DeviceAuthorization {
         device_code: DeviceCode(required(wire.device_code, "device_code", WHAT)?),
         user_code: required(wire.user_code, "user_code", WHAT)?,
         verification_uri: uri.ok_or_else(|| {
-            Error::protocol("a web address as verification_uri", "something else")
+            Error::protocol("an https address as verification_uri", "something else")
         })?,
         expires_in: required(wire.expires_in, "expires_in", WHAT)?.duration()?,
         interval: wire.interval.map_or(Ok(UNSAID), Seconds::duration)?,
@@ -136,7 +136,7 @@ pub enum Poll {
 ///
 /// # Errors
 /// `Denied(Person)` if the person declined, `TimedOut` if the codes have expired, otherwise as
-/// [`token::parse`](crate::token::parse).
+/// [`token::parse`].
 pub fn poll(response: &http::Response<Body>) -> Result<Poll> {
     token::parse(response).map(|tokens| Poll::Done(Box::new(tokens))).or_else(|error| {
         match error.context().oauth_error.as_deref() {
@@ -149,9 +149,10 @@ pub fn poll(response: &http::Response<Body>) -> Result<Poll> {
 
 #[cfg(test)]
 mod tests {
-    use keybearer_core::{Denial, ErrorKind};
+    use keybearer_core::{Authority, Denial, ErrorKind};
 
     use super::*;
+    use crate::testdata::metadata;
 
     fn response(status: u16, body: &str) -> http::Response<Body> {
         let body = Body::new(body.as_bytes().to_vec());
@@ -170,10 +171,38 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_no_web_page_is_refused() {
-        let body = r#"{"device_code":"D","user_code":"A","verification_uri":"file:///etc",
-            "expires_in":900}"#;
-        assert!(parse(&response(200, body)).is_err());
+    fn an_address_that_is_no_secure_web_page_is_refused() {
+        for uri in ["file:///etc", "http://login.microsoft.com/device", "x"] {
+            let body = format!(
+                r#"{{"device_code":"D","user_code":"A","verification_uri":"{uri}","expires_in":9}}"#
+            );
+            assert!(parse(&response(200, &body)).is_err(), "{uri}");
+        }
+    }
+
+    #[test]
+    fn the_request_names_the_app_and_the_scopes() {
+        let authority = Authority::parse("https://localhost:8443/common").unwrap();
+        let mut metadata = metadata(&authority);
+        let asked = |metadata: &ProviderMetadata| {
+            DeviceAuthorizationRequest {
+                metadata,
+                client_id: &ClientId::parse("app-1").unwrap(),
+                scopes: &ScopeSet::parse(&["User.Read"]).unwrap(),
+                claims: None,
+                correlation_id: &CorrelationId::new("id-1"),
+            }
+            .http()
+        };
+        let request = asked(&metadata).unwrap();
+        assert_eq!(request.uri(), "https://localhost:8443/common/oauth2/v2.0/devicecode");
+        assert_eq!(
+            request.body().expose(),
+            b"client_id=app-1&scope=User.Read+openid+profile+offline_access"
+        );
+        metadata.device_authorization_endpoint = None;
+        let missing = ErrorKind::Unavailable(Missing::UserInterface);
+        assert_eq!(asked(&metadata).unwrap_err().kind(), &missing);
     }
 
     #[test]

@@ -1,11 +1,13 @@
-//! The provider's errors: RFC 6749 §4.1.2.1 and §5.2, with Entra's `AADSTS` codes.
+//! The provider's errors: [RFC 6749](https://www.rfc-editor.org/rfc/rfc6749) §4.1.2.1 and §5.2, with
+//! Entra's [`AADSTS` codes](https://learn.microsoft.com/entra/identity-platform/reference-error-codes).
 
 mod meaning;
 mod report;
 
 use std::time::Duration;
 
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, DATE, RETRY_AFTER};
 use keybearer_core::{Claims, ClientId, Error, ErrorContext, ErrorKind, Timestamp};
 use url::Url;
 
@@ -21,7 +23,8 @@ use crate::{Body, RedirectParameters};
 pub fn from_response(response: &http::Response<Body>, what: &str) -> Error {
     let report = Report::of_response(response);
     let status = response.status();
-    if status.is_server_error() || status == http::StatusCode::TOO_MANY_REQUESTS {
+    let busy = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS].contains(&status);
+    if busy || status.is_server_error() {
         let kind = ErrorKind::Transient { retry_after: retry_after(response) };
         let mut context = report.context(what);
         if report.error.is_none() {
@@ -96,7 +99,7 @@ fn retry_after(response: &http::Response<Body>) -> Option<Duration> {
 
 /// The server's clock.
 pub(crate) fn date(response: &http::Response<Body>) -> Option<Timestamp> {
-    parse_date(response.headers().get(http::header::DATE)?.to_str().ok()?)
+    parse_date(response.headers().get(DATE)?.to_str().ok()?)
 }
 
 fn parse_date(text: &str) -> Option<Timestamp> {

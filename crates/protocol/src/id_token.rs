@@ -1,4 +1,5 @@
-//! Id tokens: OpenID Connect Core §3.1.3.7, checked to the letter and against the given time.
+//! Id tokens: [OpenID Connect Core](https://openid.net/specs/openid-connect-core-1_0.html) §3.1.3.7,
+//! checked to the letter and against the given time.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use keybearer_core::{ClientId, Error, IdToken, Tenant, TenantId, Timestamp};
 use serde::Deserialize;
 use subtle::ConstantTimeEq;
 
-use crate::keys::KeySet;
+use crate::keys::{Key, KeySet};
 use crate::metadata::ProviderMetadata;
 
 /// What an id token must agree with.
@@ -86,10 +87,11 @@ impl IdTokenClaims {
 /// [`Invalid::UnknownKey`] if the keys may be outdated; otherwise `Protocol`, with a hint to set
 /// the clock if that seems to be the reason.
 pub fn validate(token: &IdToken, expectation: &Expectation<'_>) -> Result<IdTokenClaims, Invalid> {
-    let (kid, wire) = verified(token, expectation.keys)?;
+    let wire = verified(token, expectation.keys)?;
     let tid = wire.tid.as_deref().and_then(|tid| TenantId::parse(tid).ok());
     let tid = tid.ok_or_else(|| other("a directory (tid)"))?;
-    check_issuer(&wire, &kid, &tid, expectation)?;
+    // Step 2.
+    ensure(wire.iss == expectation.metadata.issuer_for(&tid), "the issuer that was asked")?;
     check_tenant(&tid, expectation)?;
     check_audience(&wire, expectation.client_id)?;
     check_time(&wire, expectation.now)?;
@@ -105,24 +107,41 @@ pub fn validate(token: &IdToken, expectation: &Expectation<'_>) -> Result<IdToke
 }
 
 /// Steps 6 and 7: the signature, by a published key and an algorithm for which nobody but the
-/// provider has the key. The library's checks of claims are off: they would read a clock.
-fn verified(token: &IdToken, keys: &KeySet) -> Result<(String, Wire), Invalid> {
+/// provider has the key.
+fn verified(token: &IdToken, keys: &KeySet) -> Result<Wire, Invalid> {
     let header = jsonwebtoken::decode_header(token.expose()).map_err(|_| malformed())?;
     // RFC 7515 §4.1.11: extensions that must be understood are not.
     let kid = header.kid.filter(|_| header.crit.is_none()).ok_or_else(malformed)?;
-    let Some(key) = keys.find(&kid) else { return Err(Invalid::UnknownKey { kid }) };
-    if header.alg != key.algorithm {
-        return Err(other("the algorithm of its key"));
+    let mut outcome = Err(Invalid::UnknownKey { kid: kid.clone() });
+    for key in keys.named(&kid) {
+        outcome = if header.alg == key.algorithm {
+            signed_by(key, token)
+        } else {
+            Err(other("the algorithm of its key"))
+        };
+        if outcome.is_ok() {
+            break;
+        }
     }
+    outcome
+}
+
+fn signed_by(key: &Key, token: &IdToken) -> Result<Wire, Invalid> {
+    // The library's own checks of claims are off: they would read a clock.
     let mut checks = Validation::new(key.algorithm);
     checks.required_spec_claims.clear();
     (checks.validate_exp, checks.validate_nbf, checks.validate_aud) = (false, false, false);
-    jsonwebtoken::decode(token.expose(), &key.public, &checks)
-        .map(|decoded| (kid, decoded.claims))
-        .map_err(|error| match error.kind() {
-            ErrorKind::InvalidSignature => other("the provider's signature"),
-            _ => malformed(),
-        })
+    let decoded = jsonwebtoken::decode::<Wire>(token.expose(), &key.public, &checks);
+    let decoded = decoded.map_err(|error| match error.kind() {
+        ErrorKind::InvalidSignature => other("the provider's signature"),
+        _ => malformed(),
+    });
+    let wire = decoded?.claims;
+    ensure(
+        key.speaks_for(&wire.iss, wire.tid.as_deref().unwrap_or_default()),
+        "a key of its issuer",
+    )?;
+    Ok(wire)
 }
 
 #[derive(Deserialize)]
@@ -149,19 +168,7 @@ enum Audience {
     Several(Vec<String>),
 }
 
-/// Step 2: the issuer is exactly the one of the directory, and its key speaks for it.
-fn check_issuer(
-    wire: &Wire,
-    kid: &str,
-    tid: &TenantId,
-    expectation: &Expectation<'_>,
-) -> Result<(), Invalid> {
-    let expected = expectation.metadata.issuer_for(tid);
-    ensure(wire.iss == expected, "the issuer that was asked")?;
-    ensure(expectation.keys.speaks_for(kid, &expected, tid), "a key of its issuer")
-}
-
-/// Entra's addition to step 2: one issuer's keys sign for every directory.
+/// What Entra adds to step 2: one provider's keys sign for every directory.
 fn check_tenant(tid: &TenantId, expectation: &Expectation<'_>) -> Result<(), Invalid> {
     let personal = tid.as_str() == PERSONAL;
     let fits = match expectation.tenant {

@@ -1,8 +1,8 @@
-//! The keys that sign id tokens: RFC 7517.
+//! The keys that sign id tokens: [RFC 7517](https://www.rfc-editor.org/rfc/rfc7517).
 
-use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, KeyAlgorithm, PublicKeyUse};
+use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
-use keybearer_core::{CorrelationId, Error, Result, TenantId};
+use keybearer_core::{ClientId, CorrelationId, Error, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -20,6 +20,21 @@ pub fn request(
     correlation_id: &CorrelationId,
 ) -> Result<http::Request<Body>> {
     get(&metadata.jwks_uri, correlation_id)
+}
+
+/// Asks for the provider's keys and those made for one app only: Entra signs with such a key once
+/// the app's registration customizes claims, and publishes it only if asked like this.
+///
+/// # Errors
+/// As [`request`].
+pub fn request_for_app(
+    metadata: &ProviderMetadata,
+    client_id: &ClientId,
+    correlation_id: &CorrelationId,
+) -> Result<http::Request<Body>> {
+    let mut url = metadata.jwks_uri.clone();
+    url.query_pairs_mut().append_pair("appid", client_id.as_str());
+    get(&url, correlation_id)
 }
 
 /// Reads the answer, RFC 7517 §5. Keys of a kind this crate does not use are left out.
@@ -48,18 +63,12 @@ impl KeySet {
     /// Whether there is a key with this id.
     #[must_use]
     pub fn has(&self, kid: &str) -> bool {
-        self.find(kid).is_some()
+        self.named(kid).next().is_some()
     }
 
-    pub(crate) fn find(&self, kid: &str) -> Option<&Key> {
-        self.0.iter().find(|key| key.kid == kid)
-    }
-
-    /// Whether a key of this id may sign for this issuer and directory. Entra names the issuer
-    /// beside each key that does not belong to all.
-    pub(crate) fn speaks_for(&self, kid: &str, issuer: &str, tenant: &TenantId) -> bool {
-        let agrees = |named: &String| named.replace("{tenantid}", tenant.as_str()) == issuer;
-        self.0.iter().any(|key| key.kid == kid && key.issuer.as_ref().is_none_or(agrees))
+    /// The keys with this id: Entra lists a key once for each issuer it speaks for.
+    pub(crate) fn named(&self, kid: &str) -> impl Iterator<Item = &Key> {
+        self.0.iter().filter(move |key| key.kid == kid)
     }
 }
 
@@ -76,9 +85,11 @@ impl Key {
     fn usable(value: Value) -> Option<Self> {
         let issuer = value.get("issuer").and_then(Value::as_str).map(str::to_owned);
         let jwk: Jwk = serde_json::from_value(value).ok()?;
-        let (algorithm, declared) = match jwk.algorithm {
+        let (algorithm, declared) = match &jwk.algorithm {
             AlgorithmParameters::RSA(_) => (Algorithm::RS256, KeyAlgorithm::RS256),
-            AlgorithmParameters::EllipticCurve(_) => (Algorithm::ES256, KeyAlgorithm::ES256),
+            AlgorithmParameters::EllipticCurve(key) if key.curve == EllipticCurve::P256 => {
+                (Algorithm::ES256, KeyAlgorithm::ES256)
+            }
             _ => return None,
         };
         let common = &jwk.common;
@@ -88,14 +99,33 @@ impl Key {
         let public = DecodingKey::from_jwk(&jwk).ok().filter(|_| signs)?;
         Some(Self { kid: jwk.common.key_id?, issuer, algorithm, public })
     }
+
+    /// Whether it may sign for this issuer, which Entra tells beside the key.
+    pub(crate) fn speaks_for(&self, issuer: &str, tenant: &str) -> bool {
+        self.issuer.as_ref().is_none_or(|own| own.replace("{tenantid}", tenant) == issuer)
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use keybearer_core::Authority;
+
     use super::*;
+    use crate::testdata::metadata;
 
     fn parsed(keys: &str) -> Result<KeySet> {
         parse(&http::Response::new(Body::new(format!(r#"{{"keys":[{keys}]}}"#).into_bytes())))
+    }
+
+    #[test]
+    fn the_keys_of_an_app_are_asked_for_by_its_id() {
+        let metadata = metadata(&Authority::parse("https://localhost:8443/common").unwrap());
+        let (app, id) = (ClientId::parse("app-1").unwrap(), CorrelationId::default());
+        let all = request(&metadata, &id).unwrap();
+        assert_eq!(all.uri(), "https://localhost:8443/common/discovery/v2.0/keys");
+        assert!(!all.headers().contains_key("client-request-id"), "there is no id to send");
+        let own = request_for_app(&metadata, &app, &id).unwrap();
+        assert_eq!(own.uri(), "https://localhost:8443/common/discovery/v2.0/keys?appid=app-1");
     }
 
     #[test]
@@ -111,6 +141,7 @@ mod tests {
             r#"{"kty":"RSA","kid":"a","use":"enc","n":"AQAB","e":"AQAB"}"#,
             r#"{"kty":"RSA","kid":"a","alg":"PS256","n":"AQAB","e":"AQAB"}"#,
             r#"{"kty":"RSA","kid":"a","n":"*","e":"AQAB"}"#,
+            r#"{"kty":"EC","kid":"a","crv":"P-384","x":"AQAB","y":"AQAB"}"#,
         ] {
             assert!(parsed(unusable).is_err(), "{unusable}");
         }
@@ -119,14 +150,13 @@ mod tests {
 
     #[test]
     fn a_key_with_an_issuer_speaks_only_for_it() {
-        let issuer = "https://l.example/{tenantid}/v2.0";
-        let set = parsed(&format!(
-            r#"{{"kty":"RSA","kid":"a","n":"AQAB","e":"AQAB","issuer":"{issuer}"}}"#
-        ))
+        let set = parsed(
+            r#"{"kty":"RSA","kid":"a","n":"AQAB","e":"AQAB","issuer":"https://l.example/{tenantid}/"},
+               {"kty":"RSA","kid":"b","n":"AQAB","e":"AQAB"}"#,
+        )
         .unwrap();
-        let tenant = TenantId::parse("t").unwrap();
-        assert!(set.speaks_for("a", "https://l.example/t/v2.0", &tenant));
-        assert!(!set.speaks_for("a", "https://l.example/u/v2.0", &tenant));
-        assert!(!set.speaks_for("b", "https://l.example/t/v2.0", &tenant));
+        let speaks = |kid, issuer| set.named(kid).any(|key| key.speaks_for(issuer, "t"));
+        assert!(speaks("a", "https://l.example/t/") && speaks("b", "https://l.example/t/"));
+        assert!(!speaks("a", "https://l.example/u/"));
     }
 }

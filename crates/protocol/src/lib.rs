@@ -19,6 +19,8 @@ pub mod metadata;
 mod parameters;
 pub mod pkce;
 mod redirect;
+#[cfg(test)]
+mod testdata;
 pub mod token;
 
 pub use body::Body;

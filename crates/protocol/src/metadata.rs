@@ -1,4 +1,5 @@
-//! What a provider says about itself: OpenID Connect Discovery 1.0 §4.
+//! What a provider says about itself:
+//! [OpenID Connect Discovery 1.0](https://openid.net/specs/openid-connect-discovery-1_0.html) §4.
 
 use keybearer_core::{Authority, AuthorityHost, CorrelationId, Error, Result, TenantId};
 use serde::Deserialize;
@@ -101,9 +102,9 @@ fn guid(text: &str) -> Option<TenantId> {
 }
 
 /// Mix-up defence: a configuration must not send codes or tokens to somebody else's host, nor
-/// supply somebody else's keys.
+/// supply somebody else's keys. That an authority's host is HTTPS is part of its parsing.
 fn endpoint(text: &str, field: &str, host: &AuthorityHost) -> Result<Url> {
-    let url = https(text).ok_or_else(|| foreign(field))?;
+    let url = Url::parse(text).map_err(|_| foreign(field))?;
     let same_cloud =
         AuthorityHost::parse(text).is_ok_and(|own| own.environment() == host.environment());
     if same_cloud { Ok(url) } else { Err(foreign(field)) }
@@ -111,7 +112,7 @@ fn endpoint(text: &str, field: &str, host: &AuthorityHost) -> Result<Url> {
 
 /// Entra's issuer may name another host than the authority, but no cloud speaks for another.
 fn check_issuer(issuer: &str, host: &AuthorityHost) -> Result<()> {
-    let named = https(issuer).and_then(|_| AuthorityHost::parse(issuer).ok());
+    let named = Url::parse(issuer).ok().and_then(|_| AuthorityHost::parse(issuer).ok());
     let named = named.ok_or_else(|| foreign("issuer"))?;
     let unknown = !named.is_known() && !host.is_known();
     if unknown || named.environment() == host.environment() {
@@ -119,10 +120,6 @@ fn check_issuer(issuer: &str, host: &AuthorityHost) -> Result<()> {
     } else {
         Err(foreign("issuer"))
     }
-}
-
-fn https(text: &str) -> Option<Url> {
-    Url::parse(text).ok().filter(|url| url.scheme() == "https")
 }
 
 fn foreign(field: &str) -> Error {

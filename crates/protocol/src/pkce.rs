@@ -1,4 +1,5 @@
-//! Proof of key for code exchange, RFC 7636, and the other one-time values of a sign-in.
+//! Proof of key for code exchange, [RFC 7636](https://www.rfc-editor.org/rfc/rfc7636), and the other
+//! one-time values of a sign-in.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,4 +1,4 @@
-//! The token endpoint: RFC 6749 §4.1.3, §5 and §6.
+//! The token endpoint: [RFC 6749](https://www.rfc-editor.org/rfc/rfc6749) §4.1.3, §5 and §6.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,1 +1,15 @@
-//! Placeholder.
+//! What the tests of Keybearer share: doubles of the broker and of the engine's effects, a provider
+//! in memory, the contract suite for every `Broker`, case directories, the leak check. Unpublished.
+//!
+//! Nothing here reads a clock, the network or the environment: time is simulated, randomness is
+//! seeded, and the provider answers in memory.
+
+pub mod capture;
+pub mod cases;
+pub mod contract;
+pub mod double;
+pub mod effects;
+pub mod leak;
+pub mod provider;
+pub mod sample;
+pub mod world;

@@ -24,7 +24,7 @@ pub(super) fn of(code: Option<u32>, error: Option<&str>) -> (Meaning, &'static s
 use Denial::{Configuration, Person, Server};
 use Meaning::{Denied, Interaction, Invalid, TimedOut, Transient};
 
-/// By `AADSTS` code. Source: <https://learn.microsoft.com/entra/identity-platform/reference-error-codes>.
+/// By `AADSTS` code.
 pub(super) const CODES: &[(u32, Meaning, &str)] = &[
     (50001, Invalid("scopes"), RESOURCE),
     (500011, Invalid("scopes"), RESOURCE),

@@ -1,0 +1,120 @@
+//! One storage account that looks at its callers' tokens more closely than Azurite does:
+//! signature, audience, issuer, tenant, times, role, and claims challenges.
+
+mod containers;
+mod xml;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::bearer::{Bearer, Unacceptable};
+use crate::call::Call;
+use crate::claims::Claims;
+use crate::clock::entra_date;
+use crate::entra_error::Trace;
+use crate::fixture::BlobRole;
+use crate::policies::{Access, Evidence};
+use crate::reply::Reply;
+use crate::world::World;
+
+const RESOURCE: &str = "https://storage.azure.com";
+
+/// Anything under `/devstoreaccount1`.
+pub(crate) fn account(world: &World, call: &Call) -> Reply {
+    if call
+        .header("x-ms-version")
+        .is_none_or(|version| version < "2017-11-09")
+    {
+        return error(
+            400,
+            "MissingRequiredHeader",
+            "x-ms-version of 2017-11-09 or later is required with a bearer token.",
+            &call.trace,
+        );
+    }
+    match admit(world, call) {
+        Ok(role) => containers::serve(world, call, role),
+        Err(refusal) => *refusal,
+    }
+}
+
+/// An error as the storage service writes it.
+pub(crate) fn error(status: u16, code: &str, message: &str, trace: &Trace) -> Reply {
+    let message = format!(
+        "{message}\nRequestId:{}\nTime:{}",
+        trace.trace_id,
+        entra_date(trace.now)
+    );
+    let body = xml::document("Error", &[("Code", code), ("Message", &message)]);
+    Reply::new(status, "application/xml", body, code).with("x-ms-error-code", code)
+}
+
+/// The caller's role, or the refusal.
+fn admit(world: &World, call: &Call) -> Result<Option<BlobRole>, Box<Reply>> {
+    let bearer = Bearer::of(world, call, RESOURCE)
+        .and_then(|bearer| {
+            let ours = world.blob_tenant.as_ref() == Some(&bearer.tenant);
+            if ours {
+                Ok(bearer)
+            } else {
+                Err(Unacceptable::Issuer)
+            }
+        })
+        .map_err(|why| Box::new(unauthenticated(world, call, why)))?;
+    let access = Access {
+        resource: bearer.resource,
+        client_id: &bearer.client_id,
+        upn: &bearer.user.upn,
+    };
+    let evidence = Evidence {
+        contexts: &bearer.contexts,
+        not_before: bearer.not_before,
+    };
+    match world.policies().challenge(&access, &evidence) {
+        Some(claims) => Err(Box::new(challenge(world, call, &bearer, &claims))),
+        None => Ok(bearer.user.blob_role),
+    }
+}
+
+fn unauthenticated(world: &World, call: &Call, why: Unacceptable) -> Reply {
+    let (code, message) = match why {
+        Unacceptable::Missing => (
+            "NoAuthenticationInformation",
+            "Server failed to authenticate the request. Please refer to the information in the \
+             www-authenticate header."
+                .to_owned(),
+        ),
+        why => (
+            "InvalidAuthenticationInfo",
+            format!("Server failed to authenticate the request: {why:?} is not acceptable."),
+        ),
+    };
+    let tenant = world.blob_tenant.as_deref().unwrap_or("common");
+    let challenge = format!(
+        "Bearer authorization_uri={}/{tenant}/oauth2/authorize resource_id={RESOURCE}",
+        world.authority_host
+    );
+    error(401, code, &message, &call.trace).with("www-authenticate", &challenge)
+}
+
+/// Continuous access evaluation
+/// (<https://learn.microsoft.com/entra/identity-platform/claims-challenge>): only for clients that
+/// declared `cp1`; the others could not answer it.
+fn challenge(world: &World, call: &Call, bearer: &Bearer<'_>, claims: &Claims) -> Reply {
+    if !bearer.takes_challenges {
+        let message = "This request is not authorized to perform this operation.";
+        return error(403, "AuthorizationFailure", message, &call.trace);
+    }
+    let header = format!(
+        "Bearer realm=\"\", authorization_uri=\"{}/{}/oauth2/authorize\", \
+         error=\"insufficient_claims\", claims=\"{}\"",
+        world.authority_host,
+        bearer.tenant,
+        STANDARD.encode(claims.to_json())
+    );
+    let message = "The token does not have the claims that this resource wants.";
+    let mut reply = error(401, "InvalidAuthenticationInfo", message, &call.trace)
+        .with("www-authenticate", &header);
+    reply.outcome = "insufficient_claims".to_owned();
+    reply
+}

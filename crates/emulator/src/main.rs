@@ -1,0 +1,84 @@
+//! `keybearer-emulator`: the emulator as a program.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use keybearer_emulator::{Emulator, EmulatorOptions};
+
+mod lifetime;
+
+/// An offline Microsoft Entra with a storage account, for tests and demos.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Listen on loopback, write DIR/ca.pem and DIR/ready.json, and print one line when ready.
+    Serve(Serve),
+}
+
+#[derive(Args)]
+struct Serve {
+    /// Port of the authority; 0 takes any.
+    #[arg(long, default_value_t = 0)]
+    port: u16,
+    /// Where certificates and ready.json go [default: a new directory, removed at the end].
+    #[arg(long)]
+    dir: Option<PathBuf>,
+    /// TOML file with tenants, users, apps, policies, faults and containers to add or replace.
+    #[arg(long, value_name = "FILE")]
+    fixture: Option<PathBuf>,
+    /// Sign this user in at once, without pages.
+    #[arg(long, value_name = "UPN")]
+    auto_sign_in: Option<String>,
+    /// End when the process that started this one ends.
+    #[arg(long)]
+    exit_with_parent: bool,
+}
+
+#[expect(
+    clippy::print_stdout,
+    reason = "the ready line is what this program says on stdout"
+)]
+fn serve(arguments: Serve) -> Result<(), Box<dyn std::error::Error>> {
+    let fixture = arguments.fixture.map(|path| {
+        let text = std::fs::read_to_string(&path);
+        text.map_err(|error| format!("cannot read {}: {error}", path.display()))
+    });
+    let options = EmulatorOptions {
+        port: arguments.port,
+        dir: arguments.dir,
+        fixture: fixture.transpose()?,
+        auto_sign_in: arguments.auto_sign_in,
+    };
+    let emulator = Emulator::start(options)?;
+    println!("ready {}", serde_json::to_string(emulator.ready())?);
+    lifetime::wait(arguments.exit_with_parent)?;
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_env_filter("warn")
+        .init();
+    let Command::Serve(arguments) = Cli::parse().command;
+    match serve(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error}{}", causes(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn causes(error: &dyn std::error::Error) -> String {
+    std::iter::successors(error.source(), |cause| cause.source())
+        .map(|cause| format!(": {cause}"))
+        .collect()
+}

@@ -1,0 +1,103 @@
+//! The token endpoint: three grants, one reply.
+
+mod code;
+mod device;
+mod refresh;
+mod response;
+
+pub(crate) use self::code::Codes;
+pub(crate) use self::device::{DeviceCodes, authorization, page};
+pub(crate) use self::refresh::RefreshTokens;
+
+use crate::call::Call;
+use crate::claims::Claims;
+use crate::directory::Authority;
+use crate::entra_error::EntraError;
+use crate::fixture::App;
+use crate::reply::Reply;
+use crate::scopes::Scopes;
+use crate::world::World;
+
+/// `POST /{tenant}/oauth2/v2.0/token`.
+pub(crate) fn token(world: &World, call: &Call) -> Reply {
+    match grant(world, call) {
+        Ok(reply) => reply,
+        Err(error) => Reply::error(&error, &call.trace, &world.authority_host),
+    }
+}
+
+fn grant(world: &World, call: &Call) -> Result<Reply, EntraError> {
+    let authority = world.directory.authority(call.tenant())?;
+    let grant_type = required(call, "grant_type")?;
+    let request = TokenRequest::parse(world, call, &authority)?;
+    match grant_type {
+        "authorization_code" => code::redeem(world, call, &request),
+        "refresh_token" => refresh::redeem(world, call, &request),
+        // MSAL for JavaScript uses the short name, the others that of RFC 8628 §3.4.
+        "device_code" | "urn:ietf:params:oauth:grant-type:device_code" => {
+            device::redeem(world, call, &request)
+        }
+        other => Err(EntraError::new(
+            400,
+            "unsupported_grant_type",
+            70_003,
+            format!("The app requested an unsupported grant type '{other}'."),
+        )),
+    }
+}
+
+/// What all grants have in common.
+pub(crate) struct TokenRequest<'a> {
+    authority: &'a Authority,
+    app: &'a App,
+    /// Absent: as agreed before.
+    scopes: Option<Scopes>,
+    claims: Claims,
+}
+
+impl<'a> TokenRequest<'a> {
+    fn parse(world: &'a World, call: &Call, authority: &'a Authority) -> Result<Self, EntraError> {
+        let scope = call.form.first("scope");
+        let scopes = scope.map(|scope| Scopes::parse(scope, &world.directory.resources));
+        Ok(Self {
+            authority,
+            app: public_client(world, call, authority)?,
+            scopes: scopes.transpose()?,
+            claims: Claims::parse(call.form.first("claims").unwrap_or_default())?,
+        })
+    }
+}
+
+/// The app that asks. All of ours are public: one that shows a secret is mistaken.
+pub(crate) fn public_client<'a>(
+    world: &'a World,
+    call: &Call,
+    authority: &Authority,
+) -> Result<&'a App, EntraError> {
+    let id = required(call, "client_id")?;
+    let tenant = world.directory.tenant_name(authority.segment());
+    let app = world
+        .directory
+        .app(id)
+        .ok_or_else(|| EntraError::unknown_client(id, tenant))?;
+    if call
+        .form
+        .first("client_secret")
+        .or_else(|| call.form.first("client_assertion"))
+        .is_some()
+    {
+        return Err(EntraError::new(
+            401,
+            "invalid_client",
+            700_025,
+            "Client is public so neither 'client_assertion' nor 'client_secret' should be presented.",
+        ));
+    }
+    Ok(app)
+}
+
+fn required<'a>(call: &'a Call, name: &str) -> Result<&'a str, EntraError> {
+    call.form
+        .first(name)
+        .ok_or_else(|| EntraError::missing_parameter(name))
+}

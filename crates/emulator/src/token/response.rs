@@ -1,0 +1,140 @@
+//! The reply of the token endpoint (RFC 6749 §5.1, with Entra's additions).
+
+use serde_json::json;
+
+use super::TokenRequest;
+use crate::authorize::Agreement;
+use crate::call::Call;
+use crate::entra_error::EntraError;
+use crate::faults::{Action, WrongPart};
+use crate::fixture::Resource;
+use crate::jwt::{AccessGrant, Subject, Validity, spoil};
+use crate::keys::Signature;
+use crate::reply::Reply;
+use crate::world::World;
+
+/// Tokens that may be issued: everything has been checked.
+pub(super) struct Issuance<'a> {
+    world: &'a World,
+    call: &'a Call,
+    agreement: &'a Agreement,
+    subject: Subject<'a>,
+    resource: &'a Resource,
+    foci: bool,
+}
+
+impl<'a> Issuance<'a> {
+    /// Checks what can change between the sign-in and now: membership and policies.
+    pub(super) fn new(
+        world: &'a World,
+        call: &'a Call,
+        request: &TokenRequest<'a>,
+        agreement: &'a Agreement,
+    ) -> Result<Self, EntraError> {
+        let Agreement {
+            upn,
+            tenant,
+            client_id,
+            scopes,
+            proof,
+            ..
+        } = agreement;
+        let name = world.directory.tenant_name(tenant);
+        let user = world.directory.user(upn);
+        let member = user.and_then(|user| Some((user, user.oid_in(tenant)?)));
+        let (user, oid) = member.ok_or_else(|| EntraError::not_a_member(upn, name))?;
+        let audience = scopes.audience();
+        let resource = world.directory.resource(audience);
+        let resource = resource.ok_or_else(|| EntraError::bad_parameter("scope"))?;
+        if *proof < crate::jwt::Proof::MultiFactor && world.requires_mfa(audience, client_id, upn) {
+            return Err(EntraError::mfa_required(&resource.uri));
+        }
+        let subject = Subject {
+            user,
+            tenant,
+            oid,
+            client_id,
+            proof: *proof,
+        };
+        Ok(Self {
+            world,
+            call,
+            agreement,
+            subject,
+            resource,
+            foci: request.app.family,
+        })
+    }
+
+    /// When a refresh token made now ends, in seconds since 1970.
+    pub(super) fn refresh_expiry(&self) -> i64 {
+        self.call.now() + self.world.lifetimes.refresh_token_seconds
+    }
+
+    /// The reply with new tokens.
+    pub(super) fn reply(&self, refresh_token: Option<String>) -> Reply {
+        let lifetime = self.world.lifetimes.access_token_seconds;
+        let mut body = json!({
+            "token_type": "Bearer",
+            "scope": self.agreement.scopes.reply(self.resource),
+            "expires_in": lifetime,
+            "ext_expires_in": lifetime,
+            "refresh_in": lifetime / 2,
+            "access_token": self.access_token(),
+        });
+        if let Some(refresh_token) = refresh_token {
+            body["refresh_token"] = json!(refresh_token);
+            if self.foci {
+                body["foci"] = json!("1");
+            }
+        }
+        if self.agreement.scopes.openid() {
+            body["id_token"] = json!(self.id_token());
+        }
+        if self.call.form.first("client_info") == Some("1") {
+            body["client_info"] = json!(self.subject.client_info());
+        }
+        Reply::json(&body, "token")
+    }
+
+    fn access_token(&self) -> String {
+        let grant = AccessGrant {
+            resource: self.resource,
+            audience: self.agreement.scopes.audience(),
+            scp: &self.agreement.scopes.granted(self.resource),
+            claims: &self.agreement.claims,
+            validity: self.validity(),
+        };
+        let claims = self
+            .subject
+            .access_token(&grant, &self.world.authority_host);
+        self.world.keys.sign(&claims, Signature::Good)
+    }
+
+    fn id_token(&self) -> String {
+        let nonce = self.agreement.nonce.as_deref();
+        let mut claims = self
+            .subject
+            .id_token(&self.world.authority_host, nonce, self.validity());
+        let wrong = match &self.call.fault {
+            Some(Action::WrongIdToken(part)) => Some(*part),
+            _ => None,
+        };
+        if let Some(part) = wrong {
+            spoil(&mut claims, part);
+        }
+        let signature = match wrong {
+            Some(WrongPart::Signature) => Signature::Wrong,
+            _ => Signature::Good,
+        };
+        self.world.keys.sign(&claims, signature)
+    }
+
+    fn validity(&self) -> Validity {
+        let from = self.call.now();
+        Validity {
+            from,
+            until: from + self.world.lifetimes.access_token_seconds,
+        }
+    }
+}

@@ -1,0 +1,325 @@
+//! What every broker promises, checked the same way for all of them.
+//!
+//! Implement [`ContractFixture`] for a broker and call [`contract_tests!`](crate::contract_tests)
+//! with an expression that makes the fixture: each promise becomes a test of its own.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "these are tests")]
+#![allow(clippy::missing_panics_doc, reason = "each check panics where the promise is broken")]
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use keybearer_core::{
+    Account, AccountChoice, AccountsRequest, Broker, Caller, CancelRequest, CorrelationId,
+    ErrorKind, HomeAccountId, InteractiveRequest, Missing, Prompt, RemoveAccountRequest, Result,
+    SilentRequest, SsoCookieRequest, Timestamp, Token, TokenParameters,
+};
+use tokio::time::{Instant, timeout};
+
+/// The state a broker is in when a check begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(clippy::exhaustive_enums, reason = "every fixture makes every one")]
+pub enum Situation {
+    /// No account is connected, and nobody answers when asked to sign in.
+    NoAccount,
+    /// One account is connected and has tokens.
+    OneAccount,
+    /// No account is connected; a person who is asked signs in.
+    SignInSucceeds,
+    /// No account is connected; a person who is asked does not react.
+    SignInUnanswered,
+}
+
+/// One program that uses the broker.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "fixtures build it")]
+pub struct Party {
+    /// Its way to the broker.
+    pub broker: Arc<dyn Broker>,
+    /// What it calls itself; the two parties of a fixture differ.
+    pub caller: Caller,
+}
+
+/// Brings a broker into the situations the checks need.
+#[async_trait]
+pub trait ContractFixture: Send + Sync {
+    /// Two programs that use one fresh broker.
+    async fn parties(&self, situation: Situation) -> [Party; 2];
+
+    /// A request that the broker can answer where there is an account. The checks fill in account,
+    /// timeout and caller.
+    fn parameters(&self) -> TokenParameters;
+
+    /// The broker's idea of the time.
+    fn now(&self) -> Timestamp;
+}
+
+/// Makes a test of every promise. The argument is an expression of a [`ContractFixture`], evaluated
+/// for each test inside of tokio; the calling crate needs tokio's `macros`.
+#[macro_export]
+macro_rules! contract_tests {
+    ($fixture:expr) => {
+        $crate::contract_tests! { $fixture =>
+            connected_accounts_are_listed
+            without_an_account_a_silent_request_requires_interaction
+            a_token_has_the_requested_scopes_and_expires_later
+            the_account_that_was_asked_for_is_used
+            i8_an_account_that_was_asked_for_is_never_replaced
+            a_sign_in_gives_a_token_and_connects_the_account
+            i7_an_unanswered_sign_in_times_out_in_time
+            i7_a_cancelled_sign_in_ends_and_those_of_others_do_not
+            a_sign_in_that_is_given_up_leaves_the_broker_usable
+            cancelling_without_a_waiting_request_is_no_error
+            a_removed_account_is_forgotten
+            removing_an_unknown_account_is_an_invalid_request
+            without_a_registered_device_there_is_no_cookie
+        }
+    };
+    ($fixture:expr => $($name:ident)+) => {
+        $(
+            #[tokio::test]
+            async fn $name() {
+                $crate::contract::$name(&$fixture).await;
+            }
+        )+
+    };
+}
+
+/// How much later than its limit a request may end.
+const TOLERANCE: Duration = Duration::from_millis(200);
+
+/// Long enough for any answer that does not wait for a person.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Each connected account is in the list.
+pub async fn connected_accounts_are_listed(fixture: &dyn ContractFixture) {
+    let [party, _] = fixture.parties(Situation::OneAccount).await;
+    assert_eq!(accounts(&party).await.len(), 1);
+    let [party, _] = fixture.parties(Situation::NoAccount).await;
+    assert_eq!(accounts(&party).await, []);
+}
+
+/// Nobody connected: whichever account is meant, a person has to sign in.
+pub async fn without_an_account_a_silent_request_requires_interaction(
+    fixture: &dyn ContractFixture,
+) {
+    let [party, _] = fixture.parties(Situation::NoAccount).await;
+    for choice in [AccountChoice::Only, AccountChoice::Default] {
+        let outcome = silent(fixture, &party, choice).await;
+        assert_interaction_required(outcome);
+    }
+}
+
+/// What a program relies on when it uses a token.
+pub async fn a_token_has_the_requested_scopes_and_expires_later(fixture: &dyn ContractFixture) {
+    let [party, _] = fixture.parties(Situation::OneAccount).await;
+    let token = silent(fixture, &party, AccountChoice::Only).await.unwrap();
+    let granted: Vec<&str> = token.granted_scopes.iter().collect();
+    for scope in fixture.parameters().scopes.iter() {
+        assert!(granted.contains(&scope), "{scope} should be granted");
+    }
+    assert!(token.expires_on > fixture.now(), "the token should expire later");
+    assert!(!token.access_token.expose().is_empty(), "the token should not be empty");
+}
+
+/// By id, by name in any case, and as the only one.
+pub async fn the_account_that_was_asked_for_is_used(fixture: &dyn ContractFixture) {
+    let [party, _] = fixture.parties(Situation::OneAccount).await;
+    let account = accounts(&party).await.remove(0);
+    for choice in [
+        AccountChoice::Exact(account.home_account_id.clone()),
+        AccountChoice::LoginHint(account.username.to_uppercase()),
+        AccountChoice::Only,
+        AccountChoice::Default,
+    ] {
+        let token = silent(fixture, &party, choice).await.unwrap();
+        assert_eq!(token.account.home_account_id, account.home_account_id);
+    }
+}
+
+/// An unknown account is not answered with the connected one (invariant I8).
+pub async fn i8_an_account_that_was_asked_for_is_never_replaced(fixture: &dyn ContractFixture) {
+    let [party, _] = fixture.parties(Situation::OneAccount).await;
+    for choice in [
+        AccountChoice::Exact(unknown_account()),
+        AccountChoice::LoginHint("nobody@unknown.example".into()),
+    ] {
+        assert_interaction_required(silent(fixture, &party, choice).await);
+    }
+}
+
+/// The account is there afterwards, also for others.
+pub async fn a_sign_in_gives_a_token_and_connects_the_account(fixture: &dyn ContractFixture) {
+    let [party, other] = fixture.parties(Situation::SignInSucceeds).await;
+    let token = interactive(fixture, &party, PATIENCE).await.unwrap();
+    let listed = accounts(&other).await;
+    assert_eq!(listed.first(), Some(&token.account));
+    let again = silent(fixture, &other, AccountChoice::Only).await.unwrap();
+    assert_eq!(again.account, token.account);
+}
+
+/// The limit is the caller's (invariant I7).
+pub async fn i7_an_unanswered_sign_in_times_out_in_time(fixture: &dyn ContractFixture) {
+    let [party, _] = fixture.parties(Situation::SignInUnanswered).await;
+    let limit = Duration::from_millis(150);
+    let begin = Instant::now();
+    let error = interactive(fixture, &party, limit).await.unwrap_err();
+    let waited = begin.elapsed();
+    assert_eq!(*error.kind(), ErrorKind::TimedOut, "{error}");
+    assert!(waited < limit + TOLERANCE, "it should end after {limit:?}, not {waited:?}");
+}
+
+/// Cancelling ends the requests of one caller (invariant I7).
+pub async fn i7_a_cancelled_sign_in_ends_and_those_of_others_do_not(fixture: &dyn ContractFixture) {
+    let [party, other] = fixture.parties(Situation::SignInUnanswered).await;
+    let mut waiting = Box::pin(interactive(fixture, &party, PATIENCE));
+    let mut others = Box::pin(interactive(fixture, &other, PATIENCE));
+    let ended = cancel_until_ended(&party, &mut waiting, &mut others).await;
+    assert_eq!(*ended.unwrap_err().kind(), ErrorKind::Cancelled);
+    let ended = cancel_until_ended(&other, &mut others, &mut std::future::pending()).await;
+    assert_eq!(*ended.unwrap_err().kind(), ErrorKind::Cancelled);
+}
+
+/// Dropping the future of a request is all a program has to do.
+pub async fn a_sign_in_that_is_given_up_leaves_the_broker_usable(fixture: &dyn ContractFixture) {
+    let [party, other] = fixture.parties(Situation::SignInUnanswered).await;
+    let given_up = timeout(Duration::from_millis(50), interactive(fixture, &party, PATIENCE)).await;
+    assert!(given_up.is_err(), "nobody should have answered");
+    for party in [&party, &other] {
+        assert_eq!(accounts(party).await, []);
+    }
+}
+
+/// A program need not know whether its request has ended already.
+pub async fn cancelling_without_a_waiting_request_is_no_error(fixture: &dyn ContractFixture) {
+    let [party, _] = fixture.parties(Situation::OneAccount).await;
+    cancel(&party).await.unwrap();
+    assert_eq!(accounts(&party).await.len(), 1);
+}
+
+/// Neither listed nor used.
+pub async fn a_removed_account_is_forgotten(fixture: &dyn ContractFixture) {
+    let [party, other] = fixture.parties(Situation::OneAccount).await;
+    let account = accounts(&party).await.remove(0);
+    remove(&party, account.home_account_id.clone()).await.unwrap();
+    for party in [&party, &other] {
+        assert_eq!(accounts(party).await, []);
+        let choice = AccountChoice::Exact(account.home_account_id.clone());
+        assert_interaction_required(silent(fixture, party, choice).await);
+    }
+}
+
+/// And the connected one stays.
+pub async fn removing_an_unknown_account_is_an_invalid_request(fixture: &dyn ContractFixture) {
+    let [party, _] = fixture.parties(Situation::OneAccount).await;
+    let error = remove(&party, unknown_account()).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::InvalidRequest { field: "account".into() });
+    assert_eq!(accounts(&party).await.len(), 1);
+}
+
+/// Not a made-up one.
+pub async fn without_a_registered_device_there_is_no_cookie(fixture: &dyn ContractFixture) {
+    let [party, _] = fixture.parties(Situation::OneAccount).await;
+    let request = SsoCookieRequest {
+        account: AccountChoice::Only,
+        sso_url: None,
+        correlation_id: CorrelationId::default(),
+        timeout: PATIENCE,
+    };
+    let error = party.broker.sso_cookie(request).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Unavailable(Missing::DeviceRegistration), "{error}");
+}
+
+async fn accounts(party: &Party) -> Vec<Account> {
+    let correlation_id = CorrelationId::default();
+    let request = AccountsRequest { client_id: None, correlation_id, timeout: PATIENCE };
+    party.broker.accounts(request).await.unwrap()
+}
+
+async fn silent(
+    fixture: &dyn ContractFixture,
+    party: &Party,
+    account: AccountChoice,
+) -> Result<Token> {
+    let caller = party.caller.clone();
+    let parameters = TokenParameters { account, timeout: PATIENCE, caller, ..fixture.parameters() };
+    party.broker.acquire_silent(SilentRequest { parameters }).await
+}
+
+async fn interactive(
+    fixture: &dyn ContractFixture,
+    party: &Party,
+    limit: Duration,
+) -> Result<Token> {
+    let (caller, account) = (party.caller.clone(), AccountChoice::Only);
+    let parameters = TokenParameters { account, timeout: limit, caller, ..fixture.parameters() };
+    let prompt = Prompt::IfNeeded;
+    party.broker.acquire_interactive(InteractiveRequest { parameters, prompt }).await
+}
+
+async fn remove(party: &Party, home_account_id: HomeAccountId) -> Result<()> {
+    let correlation_id = CorrelationId::default();
+    let request = RemoveAccountRequest { home_account_id, correlation_id, timeout: PATIENCE };
+    party.broker.remove_account(request).await
+}
+
+async fn cancel(party: &Party) -> Result<()> {
+    party.broker.cancel(CancelRequest { caller: party.caller.clone() }).await
+}
+
+/// Cancels again and again, because nothing tells when the request has reached the broker.
+async fn cancel_until_ended(
+    party: &Party,
+    waiting: &mut (impl Future<Output = Result<Token>> + Unpin),
+    others: &mut (impl Future<Output = Result<Token>> + Unpin),
+) -> Result<Token> {
+    let ended = async {
+        loop {
+            tokio::select! {
+                outcome = &mut *waiting => return outcome,
+                outcome = &mut *others => panic!("the other request ended too: {outcome:?}"),
+                () = tokio::time::sleep(Duration::from_millis(10)) => cancel(party).await.unwrap(),
+            }
+        }
+    };
+    timeout(PATIENCE, ended).await.expect("cancelling should end the request")
+}
+
+fn unknown_account() -> HomeAccountId {
+    HomeAccountId::parse("00000000-0000-0000-0000-0000000000ff.nowhere").unwrap()
+}
+
+fn assert_interaction_required(outcome: Result<impl fmt::Debug>) {
+    let error = outcome.unwrap_err();
+    let required = matches!(error.kind(), ErrorKind::InteractionRequired { .. });
+    assert!(required, "interaction should be required, but: {error:?}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::double::MemoryBroker;
+    use crate::sample;
+
+    struct Memory;
+
+    #[async_trait]
+    impl ContractFixture for Memory {
+        async fn parties(&self, situation: Situation) -> [Party; 2] {
+            let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::in_situation(situation));
+            ["one", "two"]
+                .map(|name| Party { broker: Arc::clone(&broker), caller: sample::caller(name) })
+        }
+
+        fn parameters(&self) -> TokenParameters {
+            sample::parameters()
+        }
+
+        fn now(&self) -> Timestamp {
+            sample::now()
+        }
+    }
+
+    contract_tests!(Memory);
+}

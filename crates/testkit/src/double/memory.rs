@@ -1,0 +1,143 @@
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use keybearer_core::{
+    AccessToken, Account, AccountChoice, AccountsRequest, Broker, CallerId, CancelRequest, Error,
+    IdToken, InteractiveRequest, RemoveAccountRequest, Result, SilentRequest, Timestamp, Token,
+    TokenParameters, TokenSource, TokenType,
+};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use crate::contract::Situation;
+use crate::sample;
+
+/// What the person in front of a [`MemoryBroker`] does when asked to sign in.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_enums, reason = "tests choose one")]
+pub enum SignInBehaviour {
+    /// Signs in as this account.
+    SignsInAs(Account),
+    /// Never answers.
+    StaysAway,
+}
+
+/// The smallest [`Broker`] that keeps the contract: it remembers accounts and makes tokens up.
+#[derive(Debug)]
+pub struct MemoryBroker {
+    accounts: Mutex<Vec<Account>>,
+    person: SignInBehaviour,
+    now: Timestamp,
+    cancelled: watch::Sender<Vec<CallerId>>,
+}
+
+impl MemoryBroker {
+    /// A broker with these accounts connected, for which it is always `now`.
+    #[must_use]
+    pub fn new(accounts: Vec<Account>, person: SignInBehaviour, now: Timestamp) -> Self {
+        let cancelled = watch::Sender::new(Vec::new());
+        Self { accounts: Mutex::new(accounts), person, now, cancelled }
+    }
+
+    /// The broker a check of the contract begins with.
+    #[must_use]
+    pub fn in_situation(situation: Situation) -> Self {
+        let (accounts, person) = match situation {
+            Situation::NoAccount | Situation::SignInUnanswered => {
+                (Vec::new(), SignInBehaviour::StaysAway)
+            }
+            Situation::OneAccount => (vec![sample::account()], SignInBehaviour::StaysAway),
+            Situation::SignInSucceeds => {
+                (Vec::new(), SignInBehaviour::SignsInAs(sample::account()))
+            }
+        };
+        Self::new(accounts, person, sample::now())
+    }
+
+    fn remembered(&self) -> MutexGuard<'_, Vec<Account>> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn token(&self, account: Account, parameters: &TokenParameters, source: TokenSource) -> Token {
+        Token {
+            access_token: AccessToken::new("memory-access-token".into()),
+            token_type: TokenType::Bearer,
+            expires_on: self.now + Duration::from_secs(3600),
+            refresh_on: Some(self.now + Duration::from_secs(1800)),
+            granted_scopes: parameters.scopes.clone(),
+            account,
+            id_token: Some(IdToken::new("e30.e30.memory-id-token".into())),
+            source,
+        }
+    }
+
+    async fn sign_in(&self, limit: Duration) -> Result<Account> {
+        match &self.person {
+            SignInBehaviour::SignsInAs(account) => {
+                let mut accounts = self.remembered();
+                accounts.retain(|known| known.home_account_id != account.home_account_id);
+                accounts.insert(0, account.clone());
+                Ok(account.clone())
+            }
+            SignInBehaviour::StaysAway => {
+                sleep(limit).await;
+                Err(Error::timed_out("wait for the sign-in"))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Broker for MemoryBroker {
+    fn name(&self) -> &str {
+        "memory broker"
+    }
+
+    async fn accounts(&self, _: AccountsRequest) -> Result<Vec<Account>> {
+        Ok(self.remembered().clone())
+    }
+
+    async fn acquire_silent(&self, request: SilentRequest) -> Result<Token> {
+        let choice = &request.parameters.account;
+        let accounts = self.remembered().clone();
+        let mut allowed = accounts.into_iter().filter(|account| choice.allows(account));
+        match (allowed.next(), allowed.next(), choice) {
+            (Some(_), Some(_), AccountChoice::Only) | (None, ..) => {
+                Err(Error::interaction_required("choose an account"))
+            }
+            (Some(account), ..) => Ok(self.token(account, &request.parameters, TokenSource::Cache)),
+        }
+    }
+
+    async fn acquire_interactive(&self, request: InteractiveRequest) -> Result<Token> {
+        let caller = &request.parameters.caller.id;
+        let mut cancelled = self.cancelled.subscribe();
+        let count = |callers: &Vec<CallerId>| callers.iter().filter(|id| *id == caller).count();
+        let before = count(&cancelled.borrow());
+        tokio::select! {
+            account = self.sign_in(request.parameters.timeout) => {
+                Ok(self.token(account?, &request.parameters, TokenSource::SignIn))
+            }
+            _ = cancelled.wait_for(|callers| count(callers) > before) => {
+                Err(Error::cancelled("sign in"))
+            }
+        }
+    }
+
+    async fn remove_account(&self, request: RemoveAccountRequest) -> Result<()> {
+        let mut accounts = self.remembered();
+        let before = accounts.len();
+        accounts.retain(|account| account.home_account_id != request.home_account_id);
+        if accounts.len() < before {
+            Ok(())
+        } else {
+            Err(Error::invalid_request("account", "forget an account that is not connected"))
+        }
+    }
+
+    async fn cancel(&self, request: CancelRequest) -> Result<()> {
+        self.cancelled.send_modify(|cancelled| cancelled.push(request.caller.id));
+        Ok(())
+    }
+}

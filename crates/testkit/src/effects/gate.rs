@@ -1,0 +1,44 @@
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+/// A place where a double waits until the test lets it go on.
+#[derive(Clone, Debug)]
+pub struct Gate(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    arrived: watch::Sender<usize>,
+    open: watch::Sender<bool>,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self(Arc::new(Inner { arrived: watch::Sender::new(0), open: watch::Sender::new(false) }))
+    }
+}
+
+impl Gate {
+    /// Waits until so many have arrived at the gate since it was made.
+    pub async fn reached(&self, count: usize) {
+        // Cannot fail: this value owns the sender.
+        let _ = self.0.arrived.subscribe().wait_for(|arrived| *arrived >= count).await;
+    }
+
+    /// How many have arrived.
+    #[must_use]
+    pub fn arrivals(&self) -> usize {
+        *self.0.arrived.borrow()
+    }
+
+    /// Lets through whoever waits and whoever comes later.
+    pub fn open(&self) {
+        self.0.open.send_replace(true);
+    }
+
+    pub(crate) async fn pass(&self) {
+        self.0.arrived.send_modify(|arrived| *arrived += 1);
+        // Cannot fail: this value owns the sender.
+        let _ = self.0.open.subscribe().wait_for(|open| *open).await;
+    }
+}

@@ -1,0 +1,26 @@
+//! Doubles of the engine's effects.
+
+mod clock;
+mod gate;
+mod http;
+mod keys;
+mod person;
+mod random;
+mod spawner;
+mod store;
+
+pub use clock::ManualClock;
+pub use gate::Gate;
+pub use http::{Action, Asked, Rule, ScriptedHttp};
+pub use keys::FixedKeys;
+pub use person::{Conduct, Pick, ScriptedPerson, Seen};
+pub use random::SeededRandom;
+pub use spawner::TokioSpawner;
+pub use store::{CommitFate, MemoryStore};
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A test that fails while it holds a lock should not hide its reason behind a poisoned one.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,244 @@
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
+
+use std::collections::{HashMap, VecDeque};
+use std::future::pending;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use keybearer_core::{Account, Error, Missing, Result};
+use keybearer_engine::{AccountPick, Prompter, SignIn, SignInOutcome, SignInPrompt};
+use keybearer_protocol::RedirectParameters;
+use url::Url;
+
+use super::{Gate, lock};
+use crate::provider::{FakeProvider, User};
+
+/// The person, and what shows them pages.
+#[derive(Clone, Debug)]
+pub struct ScriptedPerson(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    provider: FakeProvider,
+    script: Mutex<Script>,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug)]
+struct Script {
+    conduct: Conduct,
+    pick: Pick,
+    hold: Option<Gate>,
+}
+
+/// What the person does on the provider's page.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_enums, reason = "tests choose among them")]
+pub enum Conduct {
+    /// Signs in.
+    SignsIn(User),
+    /// First something else arrives at the redirect URI, such as another program's answer; then the
+    /// person signs in.
+    StrayAnswersThenSignsIn(User),
+    /// Declines.
+    Denies,
+    /// The provider answers with this OAuth error and description.
+    IsRefused(&'static str, String),
+    /// Walks away: no answer ever comes.
+    NeverAnswers,
+    /// Closes the window, and it is noticed.
+    Closes,
+    /// Cannot be reached: there is no display.
+    IsAway,
+}
+
+/// What the person does with a list of connected accounts.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_enums, reason = "tests choose among them")]
+pub enum Pick {
+    /// Takes this one.
+    Known(User),
+    /// Wants another one.
+    Another,
+    /// Closes the window.
+    Closes,
+    /// Walks away.
+    Never,
+}
+
+/// What the person got to see. It holds no secrets.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Seen {
+    /// How many sign-ins were opened.
+    pub opened: usize,
+    /// The user names of each list of accounts.
+    pub offered: Vec<Vec<String>>,
+    /// The parameters of each visit to the provider that are no secrets.
+    pub visits: Vec<HashMap<String, String>>,
+    /// How many answers were turned away.
+    pub rejected: usize,
+    /// How each sign-in ended.
+    pub finished: Vec<SignInOutcome>,
+    /// How many sign-ins are still open.
+    pub open: usize,
+}
+
+impl ScriptedPerson {
+    /// A person who signs in at this provider as `user`, and picks no known account.
+    #[must_use]
+    pub fn new(provider: FakeProvider, user: User) -> Self {
+        let script = Script { conduct: Conduct::SignsIn(user), pick: Pick::Another, hold: None };
+        let seen = Mutex::default();
+        Self(Arc::new(Inner { provider, script: Mutex::new(script), seen }))
+    }
+
+    /// From now on the person does this on the provider's page.
+    pub fn will(&self, conduct: Conduct) {
+        lock(&self.0.script).conduct = conduct;
+    }
+
+    /// From now on the person does this with a list of accounts.
+    pub fn will_pick(&self, pick: Pick) {
+        lock(&self.0.script).pick = pick;
+    }
+
+    /// From now on the person waits at the gate before answering in any way.
+    pub fn hold(&self, gate: Option<Gate>) {
+        lock(&self.0.script).hold = gate;
+    }
+
+    /// What the person got to see so far.
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        lock(&self.0.seen).clone()
+    }
+
+    /// Forgets what was seen, except for the sign-ins that are still open.
+    pub fn forget(&self) {
+        let mut seen = lock(&self.0.seen);
+        *seen = Seen { open: seen.open, ..Seen::default() };
+    }
+
+    async fn pause(&self) {
+        let hold = lock(&self.0.script).hold.clone();
+        if let Some(gate) = hold {
+            gate.pass().await;
+        }
+    }
+}
+
+#[async_trait]
+impl Prompter for ScriptedPerson {
+    async fn open(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
+        if matches!(lock(&self.0.script).conduct, Conduct::IsAway) {
+            let message = "show a page: there is no display";
+            return Err(
+                Error::unavailable(Missing::UserInterface, message).with_hint("use a device code")
+            );
+        }
+        let listening = || Url::parse("http://localhost:49152/").unwrap();
+        let redirect_uri = prompt.redirect_uri.clone().unwrap_or_else(listening);
+        let mut seen = lock(&self.0.seen);
+        seen.opened += 1;
+        seen.open += 1;
+        Ok(Box::new(Window { person: self.clone(), redirect_uri, answers: VecDeque::new() }))
+    }
+}
+
+/// One sign-in.
+struct Window {
+    person: ScriptedPerson,
+    redirect_uri: Url,
+    /// Forms that will arrive; they hold secrets.
+    answers: VecDeque<String>,
+}
+
+impl Window {
+    /// What will arrive at the redirect URI because of this visit.
+    fn answers_to(&self, url: &Url, conduct: &Conduct) -> VecDeque<String> {
+        let provider = &self.person.0.provider;
+        match conduct {
+            Conduct::SignsIn(user) => [provider.sign_in(url, *user)].into(),
+            Conduct::StrayAnswersThenSignsIn(user) => [
+                String::new(),
+                "code=stolen-code&state=not-the-state".to_owned(),
+                "error=access_denied&state=not-the-state".to_owned(),
+                "code=stolen-code".to_owned(),
+                provider.sign_in(url, *user),
+            ]
+            .into(),
+            Conduct::Denies => {
+                [refusal(url, "access_denied", "AADSTS65004: The user declined to consent")].into()
+            }
+            Conduct::IsRefused(error, description) => [refusal(url, error, description)].into(),
+            Conduct::NeverAnswers | Conduct::Closes | Conduct::IsAway => VecDeque::new(),
+        }
+    }
+}
+
+fn refusal(url: &Url, error: &str, description: &str) -> String {
+    let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1;
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    form.append_pair("error", error).append_pair("error_description", description);
+    form.append_pair("state", &state).finish()
+}
+
+#[async_trait]
+impl SignIn for Window {
+    fn redirect_uri(&self) -> &Url {
+        &self.redirect_uri
+    }
+
+    async fn choose_account(&mut self, accounts: &[Account]) -> Result<AccountPick> {
+        let names = accounts.iter().map(|account| account.username.clone()).collect();
+        lock(&self.person.0.seen).offered.push(names);
+        self.person.pause().await;
+        let pick = lock(&self.person.0.script).pick.clone();
+        match pick {
+            Pick::Known(user) => {
+                let known = accounts.iter().find(|account| account.username == user.username);
+                Ok(AccountPick::Known(known.unwrap().home_account_id.clone()))
+            }
+            Pick::Another => Ok(AccountPick::Another),
+            Pick::Closes => Err(Error::cancelled("the window was closed")),
+            Pick::Never => pending().await,
+        }
+    }
+
+    async fn visit(&mut self, url: &Url) -> Result<()> {
+        const SECRET: [&str; 2] = ["state", "nonce"];
+        let shown = |(name, _): &(String, String)| !SECRET.contains(&name.as_str());
+        let parameters = url.query_pairs().into_owned().filter(shown).collect();
+        lock(&self.person.0.seen).visits.push(parameters);
+        let conduct = lock(&self.person.0.script).conduct.clone();
+        self.answers = self.answers_to(url, &conduct);
+        Ok(())
+    }
+
+    async fn answer(&mut self) -> Result<RedirectParameters> {
+        self.person.pause().await;
+        if let Some(form) = self.answers.pop_front() {
+            return Ok(RedirectParameters::parse(form.as_bytes()));
+        }
+        let conduct = lock(&self.person.0.script).conduct.clone();
+        match conduct {
+            Conduct::Closes => Err(Error::cancelled("the window was closed")),
+            _ => pending().await,
+        }
+    }
+
+    async fn reject(&mut self) {
+        lock(&self.person.0.seen).rejected += 1;
+    }
+
+    async fn finish(self: Box<Self>, outcome: SignInOutcome) {
+        lock(&self.person.0.seen).finished.push(outcome);
+    }
+}
+
+impl Drop for Window {
+    fn drop(&mut self) {
+        lock(&self.person.0.seen).open -= 1;
+    }
+}

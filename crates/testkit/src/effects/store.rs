@@ -1,0 +1,128 @@
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use keybearer_core::{Error, Result};
+use keybearer_engine::{Change, Record, RecordKey, SealedRecord, TokenStore};
+
+use super::{Gate, lock};
+
+/// Records in memory, with a commit that can fail or stall, and what a crash leaves behind.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore(Arc<Mutex<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    durable: BTreeMap<RecordKey, SealedRecord>,
+    commits: Vec<Vec<Change>>,
+    fates: VecDeque<CommitFate>,
+}
+
+/// What becomes of a commit.
+#[derive(Clone, Debug, Default)]
+#[allow(clippy::exhaustive_enums, reason = "tests choose among them")]
+pub enum CommitFate {
+    /// It is durable at once.
+    #[default]
+    Durable,
+    /// It is refused and changes nothing.
+    Fails,
+    /// It waits at the gate, and is then durable.
+    StallsBefore(Gate),
+    /// It is durable, but is told only after the gate.
+    StallsAfter(Gate),
+}
+
+impl MemoryStore {
+    /// The next commit without a fate gets this one.
+    pub fn next_commit(&self, fate: CommitFate) {
+        lock(&self.0).fates.push_back(fate);
+    }
+
+    /// The store as the next process finds it after a crash; commits of this process that are
+    /// still under way never happen there.
+    #[must_use]
+    pub fn after_crash(&self) -> Self {
+        let durable = lock(&self.0).durable.clone();
+        Self(Arc::new(Mutex::new(Inner { durable, ..Inner::default() })))
+    }
+
+    /// How many commits were durable.
+    #[must_use]
+    pub fn commits(&self) -> usize {
+        lock(&self.0).commits.len()
+    }
+
+    /// Every change that was ever durable, in order.
+    #[must_use]
+    pub fn history(&self) -> Vec<Change> {
+        lock(&self.0).commits.iter().flatten().cloned().collect()
+    }
+
+    /// What is durable now.
+    #[must_use]
+    pub fn records(&self) -> Vec<Record> {
+        let inner = lock(&self.0);
+        let record = |(key, value): (&RecordKey, &SealedRecord)| Record {
+            key: key.clone(),
+            value: value.clone(),
+        };
+        inner.durable.iter().map(record).collect()
+    }
+
+    /// Adds or replaces a record behind the engine's back.
+    pub fn put(&self, record: Record) {
+        lock(&self.0).durable.insert(record.key, record.value);
+    }
+
+    /// Flips the last bit of every record whose key begins with `prefix`.
+    pub fn damage(&self, prefix: &str) {
+        for (key, value) in &mut lock(&self.0).durable {
+            if let (true, Some(last)) = (key.0.starts_with(prefix), value.0.last_mut()) {
+                *last ^= 1;
+            }
+        }
+    }
+
+    fn apply(&self, changes: Vec<Change>) {
+        let mut inner = lock(&self.0);
+        for change in &changes {
+            match change {
+                Change::Put(record) => {
+                    inner.durable.insert(record.key.clone(), record.value.clone());
+                }
+                Change::Delete(key) => {
+                    inner.durable.remove(key);
+                }
+            }
+        }
+        inner.commits.push(changes);
+    }
+}
+
+#[async_trait]
+impl TokenStore for MemoryStore {
+    async fn load(&self) -> Result<Vec<Record>> {
+        Ok(self.records())
+    }
+
+    async fn commit(&self, changes: Vec<Change>) -> Result<()> {
+        let fate = lock(&self.0).fates.pop_front().unwrap_or_default();
+        match fate {
+            CommitFate::Durable => self.apply(changes),
+            CommitFate::Fails => {
+                return Err(Error::internal("write the store: no space left on the device")
+                    .with_hint("make room and try again"));
+            }
+            CommitFate::StallsBefore(gate) => {
+                gate.pass().await;
+                self.apply(changes);
+            }
+            CommitFate::StallsAfter(gate) => {
+                self.apply(changes);
+                gate.pass().await;
+            }
+        }
+        Ok(())
+    }
+}

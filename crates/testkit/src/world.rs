@@ -1,0 +1,261 @@
+//! An engine with all its doubles around it, the log captured, and the leak check at the end.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on should say so at once"
+)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keybearer_core::{
+    Account, AccountChoice, AccountsRequest, Authority, AuthorityHost, Broker, Caller, CallerId,
+    CancelRequest, Capabilities, Claims, ClientId, CorrelationId, HomeAccountId,
+    InteractiveRequest, Prompt, RemoveAccountRequest, Result, ScopeSet, SilentRequest, Token,
+    TokenParameters,
+};
+use keybearer_engine::{Effects, Engine, EngineSettings};
+
+use crate::effects::{
+    Conduct, FixedKeys, ManualClock, MemoryStore, Pick, ScriptedHttp, ScriptedPerson, SeededRandom,
+    TokioSpawner,
+};
+use crate::leak::{CapturedLog, Secrets};
+use crate::provider::{APP, DEV, FakeProvider, User};
+
+/// What the tests usually ask for.
+pub const STORAGE: &str = "https://storage.azure.com/.default";
+
+/// Something else.
+pub const MANAGEMENT: &str = "https://management.azure.com/.default";
+
+/// Everything around an engine. When it is dropped, the log (at the level TRACE) and the store are
+/// searched for every secret that occurred (invariants I4 and I5).
+#[derive(Debug)]
+#[allow(clippy::exhaustive_structs, reason = "tests reach for its parts")]
+pub struct World {
+    /// Time.
+    pub clock: ManualClock,
+    /// Randomness of the engine.
+    pub random: SeededRandom,
+    /// The records; replaced by [`restart`](Self::restart).
+    pub store: MemoryStore,
+    /// The provider.
+    pub provider: FakeProvider,
+    /// The network.
+    pub http: ScriptedHttp,
+    /// The person.
+    pub person: ScriptedPerson,
+    /// The engine's work.
+    pub spawner: TokioSpawner,
+    /// Every secret that occurred.
+    pub secrets: Secrets,
+    /// What was logged.
+    pub log: CapturedLog,
+    /// What the engine is told at the start.
+    pub settings: EngineSettings,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new(1)
+    }
+}
+
+impl World {
+    /// A world with nobody signed in, whose random bytes come from `seed`.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let (clock, secrets) = (ManualClock::default(), Secrets::default());
+        let provider = FakeProvider::new(clock.clone(), SeededRandom::new(!seed), secrets.clone());
+        Self {
+            clock,
+            random: SeededRandom::new(seed),
+            store: MemoryStore::default(),
+            http: ScriptedHttp::new(provider.clone(), secrets.clone()),
+            person: ScriptedPerson::new(provider.clone(), DEV),
+            provider,
+            spawner: TokioSpawner::default(),
+            secrets,
+            log: CapturedLog::start(),
+            settings: EngineSettings::default(),
+        }
+    }
+
+    /// The doubles as the engine takes them.
+    #[must_use]
+    pub fn effects(&self) -> Effects {
+        Effects {
+            http: Arc::new(self.http.clone()),
+            clock: Arc::new(self.clock.clone()),
+            random: Arc::new(self.random.clone()),
+            store: Arc::new(self.store.clone()),
+            keys: Arc::new(FixedKeys::default()),
+            prompter: Arc::new(self.person.clone()),
+            spawner: Arc::new(self.spawner.clone()),
+        }
+    }
+
+    /// An engine that opens the store.
+    ///
+    /// # Panics
+    /// If it cannot.
+    pub async fn engine(&self) -> Engine {
+        Engine::open(self.effects(), self.settings.clone()).await.expect("the store opens")
+    }
+
+    /// Ends the engine's work at once, as a crash does, and opens what it left behind.
+    pub async fn restart(&mut self) -> Engine {
+        self.spawner.crash();
+        self.store = self.store.after_crash();
+        self.engine().await
+    }
+
+    /// Connects an account by signing in, and forgets how that went. The engine's cache then holds
+    /// a token for [`STORAGE`].
+    ///
+    /// # Panics
+    /// If the sign-in fails.
+    pub async fn connect(&self, engine: &Engine, user: User) -> Token {
+        self.person.will(Conduct::SignsIn(user));
+        self.person.will_pick(Pick::Another);
+        let token = engine.acquire_interactive(interactive(STORAGE, Prompt::Login)).await;
+        self.http.forget();
+        self.person.forget();
+        token.expect("the person signs in")
+    }
+
+    /// An engine to which `user` is connected, with an empty cache.
+    pub async fn connected(&self, user: User) -> Engine {
+        self.connect(&self.engine().await, user).await;
+        self.engine().await
+    }
+
+    /// Searches what a caller got for secrets it must not show: everything, printed.
+    ///
+    /// # Panics
+    /// If there is one (invariant I5).
+    pub fn check_result<T: std::fmt::Debug>(&self, result: &Result<T>) {
+        let shown = format!("{result:?} {result:#?}");
+        self.secrets.assert_none_in("the printed result", shown.as_bytes());
+        if let Err(error) = result {
+            let causes: Vec<String> = error.causes().collect();
+            let shown = format!("{error} {causes:?}");
+            self.secrets.assert_none_in("the error", shown.as_bytes());
+        }
+    }
+
+    fn check_leaks(&self) {
+        self.secrets.assert_none_in("the log", self.log.text().as_bytes());
+        for change in self.store.history() {
+            if let keybearer_engine::Change::Put(record) = change {
+                self.secrets.assert_none_in("the name of a record", record.key.0.as_bytes());
+                self.secrets.assert_none_in("a sealed record", &record.value.0);
+            }
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.check_leaks();
+        }
+    }
+}
+
+/// What a request for a scope says unless the test changes it: the public cloud, any work account,
+/// the only account, one minute.
+///
+/// # Panics
+/// If the scope is none.
+#[must_use]
+pub fn parameters(scope: &str) -> TokenParameters {
+    TokenParameters {
+        authority: Authority::parse("https://login.microsoftonline.com/organizations").unwrap(),
+        client_id: ClientId::parse(APP).unwrap(),
+        redirect_uri: None,
+        scopes: ScopeSet::parse(&[scope]).unwrap(),
+        account: AccountChoice::Only,
+        claims: None,
+        capabilities: Capabilities::default(),
+        access_token_to_renew: None,
+        extra_query: Default::default(),
+        correlation_id: CorrelationId::default(),
+        timeout: Duration::from_secs(60),
+        caller: Caller::in_process(),
+    }
+}
+
+/// A silent request with [`parameters`].
+#[must_use]
+pub fn silent(scope: &str) -> SilentRequest {
+    SilentRequest { parameters: parameters(scope) }
+}
+
+/// An interactive request with [`parameters`].
+#[must_use]
+pub fn interactive(scope: &str, prompt: Prompt) -> InteractiveRequest {
+    InteractiveRequest { parameters: parameters(scope), prompt }
+}
+
+/// Exactly this account.
+///
+/// # Panics
+/// Never: the users' ids are well formed.
+#[must_use]
+pub fn exactly(user: User) -> AccountChoice {
+    AccountChoice::Exact(HomeAccountId::parse(&user.home_account_id()).unwrap())
+}
+
+/// The claims of a challenge.
+///
+/// # Panics
+/// Never: the text is a claims request.
+#[must_use]
+pub fn challenge() -> Option<Claims> {
+    Claims::parse(r#"{"access_token":{"nbf":{"essential":true,"value":"1800000000"}}}"#).unwrap()
+}
+
+/// Cancels what one caller waits for.
+#[must_use]
+pub fn cancel(caller: &str) -> CancelRequest {
+    CancelRequest { caller: Caller { id: CallerId::new(caller), process: None } }
+}
+
+/// The user names of the connected accounts, the one used last first.
+///
+/// # Panics
+/// If they cannot be had.
+pub async fn usernames(engine: &Engine) -> Vec<String> {
+    let request = AccountsRequest {
+        client_id: None,
+        correlation_id: CorrelationId::default(),
+        timeout: Duration::from_secs(1),
+    };
+    let accounts = engine.accounts(request).await.expect("the accounts");
+    accounts.into_iter().map(|account: Account| account.username).collect()
+}
+
+/// Signs an account out.
+///
+/// # Errors
+/// Those of the engine.
+pub async fn remove(engine: &Engine, user: User) -> Result<()> {
+    let request = RemoveAccountRequest {
+        home_account_id: HomeAccountId::parse(&user.home_account_id())?,
+        correlation_id: CorrelationId::default(),
+        timeout: Duration::from_secs(60),
+    };
+    engine.remove_account(request).await
+}
+
+/// Makes a host one that the engine's settings trust.
+///
+/// # Panics
+/// If it is none.
+#[must_use]
+pub fn trusting(host: &str) -> EngineSettings {
+    let hosts = [AuthorityHost::parse(host).unwrap()];
+    EngineSettings { trusted_authority_hosts: hosts.into() }
+}

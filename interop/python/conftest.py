@@ -1,0 +1,76 @@
+"""Starts the emulator for the tests of its clients."""
+
+import json
+import os
+import pathlib
+import subprocess
+import webbrowser
+
+import pytest
+import requests
+
+from person import Person
+
+ROOT = pathlib.Path(__file__).parents[2]
+
+
+class Emulator:
+    """What ready.json says, and the control endpoints."""
+
+    def __init__(self, ready):
+        self.authority_host = ready["authority_host"]
+        self.tenant = ready["tenant"]
+        self.blob_endpoint = ready["blob_endpoint"]
+        self.ca = ready["ca"]
+        self.users = {user["upn"]: user for user in ready["users"]}
+
+    def person(self, upn="dev@contoso.example", presses=()):
+        return Person(upn, self.users[upn]["password"], self.ca, presses)
+
+    def post(self, what, body):
+        reply = requests.post(f"{self.authority_host}/emulator/{what}", json=body, verify=self.ca)
+        assert reply.ok, reply.text
+
+    def requests(self):
+        return requests.get(f"{self.authority_host}/emulator/requests", verify=self.ca).json()
+
+    def outcomes(self, path_end):
+        return [entry["outcome"] for entry in self.requests() if entry["path"].endswith(path_end)]
+
+    def reset(self):
+        for what in ("faults", "policies", "requests"):
+            requests.delete(f"{self.authority_host}/emulator/{what}", verify=self.ca)
+        self.post("clock", {"offset_seconds": 0})
+
+
+@pytest.fixture(scope="session")
+def running_emulator(tmp_path_factory):
+    program = os.environ.get("KEYBEARER_EMULATOR", ROOT / "target/debug/keybearer-emulator")
+    directory = tmp_path_factory.mktemp("emulator")
+    command = [program, "serve", "--dir", directory, "--exit-with-parent"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline().startswith("ready ")
+            yield Emulator(json.loads((directory / "ready.json").read_text()))
+        finally:
+            process.terminate()
+
+
+@pytest.fixture
+def emulator(running_emulator, monkeypatch):
+    # requests prefers this variable to `verify=`, which is how MSAL is told (and it may be set already).
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", running_emulator.ca)
+    running_emulator.reset()
+    return running_emulator
+
+
+@pytest.fixture
+def at_browser(monkeypatch):
+    """Puts a person where programs open the browser."""
+
+    def put(person):
+        monkeypatch.setattr(webbrowser, "get", lambda using=None: person)
+        monkeypatch.setattr(webbrowser, "open", person.open)
+        return person
+
+    return put

@@ -1,0 +1,75 @@
+//! `check`: everything that can be said about the code without running it, fast things first.
+
+mod texts;
+
+use crate::arrows;
+use crate::failure::OrHint as _;
+use crate::process::{self, unless_interrupted};
+use crate::tools::Repository;
+use anyhow::Result;
+
+pub(crate) async fn run() -> Result<()> {
+    unless_interrupted(checks(&Repository::here())).await
+}
+
+async fn checks(repository: &Repository) -> Result<()> {
+    heading("sizes");
+    texts::check_sizes(repository).or_hint("sizes", "split the file where a second noun begins")?;
+    heading("words");
+    texts::check_words(repository)
+        .or_hint("words", "say it in other words, or change xtask/forbidden-words.txt")?;
+    heading("crate graph");
+    arrows::check(repository)
+        .await
+        .or_hint("crate graph", "move the code to the crate that may know it")?;
+    heading("formatting");
+    cargo(repository, &["fmt", "--check"]).await.or_hint("formatting", "run `cargo fmt`")?;
+    heading("lints");
+    cargo(
+        repository,
+        &["clippy", "--quiet", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"],
+    )
+    .await
+    .or_hint("lints", "mend what clippy names; an `allow` needs a reason")?;
+    heading("documentation");
+    let mut doc = repository.cargo(&["doc", "--quiet", "--workspace", "--no-deps", "--locked"]);
+    process::run(doc.env("RUSTDOCFLAGS", "-D warnings"))
+        .await
+        .or_hint("documentation", "mend the comment that rustdoc names")?;
+    dependencies(repository).await?;
+    println!("everything checked");
+    Ok(())
+}
+
+async fn dependencies(repository: &Repository) -> Result<()> {
+    heading("dependencies");
+    let deny = repository
+        .cargo_deny()
+        .await
+        .or_hint("install cargo-deny", "is the package registry reachable?")?;
+    let mut rules =
+        repository.command(&deny, &["--locked", "check", "licenses", "bans", "sources"]);
+    process::run(&mut rules).await.or_hint(
+        "dependencies",
+        "use another crate, or add an exception with its reason to deny.toml",
+    )?;
+    heading("advisories");
+    // A database that cannot be fetched is no finding; a finding in one that can be is.
+    let mut fetch = repository.command(&deny, &["fetch", "db"]);
+    if process::run(&mut fetch).await.is_err() {
+        println!("NOT CHECKED: the advisory database could not be fetched from here");
+        return Ok(());
+    }
+    let mut advisories = repository.command(&deny, &["--locked", "check", "advisories"]);
+    process::run(&mut advisories)
+        .await
+        .or_hint("advisories", "update the crate that the advisory names")
+}
+
+async fn cargo(repository: &Repository, arguments: &[&str]) -> Result<()> {
+    process::run(&mut repository.cargo(arguments)).await
+}
+
+fn heading(name: &str) {
+    println!("== {name}");
+}

@@ -1,0 +1,101 @@
+//! `demo`: the project's main job. A person signs in once; a Rust and a Python program list the
+//! containers of a storage account.
+
+mod servers;
+mod stage;
+mod story;
+
+use crate::failure::OrHint as _;
+use crate::process::{self, unless_interrupted};
+use crate::tools::{Python, Repository};
+use anyhow::{Result, bail};
+use stage::{Person, Stage};
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Sign in yourself, in your own browser
+    #[arg(long)]
+    interactive: bool,
+    /// Use the real Azure, in your own browser
+    #[arg(long, requires = "account")]
+    live: bool,
+    /// Name of the storage account for --live
+    #[arg(long, requires = "live")]
+    account: Option<String>,
+}
+
+impl Options {
+    /// The demo as a test: nobody is there to type.
+    pub(crate) const fn unattended() -> Self {
+        Self { interactive: false, live: false, account: None }
+    }
+}
+
+/// Where the containers are.
+enum Place {
+    Emulated,
+    Live { account_url: String },
+}
+
+pub(crate) async fn run(options: &Options) -> Result<()> {
+    if cfg!(not(unix)) {
+        bail!("the demo runs the Linux broker; run it on Linux or in WSL");
+    }
+    let place = match &options.account {
+        Some(name) => Place::Live { account_url: account_url(name)? },
+        None => Place::Emulated,
+    };
+    let person =
+        if options.interactive || options.live { Person::AtTheirBrowser } else { Person::Played };
+    let repository = Repository::here();
+    let python = unless_interrupted(prepare(&repository)).await?;
+    let mut stage = Stage::new(repository, python, person)?;
+    let outcome = unless_interrupted(story::tell(&mut stage, &place)).await;
+    if outcome.is_err() {
+        stage.show_logs();
+    }
+    stage.stop().await;
+    outcome
+}
+
+fn account_url(name: &str) -> Result<String> {
+    let is_name = (3..=24).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    if !is_name {
+        bail!("{name} is no storage account name: 3 to 24 small letters and digits");
+    }
+    Ok(format!("https://{name}.blob.core.windows.net"))
+}
+
+/// Builds the programs and the Python package.
+async fn prepare(repository: &Repository) -> Result<Python> {
+    println!("building the programs");
+    let packages = ["-p", "keybearer-cli", "-p", "keybearer-emulator", "-p", "keybearer-examples"];
+    let mut cargo = repository.cargo(&["build", "--quiet", "--locked", "--bins"]);
+    process::run(cargo.args(packages))
+        .await
+        .or_hint("build the programs", "mend what the compiler names above")?;
+    println!("building the Python package");
+    let python =
+        Python::prepare(repository, "python", &repository.path("xtask/python/requirements.txt"))
+            .await
+            .or_hint("prepare Python", "install what is named above, then run the demo again")?;
+    python.install_keybearer(repository).await.or_hint(
+        "build the Python package",
+        "mend what maturin names above, or delete .keybearer/python and try again",
+    )?;
+    Ok(python)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_name_cannot_smuggle_in_another_host() {
+        assert_eq!(account_url("demo42").unwrap(), "https://demo42.blob.core.windows.net");
+        for name in ["ab", "Demo", "a.example/x", "evil.example#", "a234567890123456789012345"] {
+            assert!(account_url(name).is_err(), "{name}");
+        }
+    }
+}

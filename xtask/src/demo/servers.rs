@@ -1,0 +1,120 @@
+//! The servers of the demo: a session bus, the emulator, Azurite.
+
+use super::stage::Stage;
+use crate::process;
+use crate::tools::{is_installed, node_packages, npx};
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use tokio::net::TcpStream;
+use tokio::process::Command;
+
+/// What the emulator writes to `ready.json`, as far as the demo needs it.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Emulator {
+    pub(crate) authority_host: String,
+    pub(crate) tenant: String,
+    pub(crate) users: Vec<User>,
+    pub(crate) blob_endpoint: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct User {
+    pub(crate) upn: String,
+    /// Made up, and printed for a person to type.
+    pub(crate) password: String,
+}
+
+/// Starts a session bus of our own where that is possible; the broker's socket serves without one.
+pub(crate) async fn start_session_bus(stage: &mut Stage) -> Result<()> {
+    if !is_installed("dbus-daemon").await {
+        println!("no dbus-daemon on this machine: the broker serves on its socket only");
+        return Ok(());
+    }
+    let socket = stage.path("run/bus");
+    let address = format!("unix:path={}", socket.display());
+    let mut bus = process::command("dbus-daemon");
+    bus.args(["--session", "--nofork", "--nopidfile", "--address"]).arg(&address);
+    let log = stage.path("bus.log");
+    stage
+        .services
+        .start("session bus", &mut bus, &log, async || socket.exists().then_some(()))
+        .await?;
+    stage.set("DBUS_SESSION_BUS_ADDRESS", address);
+    Ok(())
+}
+
+/// Starts the emulator and makes every program of the stage trust it.
+pub(crate) async fn start_emulator(stage: &mut Stage) -> Result<Emulator> {
+    let directory = stage.path("home");
+    let mut command = stage.program("keybearer-emulator");
+    command.args(["serve", "--port", "0", "--dir"]).arg(&directory);
+    let (log, ready) = (stage.path("emulator.log"), directory.join("ready.json"));
+    let emulator =
+        stage.services.start("emulator", &mut command, &log, async || read_ready(&ready)).await?;
+    for (variable, value) in environment(&emulator, &directory.join("ca.pem"))? {
+        stage.set(variable, value);
+    }
+    Ok(emulator)
+}
+
+fn read_ready(file: &Path) -> Option<Emulator> {
+    // Not there or half written: not ready.
+    serde_json::from_str(&std::fs::read_to_string(file).ok()?).ok()
+}
+
+/// Each language reads the certificate authority from a variable of its own.
+fn environment(emulator: &Emulator, ca: &Path) -> Result<Vec<(&'static str, String)>> {
+    let ca = ca.to_string_lossy().into_owned();
+    let host = emulator
+        .authority_host
+        .strip_prefix("https://")
+        .context("the emulator's authority is not https")?;
+    let user = emulator.users.first().context("the emulator knows no users")?;
+    Ok(vec![
+        ("SSL_CERT_FILE", ca.clone()),
+        ("REQUESTS_CA_BUNDLE", ca.clone()),
+        ("NODE_EXTRA_CA_CERTS", ca),
+        ("NO_PROXY", "localhost,127.0.0.1".to_owned()),
+        ("no_proxy", "localhost,127.0.0.1".to_owned()),
+        ("AZURE_AUTHORITY_HOST", emulator.authority_host.clone()),
+        ("AZURE_TENANT_ID", emulator.tenant.clone()),
+        ("KEYBEARER_TRUSTED_AUTHORITY_HOSTS", host.trim_end_matches('/').to_owned()),
+        ("KEYBEARER_BROWSE_USER", user.upn.clone()),
+        ("KEYBEARER_BROWSE_PASSWORD", user.password.clone()),
+    ])
+}
+
+/// Starts Azurite with the emulator's certificate and returns the account's URL.
+pub(crate) async fn start_azurite(stage: &mut Stage) -> Result<String> {
+    let package = stage.repository.path("xtask/azurite");
+    node_packages(&package).await?;
+    // Free now; if another program takes it first, Azurite says so and the start fails.
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+    let mut command = azurite(&package, &stage.path("home"), port);
+    let log = stage.path("azurite.log");
+    let probe = async || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok();
+    stage.services.start("Azurite", &mut command, &log, probe).await?;
+    // No slash at the end: the Rust client would double it.
+    Ok(format!("https://127.0.0.1:{port}/devstoreaccount1"))
+}
+
+/// `certificates` holds `server.pem` and `server.key`.
+fn azurite(package: &Path, certificates: &Path, port: u16) -> Command {
+    let mut node = npx(package, "azurite/dist/src/blob/main.js");
+    node.args([
+        "--oauth",
+        "basic",
+        "--inMemoryPersistence",
+        "--skipApiVersionCheck",
+        "--disableTelemetry",
+    ]);
+    node.args(["--blobHost", "127.0.0.1", "--blobPort"]).arg(port.to_string());
+    node.arg("--cert")
+        .arg(certificates.join("server.pem"))
+        .arg("--key")
+        .arg(certificates.join("server.key"));
+    node.current_dir(certificates);
+    node
+}

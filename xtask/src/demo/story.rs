@@ -1,0 +1,204 @@
+//! What the demo shows, step by step.
+
+use super::Place;
+use super::servers::{Emulator, start_azurite, start_emulator, start_session_bus};
+use super::stage::{Person, Stage};
+use crate::failure::OrHint as _;
+use crate::process;
+use anyhow::{Context as _, Result, bail, ensure};
+use reqwest::Certificate;
+use serde_json::Value;
+use std::time::{Duration, Instant};
+use tokio::process::Command;
+
+pub(crate) async fn tell(stage: &mut Stage, place: &Place) -> Result<()> {
+    start_session_bus(stage)
+        .await
+        .or_hint("start a session bus", "is `dbus-daemon --session` usable here?")?;
+    match place {
+        Place::Emulated => tell_emulated(stage).await,
+        Place::Live { account_url } => tell_live(stage, account_url).await,
+    }
+}
+
+async fn tell_live(stage: &Stage, account_url: &str) -> Result<()> {
+    println!(
+        "your browser opens; sign in with an account that has the role Storage Blob Data Reader"
+    );
+    step(stage, Language::Rust, account_url, Expected::SignIn).await?;
+    step(stage, Language::Python, account_url, Expected::NoSignIn).await
+}
+
+async fn tell_emulated(stage: &mut Stage) -> Result<()> {
+    let emulator = start_emulator(stage).await.or_hint(
+        "start the emulator",
+        "run `target/debug/keybearer-emulator serve` yourself to see what it says",
+    )?;
+    println!("emulator at {}", emulator.authority_host);
+    if stage.person == Person::AtTheirBrowser {
+        let user = emulator.users.first().context("the emulator knows no users")?;
+        println!("your browser opens; accept the emulator's certificate there, then sign in as");
+        println!("  {}  password  {}", user.upn, user.password);
+    }
+    step(stage, Language::Rust, &emulator.blob_endpoint, Expected::SignIn).await?;
+    step(stage, Language::Python, &emulator.blob_endpoint, Expected::NoSignIn).await?;
+
+    let azurite = start_azurite(stage).await.or_hint(
+        "start Azurite",
+        "it needs Node.js 20 or newer and, the first time, the npm registry",
+    )?;
+    println!("\nAzurite at {azurite}");
+    make_containers(stage, &azurite).await.or_hint(
+        "make containers in Azurite",
+        "the lines above say whether the token or Azurite failed",
+    )?;
+    step(stage, Language::Rust, &azurite, Expected::NoSignIn).await?;
+    step(stage, Language::Python, &azurite, Expected::NoSignIn).await?;
+
+    let redeemed = codes_redeemed(stage, &emulator).await.or_hint(
+        "ask the emulator what it saw",
+        "GET /emulator/requests should answer with a list",
+    )?;
+    ensure!(
+        redeemed == 1,
+        "the emulator redeemed {redeemed} authorization codes; one sign-in redeems exactly one"
+    );
+    println!("\nfour programs, one sign-in");
+    Ok(())
+}
+
+#[derive(Clone, Copy)]
+enum Language {
+    Rust,
+    Python,
+}
+
+impl Language {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Rust => "Rust",
+            Self::Python => "Python",
+        }
+    }
+
+    fn example(self, stage: &Stage) -> Command {
+        match self {
+            Self::Rust => stage.program("list-containers"),
+            Self::Python => {
+                let mut python = stage.python();
+                python.arg(stage.repository.path("examples/python/list_containers.py"));
+                python
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Expected {
+    SignIn,
+    NoSignIn,
+}
+
+/// Runs an example and checks what it found and where its token came from.
+async fn step(
+    stage: &Stage,
+    language: Language,
+    account_url: &str,
+    expected: Expected,
+) -> Result<()> {
+    let name = language.name();
+    println!("\n{name}: list the containers of {account_url}");
+    let (hint, sign_in) = match expected {
+        Expected::SignIn => {
+            ("run `target/debug/keybearer doctor`; the logs below tell what was asked", "a sign-in")
+        }
+        Expected::NoSignIn => (
+            "the broker should have remembered the account; the logs below tell what was asked",
+            "no sign-in",
+        ),
+    };
+    let begun = Instant::now();
+    let mut example = language.example(stage);
+    let output = process::tee(example.arg(account_url)).await;
+    let checked = output.and_then(|output| {
+        ensure!(output.success, "the program failed");
+        let (containers, source) =
+            read_example(&output.stdout).context("the program did not say what it found")?;
+        ensure!(containers > 0, "it found no containers");
+        ensure!(
+            (source == "sign-in") == (expected == Expected::SignIn),
+            "its token came from {source}; expected {sign_in}"
+        );
+        Ok(())
+    });
+    checked.or_hint(&format!("{name} example against {account_url}"), hint)?;
+    println!("  ({} ms)", begun.elapsed().as_millis());
+    Ok(())
+}
+
+/// Number of containers, and the source of the token, as both examples print them.
+fn read_example(stdout: &str) -> Option<(usize, &str)> {
+    let containers = stdout.lines().filter(|line| line.starts_with("container ")).count();
+    let token = stdout.lines().find_map(|line| line.strip_prefix("token for "))?;
+    let (_, source) = token.rsplit_once(" from ")?;
+    Some((containers, source))
+}
+
+/// Azurite begins empty. The command line tool's token makes two containers.
+async fn make_containers(stage: &Stage, account_url: &str) -> Result<()> {
+    let mut keybearer = stage.program("keybearer");
+    keybearer.args([
+        "token",
+        "--silent",
+        "--output",
+        "token",
+        "--scope",
+        "https://storage.azure.com/.default",
+    ]);
+    let token = process::capture(&mut keybearer).await?;
+    let client = client(stage)?;
+    for name in ["alpha", "beta"] {
+        let url = format!("{account_url}/{name}?restype=container");
+        let request =
+            client.put(url).bearer_auth(token.trim()).header("x-ms-version", "2025-11-05");
+        let answer = request.header("content-length", "0").send().await?;
+        if !answer.status().is_success() {
+            bail!("Azurite answered {} to the making of {name}", answer.status());
+        }
+    }
+    Ok(())
+}
+
+async fn codes_redeemed(stage: &Stage, emulator: &Emulator) -> Result<usize> {
+    let url = format!("{}/emulator/requests", emulator.authority_host.trim_end_matches('/'));
+    let answer = client(stage)?.get(url).send().await?.error_for_status()?;
+    let answer: Value = serde_json::from_str(&answer.text().await?)?;
+    let requests = answer
+        .as_array()
+        .or_else(|| answer["requests"].as_array())
+        .context("no list of requests")?;
+    Ok(requests
+        .iter()
+        .filter(|request| request["grant"] == "authorization_code" && request["outcome"] == "token")
+        .count())
+}
+
+/// HTTP that trusts the emulator's authority and nobody else.
+fn client(stage: &Stage) -> Result<reqwest::Client> {
+    let ca = std::fs::read(stage.path("home/ca.pem"))?;
+    let builder = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10));
+    Ok(builder.tls_certs_only(Certificate::from_pem_bundle(&ca)?).build()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_example_tells_containers_and_source() {
+        let stdout =
+            "token for dev@contoso.example from sign-in\ncontainer alpha\ncontainer beta\n";
+        assert_eq!(read_example(stdout), Some((2, "sign-in")));
+        assert_eq!(read_example("container alpha\n"), None);
+    }
+}

@@ -1,0 +1,126 @@
+//! Child processes: run to the end, with their output passed on, kept, or both.
+
+use crate::failure::{Interrupted, MissingTool};
+use anyhow::{Context as _, Result, bail};
+use std::io::{ErrorKind, Write as _};
+use std::process::Stdio;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+/// A command that dies with us.
+pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.kill_on_drop(true).stdin(Stdio::null());
+    command
+}
+
+/// Runs to the end with the output going where ours goes.
+pub(crate) async fn run(command: &mut Command) -> Result<()> {
+    let mut child = spawn(command)?;
+    let status = child.wait().await?;
+    if !status.success() {
+        bail!("{} ended with {status}", shown(command));
+    }
+    Ok(())
+}
+
+/// What a program printed on stdout, and whether it was content.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) stdout: String,
+    pub(crate) success: bool,
+}
+
+/// Runs to the end; stdout is passed on line by line and kept. An unhappy exit is no error here.
+pub(crate) async fn tee(command: &mut Command) -> Result<Output> {
+    read_lines(command, |line| {
+        println!("{line}");
+        // A pipe is block buffered; the person waits for these lines.
+        std::io::stdout().flush()
+    })
+    .await
+}
+
+/// Runs to the end and returns stdout; an unhappy exit is an error.
+pub(crate) async fn capture(command: &mut Command) -> Result<String> {
+    let output = read_lines(command, |_| Ok(())).await?;
+    if !output.success {
+        bail!("{} failed", shown(command));
+    }
+    Ok(output.stdout)
+}
+
+async fn read_lines(
+    command: &mut Command,
+    mut each: impl FnMut(&str) -> std::io::Result<()>,
+) -> Result<Output> {
+    let mut child = spawn(command.stdout(Stdio::piped()))?;
+    let pipe = child.stdout.take().context("stdout is not a pipe")?;
+    let mut lines = BufReader::new(pipe).split(b'\n');
+    let mut stdout = String::new();
+    while let Some(line) = lines.next_segment().await? {
+        let line = String::from_utf8_lossy(&line);
+        each(line.trim_end_matches('\r'))?;
+        stdout.push_str(&line);
+        stdout.push('\n');
+    }
+    Ok(Output { stdout, success: child.wait().await?.success() })
+}
+
+/// Starts it; a program that is not there is a [`MissingTool`].
+pub(crate) fn spawn(command: &mut Command) -> Result<Child> {
+    command.spawn().map_err(|error| {
+        let program = command.as_std().get_program().to_string_lossy().into_owned();
+        if error.kind() == ErrorKind::NotFound {
+            MissingTool {
+                advice: format!("the program `{program}` is missing; install it or put it on PATH"),
+            }
+            .into()
+        } else {
+            anyhow::Error::new(error).context(format!("could not start {program}"))
+        }
+    })
+}
+
+/// Program and arguments; no argument of ours is a secret.
+fn shown(command: &Command) -> String {
+    let command = command.as_std();
+    let mut text = command.get_program().to_string_lossy().into_owned();
+    for argument in command.get_args() {
+        text.push(' ');
+        text.push_str(&argument.to_string_lossy());
+    }
+    text
+}
+
+/// Runs `work`, or ends with [`Interrupted`] at Ctrl-C or a termination signal. What `work` had
+/// running is killed with it; ordered stopping is the caller's.
+pub(crate) async fn unless_interrupted<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    tokio::select! {
+        outcome = work => outcome,
+        () = interruption() => Err(Interrupted.into()),
+    }
+}
+
+#[cfg(unix)]
+async fn interruption() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut hangup), Ok(mut terminate)) =
+        (signal(SignalKind::hangup()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => (),
+        _ = hangup.recv() => (),
+        _ = terminate.recv() => (),
+    }
+}
+
+#[cfg(not(unix))]
+async fn interruption() {
+    // Without a handler, Ctrl-C ends the process as it always does.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}

@@ -1,0 +1,120 @@
+//! Servers that run beside a command, stopped in the reverse order of their start.
+
+use crate::process;
+use anyhow::{Context as _, Result, bail};
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep, timeout};
+
+/// How long a server may take to end before it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long a server may take to be ready.
+const START: Duration = Duration::from_secs(60);
+
+/// Running servers, oldest first. What [`stop`](Self::stop) did not reach is killed on drop.
+#[derive(Debug, Default)]
+pub(crate) struct Services(Vec<Service>);
+
+#[derive(Debug)]
+struct Service {
+    name: &'static str,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Services {
+    /// Starts a server with its output in `log`, and waits until `probe` finds it ready.
+    pub(crate) async fn start<T>(
+        &mut self,
+        name: &'static str,
+        command: &mut Command,
+        log: &Path,
+        probe: impl AsyncFnMut() -> Option<T>,
+    ) -> Result<T> {
+        let output =
+            File::create(log).with_context(|| format!("could not create {}", log.display()))?;
+        command.stdout(output.try_clone()?).stderr(output);
+        // Ctrl-C reaches the whole foreground group; in groups of their own they end in our order.
+        #[cfg(unix)]
+        command.process_group(0);
+        let child = process::spawn(command)?;
+        self.0.push(Service { name, child, log: log.to_owned() });
+        self.wait_until_ready(probe).await
+    }
+
+    async fn wait_until_ready<T>(
+        &mut self,
+        mut probe: impl AsyncFnMut() -> Option<T>,
+    ) -> Result<T> {
+        let service = self.0.last_mut().context("no server was started")?;
+        let deadline = Instant::now() + START;
+        while Instant::now() < deadline {
+            if let Some(ready) = probe().await {
+                return Ok(ready);
+            }
+            if let Some(status) = service.child.try_wait()? {
+                bail!("{} ended with {status}; it said:\n{}", service.name, service.last_words());
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        bail!("{} was not ready after {START:?}; it said:\n{}", service.name, service.last_words())
+    }
+
+    /// Stops the newest first and says which ones.
+    pub(crate) async fn stop(&mut self) -> Vec<&'static str> {
+        let mut stopped = Vec::new();
+        while let Some(mut service) = self.0.pop() {
+            service.stop().await;
+            stopped.push(service.name);
+        }
+        stopped
+    }
+}
+
+impl Service {
+    async fn stop(&mut self) {
+        self.ask_to_end();
+        if timeout(GRACE, self.child.wait()).await.is_err() {
+            eprintln!("{} did not end within {GRACE:?} and was killed", self.name);
+            self.kill_group();
+            // It is dead either way; there is nobody left to tell about a failing wait.
+            let _ = self.child.kill().await;
+        }
+    }
+
+    #[cfg(unix)]
+    fn ask_to_end(&self) {
+        self.signal_group(rustix::process::Signal::TERM);
+    }
+
+    #[cfg(unix)]
+    fn kill_group(&self) {
+        self.signal_group(rustix::process::Signal::KILL);
+    }
+
+    #[cfg(unix)]
+    fn signal_group(&self, signal: rustix::process::Signal) {
+        let id = self.child.id().and_then(|id| i32::try_from(id).ok());
+        if let Some(group) = id.and_then(rustix::process::Pid::from_raw) {
+            // Fails only when it ended by itself.
+            let _ = rustix::process::kill_process_group(group, signal);
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn ask_to_end(&mut self) {
+        // Ended already, or about to be: nothing to tell.
+        let _ = self.child.start_kill();
+    }
+
+    #[cfg(not(unix))]
+    fn kill_group(&self) {}
+
+    fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+}

@@ -1,0 +1,173 @@
+//! `test`: everything the project tests, fast things first.
+
+mod tally;
+
+use crate::arrows;
+use crate::demo;
+use crate::failure::{self, Interrupted, MissingTool};
+use crate::process::{self, unless_interrupted};
+use crate::tools::{Python, Repository, node_packages};
+use anyhow::{Result, bail};
+use std::time::{Duration, Instant};
+use tally::Tally;
+use tokio::process::Command;
+
+pub(crate) async fn run() -> Result<()> {
+    let mut report = Report::default();
+    let mut outcome =
+        unless_interrupted(Box::pin(sections(&Repository::here(), &mut report))).await;
+    if outcome.is_ok() {
+        // Not inside the above: at an interruption the demo has to stop its servers first.
+        let demo = Box::pin(async { judged(demo::run(&demo::Options::unattended()).await) });
+        outcome = report.section("demo", demo).await;
+    }
+    report.print();
+    outcome?;
+    if report.total().failed > 0 {
+        bail!("tests failed");
+    }
+    Ok(())
+}
+
+async fn sections(repository: &Repository, report: &mut Report) -> Result<()> {
+    report.section("crate graph", async { judged(arrows::check(repository).await) }).await?;
+    report.section("Rust", rust(repository)).await?;
+    if repository.path("crates/python/tests").is_dir() {
+        report.section("Python package", python_package(repository)).await?;
+    }
+    if repository.path("interop/python").is_dir() {
+        report.section("real clients, Python", python_clients(repository)).await?;
+    }
+    if repository.path("interop/node").is_dir() {
+        report.section("real clients, Node", node_clients(repository)).await?;
+    }
+    Ok(())
+}
+
+async fn rust(repository: &Repository) -> Result<Tally> {
+    // The Python module links only into an interpreter; its tests are the next section's.
+    let mut cargo = repository.cargo(&[
+        "test",
+        "--workspace",
+        "--exclude",
+        "keybearer-python",
+        "--no-fail-fast",
+        "--locked",
+    ]);
+    counted(&mut cargo, Tally::of_cargo).await
+}
+
+async fn python_package(repository: &Repository) -> Result<Tally> {
+    let python =
+        Python::prepare(repository, "python", &repository.path("xtask/python/requirements.txt"))
+            .await?;
+    python.install_keybearer(repository).await?;
+    let mut pytest = python.command(&["-m", "pytest", "-q", "crates/python/tests"]);
+    pytest.current_dir(repository.path(""));
+    counted(&mut pytest, Tally::of_pytest).await
+}
+
+async fn python_clients(repository: &Repository) -> Result<Tally> {
+    let directory = repository.path("interop/python");
+    let python =
+        Python::prepare(repository, "interop", &directory.join("requirements.txt")).await?;
+    build_emulator(repository).await?;
+    let mut pytest = python.command(&["-m", "pytest", "-q"]);
+    pytest.current_dir(directory);
+    counted(&mut pytest, Tally::of_pytest).await
+}
+
+async fn node_clients(repository: &Repository) -> Result<Tally> {
+    let directory = repository.path("interop/node");
+    node_packages(&directory).await?;
+    build_emulator(repository).await?;
+    let mut node = process::command("node");
+    node.args(["--test", "--test-reporter=spec"]).current_dir(directory);
+    counted(&mut node, Tally::of_node).await
+}
+
+/// The client suites start `target/debug/keybearer-emulator`.
+async fn build_emulator(repository: &Repository) -> Result<()> {
+    process::run(&mut repository.cargo(&[
+        "build",
+        "--quiet",
+        "--locked",
+        "-p",
+        "keybearer-emulator",
+    ]))
+    .await
+}
+
+/// A step without counts of its own is one test.
+fn judged(outcome: Result<()>) -> Result<Tally> {
+    outcome.map(|()| Tally::PASSED)
+}
+
+async fn counted(command: &mut Command, count: fn(&str) -> Tally) -> Result<Tally> {
+    let output = process::tee(command).await?;
+    let tally = count(&output.stdout);
+    // A suite that could not even be built counts nothing.
+    Ok(if output.success || tally.failed > 0 { tally } else { tally.and(Tally::FAILED) })
+}
+
+#[derive(Debug, Default)]
+struct Report(Vec<Section>);
+
+#[derive(Debug)]
+struct Section {
+    name: &'static str,
+    tally: Tally,
+    took: Duration,
+    skipped: Option<String>,
+}
+
+impl Report {
+    /// Runs a section. Its errors are failures, except that outside CI a missing program skips it.
+    async fn section(
+        &mut self,
+        name: &'static str,
+        work: impl Future<Output = Result<Tally>>,
+    ) -> Result<()> {
+        println!("\n== {name}");
+        let begun = Instant::now();
+        let (tally, skipped) = match work.await {
+            Ok(tally) => (tally, None),
+            Err(error) => match error.downcast_ref::<MissingTool>() {
+                Some(missing) if std::env::var_os("CI").is_none() => {
+                    (Tally::default(), Some(missing.to_string()))
+                }
+                _ if error.is::<Interrupted>() => return Err(error),
+                _ => {
+                    // Prints the reason with its hint; the exit code is decided at the end.
+                    let _ = failure::report(Err(error));
+                    (Tally::FAILED, None)
+                }
+            },
+        };
+        self.0.push(Section { name, tally, took: begun.elapsed(), skipped });
+        Ok(())
+    }
+
+    fn total(&self) -> Tally {
+        self.0.iter().fold(Tally::default(), |total, section| total.and(section.tally))
+    }
+
+    fn print(&self) {
+        println!("\n{:<24} {:>7} {:>7} {:>9}", "section", "passed", "failed", "seconds");
+        let longest = self.0.iter().map(|section| section.took).max();
+        for section in &self.0 {
+            let Tally { passed, failed } = section.tally;
+            let mark = if Some(section.took) == longest { "  longest" } else { "" };
+            println!(
+                "{:<24} {passed:>7} {failed:>7} {:>9.1}{mark}",
+                section.name,
+                section.took.as_secs_f64()
+            );
+            if let Some(reason) = &section.skipped {
+                println!("  skipped: {reason}");
+            }
+        }
+        let Tally { passed, failed } = self.total();
+        println!("\n{passed} passed, {failed} failed");
+    }
+}

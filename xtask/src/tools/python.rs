@@ -1,0 +1,102 @@
+//! Virtual environments made from pinned requirement files.
+
+use super::{Repository, install_debian, prepared_once};
+use crate::failure::MissingTool;
+use crate::process;
+use anyhow::{Context as _, Result};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use tokio::process::Command;
+
+/// A virtual environment.
+#[derive(Debug)]
+pub(crate) struct Python {
+    home: PathBuf,
+}
+
+impl Python {
+    /// The environment `name`, holding what `requirements` pins; made anew when that changes.
+    pub(crate) async fn prepare(
+        repository: &Repository,
+        name: &str,
+        requirements: &Path,
+    ) -> Result<Self> {
+        let python = Self { home: repository.tool_path(name) };
+        let pins = std::fs::read_to_string(requirements)
+            .with_context(|| format!("could not read {}", requirements.display()))?;
+        let (system, version) = system_python().await?;
+        let recipe = format!("# Python {version}\n{pins}");
+        prepared_once(&python.home.join("stamp"), &recipe, async || {
+            println!("installing the Python packages of {}", requirements.display());
+            python.create(system).await?;
+            let mut pip = python.command(&[
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "-r",
+            ]);
+            process::run(pip.arg(requirements)).await.context(
+                "pip could not install the pinned packages; is the package index reachable?",
+            )
+        })
+        .await?;
+        Ok(python)
+    }
+
+    async fn create(&self, system: &str) -> Result<()> {
+        let has_venv = command(system, &["-c", "import ensurepip, venv"])
+            .stderr(Stdio::null())
+            .status()
+            .await?
+            .success();
+        if !has_venv {
+            install_debian(
+                "python3-venv",
+                "Python's venv module is missing; install it (on Debian and Ubuntu: apt-get install python3-venv)",
+            )
+            .await?;
+        }
+        let mut venv = command(system, &["-m", "venv", "--clear"]);
+        process::run(venv.arg(&self.home)).await
+    }
+
+    /// The environment's interpreter.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut python = command(self.binaries().join("python"), arguments);
+        // What maturin and other tools go by.
+        python.env("VIRTUAL_ENV", &self.home);
+        python
+    }
+
+    /// Builds the `keybearer` wheel and installs it here.
+    pub(crate) async fn install_keybearer(&self, repository: &Repository) -> Result<()> {
+        let mut maturin = self.command(&["-m", "maturin", "develop", "--quiet", "--locked"]);
+        maturin.current_dir(repository.path("crates/python"));
+        process::run(&mut maturin).await.context("could not build the Python package")
+    }
+
+    fn binaries(&self) -> PathBuf {
+        self.home.join(if cfg!(windows) { "Scripts" } else { "bin" })
+    }
+}
+
+fn command(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Command {
+    let mut python = process::command(program);
+    python.args(arguments);
+    python
+}
+
+/// The first Python that is new enough, with its version.
+async fn system_python() -> Result<(&'static str, String)> {
+    for program in ["python3", "python"] {
+        let script = "import sys; assert sys.version_info >= (3, 9); print(sys.version.split()[0])";
+        let mut python = command(program, &["-c", script]);
+        if let Ok(version) = process::capture(python.stderr(Stdio::null())).await {
+            return Ok((program, version.trim().to_owned()));
+        }
+    }
+    let advice = "Python 3.9 or newer is missing; install it from https://www.python.org or your system's packages";
+    Err(MissingTool { advice: advice.to_owned() }.into())
+}
