@@ -46,7 +46,7 @@ async fn dependencies(repository: &Repository) -> Result<()> {
     let deny = repository
         .cargo_deny()
         .await
-        .or_hint("install cargo-deny", "it comes from crates.io; is that reachable?")?;
+        .or_hint("install cargo-deny", "is the package registry reachable?")?;
     let mut rules =
         repository.command(&deny, &["--locked", "check", "licenses", "bans", "sources"]);
     process::run(&mut rules).await.or_hint(
@@ -60,8 +60,7 @@ async fn dependencies(repository: &Repository) -> Result<()> {
         println!("NOT CHECKED: the advisory database could not be fetched from here");
         return Ok(());
     }
-    let mut advisories =
-        repository.command(&deny, &["--locked", "check", "--disable-fetch", "advisories"]);
+    let mut advisories = repository.command(&deny, &["--locked", "check", "advisories"]);
     process::run(&mut advisories)
         .await
         .or_hint("advisories", "update the crate that the advisory names")

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use keybearer_core::{AuthorityHost, Broker, Result};
 use keybearer_engine::{Engine, EngineSettings};
-use keybearer_host::{Environment, Paths, Settings};
+use keybearer_host::{Environment, Host, Paths, Settings};
 use tokio::sync::OnceCell;
 
 #[derive(Debug)]
@@ -32,7 +32,7 @@ impl InProcess {
         let settings = Settings::load(&paths.config_file, &self.environment)?;
         let mut trusted_authority_hosts = self.trusted.clone();
         trusted_authority_hosts.extend(settings.trusted_authority_hosts);
-        let effects = keybearer_host::in_process_effects(&self.environment);
+        let effects = Host::in_process(&self.environment).effects();
         let engine = Engine::open(effects, EngineSettings { trusted_authority_hosts }).await?;
         Ok(Arc::new(engine))
     }

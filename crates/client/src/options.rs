@@ -63,7 +63,8 @@ impl Settings {
     pub(crate) fn new(options: &CredentialOptions, authority_host: Option<&str>) -> Result<Self> {
         let text = |value: &Option<String>| value.clone().filter(|value| !value.is_empty());
         let authority = text(&options.authority);
-        let authority = authority.as_deref().or(authority_host.filter(|host| !host.is_empty()));
+        let authority =
+            authority.as_deref().or_else(|| authority_host.filter(|host| !host.is_empty()));
         let redirect_uri = text(&options.redirect_uri).map(|uri| {
             Url::parse(&uri).map_err(|error| {
                 Error::invalid_request("redirect_uri", "the redirect URI is not a URL")

@@ -18,7 +18,6 @@ use crate::world::World;
 
 /// What [`Emulator::start`] is told. The default is a fresh emulator with the built-in fixture.
 #[derive(Clone, Debug, Default)]
-#[non_exhaustive]
 pub struct EmulatorOptions {
     /// The port of the authority. 0, the default, takes any; the blob endpoint always takes any.
     pub port: u16,
@@ -254,9 +253,13 @@ fn write_certificates(dir: &Path, certificates: &Certificates) -> Result<(), Err
 /// `ready.json` appears whole or not at all.
 fn write_ready(dir: &Path, ready: &Ready) -> Result<(), Error> {
     let (partial, path) = (dir.join("ready.json.partial"), dir.join("ready.json"));
-    let text = serde_json::json!(ready).to_string();
+    let failed = |source| Error::Write {
+        path: path.clone(),
+        source,
+    };
+    let text = serde_json::to_string(ready).map_err(|error| failed(error.into()))?;
     write_private(&partial, &text)?;
-    fs::rename(&partial, &path).map_err(|source| Error::Write { path, source })
+    fs::rename(&partial, &path).map_err(failed)
 }
 
 /// Writes a file that only its owner may read.

@@ -46,15 +46,16 @@ struct Serve {
     reason = "the ready line is what this program says on stdout"
 )]
 fn serve(arguments: Serve) -> Result<(), Box<dyn std::error::Error>> {
-    let mut options = EmulatorOptions::default();
-    options.port = arguments.port;
-    options.dir = arguments.dir;
-    options.auto_sign_in = arguments.auto_sign_in;
-    if let Some(path) = arguments.fixture {
+    let fixture = arguments.fixture.map(|path| {
         let text = std::fs::read_to_string(&path);
-        options.fixture =
-            Some(text.map_err(|error| format!("cannot read {}: {error}", path.display()))?);
-    }
+        text.map_err(|error| format!("cannot read {}: {error}", path.display()))
+    });
+    let options = EmulatorOptions {
+        port: arguments.port,
+        dir: arguments.dir,
+        fixture: fixture.transpose()?,
+        auto_sign_in: arguments.auto_sign_in,
+    };
     let emulator = Emulator::start(options)?;
     println!("ready {}", serde_json::to_string(emulator.ready())?);
     lifetime::wait(arguments.exit_with_parent)?;

@@ -15,6 +15,11 @@ use crate::registry::AccountKey;
 /// Tokens that end sooner than this are not handed out: the request they are for must still arrive.
 const MARGIN: Duration = Duration::from_secs(300);
 
+/// After a renewal has failed, the next waits this long, and after each further failure twice as
+/// long as before.
+const FIRST_PAUSE: Duration = Duration::from_secs(15);
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
 /// Expired tokens are swept out when the cache has grown by this many entries.
 const SWEEP_EVERY: usize = 1024;
 
@@ -41,6 +46,15 @@ struct Entry {
     token: Token,
     /// The uptime at which the token ends.
     ends: Duration,
+    /// Set by renewals that have failed.
+    pause: Option<Pause>,
+}
+
+#[derive(Clone, Copy)]
+struct Pause {
+    /// The uptime at which it is over.
+    until: Duration,
+    length: Duration,
 }
 
 /// The same moment by both clocks.
@@ -55,6 +69,11 @@ impl Entry {
     fn left(&self, at: Moment) -> Duration {
         let by_uptime = self.ends.saturating_sub(at.uptime);
         self.token.expires_on.saturating_since(at.now).min(by_uptime)
+    }
+
+    fn is_renewable(&self, at: Moment) -> bool {
+        let worthwhile = self.token.refresh_on.is_some_and(|moment| at.now >= moment);
+        worthwhile && self.pause.is_none_or(|pause| at.uptime >= pause.until)
     }
 
     /// The token as it is valid by the wall clock of this moment.
@@ -86,16 +105,15 @@ impl TokenCache {
         if refused.is_some_and(|refused| refused.same_as(&entry.token.access_token)) {
             return None;
         }
-        let renewable = entry.token.refresh_on.is_some_and(|moment| at.now >= moment);
         let token = entry.token(at);
-        Some(if renewable { Hit::Renewable(token) } else { Hit::Fresh(token) })
+        Some(if entry.is_renewable(at) { Hit::Renewable(token) } else { Hit::Fresh(token) })
     }
 
     /// Keeps a token under its key. One that satisfies a claims challenge also takes the place of
     /// the one that did not.
     pub(crate) fn insert(&mut self, key: CacheKey, token: Token, at: Moment) {
         let ends = at.uptime + token.expires_on.saturating_since(at.now);
-        let entry = Entry { token, ends };
+        let entry = Entry { token, ends, pause: None };
         if key.claims.is_some() {
             self.entries.insert(CacheKey { claims: None, ..key.clone() }, entry.clone());
         }
@@ -104,6 +122,15 @@ impl TokenCache {
         if self.inserted >= SWEEP_EVERY {
             self.inserted = 0;
             self.entries.retain(|_, entry| !entry.left(at).is_zero());
+        }
+    }
+
+    /// A renewal has failed: the next is not for now.
+    pub(crate) fn postpone_renewal(&mut self, key: &CacheKey, at: Moment) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            let length = entry.pause.map_or(FIRST_PAUSE, |pause| pause.length * 2);
+            let length = length.min(LONGEST_PAUSE);
+            entry.pause = Some(Pause { until: at.uptime + length, length });
         }
     }
 
@@ -181,6 +208,24 @@ mod tests {
         let cache = cache(token("a", at(3600), Some(at(1800))));
         assert!(matches!(cache.find(&key(None), None, moment(1799)), Some(Hit::Fresh(_))));
         assert!(matches!(cache.find(&key(None), None, moment(1800)), Some(Hit::Renewable(_))));
+    }
+
+    #[test]
+    fn after_failures_a_renewal_waits_longer_and_longer() {
+        let mut cache = cache(token("a", at(36_000), Some(at(0))));
+        let mut seconds = 0;
+        for pause in [15, 30, 60, 120, 240, 300, 300] {
+            assert!(matches!(
+                cache.find(&key(None), None, moment(seconds)),
+                Some(Hit::Renewable(_))
+            ));
+            cache.postpone_renewal(&key(None), moment(seconds));
+            seconds += pause;
+            assert!(matches!(
+                cache.find(&key(None), None, moment(seconds - 1)),
+                Some(Hit::Fresh(_))
+            ));
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::flights::{Flights, lock};
 use crate::interactive::InteractiveKey;
 use crate::providers::Providers;
 use crate::records::{RecordName, decode_account, decode_refresh, encode_account, encode_refresh};
-use crate::registry::{AccountKey, Registry};
+use crate::registry::{AccountKey, RefreshEntry, Registry};
 use crate::throttle::Throttle;
 use crate::vault::Vault;
 
@@ -135,34 +135,71 @@ impl Inner {
         Moment { now: self.effects.clock.now(), uptime: self.effects.clock.uptime() }
     }
 
+    /// Keeps a token, unless its account has been removed meanwhile.
     pub(crate) fn remember(&self, key: CacheKey, token: Token) {
         let moment = self.moment();
-        self.state().cache.insert(key, token, moment);
+        let mut state = self.state();
+        if state.registry.contains(&key.account) {
+            state.cache.insert(key, token, moment);
+        }
     }
 
-    /// Makes the account and its refresh token for the app durable, as they are now (invariant I3).
+    /// Makes the refresh token of an account for an app durable, as it is now, or its absence
+    /// (invariant I3). Only then may it be used.
     pub(crate) async fn persist(&self, account: &AccountKey, client: &ClientId) -> Result<()> {
         let _turn = self.commit_turn.lock().await;
-        let changes = self.changes(account, client)?;
-        self.effects.store.commit(changes).await
+        let (change, newest) = {
+            let state = self.state();
+            let entry = state.registry.refresh_entry(account, client);
+            (self.refresh_change(account, client, entry)?, entry.map(|e| e.newest().clone()))
+        };
+        self.effects.store.commit(vec![change]).await?;
+        if let Some(newest) = newest {
+            self.state().registry.set_durable(account, client, &newest);
+        }
+        Ok(())
     }
 
-    fn changes(&self, account: &AccountKey, client: &ClientId) -> Result<Vec<Change>> {
-        let state = self.state();
-        let put = |name: &RecordName, plaintext: crate::records::Plaintext| {
-            self.vault.seal(&*self.effects.random, name.key(), &plaintext).map(Change::Put)
-        };
-        let name = RecordName::Account(account.clone());
-        let account_change = match state.registry.account(account) {
-            Some((account, signed_in)) => put(&name, encode_account(account, signed_in)?)?,
-            None => Change::Delete(name.key()),
-        };
+    /// Connects an account, with a refresh token for the app if there is one: first durably, then
+    /// in memory.
+    pub(crate) async fn connect(
+        &self,
+        account: Account,
+        client: &ClientId,
+        refresh: Option<RefreshEntry>,
+    ) -> Result<()> {
+        let _turn = self.commit_turn.lock().await;
+        let (key, now) = (AccountKey::of(&account), self.effects.clock.now());
+        let account = self.state().registry.listed(account);
+        let name = RecordName::Account(key.clone());
+        let mut changes = vec![self.put(&name, &encode_account(&account, now)?)?];
+        if refresh.is_some() {
+            changes.push(self.refresh_change(&key, client, refresh.as_ref())?);
+        }
+        self.effects.store.commit(changes).await?;
+        let mut state = self.state();
+        state.registry.insert(account, now);
+        if let Some(entry) = refresh {
+            state.registry.set_refresh(&key, client.clone(), entry);
+        }
+        Ok(())
+    }
+
+    fn refresh_change(
+        &self,
+        account: &AccountKey,
+        client: &ClientId,
+        entry: Option<&RefreshEntry>,
+    ) -> Result<Change> {
         let name = RecordName::Refresh(account.clone(), client.clone());
-        let refresh_change = match state.registry.refresh_entry(account, client) {
-            Some(entry) => put(&name, encode_refresh(entry)?)?,
-            None => Change::Delete(name.key()),
-        };
-        Ok(vec![account_change, refresh_change])
+        match entry {
+            Some(entry) => self.put(&name, &encode_refresh(entry)?),
+            None => Ok(Change::Delete(name.key())),
+        }
+    }
+
+    fn put(&self, name: &RecordName, plaintext: &[u8]) -> Result<Change> {
+        self.vault.seal(&*self.effects.random, name.key(), plaintext).map(Change::Put)
     }
 
     /// Forgets an account: first durably, then in memory.

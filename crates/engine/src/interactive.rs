@@ -20,7 +20,7 @@ use crate::engine::Inner;
 use crate::flights::Abandoned;
 use crate::issue::{Asked, Issued, another_account};
 use crate::providers::exchange;
-use crate::registry::{AccountKey, RefreshEntry};
+use crate::registry::RefreshEntry;
 use crate::silent::Refresh;
 
 /// Callers that ask for the same thing share one sign-in.
@@ -289,16 +289,9 @@ impl Inner {
         {
             return Err(another_account(id.as_str(), &account.username));
         }
-        let key = AccountKey::of(&account);
-        {
-            let mut state = self.state();
-            state.registry.insert(account.clone(), self.effects.clock.now());
-            if let Some(token) = response.refresh_token.clone() {
-                let entry = RefreshEntry::new(token, None, response.family.clone());
-                state.registry.set_refresh(&key, parameters.client_id.clone(), entry);
-            }
-        }
-        self.persist(&key, &parameters.client_id).await?;
+        let refresh = response.refresh_token.clone();
+        let refresh = refresh.map(|token| RefreshEntry::new(token, None, response.family.clone()));
+        self.connect(account.clone(), &parameters.client_id, refresh).await?;
         let issued = Issued { asked: &asked, response, source: TokenSource::SignIn };
         let token = self.token(issued, account);
         self.remember(Refresh::new(parameters, &token.account).key, token.clone());

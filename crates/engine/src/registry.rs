@@ -5,7 +5,8 @@
 //! family when a token is redeemed after its successor has been used. Requests for different
 //! resources redeem the same token at the same time, so the rule is: *a successor is not used while
 //! its predecessor is still in flight*. All overlapping redemptions use the predecessor; the first
-//! one that starts when none is in flight moves on to the newest successor.
+//! one that starts when none is in flight moves on to the newest successor, provided that is
+//! durable (invariant I3): after a crash, the store must not be two steps behind the provider.
 
 use std::collections::HashMap;
 
@@ -89,14 +90,20 @@ impl Registry {
         }
     }
 
+    /// The account as it will be listed: the view from its home directory is preferred to others.
+    pub(crate) fn listed(&self, account: Account) -> Account {
+        let is_home = account.realm.as_str() == account.home_account_id.utid();
+        match self.entries.get(&AccountKey::of(&account)) {
+            Some(entry) if !is_home => entry.account.clone(),
+            _ => account,
+        }
+    }
+
     pub(crate) fn insert(&mut self, account: Account, signed_in: Timestamp) {
         let key = AccountKey::of(&account);
+        let account = self.listed(account);
         if let Some(entry) = self.entries.get_mut(&key) {
-            entry.signed_in = signed_in;
-            // The view from the home directory is the one that lists well.
-            if account.realm.as_str() == account.home_account_id.utid() {
-                entry.account = account;
-            }
+            (entry.account, entry.signed_in) = (account, signed_in);
             return;
         }
         self.next_generation += 1;
@@ -128,8 +135,8 @@ impl Registry {
         self.entries.keys().filter(|key| key.home_account_id == *id).cloned().collect()
     }
 
-    pub(crate) fn account(&self, key: &AccountKey) -> Option<(&Account, Timestamp)> {
-        self.entries.get(key).map(|entry| (&entry.account, entry.signed_in))
+    pub(crate) fn contains(&self, key: &AccountKey) -> bool {
+        self.entries.contains_key(key)
     }
 
     pub(crate) fn refresh_entry(
@@ -165,16 +172,42 @@ impl Registry {
         redemption: &Redemption,
         successor: Option<RefreshToken>,
     ) -> bool {
-        let Some(entry) = self.entries.get_mut(key) else { return false };
-        if entry.connection != redemption.connection {
+        if !self.is_connected(key, redemption) {
             return false;
         }
-        if let Some(refresh) = entry.refresh_tokens.get_mut(client)
+        if let Some(refresh) = self.refresh_entry_mut(key, client)
             && refresh.generation == redemption.generation
         {
             refresh.land(successor);
         }
         true
+    }
+
+    /// Whether the account is still connected as it was when the redemption started.
+    pub(crate) fn is_connected(&self, key: &AccountKey, redemption: &Redemption) -> bool {
+        self.entries.get(key).is_some_and(|entry| entry.connection == redemption.connection)
+    }
+
+    /// The store now holds this as the newest token, so it may be used.
+    pub(crate) fn set_durable(
+        &mut self,
+        key: &AccountKey,
+        client: &ClientId,
+        token: &RefreshToken,
+    ) {
+        if let Some(entry) = self.refresh_entry_mut(key, client)
+            && entry.newest().same_as(token)
+        {
+            entry.newest_is_durable = true;
+        }
+    }
+
+    fn refresh_entry_mut(
+        &mut self,
+        key: &AccountKey,
+        client: &ClientId,
+    ) -> Option<&mut RefreshEntry> {
+        self.entries.get_mut(key)?.refresh_tokens.get_mut(client)
     }
 }
 
@@ -187,6 +220,7 @@ pub(crate) struct RefreshEntry {
     active: RefreshToken,
     successor: Option<RefreshToken>,
     previous: Option<RefreshToken>,
+    newest_is_durable: bool,
     in_flight: u32,
     family: Option<String>,
     /// Tells entries apart when a new sign-in replaces one in mid-flight.
@@ -194,13 +228,21 @@ pub(crate) struct RefreshEntry {
 }
 
 impl RefreshEntry {
-    /// A token nobody has redeemed yet.
+    /// A token nobody has redeemed yet, and which is in the store.
     pub(crate) fn new(
         current: RefreshToken,
         previous: Option<RefreshToken>,
         family: Option<String>,
     ) -> Self {
-        Self { active: current, successor: None, previous, in_flight: 0, family, generation: 0 }
+        Self {
+            active: current,
+            successor: None,
+            previous,
+            newest_is_durable: true,
+            in_flight: 0,
+            family,
+            generation: 0,
+        }
     }
 
     /// What to redeem next time nothing is in flight.
@@ -220,6 +262,7 @@ impl RefreshEntry {
 
     fn start(&mut self) -> RefreshToken {
         if self.in_flight == 0
+            && self.newest_is_durable
             && let Some(successor) = self.successor.take()
         {
             self.previous = Some(std::mem::replace(&mut self.active, successor));
@@ -234,6 +277,7 @@ impl RefreshEntry {
             // The active token has now been used, so the one before it is spent.
             self.previous = None;
             self.successor = Some(successor);
+            self.newest_is_durable = false;
         }
     }
 }
@@ -301,7 +345,27 @@ mod tests {
         assert_eq!(entry.start().expose(), "1", "another redemption of 1 is still in flight");
         entry.land(Some(token("3")));
         entry.land(None);
+        entry.newest_is_durable = true;
         assert_eq!(entry.start().expose(), "3");
+    }
+
+    #[test]
+    fn a_successor_is_not_used_before_it_is_durable_inv_i3() {
+        let (one, client) = (account("a.tid", "a@x"), client());
+        let key = AccountKey::of(&one);
+        let mut registry = registry(&[one]);
+        registry.set_refresh(&key, client.clone(), RefreshEntry::new(token("1"), None, None));
+        let first = registry.start(&key, &client).unwrap();
+        registry.land(&key, &client, &first, Some(token("2")));
+        let again = registry.start(&key, &client).unwrap();
+        assert_eq!(again.refresh_token.expose(), "1");
+        registry.land(&key, &client, &again, Some(token("3")));
+        registry.set_durable(&key, &client, &token("2"));
+        let third = registry.start(&key, &client).unwrap();
+        assert_eq!(third.refresh_token.expose(), "1", "3 is the newest, and not durable");
+        registry.land(&key, &client, &third, None);
+        registry.set_durable(&key, &client, &token("3"));
+        assert_eq!(registry.start(&key, &client).unwrap().refresh_token.expose(), "3");
     }
 
     #[test]
@@ -310,6 +374,7 @@ mod tests {
         entry.start();
         entry.land(Some(token("2")));
         assert_eq!((entry.newest().expose(), entry.previous().unwrap().expose()), ("2", "1"));
+        entry.newest_is_durable = true;
         entry.start();
         assert_eq!((entry.newest().expose(), entry.previous().unwrap().expose()), ("2", "1"));
         entry.land(Some(token("3")));

@@ -88,7 +88,14 @@ impl Inner {
             tracing::debug!(correlation_id = %refresh.correlation_id, "renew in the background");
             let key = refresh.key.clone();
             let inner = Arc::clone(self);
-            let start = move |_| async move { inner.redeem(&refresh).await };
+            let start = move |_| async move {
+                let result = inner.redeem(&refresh).await;
+                if result.is_err() {
+                    let moment = inner.moment();
+                    inner.state().cache.postpone_renewal(&refresh.key, moment);
+                }
+                result
+            };
             drop(self.refreshes.join(&*self.effects.spawner, &key, start));
         }
     }
@@ -129,13 +136,18 @@ impl Inner {
             self.state().registry.land(&key.account, &key.client_id, &redemption, successor);
         let (_, token) = result?;
         if !connected {
-            return Err(Error::interaction_required("the account was removed in the meantime"));
+            return Err(removed());
         }
         if rotated {
             // The successor is durable before the token leaves (design: one request, step 6).
             self.persist(&key.account, &key.client_id).await?;
         }
-        self.remember(key.clone(), token.clone());
+        let moment = self.moment();
+        let mut state = self.state();
+        if !state.registry.is_connected(&key.account, &redemption) {
+            return Err(removed());
+        }
+        state.cache.insert(key.clone(), token.clone(), moment);
         Ok(token)
     }
 
@@ -215,6 +227,10 @@ impl Inner {
             self.state().throttle.note(environment, client_id, *wait, uptime);
         }
     }
+}
+
+fn removed() -> Error {
+    Error::interaction_required("the account was removed in the meantime")
 }
 
 /// The token itself is no good, as opposed to a person being needed for another reason.

@@ -1,1 +1,25 @@
-//! Placeholder.
+//! The Python package `keybearer`: types and errors of the shared credential mapped to Python's.
+//!
+//! This crate promises that no wait holds the interpreter, that Ctrl-C ends every wait, and that
+//! nothing of `azure` or `msal` is imported before it is needed. It decides nothing about tokens:
+//! `keybearer-client` does.
+
+mod arguments;
+mod credential;
+mod errors;
+mod options;
+mod request;
+mod token;
+
+use pyo3::prelude::*;
+
+/// The native part of `keybearer`; the package re-exports what is public.
+#[pymodule]
+#[pyo3(name = "_native")]
+fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<credential::InteractiveBrowserBrokerCredential>()?;
+    module.add_class::<request::Request>()?;
+    module.add_class::<token::Token>()?;
+    module.add("ERROR_KINDS", errors::KINDS.map(|kind| errors::word(&kind)))?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))
+}

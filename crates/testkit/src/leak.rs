@@ -1,7 +1,7 @@
 //! The leak check (invariant I5): every secret that occurs in a test is noted, and afterwards
 //! everything the test could show to anybody is searched for all of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -37,10 +37,23 @@ impl Secrets {
     /// of a signed token alone.
     #[must_use]
     pub fn found_in(&self, shown: &[u8]) -> BTreeSet<&'static str> {
-        let found = |(secret, _): &&(String, &str)| {
-            spellings(secret).iter().any(|spelling| contains(shown, spelling.as_bytes()))
-        };
-        lock(&self.0).iter().filter(found).map(|(_, what)| *what).collect()
+        // By how they begin, because there may be thousands of secrets and megabytes of log.
+        let mut by_start: HashMap<[u8; SHORTEST], Vec<(Vec<u8>, &'static str)>> = HashMap::new();
+        for (secret, what) in &*lock(&self.0) {
+            for spelling in spellings(secret) {
+                if let Some(start) = spelling.first_chunk() {
+                    by_start.entry(*start).or_default().push((spelling, what));
+                }
+            }
+        }
+        let mut found = BTreeSet::new();
+        for position in 0..shown.len() {
+            let rest = &shown[position..];
+            let candidates = rest.first_chunk().and_then(|start| by_start.get(start));
+            let hits = candidates.into_iter().flatten().filter(|(s, _)| rest.starts_with(s));
+            found.extend(hits.map(|(_, what)| what));
+        }
+        found
     }
 
     /// Fails the test if `shown` contains a secret.
@@ -59,19 +72,13 @@ impl fmt::Debug for Secrets {
     }
 }
 
-fn spellings(secret: &str) -> Vec<String> {
-    let encoded = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-    let signature = secret.rsplit_once('.').map(|(_, signature)| signature.to_owned());
-    let long_enough = |text: &String| text.len() >= SHORTEST;
-    [Some(secret.to_owned()), Some(encoded), signature]
+fn spellings(secret: &str) -> Vec<Vec<u8>> {
+    let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    let signature = secret.rsplit_once('.').map(|(_, signature)| signature.as_bytes().to_owned());
+    [Some(secret.as_bytes().to_owned()), Some(encoded.into_bytes()), signature]
         .into_iter()
         .flatten()
-        .filter(long_enough)
         .collect()
-}
-
-fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
 }
 
 /// Captures this thread's log at the level TRACE until it is dropped.

@@ -1,5 +1,5 @@
-//! What the tests of Keybearer share: doubles of the engine's effects and of brokers, a provider in
-//! memory, case directories, the broker contract, the leak check. Unpublished.
+//! What the tests of Keybearer share: doubles of the broker and of the engine's effects, a provider
+//! in memory, the contract suite for every `Broker`, case directories, the leak check. Unpublished.
 //!
 //! Nothing here reads a clock, the network or the environment: time is simulated, randomness is
 //! seeded, and the provider answers in memory.

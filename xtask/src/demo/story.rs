@@ -119,7 +119,7 @@ async fn step(
     };
     let begun = Instant::now();
     let mut example = language.example(stage);
-    let output = process::tee(example.args(["--account-url", account_url])).await;
+    let output = process::tee(example.arg(account_url)).await;
     let checked = output.and_then(|output| {
         ensure!(output.success, "the program failed");
         let (containers, source) =
@@ -138,9 +138,10 @@ async fn step(
 
 /// Number of containers, and the source of the token, as both examples print them.
 fn read_example(stdout: &str) -> Option<(usize, &str)> {
-    let containers = stdout.lines().filter(|line| line.starts_with("  ")).count();
-    let source = stdout.lines().find_map(|line| line.strip_prefix("token from: "))?;
-    Some((containers, source.split_whitespace().next()?))
+    let containers = stdout.lines().filter(|line| line.starts_with("container ")).count();
+    let token = stdout.lines().find_map(|line| line.strip_prefix("token for "))?;
+    let (_, source) = token.rsplit_once(" from ")?;
+    Some((containers, source))
 }
 
 /// Azurite begins empty. The command line tool's token makes two containers.
@@ -195,8 +196,9 @@ mod tests {
 
     #[test]
     fn an_example_tells_containers_and_source() {
-        let stdout = "containers of https://x:\n  alpha\n  beta\ntoken from: sign-in (dev@contoso.example)\n";
+        let stdout =
+            "token for dev@contoso.example from sign-in\ncontainer alpha\ncontainer beta\n";
         assert_eq!(read_example(stdout), Some((2, "sign-in")));
-        assert_eq!(read_example("containers of https://x:\n"), None);
+        assert_eq!(read_example("container alpha\n"), None);
     }
 }

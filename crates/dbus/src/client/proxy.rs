@@ -53,6 +53,12 @@ impl BrokerProxy {
         &self.0.process
     }
 
+    /// The connection, for calling further objects of the same process.
+    #[must_use]
+    pub fn connection(&self) -> &Connection {
+        &self.0.connection
+    }
+
     /// Whether the connection has ended, so that every call would fail.
     #[must_use]
     pub fn is_closed(&self) -> bool {

@@ -11,4 +11,4 @@ mod socket;
 
 pub use bus::{BusOutcome, BusService, NameOwner, serve_bus};
 pub use session::{MAX_PENDING, Session};
-pub use socket::serve_socket;
+pub use socket::{SocketService, serve_socket};

@@ -110,16 +110,12 @@ fn begin(world: &World, call: &Call) -> Result<Reply, EntraError> {
 
 /// `GET` and `POST /devicelogin`. A code in the query is taken as typed.
 pub(crate) fn page(world: &World, call: &Call) -> Reply {
+    if call.form.first("action") == Some("cancel") {
+        return Reply::page(&Page::new("You cancelled the sign-in"), "page");
+    }
     let Some(typed) = call.param("user_code").or_else(|| call.param("otc")) else {
         return Reply::page(&code_page(None), "page");
     };
-    if call
-        .form
-        .first("action")
-        .is_some_and(|action| action == "cancel")
-    {
-        return Reply::page(&Page::new("You cancelled the sign-in"), "page");
-    }
     let found = world.device_codes().typed(typed, call.now());
     let Some((device_code, wanted)) = found else {
         let alert = "That code didn't work. Check the code and try again.";

@@ -1,12 +1,15 @@
 #![allow(clippy::expect_used, reason = "the key is a constant of this crate")]
 
-use std::sync::LazyLock;
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use crate::effects::lock;
 
 #[derive(Deserialize)]
 struct Key {
@@ -24,11 +27,14 @@ static KEY: LazyLock<(Key, EncodingKey)> = LazyLock::new(|| {
     (key, encoding)
 });
 
-/// A token signed with the test key, under the id `kid` if one is given.
+/// A token signed with the test key, under the id `kid` if one is given. Signing is slow, and most
+/// tests ask for the same token many times within one simulated second.
 pub(crate) fn sign(claims: &Value, kid: Option<&str>) -> String {
+    static SIGNED: LazyLock<Mutex<HashMap<String, String>>> = LazyLock::new(Mutex::default);
     let mut header = Header::new(Algorithm::RS256);
     header.kid = Some(kid.unwrap_or(&KEY.0.kid).to_owned());
-    jsonwebtoken::encode(&header, claims, &KEY.1).expect("the test key signs")
+    let token = || jsonwebtoken::encode(&header, claims, &KEY.1).expect("the test key signs");
+    lock(&SIGNED).entry(format!("{kid:?}{claims}")).or_insert_with(token).clone()
 }
 
 /// The public half, RFC 7517 §5.

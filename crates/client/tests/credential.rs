@@ -1,0 +1,227 @@
+//! The credential logic every language shares, over a scripted broker.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use keybearer_client::{Credential, CredentialOptions, TokenQuery};
+use keybearer_core::{
+    AccessToken, AccountChoice, Claims, Error, ErrorKind, HomeAccountId, ScopeSet, Timestamp,
+    Token, TokenSource, TokenType,
+};
+use keybearer_testkit::double::{Answer, Received, ScriptedBroker};
+use keybearer_testkit::sample;
+
+const SCOPES: &[&str] = &["https://storage.azure.com/.default"];
+const QUERY: TokenQuery<'_> =
+    TokenQuery { scopes: SCOPES, tenant_id: None, claims: None, enable_cae: false };
+const CHALLENGE: &str = r#"{"access_token":{"nbf":{"value":"1"}}}"#;
+
+fn token(secret: &str) -> Token {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now = Timestamp::from_unix_seconds(now as i64);
+    Token {
+        access_token: AccessToken::new(secret.into()),
+        token_type: TokenType::Bearer,
+        expires_on: now + Duration::from_secs(3600),
+        refresh_on: None,
+        granted_scopes: ScopeSet::parse(SCOPES).unwrap(),
+        account: sample::account(),
+        id_token: None,
+        source: TokenSource::SignIn,
+    }
+}
+
+fn credential(broker: &Arc<ScriptedBroker>, options: CredentialOptions) -> Credential {
+    Credential::with_broker(&options, broker.clone()).unwrap()
+}
+
+fn limited(timeout: Duration) -> CredentialOptions {
+    CredentialOptions { timeout: Some(timeout), ..CredentialOptions::default() }
+}
+
+/// The account choice of each token request the broker received.
+fn choices(broker: &ScriptedBroker) -> Vec<AccountChoice> {
+    let choice = |received| match received {
+        Received::Silent(request) => Some(request.parameters.account),
+        Received::Interactive(request) => Some(request.parameters.account),
+        _ => None,
+    };
+    broker.received().into_iter().filter_map(choice).collect()
+}
+
+#[tokio::test]
+async fn a_token_is_asked_for_once_and_then_held() {
+    let broker = Arc::new(ScriptedBroker::new());
+    broker.on_silent(Answer::Now(Ok(token("t-1"))));
+    let credential = credential(&broker, CredentialOptions::default());
+    assert!(credential.cached(QUERY).unwrap().is_none());
+    for _ in 0..3 {
+        assert_eq!(credential.acquire(QUERY).await.unwrap().access_token.expose(), "t-1");
+    }
+    assert_eq!(broker.received().len(), 1);
+}
+
+#[tokio::test]
+async fn a_person_is_asked_only_when_there_is_no_other_way() {
+    let broker = Arc::new(ScriptedBroker::new());
+    broker.on_silent(Answer::Now(Err(Error::interaction_required("nobody is connected"))));
+    broker.on_interactive(Answer::Now(Ok(token("t-1"))));
+    let credential = credential(&broker, CredentialOptions::default());
+    assert_eq!(credential.acquire(QUERY).await.unwrap().source, TokenSource::SignIn);
+
+    let broker = Arc::new(ScriptedBroker::new());
+    broker.on_silent(Answer::Now(Err(Error::transient(None, "the provider is busy"))));
+    let error = credential_error(&broker, CredentialOptions::default()).await;
+    assert_eq!(*error.kind(), ErrorKind::Transient { retry_after: None });
+    assert_eq!(broker.received().len(), 1);
+}
+
+#[tokio::test]
+async fn without_automatic_authentication_the_program_is_told_to_ask() {
+    let broker = Arc::new(ScriptedBroker::new());
+    broker.on_silent(Answer::Now(Err(Error::interaction_required("nobody is connected"))));
+    let options = CredentialOptions {
+        disable_automatic_authentication: true,
+        ..CredentialOptions::default()
+    };
+    let error = credential_error(&broker, options).await;
+    assert!(matches!(error.kind(), ErrorKind::InteractionRequired { .. }));
+    assert_eq!(broker.received().len(), 1);
+}
+
+#[tokio::test]
+async fn claims_of_a_refusal_are_passed_on_to_the_sign_in() {
+    let broker = Arc::new(ScriptedBroker::new());
+    let claims = Claims::parse(CHALLENGE).unwrap();
+    let kind = ErrorKind::InteractionRequired { claims: claims.clone(), suberror: None };
+    broker.on_silent(Answer::Now(Err(Error::new(kind, "more proof is needed"))));
+    broker.on_interactive(Answer::Now(Ok(token("t-1"))));
+    credential(&broker, CredentialOptions::default()).acquire(QUERY).await.unwrap();
+    let Some(Received::Interactive(request)) = broker.received().pop() else {
+        panic!("a sign-in");
+    };
+    assert_eq!(request.parameters.claims, claims);
+}
+
+#[tokio::test]
+async fn once_an_account_has_signed_in_the_credential_stays_with_it_inv_i8() {
+    let broker = Arc::new(ScriptedBroker::new());
+    broker.on_silent(Answer::Now(Ok(token("t-1"))));
+    broker.on_silent(Answer::Now(Ok(token("t-2"))));
+    let credential = credential(&broker, CredentialOptions::default());
+    credential.acquire(QUERY).await.unwrap();
+    let other = TokenQuery { scopes: &["https://vault.azure.net/.default"], ..QUERY };
+    credential.acquire(other).await.unwrap();
+    let signed_in = sample::account().home_account_id;
+    assert_eq!(choices(&broker), [AccountChoice::Only, AccountChoice::Exact(signed_in)]);
+}
+
+#[tokio::test]
+async fn the_options_decide_which_account_is_asked_for() {
+    let named = |text: &str| Some(text.to_owned());
+    let cases = [
+        (CredentialOptions::default(), AccountChoice::Only),
+        (
+            CredentialOptions { use_default_broker_account: true, ..Default::default() },
+            AccountChoice::Default,
+        ),
+        (
+            CredentialOptions { login_hint: named("a@x"), ..Default::default() },
+            AccountChoice::LoginHint("a@x".into()),
+        ),
+        (
+            CredentialOptions {
+                login_hint: named("a@x"),
+                home_account_id: named("o.t"),
+                ..Default::default()
+            },
+            AccountChoice::Exact(HomeAccountId::parse("o.t").unwrap()),
+        ),
+    ];
+    for (options, expected) in cases {
+        let broker = Arc::new(ScriptedBroker::new());
+        broker.on_silent(Answer::Now(Ok(token("t-1"))));
+        credential(&broker, options).acquire(QUERY).await.unwrap();
+        assert_eq!(choices(&broker), [expected]);
+    }
+}
+
+#[tokio::test]
+async fn a_claims_challenge_bypasses_the_held_token_and_its_answer_replaces_it() {
+    let broker = Arc::new(ScriptedBroker::new());
+    broker.on_silent(Answer::Now(Ok(token("t-1"))));
+    broker.on_silent(Answer::Now(Ok(token("t-2"))));
+    let credential = credential(&broker, CredentialOptions::default());
+    credential.acquire(QUERY).await.unwrap();
+    let challenged = TokenQuery { claims: Some(CHALLENGE), ..QUERY };
+    assert_eq!(credential.acquire(challenged).await.unwrap().access_token.expose(), "t-2");
+    assert_eq!(credential.acquire(QUERY).await.unwrap().access_token.expose(), "t-2");
+}
+
+#[tokio::test]
+async fn a_broker_that_never_answers_ends_at_the_timeout_inv_i7() {
+    const LIMIT: Duration = Duration::from_millis(300);
+    let silent = Arc::new(ScriptedBroker::new());
+    silent.on_silent(Answer::Hang);
+    let interactive = Arc::new(ScriptedBroker::new());
+    interactive.on_silent(Answer::Now(Err(Error::interaction_required("nobody"))));
+    interactive.on_interactive(Answer::Hang);
+    for broker in [silent, interactive] {
+        let started = Instant::now();
+        let error = credential_error(&broker, limited(LIMIT)).await;
+        assert_eq!(*error.kind(), ErrorKind::TimedOut, "{error}");
+        assert!(started.elapsed() < LIMIT + Duration::from_millis(200), "{:?}", started.elapsed());
+    }
+}
+
+#[test]
+fn a_caller_that_cannot_await_is_limited_and_can_be_interrupted_inv_i7() {
+    let hanging = || {
+        let broker = Arc::new(ScriptedBroker::new());
+        broker.on_silent(Answer::Hang);
+        broker
+    };
+    let limit = Duration::from_millis(300);
+    let started = Instant::now();
+    let error = credential(&hanging(), limited(limit)).acquire_blocking(QUERY, || false);
+    assert_eq!(*error.unwrap_err().kind(), ErrorKind::TimedOut);
+    assert!(started.elapsed() < limit + Duration::from_millis(200));
+
+    let patient = credential(&hanging(), CredentialOptions::default());
+    let started = Instant::now();
+    let error = patient.acquire_blocking(QUERY, || true).unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Cancelled);
+    assert!(started.elapsed() < Duration::from_millis(200));
+}
+
+#[test]
+fn no_async_runtime_is_needed() {
+    let broker = Arc::new(ScriptedBroker::new());
+    broker.on_silent(Answer::Now(Ok(token("t-1"))));
+    let credential = credential(&broker, CredentialOptions::default());
+    let token = futures_executor::block_on(credential.acquire(QUERY)).unwrap();
+    assert_eq!(token.access_token.expose(), "t-1");
+}
+
+#[tokio::test]
+async fn wrong_queries_are_refused_before_anybody_is_asked() {
+    let broker = Arc::new(ScriptedBroker::new());
+    let tenant_id = Some("contoso.example".to_owned());
+    let credential = credential(&broker, CredentialOptions { tenant_id, ..Default::default() });
+    let mixed = ["https://storage.azure.com/.default", "https://vault.azure.net/.default"];
+    let cases = [
+        (TokenQuery { scopes: &[], ..QUERY }, "scopes"),
+        (TokenQuery { scopes: &mixed, ..QUERY }, "scopes"),
+        (TokenQuery { claims: Some("nonsense"), ..QUERY }, "claims"),
+        (TokenQuery { tenant_id: Some("fabrikam.example"), ..QUERY }, "tenant_id"),
+    ];
+    for (query, field) in cases {
+        let error = credential.acquire(query).await.unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::InvalidRequest { field: field.into() });
+    }
+    assert!(broker.received().is_empty());
+}
+
+async fn credential_error(broker: &Arc<ScriptedBroker>, options: CredentialOptions) -> Error {
+    credential(broker, options).acquire(QUERY).await.unwrap_err()
+}

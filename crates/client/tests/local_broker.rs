@@ -1,0 +1,141 @@
+//! Finding the broker of this machine, on a machine made for the test.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use keybearer_client::{BrokerChoice, LocalBroker, LocalBrokerOptions};
+use keybearer_core::{AccountsRequest, Broker, CorrelationId, Error, ErrorKind, Missing, Result};
+use keybearer_dbus::server::serve_socket;
+use keybearer_host::Environment;
+use keybearer_testkit::double::{Answer, ScriptedBroker};
+use keybearer_testkit::sample;
+use tempfile::TempDir;
+use tokio::net::UnixListener;
+
+/// A machine on which nothing of ours runs or is installed.
+fn bare_machine() -> (TempDir, Environment) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).into_os_string();
+    let environment = Environment::from_pairs([
+        ("HOME", path("home")),
+        ("PATH", path("bin")),
+        ("XDG_RUNTIME_DIR", path("run")),
+        ("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}/no-bus", dir.path().display()).into()),
+    ]);
+    for place in ["home", "bin", "run"] {
+        let place = dir.path().join(place);
+        std::fs::create_dir(&place).unwrap();
+        std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    (dir, environment)
+}
+
+fn socket(dir: &Path) -> UnixListener {
+    let place = dir.join("run/keybearer");
+    std::fs::create_dir(&place).unwrap();
+    std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o700)).unwrap();
+    UnixListener::bind(place.join("broker.sock")).unwrap()
+}
+
+fn broker(environment: &Environment, choice: BrokerChoice) -> LocalBroker {
+    let options = LocalBrokerOptions { choice, ..LocalBrokerOptions::default() };
+    LocalBroker::new(environment.clone(), options)
+}
+
+async fn accounts(broker: &LocalBroker, timeout: Duration) -> Result<usize> {
+    let correlation_id = CorrelationId::new("c");
+    let request = AccountsRequest { client_id: None, correlation_id, timeout };
+    broker.accounts(request).await.map(|accounts| accounts.len())
+}
+
+const LONG: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn with_nothing_installed_the_error_says_what_was_tried() {
+    let (_dir, environment) = bare_machine();
+    let error = accounts(&broker(&environment, BrokerChoice::Required), LONG).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Unavailable(Missing::Broker));
+    for part in ["run/keybearer", "session bus", "not installed"] {
+        assert!(error.message().contains(part), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn with_nothing_installed_this_process_does_the_work() {
+    let (_dir, environment) = bare_machine();
+    for choice in [BrokerChoice::Auto, BrokerChoice::Never] {
+        assert_eq!(accounts(&broker(&environment, choice), LONG).await.unwrap(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_does_not_become_a_broker_is_quoted() {
+    let (dir, environment) = bare_machine();
+    let program = dir.path().join("bin/keybearer");
+    std::fs::write(&program, "#!/bin/sh\necho 'error: the store is not ours' >&2\nexit 1\n")
+        .unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let error = accounts(&broker(&environment, BrokerChoice::Required), LONG).await.unwrap_err();
+    assert!(error.message().contains("the store is not ours"), "{error}");
+}
+
+#[tokio::test]
+async fn a_socket_that_says_nothing_does_not_hold_up_a_caller_inv_i7() {
+    let (dir, environment) = bare_machine();
+    let _silent = socket(dir.path());
+    let started = Instant::now();
+    let limit = Duration::from_millis(500);
+    let error = accounts(&broker(&environment, BrokerChoice::Required), limit).await.unwrap_err();
+    let ended = [ErrorKind::TimedOut, ErrorKind::Unavailable(Missing::Broker)];
+    assert!(ended.contains(error.kind()), "{error}");
+    assert!(started.elapsed() < limit + Duration::from_millis(200), "{:?}", started.elapsed());
+}
+
+#[tokio::test]
+async fn a_broker_that_went_away_is_found_again_for_the_next_call() {
+    let (dir, environment) = bare_machine();
+    let listener = socket(dir.path());
+    let double = Arc::new(ScriptedBroker::new());
+    for _ in 0..2 {
+        double.on_accounts(Answer::Now(Ok(vec![sample::account()])));
+    }
+    let serving = double.clone();
+    tokio::spawn(async move {
+        for number in 0.. {
+            let (stream, _) = listener.accept().await.unwrap();
+            let connection = tokio::spawn(serve_socket(stream, serving.clone(), number));
+            // The first connection is cut as soon as it has answered.
+            if number == 0 {
+                serving.wait_for_calls(1).await;
+                connection.abort();
+            }
+        }
+    });
+    let broker = broker(&environment, BrokerChoice::Required);
+    assert_eq!(accounts(&broker, LONG).await.unwrap(), 1);
+    let cut = async {
+        while !broker.connect(LONG).await.unwrap().is_closed() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LONG, cut).await.unwrap();
+    assert_eq!(accounts(&broker, LONG).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_of_the_broker_is_not_replaced_by_work_in_this_process() {
+    let (dir, environment) = bare_machine();
+    let listener = socket(dir.path());
+    let double = Arc::new(ScriptedBroker::new());
+    double.on_accounts(Answer::Now(Err(Error::cancelled("the person gave up"))));
+    let serving = double.clone();
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        serve_socket(stream, serving, 0).await
+    });
+    let error = accounts(&broker(&environment, BrokerChoice::Auto), LONG).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Cancelled);
+}

@@ -1,0 +1,265 @@
+//! A client and a server on a private bus, run by the real `dbus-daemon`.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use keybearer_core::{
+    AccountsRequest, Broker, CorrelationId, ErrorKind, InteractiveRequest, Missing, Prompt,
+    SilentRequest, Timestamp, TokenParameters,
+};
+use keybearer_dbus::client::{Activation, BrokerProxy};
+use keybearer_dbus::interface::{BUS_NAME, INTERFACE, OBJECT_PATH};
+use keybearer_dbus::message::{AcquireTokenInteractively, Method};
+use keybearer_dbus::server::{BusOutcome, BusService, serve_bus};
+use keybearer_testkit::contract::{ContractFixture, Party, Situation};
+use keybearer_testkit::double::{Answer, MemoryBroker, Received, ScriptedBroker, SignInBehaviour};
+use keybearer_testkit::sample;
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A bus of our own. Ends when dropped.
+struct Bus {
+    address: String,
+    daemon: Child,
+    /// Kept open: what the bus starts writes to it, too.
+    _output: BufReader<ChildStdout>,
+    _directory: TempDir,
+}
+
+impl Bus {
+    fn start() -> Self {
+        Self::with_service(None)
+    }
+
+    /// A bus that can start the broker with a command line.
+    fn with_service(exec: Option<&str>) -> Self {
+        let directory = TempDir::new().unwrap();
+        let path = directory.path();
+        let services = path.join("services");
+        fs::create_dir(&services).unwrap();
+        if let Some(exec) = exec {
+            let service = format!("[D-BUS Service]\nName={BUS_NAME}\nExec={exec}\n");
+            write(&services.join(format!("{BUS_NAME}.service")), &service);
+        }
+        let config = path.join("bus.conf");
+        write(
+            &config,
+            &format!(
+                r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+                 "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+                <busconfig>
+                  <type>session</type>
+                  <listen>unix:path={path}/bus</listen>
+                  <servicedir>{services}</servicedir>
+                  <policy context="default">
+                    <allow send_destination="*" eavesdrop="true"/>
+                    <allow eavesdrop="true"/><allow own="*"/>
+                  </policy>
+                </busconfig>"#,
+                path = path.display(),
+                services = services.display(),
+            ),
+        );
+        let mut daemon = Command::new("dbus-daemon")
+            .arg(format!("--config-file={}", config.display()))
+            .args(["--nofork", "--print-address"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("dbus-daemon is needed for this test: install it (Debian: dbus-daemon)");
+        let mut address = String::new();
+        let mut output = BufReader::new(daemon.stdout.take().unwrap());
+        output.read_line(&mut address).unwrap();
+        let address = address.trim().to_owned();
+        Self { address, daemon, _output: output, _directory: directory }
+    }
+
+    async fn serve(&self, broker: Arc<dyn Broker>) -> BusService {
+        match serve_bus(&self.address, broker, PATIENCE).await.unwrap() {
+            BusOutcome::Serving(service) => service,
+            BusOutcome::Taken(owner) => panic!("the name is taken by {owner:?}"),
+        }
+    }
+
+    async fn connect(&self) -> BrokerProxy {
+        BrokerProxy::connect_bus(&self.address, Activation::Leave, PATIENCE).await.unwrap()
+    }
+}
+
+impl Drop for Bus {
+    fn drop(&mut self) {
+        self.daemon.kill().unwrap();
+        self.daemon.wait().unwrap();
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the bus reads its configuration from a file")]
+fn write(path: &std::path::Path, text: &str) {
+    fs::write(path, text).unwrap();
+}
+
+/// Two programs on a bus.
+#[derive(Default)]
+struct OnBus(Mutex<Option<(Bus, BusService)>>);
+
+#[async_trait]
+impl ContractFixture for OnBus {
+    async fn parties(&self, situation: Situation) -> [Party; 2] {
+        let bus = Bus::start();
+        let service = bus.serve(Arc::new(MemoryBroker::in_situation(situation))).await;
+        let proxies = [bus.connect().await, bus.connect().await];
+        *self.0.lock().await = Some((bus, service));
+        proxies.map(|proxy| Party { broker: Arc::new(proxy), caller: sample::caller("program") })
+    }
+
+    fn parameters(&self) -> TokenParameters {
+        sample::parameters()
+    }
+
+    fn now(&self) -> Timestamp {
+        sample::now()
+    }
+}
+
+mod contract {
+    use super::OnBus;
+
+    keybearer_testkit::contract_tests!(OnBus::default());
+}
+
+fn accounts() -> AccountsRequest {
+    let correlation_id = CorrelationId::default();
+    AccountsRequest { client_id: None, correlation_id, timeout: PATIENCE }
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_is_left_to_its_owner_who_is_named() {
+    let bus = Bus::start();
+    let first = bus.serve(Arc::new(ScriptedBroker::new())).await;
+    let second = serve_bus(&bus.address, Arc::new(ScriptedBroker::new()), PATIENCE).await.unwrap();
+    let BusOutcome::Taken(owner) = second else { panic!("the first broker was replaced") };
+    let process = owner.process.unwrap();
+    assert_eq!(process.pid, std::process::id());
+    assert_eq!(process.executable, std::env::current_exe().ok());
+    assert!(owner.unique_name.starts_with(':'), "{}", owner.unique_name);
+    first.release_name().await.unwrap();
+    bus.serve(Arc::new(ScriptedBroker::new())).await;
+}
+
+#[tokio::test]
+async fn i2_the_broker_knows_the_process_behind_a_name() {
+    let bus = Bus::start();
+    let broker = Arc::new(ScriptedBroker::new());
+    let _service = bus.serve(Arc::clone(&broker) as Arc<dyn Broker>).await;
+    let request = SilentRequest { parameters: sample::parameters() };
+    bus.connect().await.acquire_silent(request).await.unwrap_err();
+    let Some(Received::Silent(request)) = broker.received().pop() else { panic!() };
+    let caller = request.parameters.caller;
+    assert!(caller.id.to_string().starts_with(':'), "{}", caller.id);
+    assert_eq!(caller.process.unwrap().pid, std::process::id());
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_the_bus_ends_its_sign_in() {
+    let bus = Bus::start();
+    let broker = Arc::new(ScriptedBroker::new());
+    let _service = bus.serve(Arc::clone(&broker) as Arc<dyn Broker>).await;
+    broker.on_interactive(Answer::Hang);
+    let address = bus.address.as_str();
+    let client = zbus::connection::Builder::address(address).build().await.unwrap();
+    {
+        let parameters = sample::parameters();
+        let request = InteractiveRequest { parameters, prompt: Prompt::IfNeeded };
+        let arguments = ("0.0", "", AcquireTokenInteractively::encode_request(&request));
+        let method = AcquireTokenInteractively::NAME;
+        let call =
+            client.call_method(Some(BUS_NAME), OBJECT_PATH, Some(INTERFACE), method, &arguments);
+        tokio::select! {
+            outcome = call => panic!("{outcome:?}"),
+            () = broker.wait_for_calls(1) => {}
+        }
+    }
+    client.close().await.unwrap();
+    tokio::time::timeout(PATIENCE, broker.wait_for_cancels(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn ping_is_answered_on_the_path_of_the_broker() {
+    let bus = Bus::start();
+    let _service = bus.serve(Arc::new(ScriptedBroker::new())).await;
+    let address = bus.address.as_str();
+    let client = zbus::connection::Builder::address(address).build().await.unwrap();
+    let peer = Some("org.freedesktop.DBus.Peer");
+    client.call_method(Some(BUS_NAME), OBJECT_PATH, peer, "Ping", &()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_broker_that_leaves_the_bus_during_a_call_is_worth_another_try() {
+    let bus = Bus::start();
+    let broker = Arc::new(ScriptedBroker::new());
+    broker.on_accounts(Answer::Hang);
+    let (ready, served) = tokio::sync::oneshot::channel();
+    let server = std::thread::spawn({
+        let (broker, address) = (Arc::clone(&broker), bus.address.clone());
+        move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let outcome = serve_bus(&address, broker.clone(), PATIENCE).await.unwrap();
+                ready.send(()).unwrap();
+                broker.wait_for_calls(1).await;
+                drop(outcome);
+            });
+        }
+    });
+    served.await.unwrap();
+    let proxy = bus.connect().await;
+    let error = proxy.accounts(accounts()).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Transient { retry_after: None }, "{error}");
+    server.join().unwrap();
+    let error = proxy.accounts(accounts()).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Unavailable(Missing::Broker), "{error}");
+}
+
+#[tokio::test]
+async fn a_broker_that_is_not_there_is_unavailable_and_the_reason_is_told() {
+    let refused = async |address: &str, activation, why: &str| {
+        let error = BrokerProxy::connect_bus(address, activation, PATIENCE).await.unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::Unavailable(Missing::Broker));
+        assert!(error.to_string().contains(why), "{error}");
+    };
+    let bare = Bus::start();
+    refused(&bare.address, Activation::Start, "no broker is running or installed").await;
+    let failing = Bus::with_service(Some("/bin/false"));
+    refused(&failing.address, Activation::Leave, "no broker is running").await;
+    refused(&failing.address, Activation::Start, "start the broker").await;
+    refused("unix:path=/nonexistent/bus", Activation::Start, "connect to the session bus").await;
+    refused("nonsense", Activation::Start, "connect to the session bus").await;
+}
+
+#[tokio::test]
+async fn a_broker_that_is_installed_is_started() {
+    let this = std::env::current_exe().unwrap();
+    let exec = format!("{} --exact serves_when_started_by_a_bus", this.display());
+    let bus = Bus::with_service(Some(&exec));
+    let proxy = BrokerProxy::connect_bus(&bus.address, Activation::Start, PATIENCE).await.unwrap();
+    assert_ne!(proxy.process().pid, std::process::id());
+    assert_eq!(proxy.accounts(accounts()).await.unwrap(), [sample::account()]);
+}
+
+/// The other half of [`a_broker_that_is_installed_is_started`]; does nothing by itself.
+#[tokio::test]
+async fn serves_when_started_by_a_bus() {
+    #[allow(clippy::disallowed_methods, reason = "the bus says in it where it is")]
+    let Ok(address) = std::env::var("DBUS_STARTER_ADDRESS") else { return };
+    let person = SignInBehaviour::StaysAway;
+    let broker = MemoryBroker::new(vec![sample::account()], person, sample::now());
+    let outcome = serve_bus(&address, Arc::new(broker), PATIENCE).await.unwrap();
+    let BusOutcome::Serving(service) = outcome else { panic!("{outcome:?}") };
+    service.closed().await;
+}

@@ -1,0 +1,14 @@
+//! The emulator over real TLS on loopback, asked as its clients ask.
+#![allow(
+    clippy::unwrap_used,
+    reason = "what fails here fails the test, in helpers too"
+)]
+
+mod authorize;
+mod blob;
+mod device;
+mod faults;
+mod metadata;
+mod program;
+mod support;
+mod token;

@@ -1,0 +1,48 @@
+"""Brokered authentication for Azure: sign in once, every app gets tokens.
+
+    import keybearer
+    from azure.storage.blob import BlobServiceClient
+
+    credential = keybearer.InteractiveBrowserBrokerCredential()
+    service = BlobServiceClient(account_url, credential=credential)
+
+Tokens and exceptions are azure-core's where it is installed, and of the same shape where it is
+not. It is imported when the first token or exception is made, not with this package; msal and
+azure-identity are never imported.
+"""
+
+from __future__ import annotations
+
+from keybearer._native import InteractiveBrowserBrokerCredential, Token, __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Final
+
+    from keybearer._exceptions import (
+        AuthenticationError,
+        AuthenticationRequiredError,
+        CredentialUnavailableError,
+    )
+
+__all__ = [
+    "CONSOLE_WINDOW_HANDLE",
+    "AuthenticationError",
+    "AuthenticationRequiredError",
+    "CredentialUnavailableError",
+    "InteractiveBrowserBrokerCredential",
+    "Token",
+    "__version__",
+]
+
+CONSOLE_WINDOW_HANDLE: Final = object()
+"""As ``parent_window_handle``: the window of the console this program runs in."""
+
+
+def __getattr__(name: str) -> object:
+    """Makes the exceptions when somebody asks for them: their base classes are azure-core's."""
+    if name in __all__:
+        from keybearer import _exceptions  # noqa: PLC0415 - see above
+
+        return getattr(_exceptions, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,96 @@
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Final, final
+
+from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
+from typing_extensions import Protocol, Self
+
+__version__: Final[str]
+ERROR_KINDS: Final[list[str]]
+
+class _AuthenticationRecord(Protocol):
+    @property
+    def home_account_id(self) -> str: ...
+
+class InteractiveBrowserBrokerCredential:
+    def __init__(
+        self,
+        *,
+        authority: str | None = None,
+        tenant_id: str | None = None,
+        client_id: str | None = None,
+        login_hint: str | None = None,
+        timeout: float | None = None,
+        redirect_uri: str | None = None,
+        parent_window_handle: object = None,
+        use_default_broker_account: bool = False,
+        disable_automatic_authentication: bool = False,
+        disable_interactive_fallback: bool = False,
+        disable_instance_discovery: bool = False,
+        additionally_allowed_tenants: Sequence[str] | None = None,
+        authentication_record: _AuthenticationRecord | None = None,
+        cache_persistence_options: object = None,
+        enable_msa_passthrough: bool = False,
+        enable_support_logging: bool = False,
+        **kwargs: Any,
+    ) -> None: ...
+    def get_token(
+        self,
+        *scopes: str,
+        claims: str | None = None,
+        tenant_id: str | None = None,
+        enable_cae: bool = False,
+        **kwargs: Any,
+    ) -> AccessToken: ...
+    def get_token_info(
+        self, *scopes: str, options: TokenRequestOptions | None = None
+    ) -> AccessTokenInfo: ...
+    def acquire(
+        self,
+        *scopes: str,
+        claims: str | None = None,
+        tenant_id: str | None = None,
+        enable_cae: bool = False,
+    ) -> Token: ...
+    def close(self) -> None: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None: ...
+
+@final
+class Token:
+    @property
+    def token(self) -> str: ...
+    @property
+    def expires_on(self) -> int: ...
+    @property
+    def refresh_on(self) -> int | None: ...
+    @property
+    def token_type(self) -> str: ...
+    @property
+    def scopes(self) -> tuple[str, ...]: ...
+    @property
+    def username(self) -> str: ...
+    @property
+    def home_account_id(self) -> str: ...
+    @property
+    def tenant_id(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+
+@final
+class Request:
+    def __new__(
+        cls,
+        credential: InteractiveBrowserBrokerCredential,
+        name: str,
+        scopes: tuple[str, ...],
+        options: Mapping[str, Any],
+    ) -> Self: ...
+    def start(self, wake: Callable[[], object]) -> None: ...
+    def cancel(self) -> None: ...
+    def result(self) -> Token | None: ...

@@ -1,0 +1,102 @@
+"""The credential for asyncio. Waiting for a token takes no thread and no executor."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from keybearer import _native
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
+
+__all__ = ["InteractiveBrowserBrokerCredential"]
+
+
+class InteractiveBrowserBrokerCredential:
+    """Signs a person in through the operating system's authentication broker.
+
+    Takes the keywords of :class:`keybearer.InteractiveBrowserBrokerCredential`, raises what it
+    raises, and may be shared by tasks and event loops. Cancelling a task ends its request.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        """Make the credential; nothing is contacted and nobody asked before the first token."""
+        self._credential = _native.InteractiveBrowserBrokerCredential(**kwargs)
+
+    async def get_token(
+        self,
+        *scopes: str,
+        claims: str | None = None,
+        tenant_id: str | None = None,
+        enable_cae: bool = False,
+        **kwargs: Any,
+    ) -> AccessToken:
+        """See :meth:`keybearer.InteractiveBrowserBrokerCredential.get_token`."""
+        from keybearer._tokens import AccessToken  # noqa: PLC0415 - imports azure-core
+
+        options = {**kwargs, "claims": claims, "tenant_id": tenant_id, "enable_cae": enable_cae}
+        token = await self._token("get_token", scopes, options)
+        return AccessToken(token.token, token.expires_on)
+
+    async def get_token_info(
+        self, *scopes: str, options: TokenRequestOptions | None = None
+    ) -> AccessTokenInfo:
+        """See :meth:`keybearer.InteractiveBrowserBrokerCredential.get_token_info`."""
+        from keybearer._tokens import AccessTokenInfo  # noqa: PLC0415 - imports azure-core
+
+        token = await self._token("get_token_info", scopes, dict(options or {}))
+        return AccessTokenInfo(
+            token.token,
+            token.expires_on,
+            token_type=token.token_type,
+            refresh_on=token.refresh_on,
+        )
+
+    async def acquire(
+        self,
+        *scopes: str,
+        claims: str | None = None,
+        tenant_id: str | None = None,
+        enable_cae: bool = False,
+    ) -> _native.Token:
+        """See :meth:`keybearer.InteractiveBrowserBrokerCredential.acquire`."""
+        options = {"claims": claims, "tenant_id": tenant_id, "enable_cae": enable_cae}
+        return await self._token("acquire", scopes, options)
+
+    async def close(self) -> None:
+        """Do nothing: there is nothing to close; Azure credentials have this method."""
+
+    async def __aenter__(self) -> InteractiveBrowserBrokerCredential:
+        """Return the credential itself."""
+        return self
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        """Close the credential."""
+        await self.close()
+
+    async def _token(
+        self, name: str, scopes: tuple[str, ...], options: dict[str, Any]
+    ) -> _native.Token:
+        request = _native.Request(self._credential, name, scopes, options)
+        token = request.result()
+        if token is not None:
+            return token
+        loop = asyncio.get_running_loop()
+        done = asyncio.Event()
+        try:
+            request.start(partial(loop.call_soon_threadsafe, done.set))
+            await done.wait()
+        finally:
+            request.cancel()
+        token = request.result()
+        assert token is not None  # noqa: S101 - it wakes us when it is done
+        return token

@@ -1,0 +1,191 @@
+use std::sync::{Arc, OnceLock};
+
+use keybearer_client::Credential;
+use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyTuple, PyType};
+
+use crate::arguments::Arguments;
+use crate::errors::{Circumstances, text, to_python};
+use crate::options;
+use crate::token::Token;
+
+/// Signs a person in through the operating system's authentication broker.
+///
+/// A token is had silently if the broker knows the person; otherwise the person is asked, once,
+/// for all apps. Nothing is contacted and nobody asked before the first token. Credentials may be
+/// shared by threads and used after a fork; waiting for a token does not hold up other threads,
+/// and Ctrl-C ends it.
+///
+/// All keywords are optional, and None means the default:
+///
+/// authority: the authority's host. Default: AZURE_AUTHORITY_HOST, else the public cloud.
+/// tenant_id: the directory, a GUID, a domain, "organizations" (default), "common" or "consumers".
+/// client_id: the app registration. Default: Microsoft's public client for developer tools.
+/// login_hint: the user principal name that is expected to sign in.
+/// timeout: seconds one request may take in all, a person's sign-in included. Default 300; zero
+///     ends every request that the credential's own cache cannot answer.
+/// redirect_uri: a redirect URI of the app registration. Default http://localhost, any port.
+/// use_default_broker_account: with several connected accounts, use the one that signed in last
+///     instead of asking which.
+/// disable_automatic_authentication, disable_interactive_fallback: raise
+///     AuthenticationRequiredError instead of asking a person.
+/// disable_instance_discovery: trust the authority without asking Microsoft about it, in this
+///     process; for private clouds.
+/// additionally_allowed_tenants: directories a request may name besides tenant_id; "*" allows any.
+/// authentication_record: an earlier sign-in, as azure.identity.AuthenticationRecord; its account
+///     is used, its client and authority go before the keywords.
+/// parent_window_handle: a window handle, CONSOLE_WINDOW_HANDLE (ours or msal's), or nothing.
+///     Brokers on Linux have no use for it.
+/// cache_persistence_options, enable_msa_passthrough, enable_support_logging, and what transports
+///     and pipelines take: accepted and ignored. The broker keeps the tokens.
+///
+/// Raises ValueError if a value is wrong and TypeError if it is of the wrong type.
+#[pyclass(module = "keybearer", subclass, frozen)]
+#[derive(Default)]
+pub(crate) struct InteractiveBrowserBrokerCredential(OnceLock<Initialized>);
+
+struct Initialized {
+    credential: Credential,
+    silent_only: bool,
+}
+
+#[pymethods]
+impl InteractiveBrowserBrokerCredential {
+    /// Subclasses may have an `__init__` of their own, with other arguments.
+    #[new]
+    #[pyo3(signature = (*_args, **_keywords))]
+    fn new(_args: &Bound<'_, PyTuple>, _keywords: Option<&Bound<'_, PyDict>>) -> Self {
+        Self::default()
+    }
+
+    #[pyo3(signature = (**keywords))]
+    fn __init__(&self, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        let options = options::read(keywords)?;
+        let silent_only = options.disable_automatic_authentication;
+        let credential =
+            Credential::new(&options).map_err(|error| PyValueError::new_err(text(&error)))?;
+        let again = |_| PyRuntimeError::new_err("__init__ was called twice");
+        self.0.set(Initialized { credential, silent_only }).map_err(again)
+    }
+
+    /// A token for the scopes, all of one resource, as azure.core.credentials.AccessToken.
+    ///
+    /// claims: a claims challenge of a resource, as decoded JSON.
+    /// tenant_id: another directory than the credential's own; it must be allowed.
+    /// enable_cae: whether the caller handles claims challenges.
+    ///
+    /// Raises CredentialUnavailableError if there is nobody to ask, AuthenticationRequiredError if
+    /// a person would have to be asked and must not be, another ClientAuthenticationError if the
+    /// request failed, and ValueError without a scope.
+    #[pyo3(signature = (*scopes, claims=None, tenant_id=None, enable_cae=false, **keywords))]
+    #[allow(clippy::too_many_arguments, reason = "the signature every Azure credential has")]
+    fn get_token<'py>(
+        &self,
+        scopes: &Bound<'py, PyTuple>,
+        claims: Option<String>,
+        tenant_id: Option<String>,
+        enable_cae: bool,
+        keywords: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let mut arguments = Arguments::new("get_token", scopes)?;
+        (arguments.claims, arguments.tenant_id) = (claims, tenant_id);
+        arguments.enable_cae = enable_cae;
+        if let Some(keywords) = keywords {
+            arguments.read_keywords(keywords)?;
+        }
+        let token = self.wait(scopes, &arguments)?;
+        static ACCESS_TOKEN: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        let class = ACCESS_TOKEN.import(scopes.py(), "keybearer._tokens", "AccessToken")?;
+        class.call1((token.access_token.expose(), token.expires_on.unix_seconds()))
+    }
+
+    /// As get_token, with the token's type and the time from which on it is worth renewing, as
+    /// azure.core.credentials.AccessTokenInfo.
+    ///
+    /// options: azure.core.credentials.TokenRequestOptions, the keywords of get_token.
+    #[pyo3(signature = (*scopes, options=None))]
+    fn get_token_info<'py>(
+        &self,
+        scopes: &Bound<'py, PyTuple>,
+        options: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let mut arguments = Arguments::new("get_token_info", scopes)?;
+        if let Some(options) = options {
+            arguments.read_options(options)?;
+        }
+        let token = Token(self.wait(scopes, &arguments)?);
+        static ACCESS_TOKEN_INFO: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        let class =
+            ACCESS_TOKEN_INFO.import(scopes.py(), "keybearer._tokens", "AccessTokenInfo")?;
+        token.access_token_info(class)
+    }
+
+    /// As get_token, with all that is known about the token: whose it is, where it came from, what
+    /// was granted.
+    #[pyo3(signature = (*scopes, claims=None, tenant_id=None, enable_cae=false))]
+    fn acquire(
+        &self,
+        scopes: &Bound<'_, PyTuple>,
+        claims: Option<String>,
+        tenant_id: Option<String>,
+        enable_cae: bool,
+    ) -> PyResult<Token> {
+        let mut arguments = Arguments::new("acquire", scopes)?;
+        (arguments.claims, arguments.tenant_id) = (claims, tenant_id);
+        arguments.enable_cae = enable_cae;
+        self.wait(scopes, &arguments).map(Token)
+    }
+
+    /// There is nothing to close; Azure credentials have this method.
+    fn close(&self) {}
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __exit__(slf: &Bound<'_, Self>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
+        slf.call_method0("close").map(drop)
+    }
+}
+
+impl InteractiveBrowserBrokerCredential {
+    pub(crate) fn shared(&self) -> PyResult<&Credential> {
+        let initialized = self.0.get().map(|initialized| &initialized.credential);
+        initialized.ok_or_else(|| PyRuntimeError::new_err("super().__init__ was not called"))
+    }
+
+    pub(crate) fn is_silent_only(&self) -> bool {
+        self.0.get().is_some_and(|initialized| initialized.silent_only)
+    }
+
+    /// A cached token at once; else waits without the interpreter, looking after signals.
+    fn wait(
+        &self,
+        scopes: &Bound<'_, PyTuple>,
+        arguments: &Arguments,
+    ) -> PyResult<Arc<keybearer_core::Token>> {
+        let (py, credential) = (scopes.py(), self.shared()?);
+        let mut signal = None;
+        let result = match arguments.cached(credential) {
+            Ok(Some(token)) => return Ok(token),
+            Err(error) => Err(error),
+            Ok(None) => py.detach(|| {
+                arguments.acquire_blocking(credential, || {
+                    signal = Python::attach(|py| py.check_signals().err());
+                    signal.is_some()
+                })
+            }),
+        };
+        result.map_err(|error| {
+            let circumstances = Circumstances {
+                scopes,
+                claims: arguments.claims.as_deref(),
+                silent_only: self.is_silent_only(),
+            };
+            signal.unwrap_or_else(|| to_python(&error, &circumstances))
+        })
+    }
+}

@@ -1,0 +1,89 @@
+//! The credential's keywords, named as azure-identity-broker names them.
+
+use std::time::Duration;
+
+use keybearer_client::CredentialOptions;
+use pyo3::conversion::FromPyObjectOwned;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+/// Longer waits are as good as this one.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Reads the keywords. Those without a meaning here are accepted and ignored: the ones of
+/// transports and pipelines, `cache_persistence_options`, `parent_window_handle`,
+/// `enable_msa_passthrough` and `enable_support_logging`.
+///
+/// # Errors
+/// `TypeError` or `ValueError` naming the keyword.
+pub(crate) fn read(keywords: Option<&Bound<'_, PyDict>>) -> PyResult<CredentialOptions> {
+    let Some(dict) = keywords else { return Ok(CredentialOptions::default()) };
+    let keywords = Keywords(dict);
+    let mut options = CredentialOptions {
+        authority: keywords.value("authority")?,
+        tenant_id: keywords.value("tenant_id")?,
+        additionally_allowed_tenants: keywords
+            .value("additionally_allowed_tenants")?
+            .unwrap_or_default(),
+        client_id: keywords.value("client_id")?,
+        login_hint: keywords.value("login_hint")?,
+        redirect_uri: keywords.value("redirect_uri")?,
+        use_default_broker_account: keywords.flag("use_default_broker_account")?,
+        disable_automatic_authentication: keywords.flag("disable_automatic_authentication")?
+            || keywords.flag("disable_interactive_fallback")?,
+        disable_instance_discovery: keywords.flag("disable_instance_discovery")?,
+        timeout: keywords.value("timeout")?.map(seconds).transpose()?,
+        ..CredentialOptions::default()
+    };
+    if let Some(record) = keywords.value::<Bound<'_, PyAny>>("authentication_record")? {
+        read_record(&record, &mut options)?;
+    }
+    Ok(options)
+}
+
+/// A record of an earlier sign-in decides everything it knows, except the directory if one was
+/// named beside it.
+fn read_record(record: &Bound<'_, PyAny>, options: &mut CredentialOptions) -> PyResult<()> {
+    let text = |name: &str| -> PyResult<Option<String>> {
+        record.getattr_opt(name)?.map_or(Ok(None), |value| value.extract())
+    };
+    let Some(home_account_id) = text("home_account_id")? else {
+        return Err(PyTypeError::new_err("authentication_record has no home_account_id"));
+    };
+    options.home_account_id = Some(home_account_id);
+    options.client_id = text("client_id")?.or_else(|| options.client_id.take());
+    options.authority = text("authority")?.or_else(|| options.authority.take());
+    if options.tenant_id.as_deref().unwrap_or_default().is_empty() {
+        options.tenant_id = text("tenant_id")?;
+    }
+    Ok(())
+}
+
+fn seconds(seconds: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(seconds)
+        .map(|duration| duration.min(LONGEST_TIMEOUT))
+        .map_err(|_| PyValueError::new_err(format!("timeout: {seconds} is no number of seconds")))
+}
+
+/// Keywords, where `None` is as good as absent.
+struct Keywords<'a, 'py>(&'a Bound<'py, PyDict>);
+
+impl<'py> Keywords<'_, 'py> {
+    fn value<T>(&self, name: &str) -> PyResult<Option<T>>
+    where
+        T: FromPyObjectOwned<'py>,
+    {
+        let Some(value) = self.0.get_item(name)?.filter(|value| !value.is_none()) else {
+            return Ok(None);
+        };
+        let extracted = value.extract::<T>().map_err(Into::<PyErr>::into);
+        extracted
+            .map(Some)
+            .map_err(|error| PyTypeError::new_err(format!("{name}: {}", error.value(value.py()))))
+    }
+
+    fn flag(&self, name: &str) -> PyResult<bool> {
+        self.0.get_item(name)?.map_or(Ok(false), |value| value.is_truthy())
+    }
+}

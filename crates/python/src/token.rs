@@ -1,0 +1,92 @@
+use std::sync::Arc;
+
+use keybearer_core::TokenType;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+
+/// An access token and what is known about it.
+#[pyclass(module = "keybearer", frozen)]
+pub(crate) struct Token(pub(crate) Arc<keybearer_core::Token>);
+
+#[pymethods]
+impl Token {
+    /// The access token. It is a secret.
+    #[getter]
+    fn token<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        PyString::new(py, self.0.access_token.expose())
+    }
+
+    /// When it stops being valid, in seconds since 1970.
+    #[getter]
+    fn expires_on(&self) -> i64 {
+        self.0.expires_on.unix_seconds()
+    }
+
+    /// From when on it is worth renewing, in seconds since 1970, or None.
+    #[getter]
+    fn refresh_on(&self) -> Option<i64> {
+        self.0.refresh_on.map(|moment| moment.unix_seconds())
+    }
+
+    /// The word before the token in an Authorization header: Bearer or pop.
+    #[getter]
+    fn token_type(&self) -> &'static str {
+        match self.0.token_type {
+            TokenType::Bearer => "Bearer",
+            TokenType::ProofOfPossession => "pop",
+        }
+    }
+
+    /// What was granted, at least what was asked for.
+    #[getter]
+    fn scopes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, self.0.granted_scopes.iter())
+    }
+
+    /// Who it speaks for, as they sign in.
+    #[getter]
+    fn username(&self) -> &str {
+        &self.0.account.username
+    }
+
+    /// The account in its home directory: object id, a dot, tenant id.
+    #[getter]
+    fn home_account_id(&self) -> &str {
+        self.0.account.home_account_id.as_str()
+    }
+
+    /// The directory that issued it.
+    #[getter]
+    fn tenant_id(&self) -> &str {
+        self.0.account.realm.as_str()
+    }
+
+    /// Where it came from: cache, refresh or sign-in.
+    #[getter]
+    fn source(&self) -> &'static str {
+        self.0.source.as_str()
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "<keybearer.Token for {} at {}, expires_on={}, source={}>",
+            self.username(),
+            self.0.granted_scopes.resource(),
+            self.expires_on(),
+            self.source(),
+        )
+    }
+}
+
+impl Token {
+    /// The same as azure-core has it.
+    pub(crate) fn access_token_info<'py>(
+        &self,
+        class: &Bound<'py, PyType>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let keywords = PyDict::new(class.py());
+        keywords.set_item("token_type", self.token_type())?;
+        keywords.set_item("refresh_on", self.refresh_on())?;
+        class.call((self.token(class.py()), self.expires_on()), Some(&keywords))
+    }
+}
