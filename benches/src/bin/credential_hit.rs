@@ -22,7 +22,8 @@ fn main() -> Result<()> {
     let credential = InteractiveBrowserBrokerCredential::with_broker(Arc::new(FixedBroker), None)?;
     let runtime = Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(credential.get_token(&SCOPES, None))?;
-    let (mut alone, mut alone_cpu, mut together, mut together_cpu) = (vec![], vec![], vec![], vec![]);
+    let (mut alone, mut alone_cpu, mut together, mut together_cpu) =
+        (vec![], vec![], vec![], vec![]);
     for _ in 0..ROUNDS {
         let one = run(&credential, 1)?;
         let eight = run(&credential, THREADS)?;

@@ -34,12 +34,10 @@ async fn main() -> Result<()> {
 async fn broker(channel: &Channel) -> Result<()> {
     let engine: Arc<dyn Broker> = Arc::new(filled_engine(1).await?);
     match channel {
-        Channel::Bus(address) => {
-            match serve_bus(address, engine, Duration::from_secs(5)).await? {
-                BusOutcome::Serving(service) => service.closed().await,
-                BusOutcome::Taken(owner) => bail!("the name belongs to {}", owner.unique_name),
-            }
-        }
+        Channel::Bus(address) => match serve_bus(address, engine, Duration::from_secs(5)).await? {
+            BusOutcome::Serving(service) => service.closed().await,
+            BusOutcome::Taken(owner) => bail!("the name belongs to {}", owner.unique_name),
+        },
         Channel::Socket(path) => {
             let listener = UnixListener::bind(path)?;
             for number in 1.. {

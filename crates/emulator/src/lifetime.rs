@@ -34,21 +34,18 @@ impl Parent {
 
 /// Waits for SIGTERM, SIGINT or, if there is one to wait for, the parent's end.
 pub(crate) fn wait(parent: Option<Parent>) -> io::Result<()> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(async {
-            let orphaned = async {
-                match parent {
-                    Some(parent) => parent.ended().await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                ended = signalled() => ended,
-                () = orphaned => Ok(()),
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let orphaned = async {
+            match parent {
+                Some(parent) => parent.ended().await,
+                None => std::future::pending().await,
             }
-        })
+        };
+        tokio::select! {
+            ended = signalled() => ended,
+            () = orphaned => Ok(()),
+        }
+    })
 }
 
 #[cfg(unix)]

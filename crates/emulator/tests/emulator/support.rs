@@ -42,11 +42,7 @@ impl Lab {
 
     pub(crate) fn user(&self, name: &str) -> ReadyUser {
         let users = &self.emulator.ready().users;
-        users
-            .iter()
-            .find(|user| user.upn.starts_with(name))
-            .unwrap()
-            .clone()
+        users.iter().find(|user| user.upn.starts_with(name)).unwrap().clone()
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -66,19 +62,13 @@ impl Lab {
             .send()
             .await
             .unwrap();
-        assert!(
-            reply.status().is_success(),
-            "{}",
-            reply.text().await.unwrap()
-        );
+        assert!(reply.status().is_success(), "{}", reply.text().await.unwrap());
     }
 
     pub(crate) async fn outcomes(&self) -> Vec<String> {
         let requests: Value = self.get("/emulator/requests").await.json().await.unwrap();
         let outcomes = requests.as_array().unwrap().iter();
-        outcomes
-            .map(|entry| entry["outcome"].as_str().unwrap().to_owned())
-            .collect()
+        outcomes.map(|entry| entry["outcome"].as_str().unwrap().to_owned()).collect()
     }
 
     /// A token request at `tenant`: status and body.
@@ -92,11 +82,7 @@ impl Lab {
         tenant: &str,
         form: &[(&str, &str)],
     ) -> reqwest::Result<Response> {
-        self.http
-            .post(self.url(&format!("/{tenant}/oauth2/v2.0/token")))
-            .form(form)
-            .send()
-            .await
+        self.http.post(self.url(&format!("/{tenant}/oauth2/v2.0/token"))).form(form).send().await
     }
 
     /// The authorize URL of a good request, with some parameters changed; an empty value takes one away.
@@ -175,12 +161,7 @@ pub(crate) struct Person {
 impl Person {
     pub(crate) fn new(lab: &Lab, user: &str) -> Self {
         let host = lab.emulator.ready().authority_host.clone();
-        Self {
-            http: client(&lab.emulator),
-            user: lab.user(user),
-            host,
-            cookie: Mutex::default(),
-        }
+        Self { http: client(&lab.emulator), user: lab.user(user), host, cookie: Mutex::default() }
     }
 
     /// Fills in and submits forms until there is nothing more to do here.
@@ -206,18 +187,12 @@ impl Person {
     }
 
     pub(crate) async fn submit(&self, form: &Form, presses: &[&str]) -> Landing {
-        let values = form
-            .inputs
-            .iter()
-            .map(|(name, kind, value)| match kind.as_str() {
-                "email" => (name.clone(), self.user.upn.clone()),
-                "password" => (name.clone(), self.user.password.clone()),
-                _ => (name.clone(), value.clone()),
-            });
-        let pressed = form
-            .buttons
-            .iter()
-            .find(|(_, value)| presses.contains(&value.as_str()));
+        let values = form.inputs.iter().map(|(name, kind, value)| match kind.as_str() {
+            "email" => (name.clone(), self.user.upn.clone()),
+            "password" => (name.clone(), self.user.password.clone()),
+            _ => (name.clone(), value.clone()),
+        });
+        let pressed = form.buttons.iter().find(|(_, value)| presses.contains(&value.as_str()));
         let pressed = pressed.unwrap_or(&form.buttons[0]).clone();
         let body: Vec<_> = values.chain([pressed]).collect();
         let url = format!("{}{}", self.host, form.action);
@@ -228,19 +203,12 @@ impl Person {
     async fn send(&self, request: RequestBuilder) -> Landing {
         let cookie = self.cookie.lock().unwrap().clone();
         let reply = request.header("cookie", cookie).send().await.unwrap();
-        let header = |name| {
-            reply
-                .headers()
-                .get(name)
-                .map(|value| value.to_str().unwrap().to_owned())
-        };
+        let header =
+            |name| reply.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
         if let Some(set) = header("set-cookie") {
             *self.cookie.lock().unwrap() = set.split(';').next().unwrap().to_owned();
         }
-        Landing {
-            location: header("location"),
-            html: reply.text().await.unwrap(),
-        }
+        Landing { location: header("location"), html: reply.text().await.unwrap() }
     }
 }
 
@@ -264,9 +232,7 @@ impl Landing {
         };
         let url = Url::parse(location).unwrap();
         let encoded = url.query().or_else(|| url.fragment()).unwrap();
-        url::form_urlencoded::parse(encoded.as_bytes())
-            .into_owned()
-            .collect()
+        url::form_urlencoded::parse(encoded.as_bytes()).into_owned().collect()
     }
 
     pub(crate) fn title(&self) -> String {
@@ -276,17 +242,14 @@ impl Landing {
 
     /// The form to go on with; one that leads to the app is the end.
     pub(crate) fn form(&self) -> Option<Form> {
-        self.parse_form()
-            .filter(|form| form.action.starts_with('/'))
+        self.parse_form().filter(|form| form.action.starts_with('/'))
     }
 
     pub(crate) fn parse_form(&self) -> Option<Form> {
         let tags = |tag: &str| -> Vec<HashMap<String, String>> {
             let start = format!("<{tag} ");
             let parts = self.html.split(&start).skip(1);
-            parts
-                .map(|part| attributes(part.split('>').next().unwrap()))
-                .collect()
+            parts.map(|part| attributes(part.split('>').next().unwrap())).collect()
         };
         let form = tags("form").into_iter().next()?;
         let take =
@@ -317,12 +280,7 @@ fn attributes(tag: &str) -> HashMap<String, String> {
     let mut parts = tag.split('"');
     let mut found = HashMap::new();
     while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
-        let name = name
-            .trim()
-            .trim_end_matches('=')
-            .rsplit(' ')
-            .next()
-            .unwrap();
+        let name = name.trim().trim_end_matches('=').rsplit(' ').next().unwrap();
         found.insert(name.to_owned(), unescape(value));
     }
     found
@@ -346,9 +304,7 @@ pub(crate) async fn verified(lab: &Lab, jwt: &str, audience: &str) -> Value {
     validation.set_audience(&[audience]);
     validation.validate_nbf = true;
     let key = jsonwebtoken::DecodingKey::from_jwk(key).unwrap();
-    jsonwebtoken::decode::<Value>(jwt, &key, &validation)
-        .unwrap()
-        .claims
+    jsonwebtoken::decode::<Value>(jwt, &key, &validation).unwrap().claims
 }
 
 /// A fault that strikes every request of an endpoint.
