@@ -37,12 +37,6 @@ pub(crate) struct Validity {
 }
 
 impl Subject<'_> {
-    /// `uid` and `utid` of the home account, as `client_info` carries them.
-    pub(crate) fn client_info(&self) -> String {
-        let info = json!({"uid": self.user.oid, "utid": self.user.tenant});
-        URL_SAFE_NO_PAD.encode(info.to_string())
-    }
-
     /// The v2.0 id token. `authority_host` is the scheme, host and port of the issuer.
     pub(crate) fn id_token(
         &self,
@@ -147,6 +141,12 @@ impl Subject<'_> {
     }
 }
 
+/// `uid` and `utid` of the home account, as `client_info` carries them.
+pub(crate) fn client_info(user: &User) -> String {
+    let info = json!({"uid": user.oid, "utid": user.tenant});
+    URL_SAFE_NO_PAD.encode(info.to_string())
+}
+
 /// What an access token grants.
 pub(crate) struct AccessGrant<'a> {
     pub(crate) resource: &'a Resource,
@@ -224,7 +224,7 @@ mod tests {
         let claims = guest.id_token("https://localhost:1", Some("n"), VALIDITY);
         assert_eq!(claims["oid"], "11111111-aaaa-4bbb-8ccc-000000000003");
         assert_eq!(claims["nonce"], "n");
-        let info = URL_SAFE_NO_PAD.decode(guest.client_info()).unwrap();
+        let info = URL_SAFE_NO_PAD.decode(client_info(guest.user)).unwrap();
         let info: Value = serde_json::from_slice(&info).unwrap();
         assert_eq!(info["uid"], "22222222-aaaa-4bbb-8ccc-000000000003");
         assert_eq!(info["utid"], fixture.tenants[1].id.as_str());

@@ -43,6 +43,7 @@ struct Serve {
 
 #[expect(clippy::print_stdout, reason = "the ready line is what this program says on stdout")]
 fn serve(arguments: Serve) -> Result<(), Box<dyn std::error::Error>> {
+    let parent = arguments.exit_with_parent.then(lifetime::Parent::current);
     let fixture = arguments.fixture.map(|path| {
         let text = std::fs::read_to_string(&path);
         text.map_err(|error| format!("cannot read {}: {error}", path.display()))
@@ -55,7 +56,7 @@ fn serve(arguments: Serve) -> Result<(), Box<dyn std::error::Error>> {
     };
     let emulator = Emulator::start(options)?;
     println!("ready {}", serde_json::to_string(emulator.ready())?);
-    lifetime::wait(arguments.exit_with_parent)?;
+    lifetime::wait(parent)?;
     Ok(())
 }
 

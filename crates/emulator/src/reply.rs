@@ -48,8 +48,8 @@ impl Reply {
             )
     }
 
-    pub(crate) fn error(error: &EntraError, trace: &Trace, authority_host: &str) -> Self {
-        let body = error.body(trace, authority_host);
+    pub(crate) fn error(error: &EntraError, trace: &Trace) -> Self {
+        let body = error.body(trace);
         Self { status: error.status, ..Self::json(&body, &error.name()) }
     }
 
@@ -60,12 +60,7 @@ impl Reply {
     }
 
     /// The answer of a service that is overloaded or broken.
-    pub(crate) fn status(
-        status: &Status,
-        endpoint: Endpoint,
-        trace: &Trace,
-        authority_host: &str,
-    ) -> Self {
+    pub(crate) fn status(status: &Status, endpoint: Endpoint, trace: &Trace) -> Self {
         let outcome = status.code.to_string();
         let reply = if endpoint == Endpoint::Blob {
             crate::blob::error(status.code, "ServerBusy", "The server is busy.", trace)
@@ -73,7 +68,7 @@ impl Reply {
             let code = if status.code == 429 { 90_055 } else { 90_033 };
             let message = "A transient error has occurred. Please try again.";
             let error = EntraError::new(status.code, "temporarily_unavailable", code, message);
-            Self { status: status.code, ..Self::json(&error.body(trace, authority_host), &outcome) }
+            Self { status: status.code, ..Self::json(&error.body(trace), &outcome) }
         };
         let reply = Self { outcome, ..reply };
         let date = status.retry_after_date.map(|ahead| http_date(trace.now + i64::from(ahead)));

@@ -150,12 +150,8 @@ async fn exchange(
         }
     }
     let reply = match &call.fault {
-        Some(Action::Status(status)) => {
-            Reply::status(status, endpoint, &call.trace, &world.authority_host)
-        }
-        Some(Action::Error(error)) => {
-            Reply::error(&error.to_entra_error(), &call.trace, &world.authority_host)
-        }
+        Some(Action::Status(status)) => Reply::status(status, endpoint, &call.trace),
+        Some(Action::Error(error)) => Reply::error(&error.to_entra_error(), &call.trace),
         _ => answer(world, &call),
     };
     let reply = match &call.fault {

@@ -103,7 +103,7 @@ impl Redirect {
         let mut fields = vec![
             ("error", error.error.clone()),
             ("error_description", error.description(trace)),
-            ("error_uri", format!("https://login.microsoftonline.com/error?code={}", error.code)),
+            ("error_uri", error.uri()),
         ];
         if error.code == 65_004 {
             fields.push(("error_subcode", "cancel".to_owned()));

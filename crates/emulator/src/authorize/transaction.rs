@@ -7,7 +7,7 @@ use crate::claims::Claims;
 use crate::entra_error::EntraError;
 use crate::fixture::User;
 use crate::html::Page;
-use crate::jwt::{Proof, Subject};
+use crate::jwt::{Proof, client_info};
 use crate::reply::Reply;
 use crate::scopes::Scopes;
 use crate::world::World;
@@ -208,10 +208,7 @@ impl Transaction {
                 return Reply::page(&page, "approved");
             }
         };
-        let client_info = world.directory.user(&agreement.upn).map(|user| {
-            let Agreement { tenant, client_id, proof, .. } = &agreement;
-            Subject { user, tenant, oid: &user.oid, client_id, proof: *proof }.client_info()
-        });
+        let client_info = world.directory.user(&agreement.upn).map(client_info);
         let expires = call.now() + world.lifetimes.authorization_code_seconds;
         let value = world.codes().issue(&code, agreement, expires);
         let mut fields = vec![("code", value)];

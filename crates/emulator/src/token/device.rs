@@ -66,7 +66,7 @@ impl DeviceCodes {
 pub(crate) fn authorization(world: &World, call: &Call) -> Reply {
     match begin(world, call) {
         Ok(reply) => reply,
-        Err(error) => Reply::error(&error, &call.trace, &world.authority_host),
+        Err(error) => Reply::error(&error, &call.trace),
     }
 }
 

@@ -22,7 +22,7 @@ use crate::world::World;
 pub(crate) fn token(world: &World, call: &Call) -> Reply {
     match grant(world, call) {
         Ok(reply) => reply,
-        Err(error) => Reply::error(&error, &call.trace, &world.authority_host),
+        Err(error) => Reply::error(&error, &call.trace),
     }
 }
 

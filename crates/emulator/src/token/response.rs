@@ -8,7 +8,7 @@ use crate::call::Call;
 use crate::entra_error::EntraError;
 use crate::faults::{Action, WrongPart};
 use crate::fixture::Resource;
-use crate::jwt::{AccessGrant, Subject, Validity, spoil};
+use crate::jwt::{AccessGrant, Subject, Validity, client_info, spoil};
 use crate::keys::Signature;
 use crate::reply::Reply;
 use crate::world::World;
@@ -72,7 +72,7 @@ impl<'a> Issuance<'a> {
             body["id_token"] = json!(self.id_token());
         }
         if self.call.form.first("client_info") == Some("1") {
-            body["client_info"] = json!(self.subject.client_info());
+            body["client_info"] = json!(client_info(self.subject.user));
         }
         Reply::json(&body, "token")
     }

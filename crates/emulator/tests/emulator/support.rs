@@ -1,10 +1,11 @@
 //! A running emulator, an HTTP client that trusts it, and a person at a browser.
 
 use std::collections::HashMap;
+use std::sync::Mutex;
 
 use keybearer_emulator::{Emulator, EmulatorOptions, ReadyUser};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Response};
+use reqwest::{Certificate, Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -31,7 +32,7 @@ impl Lab {
 
     pub(crate) fn with(options: EmulatorOptions) -> Self {
         let emulator = Emulator::start(options).unwrap();
-        let http = client(&emulator, false);
+        let http = client(&emulator);
         Self { emulator, http }
     }
 
@@ -138,12 +139,11 @@ impl Lab {
     }
 }
 
-fn client(emulator: &Emulator, cookies: bool) -> Client {
+fn client(emulator: &Emulator) -> Client {
     let ca = std::fs::read(&emulator.ready().ca).unwrap();
     Client::builder()
         .add_root_certificate(Certificate::from_pem(&ca).unwrap())
         .redirect(Policy::none())
-        .cookie_store(cookies)
         .no_proxy()
         .build()
         .unwrap()
@@ -154,12 +154,14 @@ pub(crate) struct Person {
     http: Client,
     user: ReadyUser,
     host: String,
+    /// The session's cookie, once there is one.
+    cookie: Mutex<String>,
 }
 
 impl Person {
     pub(crate) fn new(lab: &Lab, user: &str) -> Self {
         let host = lab.emulator.ready().authority_host.clone();
-        Self { http: client(&lab.emulator, true), user: lab.user(user), host }
+        Self { http: client(&lab.emulator), user: lab.user(user), host, cookie: Mutex::default() }
     }
 
     /// Fills in and submits forms until there is nothing more to do here.
@@ -181,7 +183,7 @@ impl Person {
 
     /// One page, without doing anything on it.
     pub(crate) async fn open(&self, url: &str) -> Landing {
-        self.follow(self.http.get(url).send().await.unwrap()).await
+        self.send(self.http.get(url)).await
     }
 
     pub(crate) async fn submit(&self, form: &Form, presses: &[&str]) -> Landing {
@@ -194,13 +196,19 @@ impl Person {
         let pressed = pressed.unwrap_or(&form.buttons[0]).clone();
         let body: Vec<_> = values.chain([pressed]).collect();
         let url = format!("{}{}", self.host, form.action);
-        self.follow(self.http.post(url).form(&body).send().await.unwrap()).await
+        self.send(self.http.post(url).form(&body)).await
     }
 
-    /// Follows redirects as long as they lead back here.
-    async fn follow(&self, reply: Response) -> Landing {
-        let location = reply.headers().get("location").map(|uri| uri.to_str().unwrap().to_owned());
-        Landing { location, html: reply.text().await.unwrap() }
+    /// The emulator has one cookie, and redirects only to apps.
+    async fn send(&self, request: RequestBuilder) -> Landing {
+        let cookie = self.cookie.lock().unwrap().clone();
+        let reply = request.header("cookie", cookie).send().await.unwrap();
+        let header =
+            |name| reply.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        if let Some(set) = header("set-cookie") {
+            *self.cookie.lock().unwrap() = set.split(';').next().unwrap().to_owned();
+        }
+        Landing { location: header("location"), html: reply.text().await.unwrap() }
     }
 }
 
