@@ -6,7 +6,7 @@ Importing this module imports ``azure.core.exceptions``, so it is imported when 
 from __future__ import annotations
 
 import sys
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -122,8 +122,8 @@ def for_kind(  # noqa: PLR0913 - called by the native module only, with all of t
     return error
 
 
-@lru_cache(maxsize=None)
-def _both(own: type[AuthenticationError], identity: type | None) -> type[Any]:
+@cache
+def _both(own: type[Any], identity: type | None) -> type[Any]:
     """Our class, which is azure-identity's of the same name too if the program has that loaded.
 
     Its chains go by its classes, and programs may catch either.

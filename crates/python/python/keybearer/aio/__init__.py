@@ -98,5 +98,5 @@ class InteractiveBrowserBrokerCredential:
         finally:
             request.cancel()
         token = request.result()
-        assert token is not None  # noqa: S101 - it wakes us when it is done
+        assert token is not None
         return token
