@@ -110,7 +110,7 @@ def for_kind(  # noqa: PLR0913 - called by the native module only, with all of t
     if own is AuthenticationRequiredError and not silent_only:
         own = AuthenticationError
     identity = sys.modules.get("azure.identity")
-    raised = _both(own, getattr(identity, own.__name__, None))
+    raised = _both(own, getattr(identity, own.__name__, None))  # type: ignore[arg-type]
     error: AuthenticationError
     if own is AuthenticationRequiredError:
         error = raised(scopes, message=message, claims=claims)
@@ -123,7 +123,7 @@ def for_kind(  # noqa: PLR0913 - called by the native module only, with all of t
 
 
 @cache
-def _both(own: type[Any], identity: type | None) -> type[Any]:
+def _both(own: type[AuthenticationError], identity: type | None) -> type[Any]:
     """Our class, which is azure-identity's of the same name too if the program has that loaded.
 
     Its chains go by its classes, and programs may catch either.
