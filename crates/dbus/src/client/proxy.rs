@@ -54,7 +54,6 @@ impl BrokerProxy {
     }
 
     /// The connection, for calling further objects of the same process.
-    #[must_use]
     pub fn connection(&self) -> &Connection {
         &self.0.connection
     }

@@ -56,6 +56,11 @@ impl BusService {
         let released = self.connection.release_name(BUS_NAME).await;
         released.map(|_| ()).map_err(|error| bus_gone(error, "give the broker's name up"))
     }
+
+    /// Answers the calls that wait, then ends the connection.
+    pub async fn finish(self) {
+        self.connection.graceful_shutdown().await;
+    }
 }
 
 /// Serves `broker` on the bus at `address` (such as `unix:path=/run/user/1000/bus`), under the

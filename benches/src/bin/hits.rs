@@ -1,0 +1,89 @@
+//! Rows `hits-socket` and `hits-bus`: silent hits of the broker beside a zbus service that returns a
+//! constant string of the same length, each in a process of its own, measured in turns.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use keybearer_bench::{
+    Channel, Figure, Hits, PrivateBus, Samples, Server, median, report, silent_request,
+};
+use keybearer_dbus::message::{AcquireTokenSilently, Method as _};
+
+const ROUNDS: usize = 9;
+const TASKS: usize = 8;
+const LENGTH: Duration = Duration::from_millis(400);
+const ONE_BY_ONE: usize = 1500;
+const CONSTANT_NAME: &str = "com.example.Constant";
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let bus = PrivateBus::start()?;
+    let socket = |name: &str| Channel::Socket(dir.path().join(name));
+    let on_bus = || Channel::Bus(bus.address().to_owned());
+    compare("hits-socket", [socket("broker.sock"), socket("constant.sock")]).await?;
+    compare("hits-bus", [on_bus(), on_bus()]).await
+}
+
+/// A service in a process of its own, its client, and what was measured.
+struct Subject {
+    server: Server,
+    hits: Hits,
+    rates: Vec<f64>,
+    costs: Vec<f64>,
+    latencies: Vec<Samples>,
+}
+
+impl Subject {
+    async fn start(service: &str, channel: &Channel, destination: &str) -> Result<Self> {
+        let own = std::env::current_exe()?;
+        let program = own.parent().unwrap_or(Path::new(".")).join("hit_server");
+        let [way, place] = channel.arguments();
+        let server = Server::start(&program, &[service.to_owned(), way, place])?;
+        let request = AcquireTokenSilently::encode_request(&silent_request(0)?);
+        let hits = Hits::connect(channel, destination, &request).await?;
+        let (rates, costs, latencies) = Default::default();
+        Ok(Self { server, hits, rates, costs, latencies })
+    }
+
+    async fn measure(&mut self) -> Result<()> {
+        let before = self.server.processor_time()?;
+        let rate = self.hits.rate(TASKS, LENGTH).await?;
+        let used = self.server.processor_time()?.saturating_sub(before);
+        self.costs.push(used.as_secs_f64() * 1e6 / (rate * LENGTH.as_secs_f64()));
+        self.rates.push(rate);
+        self.latencies.push(self.hits.one_by_one(ONE_BY_ONE).await?);
+        Ok(())
+    }
+
+    fn latency(&self, share: f64) -> f64 {
+        let of_rounds = self.latencies.iter().map(|samples| samples.quantile_micros(share));
+        median(&of_rounds.collect::<Vec<_>>())
+    }
+}
+
+async fn compare(row: &str, [ours, peer]: [Channel; 2]) -> Result<()> {
+    let mut ours = Subject::start("broker", &ours, Hits::broker_name()).await?;
+    let reply = ours.hits.once().await?;
+    assert!(reply.contains("accessToken"), "the broker has no token: {reply}");
+    let constant = format!("constant:{}", reply.len());
+    let mut peer = Subject::start(&constant, &peer, CONSTANT_NAME)
+        .await
+        .context("start the constant service")?;
+    for _ in 0..ROUNDS {
+        ours.measure().await?;
+        peer.measure().await?;
+    }
+    let show = |what, value, unit| report(&Figure { row, what, value, unit, n: ROUNDS });
+    for (name, subject) in [("ours", &ours), ("peer", &peer)] {
+        show(name, median(&subject.rates), "/s");
+        let show = |what: &str, value, unit| show(&format!("{name}, {what}"), value, unit);
+        show("server's processor time for one", median(&subject.costs), "µs");
+        show("one at a time, p50", subject.latency(0.5), "µs");
+        show("one at a time, p99", subject.latency(0.99), "µs");
+    }
+    #[allow(clippy::cast_precision_loss, reason = "a length in bytes")]
+    show("bytes in a reply", reply.len() as f64, "B");
+    Ok(())
+}

@@ -1,0 +1,46 @@
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+
+/// A message bus of this program's own; it ends with the value.
+#[derive(Debug)]
+pub struct PrivateBus {
+    daemon: Child,
+    address: String,
+}
+
+impl PrivateBus {
+    /// Starts `dbus-daemon`.
+    ///
+    /// # Errors
+    /// If it is not installed or does not start.
+    pub fn start() -> Result<Self> {
+        let mut daemon = Command::new("dbus-daemon")
+            .args(["--session", "--nofork", "--print-address"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("start dbus-daemon; install the package dbus-daemon")?;
+        let mut address = String::new();
+        let stdout = daemon.stdout.take().context("its output is not a pipe")?;
+        BufReader::new(stdout).read_line(&mut address)?;
+        let bus = Self { daemon, address: address.trim().to_owned() };
+        ensure!(!bus.address.is_empty(), "dbus-daemon ended at once");
+        Ok(bus)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+}
+
+impl Drop for PrivateBus {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way it is gone.
+        let _ = self.daemon.kill();
+        let _ = self.daemon.wait();
+    }
+}

@@ -1,0 +1,87 @@
+use std::sync::Arc;
+
+use anyhow::Result;
+use keybearer_core::{Broker, Prompt, ScopeSet, SilentRequest};
+use keybearer_engine::{Effects, Engine, EngineSettings, KeyStore, TokenStore};
+use keybearer_host::{EphemeralKeys, MemoryStore, RuntimeSpawner, SystemRandom};
+use keybearer_testkit::effects::{
+    Conduct, ManualClock, ScriptedHttp, ScriptedPerson, SeededRandom,
+};
+use keybearer_testkit::leak::Secrets;
+use keybearer_testkit::provider::{DEV, FakeProvider, User};
+use keybearer_testkit::world;
+
+use crate::provider::QuickProvider;
+use crate::shifted_clock::ShiftedClock;
+
+/// An engine with real effects, but for the provider and the person.
+#[derive(Debug)]
+#[allow(clippy::exhaustive_structs, reason = "the programs reach for its parts")]
+pub struct EngineAt {
+    /// The engine.
+    pub engine: Engine,
+    /// Who signs in.
+    pub person: ScriptedPerson,
+    http: ScriptedHttp,
+}
+
+impl EngineAt {
+    /// An engine over this store.
+    ///
+    /// # Errors
+    /// If the store does not open.
+    pub async fn open(store: Arc<dyn TokenStore>, keys: Arc<dyn KeyStore>) -> Result<Self> {
+        let secrets = Secrets::default();
+        let provider =
+            FakeProvider::new(ManualClock::default(), SeededRandom::new(1), secrets.clone());
+        let person = ScriptedPerson::new(provider.clone(), DEV);
+        let http = ScriptedHttp::new(provider, secrets);
+        let effects = Effects {
+            http: Arc::new(QuickProvider::new(http.clone())),
+            clock: Arc::new(ShiftedClock::default()),
+            random: Arc::new(SystemRandom),
+            store,
+            keys,
+            prompter: Arc::new(person.clone()),
+            spawner: Arc::new(RuntimeSpawner::current()),
+        };
+        let engine = Engine::open(effects, EngineSettings::default()).await?;
+        Ok(Self { engine, person, http })
+    }
+
+    /// Signs a user in.
+    ///
+    /// # Errors
+    /// If that fails.
+    pub async fn sign_in(&self, user: User) -> Result<()> {
+        self.person.will(Conduct::SignsIn(user));
+        self.engine.acquire_interactive(world::interactive(world::STORAGE, Prompt::Login)).await?;
+        self.person.forget();
+        self.http.forget();
+        Ok(())
+    }
+}
+
+/// An engine in memory with one account and so many cached tokens.
+///
+/// # Errors
+/// If filling it fails.
+pub async fn filled_engine(tokens: usize) -> Result<Engine> {
+    let keys = Arc::new(EphemeralKeys::new(&SystemRandom));
+    let at = EngineAt::open(Arc::new(MemoryStore::default()), keys).await?;
+    at.sign_in(DEV).await?;
+    for number in 0..tokens {
+        at.engine.acquire_silent(silent_request(number)?).await?;
+    }
+    Ok(at.engine)
+}
+
+/// What asks for the token of this number.
+///
+/// # Errors
+/// Never: the scope is well formed.
+pub fn silent_request(number: usize) -> Result<SilentRequest> {
+    let mut request = world::silent(world::STORAGE);
+    request.parameters.scopes = ScopeSet::parse(&[format!("https://r{number}.example/.default")])?;
+    Ok(request)
+}

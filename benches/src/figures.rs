@@ -1,0 +1,89 @@
+use std::time::Duration;
+
+use serde_json::json;
+
+/// One measured number, as `xtask` reads it.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "built field by field by the programs")]
+pub struct Figure<'a> {
+    /// The row of the table.
+    pub row: &'a str,
+    /// Which number of that row: `ours`, `peer`, or a remark.
+    pub what: &'a str,
+    /// The number.
+    pub value: f64,
+    /// What it counts.
+    pub unit: &'a str,
+    /// From how many single measurements it was made.
+    pub n: usize,
+}
+
+/// Prints a figure as one JSON line.
+pub fn report(figure: &Figure<'_>) {
+    println!(
+        "{}",
+        json!({
+            "row": figure.row, "what": figure.what, "value": figure.value, "unit": figure.unit,
+            "n": figure.n,
+        })
+    );
+}
+
+/// Durations of the same thing, measured one by one.
+#[derive(Clone, Debug, Default)]
+pub struct Samples(Vec<Duration>);
+
+impl Samples {
+    /// Adds one.
+    pub fn push(&mut self, duration: Duration) {
+        self.0.push(duration);
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The duration that this share of the samples does not exceed, in microseconds; `0.5` is the
+    /// median. Zero without samples.
+    #[must_use]
+    pub fn quantile_micros(&self, share: f64) -> f64 {
+        let mut micros: Vec<f64> = self.0.iter().map(|d| d.as_secs_f64() * 1e6).collect();
+        quantile(&mut micros, share)
+    }
+}
+
+/// The middle value; zero if there is none.
+#[must_use]
+pub fn median(values: &[f64]) -> f64 {
+    quantile(&mut values.to_vec(), 0.5)
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "an index below the length"
+)]
+fn quantile(values: &mut [f64], share: f64) -> f64 {
+    values.sort_by(f64::total_cmp);
+    let index = (values.len().saturating_sub(1) as f64 * share).round() as usize;
+    values.get(index).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_taken_from_the_sorted_samples() {
+        let mut samples = Samples::default();
+        for micros in [5, 1, 4, 2, 3] {
+            samples.push(Duration::from_micros(micros));
+        }
+        assert!((samples.quantile_micros(0.5) - 3.0).abs() < 1e-9);
+        assert!((samples.quantile_micros(1.0) - 5.0).abs() < 1e-9);
+        assert!(median(&[]).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,94 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// The calls under way, and when there was one last. Clones share it.
+#[derive(Clone, Debug)]
+pub(crate) struct Activity(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    calls: Mutex<Calls>,
+    ended: Notify,
+}
+
+#[derive(Debug)]
+struct Calls {
+    active: usize,
+    last: Instant,
+}
+
+/// A call under way; it ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Call(Activity);
+
+impl Activity {
+    /// No call yet, and the quiet begins now.
+    pub(crate) fn new() -> Self {
+        let calls = Mutex::new(Calls { active: 0, last: Instant::now() });
+        Self(Arc::new(Inner { calls, ended: Notify::new() }))
+    }
+
+    /// A call begins.
+    pub(crate) fn begin(&self) -> Call {
+        self.calls().active += 1;
+        Call(self.clone())
+    }
+
+    /// How long there has been no call; `None` while there is one.
+    pub(crate) fn quiet_for(&self) -> Option<Duration> {
+        let calls = self.calls();
+        (calls.active == 0).then(|| calls.last.elapsed())
+    }
+
+    /// Ends as soon as there is no call under way.
+    pub(crate) async fn quiet(&self) {
+        loop {
+            let ended = self.0.ended.notified();
+            if self.quiet_for().is_some() {
+                return;
+            }
+            ended.await;
+        }
+    }
+
+    fn calls(&self) -> MutexGuard<'_, Calls> {
+        self.0.calls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let mut calls = self.0.calls();
+        calls.active -= 1;
+        calls.last = Instant::now();
+        drop(calls);
+        self.0.0.ended.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn quiet_is_counted_from_the_end_of_the_last_call() {
+        let activity = Activity::new();
+        tokio::time::advance(Duration::from_secs(3)).await;
+        assert_eq!(activity.quiet_for(), Some(Duration::from_secs(3)));
+        let (first, second) = (activity.begin(), activity.begin());
+        drop(first);
+        assert_eq!(activity.quiet_for(), None);
+        let waiting = tokio::spawn({
+            let activity = activity.clone();
+            async move { activity.quiet().await }
+        });
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert!(!waiting.is_finished());
+        drop(second);
+        waiting.await.unwrap();
+        assert_eq!(activity.quiet_for(), Some(Duration::ZERO));
+    }
+}
