@@ -22,6 +22,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("keybearer-emulator", &["keybearer-core"]),
     ("keybearer-testkit", &["keybearer-engine"]),
     ("keybearer-examples", &["keybearer"]),
+    // Measures every layer, beside doubles; nothing stands on it.
+    ("keybearer-bench", &["keybearer", "keybearer-testkit"]),
     ("xtask", &[]),
 ];
 
@@ -29,7 +31,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const FOR_TESTS: &[&str] = &["keybearer-testkit", "keybearer-emulator"];
 
 /// Crates that may know the Azure SDK.
-const AZURE_SDK_USERS: &[&str] = &["keybearer", "keybearer-examples"];
+const AZURE_SDK_USERS: &[&str] = &["keybearer", "keybearer-bench", "keybearer-examples"];
 const AZURE_SDK: &str = "azure_";
 /// Crates whose tests may use it, as a real client against what they serve.
 const AZURE_SDK_TESTERS: &[&str] = &["keybearer-emulator"];
