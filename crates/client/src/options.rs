@@ -10,6 +10,9 @@ pub const AZURE_DEVELOPER_APP: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// More is taken to mean this, so that adding it to a moment cannot overflow.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(366 * 24 * 3600);
+
 /// What a caller says about a credential. `None` and empty mean the default.
 #[derive(Clone, Debug, Default)]
 #[allow(clippy::exhaustive_structs, reason = "the credential crates build it field by field")]
@@ -37,7 +40,7 @@ pub struct CredentialOptions {
     /// trusts only what its own settings say. Default false.
     pub disable_instance_discovery: bool,
     /// How long one request may take in all, a person's sign-in included; default 300 s. Zero ends
-    /// every request that the cache cannot answer.
+    /// every request that the cache cannot answer; more than a year means a year.
     pub timeout: Option<Duration>,
     /// Whether to use a broker. Default: if there is one.
     pub broker: BrokerChoice,
@@ -86,7 +89,7 @@ impl Settings {
             redirect_uri: redirect_uri.transpose()?,
             use_default_broker_account: options.use_default_broker_account,
             disable_automatic_authentication: options.disable_automatic_authentication,
-            timeout: options.timeout.unwrap_or(DEFAULT_TIMEOUT),
+            timeout: options.timeout.unwrap_or(DEFAULT_TIMEOUT).min(LONGEST_TIMEOUT),
         })
     }
 }
@@ -102,6 +105,8 @@ mod tests {
         assert_eq!(settings.client_id.as_str(), AZURE_DEVELOPER_APP);
         assert_eq!(settings.tenant, Tenant::Organizations);
         assert_eq!(settings.timeout, Duration::from_secs(300));
+        let options = CredentialOptions { timeout: Some(Duration::MAX), ..Default::default() };
+        assert!(Settings::new(&options, None).unwrap().timeout < Duration::MAX);
     }
 
     #[test]

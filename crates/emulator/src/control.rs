@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::policies::Policy;
 use crate::world::World;
 
 type Shared = State<Arc<World>>;
@@ -48,10 +49,14 @@ async fn policies(State(world): Shared) -> Json<Value> {
 }
 
 async fn add_policies(State(world): Shared, body: Bytes) -> Response {
-    respond(one_or_many(&body).map(|policies| {
+    respond(one_or_many::<Policy>(&body).and_then(|policies| {
+        let resources = &world.directory.resources;
+        if let Some(policy) = policies.iter().find(|policy| !policy.is_sound(resources)) {
+            return Err(format!("unknown resource {}, or claims that are none", policy.resource));
+        }
         let mut present = world.policies();
         present.0.extend(policies);
-        json!({"policies": present.0.len()})
+        Ok(json!({"policies": present.0.len()}))
     }))
 }
 

@@ -26,6 +26,7 @@ pub(crate) struct Fault {
 impl Fault {
     fn matches(&self, target: &Target<'_>) -> bool {
         self.endpoint == target.endpoint
+            && self.times != Some(0)
             && self.grant.as_deref().is_none_or(|grant| Some(grant) == target.grant)
             && self.client_id.as_deref().is_none_or(|id| Some(id) == target.client_id)
     }
@@ -148,21 +149,21 @@ pub(crate) struct Target<'a> {
 pub(crate) struct Faults(pub(crate) Vec<Fault>);
 
 impl Faults {
-    /// The action for this request, if a fault meets it. Counts the request.
+    /// The action for this request, if a fault strikes it. Counts the request with every fault
+    /// that lets it pass.
     pub(crate) fn strike(&mut self, target: &Target<'_>) -> Option<Action> {
-        let (index, fault) =
-            self.0.iter_mut().enumerate().find(|(_, fault)| fault.matches(target))?;
-        if fault.after > 0 {
-            fault.after -= 1;
-            return None;
-        }
-        let action = fault.action.clone();
-        match &mut fault.times {
-            Some(0 | 1) => {
-                self.0.remove(index);
+        let index = self.0.iter_mut().position(|fault| {
+            let strikes = fault.matches(target) && fault.after == 0;
+            if fault.matches(target) {
+                fault.after = fault.after.saturating_sub(1);
             }
-            Some(times) => *times -= 1,
-            None => {}
+            strikes
+        })?;
+        let fault = &mut self.0[index];
+        fault.times = fault.times.map(|times| times.saturating_sub(1));
+        let action = fault.action.clone();
+        if fault.times == Some(0) {
+            self.0.remove(index);
         }
         Some(action)
     }
@@ -190,6 +191,19 @@ mod tests {
         let struck: Vec<_> =
             (0..4).map(|_| faults.strike(&token("refresh_token")).is_some()).collect();
         assert_eq!(struck, [false, true, true, false]);
+    }
+
+    #[test]
+    fn faults_take_turns_in_the_order_they_were_added() {
+        let mut faults = faults(json!([
+            {"endpoint": "token", "after": 1, "times": 1, "action": "malformed_json"},
+            {"endpoint": "token", "times": 1, "action": {"missing_field": "scope"}},
+            {"endpoint": "token", "times": 0, "action": {"stall": {}}}
+        ]));
+        let mut strike = || faults.strike(&token("refresh_token"));
+        assert!(matches!(strike(), Some(Action::MissingField(_))));
+        assert!(matches!(strike(), Some(Action::MalformedJson)));
+        assert!(strike().is_none());
     }
 
     #[test]

@@ -46,7 +46,7 @@ impl Fixture {
         }
     }
 
-    /// Every tenant that is named exists.
+    /// Every tenant and resource that is named exists.
     fn check(&self) -> Result<(), Error> {
         let named = self
             .users
@@ -60,6 +60,13 @@ impl Fixture {
             if !self.tenants.iter().any(|tenant| tenant.id == *id) {
                 return Err(Error::Fixture(format!("tenant {id} is named but not defined")));
             }
+        }
+        if let Some(policy) = self.policies.iter().find(|policy| !policy.is_sound(&self.resources))
+        {
+            return Err(Error::Fixture(format!(
+                "policy for {}: unknown resource, or claims that are none",
+                policy.resource
+            )));
         }
         Ok(())
     }
@@ -235,8 +242,10 @@ mod tests {
     }
 
     #[test]
-    fn file_with_an_unknown_field_or_tenant_is_refused() {
+    fn file_with_an_unknown_field_tenant_or_resource_is_refused() {
         assert!(Fixture::load(Some("surprise = 1")).is_err());
         assert!(Fixture::load(Some("[blob]\ntenant = \"nowhere\"")).is_err());
+        let policy = "[[policies]]\nresource = \"https://nowhere.example\"\nrequire = \"mfa\"";
+        assert!(Fixture::load(Some(policy)).is_err());
     }
 }

@@ -2,64 +2,126 @@
 
 use std::io;
 
-/// The process that started this one.
-#[derive(Clone, Copy)]
-pub(crate) struct Parent(#[cfg(unix)] Option<rustix::process::Pid>);
+use tokio::runtime::Runtime;
 
-impl Parent {
-    /// To be asked first thing: a parent that ends before this would not be missed.
-    pub(crate) fn current() -> Self {
-        Self(
-            #[cfg(unix)]
-            rustix::process::getppid(),
-        )
+/// Watches for the end. To be made first thing: what ends before is not noticed.
+pub(crate) struct Lifetime {
+    runtime: Runtime,
+    signals: Signals,
+    parent: Option<Parent>,
+}
+
+impl Lifetime {
+    /// Catches SIGTERM and SIGINT from now on and, if asked, remembers the parent.
+    pub(crate) fn watch(with_parent: bool) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let signals = {
+            let _entered = runtime.enter();
+            Signals::catch()?
+        };
+        Ok(Self { runtime, signals, parent: with_parent.then(Parent::current) })
+    }
+
+    /// Waits for whatever comes first.
+    pub(crate) fn wait(self) {
+        let Self { runtime, mut signals, parent } = self;
+        runtime.block_on(async {
+            let orphaned = async {
+                match parent {
+                    Some(parent) => parent.ended().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = signals.next() => {}
+                () = orphaned => {}
+            }
+        });
+    }
+}
+
+#[cfg(unix)]
+use unix::{Parent, Signals};
+
+#[cfg(unix)]
+mod unix {
+    use std::io;
+    use std::time::Duration;
+
+    use rustix::process::{Pid, getppid};
+    use tokio::signal::unix::{Signal, SignalKind, signal};
+
+    pub(super) struct Signals {
+        terminate: Signal,
+        interrupt: Signal,
+    }
+
+    impl Signals {
+        pub(super) fn catch() -> io::Result<Self> {
+            Ok(Self {
+                terminate: signal(SignalKind::terminate())?,
+                interrupt: signal(SignalKind::interrupt())?,
+            })
+        }
+
+        pub(super) async fn next(&mut self) {
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                _ = self.interrupt.recv() => {}
+            }
+        }
     }
 
     /// A process whose parent has ended gets another one. Looking is simpler than every way of
     /// being told: it needs no cooperation of the parent, and works on every Unix.
-    #[cfg(unix)]
-    async fn ended(self) {
-        while self.0 == rustix::process::getppid() {
-            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    pub(super) struct Parent(Option<Pid>);
+
+    impl Parent {
+        pub(super) fn current() -> Self {
+            Self(getppid())
         }
-    }
 
-    /// Elsewhere the parent holds our standard input open. Not being able to read it is also the end.
-    #[cfg(not(unix))]
-    async fn ended(self) {
-        let read = || io::copy(&mut io::stdin(), &mut io::sink());
-        let _ = tokio::task::spawn_blocking(read).await;
-    }
-}
-
-/// Waits for SIGTERM, SIGINT or, if there is one to wait for, the parent's end.
-pub(crate) fn wait(parent: Option<Parent>) -> io::Result<()> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let orphaned = async {
-            match parent {
-                Some(parent) => parent.ended().await,
-                None => std::future::pending().await,
+        pub(super) async fn ended(self) {
+            while self.0 == getppid() {
+                tokio::time::sleep(Duration::from_millis(200)).await;
             }
-        };
-        tokio::select! {
-            ended = signalled() => ended,
-            () = orphaned => Ok(()),
         }
-    })
-}
-
-#[cfg(unix)]
-async fn signalled() -> io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => interrupted,
     }
 }
 
 #[cfg(not(unix))]
-async fn signalled() -> io::Result<()> {
-    tokio::signal::ctrl_c().await
+use other::{Parent, Signals};
+
+#[cfg(not(unix))]
+mod other {
+    use std::io;
+
+    pub(super) struct Signals;
+
+    impl Signals {
+        pub(super) fn catch() -> io::Result<Self> {
+            Ok(Self)
+        }
+
+        pub(super) async fn next(&mut self) {
+            // Not being able to listen must not end the program.
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending().await
+            }
+        }
+    }
+
+    /// The parent holds our standard input open. Not being able to read it is also the end.
+    pub(super) struct Parent;
+
+    impl Parent {
+        pub(super) fn current() -> Self {
+            Self
+        }
+
+        pub(super) async fn ended(self) {
+            let read = || io::copy(&mut io::stdin(), &mut io::sink());
+            let _ = tokio::task::spawn_blocking(read).await;
+        }
+    }
 }

@@ -8,6 +8,8 @@ use keybearer_emulator::{Emulator, EmulatorOptions};
 
 mod lifetime;
 
+use self::lifetime::Lifetime;
+
 /// An offline Microsoft Entra with a storage account, for tests and demos.
 #[derive(Parser)]
 #[command(version)]
@@ -43,7 +45,7 @@ struct Serve {
 
 #[expect(clippy::print_stdout, reason = "the ready line is what this program says on stdout")]
 fn serve(arguments: Serve) -> Result<(), Box<dyn std::error::Error>> {
-    let parent = arguments.exit_with_parent.then(lifetime::Parent::current);
+    let lifetime = Lifetime::watch(arguments.exit_with_parent)?;
     let fixture = arguments.fixture.map(|path| {
         let text = std::fs::read_to_string(&path);
         text.map_err(|error| format!("cannot read {}: {error}", path.display()))
@@ -56,7 +58,7 @@ fn serve(arguments: Serve) -> Result<(), Box<dyn std::error::Error>> {
     };
     let emulator = Emulator::start(options)?;
     println!("ready {}", serde_json::to_string(emulator.ready())?);
-    lifetime::wait(parent)?;
+    lifetime.wait();
     Ok(())
 }
 

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::claims::Claims;
+use crate::fixture::Resource;
 
 /// One policy, as `POST /emulator/policies` and `[[policies]]` write it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -33,7 +34,7 @@ pub(crate) enum Requirement {
 /// Who reaches for what.
 pub(crate) struct Access<'a> {
     /// The resource's own URI, not an alias.
-    pub(crate) resource: &'a crate::fixture::Resource,
+    pub(crate) resource: &'a Resource,
     pub(crate) client_id: &'a str,
     pub(crate) upn: &'a str,
 }
@@ -71,6 +72,12 @@ impl Policies {
 }
 
 impl Policy {
+    /// Whether it can ever apply: its resource exists, and its claims are claims.
+    pub(crate) fn is_sound(&self, resources: &[Resource]) -> bool {
+        resources.iter().any(|resource| resource.is_named(&self.resource))
+            && self.wanted().is_some()
+    }
+
     fn wanted(&self) -> Option<Claims> {
         match &self.claims {
             Some(value) => Claims::from_value(value),

@@ -55,7 +55,8 @@ impl Inner {
         }))
     }
 
-    /// Checks the id token; keys that are missing are fetched anew once.
+    /// Checks the id token. If its key is missing, the provider may have a new one, or one for this
+    /// app alone.
     async fn validate(
         &self,
         asked: &Asked<'_>,
@@ -74,14 +75,19 @@ impl Inner {
             };
             id_token::validate(id_token, &expectation)
         };
-        if let Some(keys) = self.providers.known_keys(asked.metadata, self.effects.clock.now()) {
-            match check(&keys) {
-                Err(Invalid::UnknownKey { .. }) => {}
-                result => return Ok(Some(result?)),
-            }
+        let (metadata, id) = (asked.metadata, asked.correlation_id);
+        let known = self.providers.keys(&self.effects, metadata, id).await?;
+        match check(&known) {
+            Err(Invalid::UnknownKey { .. }) => {}
+            result => return Ok(Some(result?)),
         }
-        let keys = self.providers.fetch_keys(&self.effects, asked.metadata, asked.correlation_id);
-        Ok(Some(check(&keys.await?)?))
+        let renewed = self.providers.fetch_keys(&self.effects, metadata, id).await?;
+        match check(&renewed) {
+            Err(Invalid::UnknownKey { .. }) => {}
+            result => return Ok(Some(result?)),
+        }
+        let own = self.providers.fetch_keys_of_app(&self.effects, metadata, asked.client_id, id);
+        Ok(Some(check(&own.await?)?))
     }
 
     /// The provider's own time if this machine's clock is far off, so that a wrong clock does not

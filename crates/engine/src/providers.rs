@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use http::header::RETRY_AFTER;
 use keybearer_core::{
-    Authority, AuthorityHost, CorrelationId, Error, ErrorKind, Result, Timestamp,
+    Authority, AuthorityHost, ClientId, CorrelationId, Error, ErrorKind, Result, Timestamp,
 };
 use keybearer_protocol::Body;
 use keybearer_protocol::instance::{self, Trust};
@@ -153,8 +153,19 @@ impl Providers {
         Ok(metadata)
     }
 
-    pub(crate) fn known_keys(&self, metadata: &ProviderMetadata, now: Timestamp) -> Option<KeySet> {
-        lock(&self.keys).get(&metadata.jwks_uri).and_then(|dated| dated.current(now))
+    /// The provider's keys, as far as they are known.
+    pub(crate) async fn keys(
+        &self,
+        effects: &Effects,
+        metadata: &ProviderMetadata,
+        correlation_id: &CorrelationId,
+    ) -> Result<KeySet> {
+        let now = effects.clock.now();
+        let known = lock(&self.keys).get(&metadata.jwks_uri).and_then(|dated| dated.current(now));
+        match known {
+            Some(keys) => Ok(keys),
+            None => self.fetch_keys(effects, metadata, correlation_id).await,
+        }
     }
 
     pub(crate) async fn fetch_keys(
@@ -168,5 +179,17 @@ impl Providers {
         let dated = Dated { value: keys.clone(), learned: effects.clock.now() };
         lock(&self.keys).insert(metadata.jwks_uri.clone(), dated);
         Ok(keys)
+    }
+
+    /// The keys the provider signs with for one app, if its registration customises claims.
+    pub(crate) async fn fetch_keys_of_app(
+        &self,
+        effects: &Effects,
+        metadata: &ProviderMetadata,
+        client_id: &ClientId,
+        correlation_id: &CorrelationId,
+    ) -> Result<KeySet> {
+        let request = keys::request_for_app(metadata, client_id, correlation_id)?;
+        keys::parse(&exchange(effects, request).await?)
     }
 }

@@ -134,6 +134,9 @@ impl Inner {
         let key = &refresh.key;
         let id = &refresh.correlation_id;
         let metadata = self.providers.metadata(&self.effects, &refresh.authority, id).await?;
+        // Fetched first: once the refresh token has rotated, nothing must keep us from reading the
+        // answer.
+        self.providers.keys(&self.effects, &metadata, id).await?;
         let redemption = self.state().registry.start(&key.account, &key.client_id)?;
         let result = self.redeem_started(refresh, &metadata, &redemption).await;
         let successor = match &result {

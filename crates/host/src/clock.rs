@@ -21,7 +21,39 @@ impl Clock for SystemClock {
         )
     }
 
+    fn uptime(&self) -> Duration {
+        uptime()
+    }
+
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
+    }
+}
+
+/// Counts while the machine sleeps.
+#[cfg(target_os = "linux")]
+fn uptime() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    // Neither part is ever negative or above its range for this clock.
+    let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
+}
+
+/// Since this was first asked. Some systems stop this clock while they sleep; the wall clock then
+/// ends tokens in time.
+#[cfg(not(target_os = "linux"))]
+fn uptime() -> Duration {
+    static FIRST: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+    FIRST.get_or_init(std::time::Instant::now).elapsed()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uptime_never_goes_back() {
+        let first = SystemClock.uptime();
+        assert!(SystemClock.uptime() >= first);
     }
 }

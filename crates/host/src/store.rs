@@ -20,14 +20,15 @@ use keybearer_core::{Error, Result};
 use keybearer_engine::{Change, Record, RecordKey, SealedRecord, TokenStore};
 use redb::backends::FileBackend;
 use redb::{
-    Builder, Database, ReadOnlyDatabase, ReadableDatabase, ReadableTable, StorageError,
-    TableDefinition, TableError,
+    Builder, Database, ReadOnlyDatabase, ReadableDatabase, ReadableTable, TableDefinition,
+    TableError,
 };
 
 use crate::private_dir::{PrivateDir, private_dir};
 use crate::process::process;
 
-const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
+/// Keys are UTF-8; as bytes, a damaged one spoils itself only and not the reading of all.
+const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
 const FILE: &str = "store.redb";
 /// Enough for the working set of a busy broker; redb's default of 1 GiB is for servers.
 const CACHE_BYTES: usize = 4 * 1024 * 1024;
@@ -208,7 +209,10 @@ impl Fault {
         match self {
             Self::Panicked | Self::Empty => true,
             Self::Refused(error) => match &**error {
-                redb::Error::Corrupted(_) => true,
+                redb::Error::Corrupted(_)
+                | redb::Error::TableTypeMismatch { .. }
+                | redb::Error::TableIsMultimap(_)
+                | redb::Error::TypeDefinitionChanged { .. } => true,
                 redb::Error::Io(error) => {
                     matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof)
                 }
@@ -284,12 +288,15 @@ fn read(transaction: &redb::ReadTransaction) -> Result<Vec<Record>, redb::Error>
         Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
         Err(error) => return Err(error.into()),
     };
-    let records = table.iter()?.map(|entry| {
+    let mut records = Vec::new();
+    for entry in table.iter()? {
         let (key, value) = entry?;
-        let value = SealedRecord(value.value().to_vec());
-        Ok(Record { key: RecordKey(key.value().to_owned()), value })
-    });
-    records.collect::<Result<_, StorageError>>().map_err(Into::into)
+        if let Ok(key) = str::from_utf8(key.value()) {
+            let value = SealedRecord(value.value().to_vec());
+            records.push(Record { key: RecordKey(key.to_owned()), value });
+        }
+    }
+    Ok(records)
 }
 
 fn write(database: &Database, changes: &[Change]) -> Result<(), redb::Error> {
@@ -300,10 +307,10 @@ fn write(database: &Database, changes: &[Change]) -> Result<(), redb::Error> {
         for change in changes {
             match change {
                 Change::Put(record) => {
-                    table.insert(record.key.0.as_str(), record.value.0.as_slice())?;
+                    table.insert(record.key.0.as_bytes(), record.value.0.as_slice())?;
                 }
                 Change::Delete(key) => {
-                    table.remove(key.0.as_str())?;
+                    table.remove(key.0.as_bytes())?;
                 }
             }
         }

@@ -42,9 +42,9 @@ fn keys() -> Option<(MasterKeys, Keyring)> {
 }
 
 const UNLOCK: &str =
-    "printf secret | gnome-keyring-daemon --unlock --components=secrets >/dev/null";
+    "printf secret | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1";
 /// Starts the daemon without a password: an existing keyring stays locked.
-const LOCKED: &str = "gnome-keyring-daemon --start --components=secrets >/dev/null";
+const LOCKED: &str = "gnome-keyring-daemon --start --components=secrets >/dev/null 2>&1";
 
 #[test]
 fn the_key_survives_in_the_keyring_and_a_locked_keyring_is_told_within_a_second() {

@@ -3,8 +3,7 @@ use std::sync::{Arc, OnceLock};
 use keybearer_client::Credential;
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::types::{PyDict, PyTuple};
 
 use crate::arguments::Arguments;
 use crate::errors::{Circumstances, text, to_python};
@@ -95,10 +94,7 @@ impl InteractiveBrowserBrokerCredential {
         if let Some(keywords) = keywords {
             arguments.read_keywords(keywords)?;
         }
-        let token = self.wait(scopes, &arguments)?;
-        static ACCESS_TOKEN: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-        let class = ACCESS_TOKEN.import(scopes.py(), "keybearer._tokens", "AccessToken")?;
-        class.call1((token.access_token.expose(), token.expires_on.unix_seconds()))
+        Token(self.wait(scopes, &arguments)?).access_token(scopes.py())
     }
 
     /// As get_token, with the token's type and the time from which on it is worth renewing, as
@@ -115,11 +111,7 @@ impl InteractiveBrowserBrokerCredential {
         if let Some(options) = options {
             arguments.read_options(options)?;
         }
-        let token = Token(self.wait(scopes, &arguments)?);
-        static ACCESS_TOKEN_INFO: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-        let class =
-            ACCESS_TOKEN_INFO.import(scopes.py(), "keybearer._tokens", "AccessTokenInfo")?;
-        token.access_token_info(class)
+        Token(self.wait(scopes, &arguments)?).access_token_info(scopes.py())
     }
 
     /// As get_token, with all that is known about the token: whose it is, where it came from, what

@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use keybearer_core::TokenType;
+use pyo3::intern;
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 /// An access token and what is known about it.
@@ -67,6 +69,25 @@ impl Token {
         self.0.source.as_str()
     }
 
+    /// The same as azure-core has it, if that is installed.
+    #[pyo3(name = "_access_token")]
+    pub(crate) fn access_token<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        let class = CLASS.import(py, MODULE, "AccessToken")?;
+        class.call1((self.token(py), self.expires_on()))
+    }
+
+    /// The same as azure-core has it, if that is installed and new enough.
+    #[pyo3(name = "_access_token_info")]
+    pub(crate) fn access_token_info<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+        let class = CLASS.import(py, MODULE, "AccessTokenInfo")?;
+        let keywords = PyDict::new(py);
+        keywords.set_item(intern!(py, "token_type"), self.token_type())?;
+        keywords.set_item(intern!(py, "refresh_on"), self.refresh_on())?;
+        class.call((self.token(py), self.expires_on()), Some(&keywords))
+    }
+
     fn __repr__(&self) -> String {
         format!(
             "<keybearer.Token for {} at {}, expires_on={}, source={}>",
@@ -78,15 +99,4 @@ impl Token {
     }
 }
 
-impl Token {
-    /// The same as azure-core has it.
-    pub(crate) fn access_token_info<'py>(
-        &self,
-        class: &Bound<'py, PyType>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let keywords = PyDict::new(class.py());
-        keywords.set_item("token_type", self.token_type())?;
-        keywords.set_item("refresh_on", self.refresh_on())?;
-        class.call((self.token(class.py()), self.expires_on()), Some(&keywords))
-    }
-}
+const MODULE: &str = "keybearer._tokens";

@@ -36,7 +36,9 @@ def python(code: str) -> str:
 
 
 def test_importing_it_imports_no_azure_no_msal_and_nothing_slow() -> None:
-    code = "import sys; before = set(sys.modules); import keybearer; print(*set(sys.modules) - before)"
+    code = (
+        "import sys; before = set(sys.modules); import keybearer; print(*set(sys.modules) - before)"
+    )
     assert set(python(code).split()) == {"__future__", "keybearer", "keybearer._native"}
 
 
@@ -271,7 +273,9 @@ def test_who_asked_a_person_and_was_refused_ends_a_chain(serve: Serve) -> None:
     assert not isinstance(caught.value, identity.CredentialUnavailableError)
 
 
-@pytest.mark.parametrize(("word", "goes_on"), [("unavailable.network", True), ("denied.server", False)])
+@pytest.mark.parametrize(
+    ("word", "goes_on"), [("unavailable.network", True), ("denied.server", False)]
+)
 def test_chains_go_on_when_nobody_is_there_and_end_when_somebody_refuses(
     serve: Serve, word: str, goes_on: bool
 ) -> None:

@@ -6,6 +6,7 @@ mod blob;
 mod device;
 mod faults;
 mod metadata;
+#[cfg(unix)]
 mod program;
 mod support;
 mod token;

@@ -6,7 +6,7 @@ Importing this module imports ``azure.core.exceptions``, so it is imported when 
 from __future__ import annotations
 
 import sys
-from functools import lru_cache
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def for_kind(  # noqa: PLR0913 - called by the native module only, with all of t
     if own is AuthenticationRequiredError and not silent_only:
         own = AuthenticationError
     identity = sys.modules.get("azure.identity")
-    raised = _both(own, getattr(identity, own.__name__, None))
+    raised = _both(own, getattr(identity, own.__name__, None))  # type: ignore[arg-type]
     error: AuthenticationError
     if own is AuthenticationRequiredError:
         error = raised(scopes, message=message, claims=claims)
@@ -122,7 +122,7 @@ def for_kind(  # noqa: PLR0913 - called by the native module only, with all of t
     return error
 
 
-@lru_cache(maxsize=None)
+@cache
 def _both(own: type[AuthenticationError], identity: type | None) -> type[Any]:
     """Our class, which is azure-identity's of the same name too if the program has that loaded.
 

@@ -1,6 +1,7 @@
 //! Lists the blob containers of a storage account, signing in through the broker.
 //!
 //! `list-containers ACCOUNT_URL [--tenant TENANT] [--authority URL] [--login-hint UPN]`
+#![allow(clippy::print_stdout, reason = "the list is what it prints")]
 
 use std::error::Error;
 use std::sync::Arc;

@@ -36,25 +36,16 @@ class InteractiveBrowserBrokerCredential:
         **kwargs: Any,
     ) -> AccessToken:
         """See :meth:`keybearer.InteractiveBrowserBrokerCredential.get_token`."""
-        from keybearer._tokens import AccessToken  # noqa: PLC0415 - imports azure-core
-
         options = {**kwargs, "claims": claims, "tenant_id": tenant_id, "enable_cae": enable_cae}
         token = await self._token("get_token", scopes, options)
-        return AccessToken(token.token, token.expires_on)
+        return token._access_token()
 
     async def get_token_info(
         self, *scopes: str, options: TokenRequestOptions | None = None
     ) -> AccessTokenInfo:
         """See :meth:`keybearer.InteractiveBrowserBrokerCredential.get_token_info`."""
-        from keybearer._tokens import AccessTokenInfo  # noqa: PLC0415 - imports azure-core
-
         token = await self._token("get_token_info", scopes, dict(options or {}))
-        return AccessTokenInfo(
-            token.token,
-            token.expires_on,
-            token_type=token.token_type,
-            refresh_on=token.refresh_on,
-        )
+        return token._access_token_info()
 
     async def acquire(
         self,
@@ -98,5 +89,5 @@ class InteractiveBrowserBrokerCredential:
         finally:
             request.cancel()
         token = request.result()
-        assert token is not None  # noqa: S101 - it wakes us when it is done
+        assert token is not None
         return token
