@@ -1,11 +1,9 @@
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use keybearer_core::Broker;
 use keybearer_dbus::interface::BUS_NAME;
 use keybearer_dbus::server::{BusOutcome, BusService, NameOwner, serve_bus};
-use keybearer_host::Environment;
 use tokio::time::timeout;
 
 use crate::service::Service;
@@ -16,16 +14,6 @@ use crate::tracked::Tracked;
 const DEADLINE: Duration = Duration::from_secs(5);
 /// How long the last replies may take to leave.
 const LAST_REPLIES: Duration = Duration::from_secs(1);
-
-/// The session bus, if there is one: as the environment says, else at its usual place.
-#[must_use]
-pub fn session_bus_address(environment: &Environment) -> Option<String> {
-    if let Some(address) = environment.text("DBUS_SESSION_BUS_ADDRESS") {
-        return Some(address.to_owned());
-    }
-    let usual = Path::new(environment.value("XDG_RUNTIME_DIR")?).join("bus");
-    usual.exists().then(|| format!("unix:path={}", usual.display()))
-}
 
 impl Service {
     /// Serves on the session bus until it is time to go, if there is a bus and nobody else has the
@@ -38,7 +26,11 @@ impl Service {
         let noticed_by = vec![self.activity.clone()];
         let broker: Arc<dyn Broker> =
             Arc::new(Tracked::new(Arc::new(self.engine.clone()), noticed_by));
-        match serve_bus(&address, broker, DEADLINE).await {
+        let outcome = tokio::select! {
+            outcome = serve_bus(&address, broker, DEADLINE) => outcome,
+            _ = self.stop.wanted() => return,
+        };
+        match outcome {
             Ok(BusOutcome::Serving(bus)) => {
                 tracing::info!("serving {BUS_NAME} on the session bus");
                 self.set_bus_status(BusStatus::Owned);
@@ -79,24 +71,5 @@ impl From<NameOwner> for NameHolder {
             None => (None, None),
         };
         Self { unique_name: owner.unique_name, pid, executable }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_session_bus_is_where_the_variable_says_else_at_its_usual_place() {
-        let runtime_dir = tempfile::tempdir().unwrap();
-        let place = ("XDG_RUNTIME_DIR", runtime_dir.path().as_os_str());
-        let usual = Environment::from_pairs([place]);
-        assert_eq!(session_bus_address(&usual), None);
-        std::fs::write(runtime_dir.path().join("bus"), "").unwrap();
-        let expected = format!("unix:path={}/bus", runtime_dir.path().display());
-        assert_eq!(session_bus_address(&usual), Some(expected));
-        let named = ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/b".as_ref());
-        let named = Environment::from_pairs([place, named]);
-        assert_eq!(session_bus_address(&named).as_deref(), Some("unix:path=/b"));
     }
 }

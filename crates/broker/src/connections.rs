@@ -108,7 +108,10 @@ impl Service {
             let extend = |builder: zbus::connection::Builder<'static>| {
                 builder.serve_at(CONTROL_PATH, control)
             };
-            let connection = SocketService::accept(stream, broker, number, extend).await?;
+            let connection = tokio::select! {
+                connection = SocketService::accept(stream, broker, number, extend) => connection?,
+                () = self.stop.closing() => return Ok(()),
+            };
             tracing::debug!(number, pid = connection.process().pid, "a client is connected");
             tokio::select! {
                 () = connection.closed() => {}

@@ -15,3 +15,18 @@ pub(crate) fn harden() -> Result<()> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|error| failed("close the process to debuggers", error))
 }
+
+#[cfg(test)]
+mod tests {
+    use rustix::process::{dumpable_behavior, getrlimit, umask};
+
+    use super::*;
+
+    #[test]
+    fn i5_there_are_no_core_dumps_no_debuggers_and_no_open_files() {
+        harden().unwrap();
+        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+        assert_eq!(getrlimit(Resource::Core), Rlimit { current: Some(0), maximum: Some(0) });
+        assert_eq!(umask(Mode::RWXG | Mode::RWXO), Mode::RWXG | Mode::RWXO);
+    }
+}

@@ -23,7 +23,6 @@ mod status;
 mod stop;
 mod tracked;
 
-pub use bus::session_bus_address;
 pub use control::BrokerControl;
 pub use run::{BrokerOptions, DEFAULT_IDLE_EXIT, Exit, run, serve};
 pub use status::{BusStatus, KeyStatus, NameHolder, Status};

@@ -7,7 +7,6 @@ use std::time::Duration;
 use keybearer_core::{Error, Result};
 use keybearer_host::{Environment, Paths, private_dir};
 
-use crate::bus::session_bus_address;
 use crate::connections::Connections;
 use crate::hardening::harden;
 use crate::idle::idle;
@@ -100,7 +99,7 @@ pub async fn serve(
     ready(&service.paths.socket);
     tracing::info!("serving on {}", service.paths.socket.display());
     let accepting = tokio::spawn(Connections::serve(Arc::clone(&service), socket));
-    let address = session_bus_address(environment);
+    let address = environment.session_bus_address();
     let bus = tokio::spawn(Arc::clone(&service).serve_session_bus(address));
     let reason = until_end(&service, options, signal).await;
     tracing::info!("ending: {}", reason.as_str());

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::path::Path;
 
 /// A snapshot of the environment variables, so that everything that depends on them is a pure
 /// function of it.
@@ -37,11 +38,41 @@ impl Environment {
     pub fn has(&self, name: &str) -> bool {
         self.value(name).is_some()
     }
+
+    /// The D-Bus address of the session bus, if there is one: as the environment says, else at its
+    /// usual place.
+    #[must_use]
+    pub fn session_bus_address(&self) -> Option<String> {
+        if let Some(address) = self.text("DBUS_SESSION_BUS_ADDRESS") {
+            return Some(address.to_owned());
+        }
+        let usual = Path::new(self.value("XDG_RUNTIME_DIR")?).join("bus");
+        usual.exists().then(|| format!("unix:path={}", usual.display()))
+    }
 }
 
 /// Prints the names only: values may be secret.
 impl std::fmt::Debug for Environment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_session_bus_is_where_the_variable_says_else_at_its_usual_place() {
+        let runtime_dir = tempfile::tempdir().unwrap();
+        let place = ("XDG_RUNTIME_DIR", runtime_dir.path().as_os_str());
+        let usual = Environment::from_pairs([place]);
+        assert_eq!(usual.session_bus_address(), None);
+        std::fs::write(runtime_dir.path().join("bus"), "").unwrap();
+        let expected = format!("unix:path={}/bus", runtime_dir.path().display());
+        assert_eq!(usual.session_bus_address(), Some(expected));
+        let named = ("DBUS_SESSION_BUS_ADDRESS", "unix:path=/b".as_ref());
+        let named = Environment::from_pairs([place, named]);
+        assert_eq!(named.session_bus_address().as_deref(), Some("unix:path=/b"));
     }
 }

@@ -45,7 +45,7 @@ impl Host {
     pub fn durable(paths: &Paths, environment: &Environment) -> Self {
         let store = FileStore::new(&paths.state_dir);
         let random = Arc::new(SystemRandom);
-        let keys = Arc::new(MasterKeys::new(&paths.state_dir, keyring(), random));
+        let keys = Arc::new(MasterKeys::new(&paths.state_dir, keyring(environment), random));
         let kept: Arc<dyn TokenStore> = Arc::new(store.clone());
         let effects = effects(environment, kept, Arc::clone(&keys) as Arc<dyn KeyStore>);
         Self { effects, disk: Some(Disk { store, keys }) }
@@ -110,14 +110,15 @@ fn effects(
     }
 }
 
+/// The keyring on this environment's session bus, which need not be the process's own.
 #[cfg(all(unix, feature = "keyring"))]
-#[allow(clippy::unnecessary_wraps, reason = "without the feature there is none")]
-fn keyring() -> Option<Arc<dyn KeyringAccess>> {
-    Some(Arc::new(crate::keys::Keyring::of_session()))
+fn keyring(environment: &Environment) -> Option<Arc<dyn KeyringAccess>> {
+    let address = environment.session_bus_address()?;
+    Some(Arc::new(crate::keys::Keyring::at(address)))
 }
 
 #[cfg(all(unix, not(feature = "keyring")))]
-fn keyring() -> Option<Arc<dyn KeyringAccess>> {
+fn keyring(_environment: &Environment) -> Option<Arc<dyn KeyringAccess>> {
     None
 }
 

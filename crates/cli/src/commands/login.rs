@@ -4,7 +4,7 @@ use keybearer_core::{AccountChoice, Broker, InteractiveRequest, Prompt, Result};
 use super::below_help;
 use crate::output;
 use crate::request::{Limit, Target};
-use crate::session::{broker, run};
+use crate::session::{broker, run, say_where_to_look};
 
 const EXAMPLE: &str = "\
 Example: sign in to one directory
@@ -39,6 +39,7 @@ impl Login {
         };
         let parameters = self.target.request(&self.scopes, account, None, self.limit)?;
         let request = InteractiveRequest { parameters, prompt };
+        say_where_to_look();
         let token = run(async { broker().acquire_interactive(request).await })?;
         let account = token.account;
         output::text(&format!("signed in as {} (tenant {})\n", account.username, account.realm))

@@ -9,7 +9,7 @@ use super::below_help;
 use crate::failure::ErrorFormat;
 use crate::output;
 use crate::request::{Limit, Target};
-use crate::session::{broker, run};
+use crate::session::{broker, run, say_where_to_look};
 use crate::when::local;
 
 const EXAMPLES: &str = "\
@@ -101,6 +101,7 @@ async fn acquire(parameters: TokenParameters, asking: Asking) -> Result<Issued> 
             AccountChoice::Only | AccountChoice::Default => Prompt::SelectAccount,
             AccountChoice::LoginHint(_) | AccountChoice::Exact(_) => Prompt::Login,
         };
+        say_where_to_look();
         return broker.acquire_interactive(interactive).await;
     }
     let silent = SilentRequest { parameters: interactive.parameters.clone() };
@@ -115,6 +116,7 @@ async fn acquire(parameters: TokenParameters, asking: Asking) -> Result<Issued> 
     let parameters = &mut interactive.parameters;
     parameters.claims = parameters.claims.take().or_else(|| claims.clone());
     parameters.timeout = limit.saturating_sub(start.elapsed());
+    say_where_to_look();
     broker.acquire_interactive(interactive).await
 }
 

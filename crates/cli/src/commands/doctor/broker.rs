@@ -1,7 +1,7 @@
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::time::Duration;
 
-use keybearer_broker::{BrokerControl, BusStatus, Status, session_bus_address};
+use keybearer_broker::{BrokerControl, BusStatus, Status};
 use keybearer_core::Process;
 use keybearer_dbus::client::{Activation, BrokerProxy};
 use keybearer_dbus::interface::BUS_NAME;
@@ -83,7 +83,7 @@ pub(super) async fn examine_bus(
     status: Option<&Status>,
     findings: &mut Vec<Finding>,
 ) {
-    let Some(address) = session_bus_address(environment) else {
+    let Some(address) = environment.session_bus_address() else {
         let found = "none; programs that ask over D-Bus only (Microsoft's) find no broker";
         return findings.push(Finding::new(Level::Info, "session bus", found));
     };

@@ -1,0 +1,146 @@
+//! The broker as a process.
+
+use std::os::unix::fs::symlink;
+use std::time::{Duration, Instant};
+
+use crate::home::{Home, Running, complaint, mode};
+use rustix::process::Signal;
+
+#[test]
+fn of_brokers_started_at_the_same_time_one_serves_and_the_others_are_content() {
+    let home = Home::new();
+    let start = |_| Running::start(&mut home.program(["broker", "run"]));
+    let mut brokers: Vec<Running> = (0..6).map(start).collect();
+    let expected = format!("ready {}", home.socket().display());
+    for broker in &brokers {
+        assert_eq!(broker.wait_until_ready(), expected);
+        assert!(broker.is_silent(), "standard output ends after the ready line");
+    }
+    let serving = home.status()["pid"].as_u64().unwrap();
+    let winner = brokers.iter().position(|broker| u64::from(broker.pid()) == serving).unwrap();
+    let mut winner = brokers.swap_remove(winner);
+    for loser in brokers {
+        let (status, log) = loser.end();
+        assert!(status.success(), "{log}");
+    }
+    assert!(!winner.has_ended());
+}
+
+#[test]
+fn a_signal_ends_the_broker_politely() {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        let home = Home::new();
+        let broker = home.start_broker("");
+        broker.signal(signal);
+        let (status, log) = broker.end();
+        assert!(status.success(), "{log}");
+        assert!(!home.socket().exists());
+    }
+}
+
+#[test]
+fn stop_ends_the_broker_and_then_there_is_none_to_tell_about() {
+    let home = Home::new();
+    let broker = home.start_broker("");
+    let stopped = home.run("broker stop");
+    assert_eq!((stopped.status.code(), stopped.stdout.as_slice()), (Some(0), &b"stopped\n"[..]));
+    let (status, log) = broker.end();
+    assert!(status.success(), "{log}");
+    for command in ["broker status", "broker stop"] {
+        let output = home.run(command);
+        assert_eq!(output.status.code(), Some(5));
+        assert!(output.stdout.is_empty() && complaint(&output).contains("hint: "), "{output:?}");
+    }
+}
+
+#[test]
+fn an_idle_broker_ends() {
+    let home = Home::new();
+    let (status, log) = home.start_broker("--idle-exit 1").end();
+    assert!(status.success() && log.contains("nothing to do"), "{log}");
+    assert!(!home.socket().exists());
+}
+
+#[test]
+fn a_socket_left_behind_is_replaced() {
+    let home = Home::new();
+    let broker = home.start_broker("");
+    broker.signal(Signal::KILL);
+    broker.end();
+    assert!(home.socket().exists());
+    let accounts = home.run("accounts --output json");
+    assert_eq!((accounts.status.code(), accounts.stdout.as_slice()), (Some(0), &b"[]\n"[..]));
+}
+
+#[test]
+fn a_runtime_directory_that_is_not_private_is_refused_with_the_remedy() {
+    let home = Home::new();
+    let directory = home.at("run/keybearer");
+    let refused = |why: &str| {
+        let output = home.run("broker run");
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(output.stdout.is_empty(), "no ready line");
+        let complaint = complaint(&output);
+        assert!(complaint.contains(why) && complaint.contains("\nhint: "), "{complaint}");
+    };
+    symlink(home.at("elsewhere"), &directory).unwrap();
+    std::fs::create_dir(home.at("elsewhere")).unwrap();
+    refused("it is not a real directory");
+    std::fs::remove_file(&directory).unwrap();
+    std::fs::create_dir(&directory).unwrap();
+    mode(&directory, 0o777);
+    refused("others may access it");
+    mode(&directory, 0o700);
+    // Only the superuser can give a directory away.
+    if std::os::unix::fs::chown(&directory, Some(12345), None).is_ok() {
+        refused("belongs to user 12345");
+    }
+}
+
+#[test]
+fn a_wrong_configuration_is_refused_by_line() {
+    let home = Home::new();
+    std::fs::create_dir_all(home.at(".config/keybearer")).unwrap();
+    std::fs::write(home.at(".config/keybearer/config.toml"), "\ntrusted = []\n").unwrap();
+    let output = home.run("broker run");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stdout.is_empty());
+    assert!(complaint(&output).contains("line 2"), "{output:?}");
+    // What a client says is what the broker said.
+    let output = home.run("accounts");
+    assert_eq!(output.status.code(), Some(5));
+    assert!(complaint(&output).contains("hint: "), "{output:?}");
+}
+
+#[test]
+fn i5_the_process_leaves_no_core_dump() {
+    let home = Home::new();
+    let broker = home.start_broker("");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", broker.pid())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    let words: Vec<&str> = core.split_whitespace().collect();
+    assert_eq!(words[4..6], ["0", "0"]);
+}
+
+#[test]
+fn a_bus_that_does_not_answer_does_not_hold_up_the_socket() {
+    let home = Home::new();
+    let bus = std::os::unix::net::UnixListener::bind(home.at("bus")).unwrap();
+    let address = format!("unix:path={}", home.at("bus").display());
+    let home = home.with("DBUS_SESSION_BUS_ADDRESS", &address);
+    // The first start looks for a keyring on the bus, for a second at most.
+    let first = home.start_broker("");
+    first.signal(Signal::TERM);
+    first.end();
+    let start = Instant::now();
+    let broker = home.start_broker("");
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert_eq!(home.status()["bus"]["state"], "connecting");
+    let start = Instant::now();
+    broker.signal(Signal::TERM);
+    let (status, log) = broker.end();
+    assert!(status.success(), "{log}");
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    drop(bus);
+}
