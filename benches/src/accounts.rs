@@ -10,7 +10,11 @@ use crate::engine::EngineAt;
 ///
 /// # Errors
 /// If the store or a sign-in fails.
-pub async fn connect_accounts(paths: &Paths, environment: &Environment, count: usize) -> Result<()> {
+pub async fn connect_accounts(
+    paths: &Paths,
+    environment: &Environment,
+    count: usize,
+) -> Result<()> {
     let effects = Host::durable(paths, environment).effects();
     let at = EngineAt::open(Arc::clone(&effects.store), Arc::clone(&effects.keys)).await?;
     for number in 0..count {

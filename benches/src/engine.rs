@@ -4,7 +4,9 @@ use anyhow::Result;
 use keybearer_core::{Broker, Prompt, ScopeSet, SilentRequest};
 use keybearer_engine::{Effects, Engine, EngineSettings, KeyStore, TokenStore};
 use keybearer_host::{EphemeralKeys, MemoryStore, RuntimeSpawner, SystemRandom};
-use keybearer_testkit::effects::{Conduct, ManualClock, ScriptedHttp, ScriptedPerson, SeededRandom};
+use keybearer_testkit::effects::{
+    Conduct, ManualClock, ScriptedHttp, ScriptedPerson, SeededRandom,
+};
 use keybearer_testkit::leak::Secrets;
 use keybearer_testkit::provider::{DEV, FakeProvider, User};
 use keybearer_testkit::world;
