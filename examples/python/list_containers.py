@@ -33,7 +33,7 @@ def main() -> None:
 
     # Asking by hand tells more than the client shows: whose token it is, and where it came from.
     token = credential.acquire(STORAGE)
-    print(f"token for {token.account.username} from {token.source}")
+    print(f"token for {token.username} from {token.source}")
 
     with BlobServiceClient(arguments.account_url, credential=credential) as service:
         for container in service.list_containers():

@@ -31,6 +31,8 @@ const FOR_TESTS: &[&str] = &["keybearer-testkit", "keybearer-emulator"];
 /// Crates that may know the Azure SDK.
 const AZURE_SDK_USERS: &[&str] = &["keybearer", "keybearer-examples"];
 const AZURE_SDK: &str = "azure_";
+/// Crates whose tests may use it, as a real client against what they serve.
+const AZURE_SDK_TESTERS: &[&str] = &["keybearer-emulator"];
 
 /// Checks the workspace as cargo sees it.
 pub(crate) async fn check(repository: &Repository) -> Result<()> {
@@ -78,12 +80,14 @@ fn violations(packages: &[Package]) -> Vec<String> {
         };
         for dependency in &package.dependencies {
             let target = dependency.name.as_str();
-            let is_for_tests =
-                dependency.kind.as_deref() == Some("dev") && FOR_TESTS.contains(&target);
-            if ours.contains(target) && !below.contains(target) && !is_for_tests {
+            let in_tests = dependency.kind.as_deref() == Some("dev");
+            let is_double = in_tests && FOR_TESTS.contains(&target);
+            if ours.contains(target) && !below.contains(target) && !is_double {
                 wrong.push(format!("{name} must not depend on {target}"));
             }
-            if target.starts_with(AZURE_SDK) && !AZURE_SDK_USERS.contains(&name) {
+            let knows_sdk =
+                AZURE_SDK_USERS.contains(&name) || (in_tests && AZURE_SDK_TESTERS.contains(&name));
+            if target.starts_with(AZURE_SDK) && !knows_sdk {
                 wrong.push(format!("{name} must not know the Azure SDK, but depends on {target}"));
             }
         }
@@ -160,6 +164,8 @@ mod tests {
         assert!(verdict("keybearer", "azure_core", None).is_empty());
         assert!(verdict("keybearer-examples", "azure_storage_blob", None).is_empty());
         assert_eq!(verdict("keybearer-client", "azure_core", None).len(), 1);
+        assert_eq!(verdict("keybearer-emulator", "azure_core", None).len(), 1);
+        assert!(verdict("keybearer-emulator", "azure_core", Some("dev")).is_empty());
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod story;
 use crate::failure::OrHint as _;
 use crate::process::{self, unless_interrupted};
 use crate::tools::{Python, Repository};
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use stage::{Person, Stage};
 
 #[derive(clap::Args)]
@@ -75,6 +75,9 @@ async fn prepare(repository: &Repository) -> Result<Python> {
     process::run(cargo.args(packages))
         .await
         .or_hint("build the programs", "mend what the compiler names above")?;
+    for name in ["keybearer", "keybearer-emulator", "list-containers"] {
+        ensure!(repository.binary(name).is_file(), "the build made no program {name}");
+    }
     println!("building the Python package");
     let python =
         Python::prepare(repository, "python", &repository.path("xtask/python/requirements.txt"))

@@ -7,17 +7,20 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-/// A command that dies with us.
+/// A command that dies with us. It leads a process group of its own: Ctrl-C reaches only us, and
+/// we end our children in our order.
 pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
     command.kill_on_drop(true).stdin(Stdio::null());
+    #[cfg(unix)]
+    command.process_group(0);
     command
 }
 
 /// Runs to the end with the output going where ours goes.
 pub(crate) async fn run(command: &mut Command) -> Result<()> {
-    let mut child = spawn(command)?;
-    let status = child.wait().await?;
+    let mut running = Running(spawn(command)?);
+    let status = running.0.wait().await?;
     if !status.success() {
         bail!("{} ended with {status}", shown(command));
     }
@@ -54,8 +57,8 @@ async fn read_lines(
     command: &mut Command,
     mut each: impl FnMut(&str) -> std::io::Result<()>,
 ) -> Result<Output> {
-    let mut child = spawn(command.stdout(Stdio::piped()))?;
-    let pipe = child.stdout.take().context("stdout is not a pipe")?;
+    let mut running = Running(spawn(command.stdout(Stdio::piped()))?);
+    let pipe = running.0.stdout.take().context("stdout is not a pipe")?;
     let mut lines = BufReader::new(pipe).split(b'\n');
     let mut stdout = String::new();
     while let Some(line) = lines.next_segment().await? {
@@ -64,7 +67,27 @@ async fn read_lines(
         stdout.push_str(&line);
         stdout.push('\n');
     }
-    Ok(Output { stdout, success: child.wait().await?.success() })
+    Ok(Output { stdout, success: running.0.wait().await?.success() })
+}
+
+/// A child that takes its own children along when it is dropped before its end.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        #[cfg(unix)]
+        signal_group(&self.0, rustix::process::Signal::TERM);
+    }
+}
+
+/// Signals the child and its children; does nothing once it has been waited for.
+#[cfg(unix)]
+pub(crate) fn signal_group(child: &Child, signal: rustix::process::Signal) {
+    let id = child.id().and_then(|id| i32::try_from(id).ok());
+    if let Some(group) = id.and_then(rustix::process::Pid::from_raw) {
+        // Fails only when all of them have ended.
+        let _ = rustix::process::kill_process_group(group, signal);
+    }
 }
 
 /// Starts it; a program that is not there is a [`MissingTool`].

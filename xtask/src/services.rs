@@ -36,9 +36,6 @@ impl Services {
         let output =
             File::create(log).with_context(|| format!("could not create {}", log.display()))?;
         command.stdout(output.try_clone()?).stderr(output);
-        // Ctrl-C reaches the whole foreground group; in groups of their own they end in our order.
-        #[cfg(unix)]
-        command.process_group(0);
         let child = process::spawn(command)?;
         self.0.push(Service { name, child, log: log.to_owned() });
         self.wait_until_ready(probe).await
@@ -75,42 +72,18 @@ impl Services {
 
 impl Service {
     async fn stop(&mut self) {
-        self.ask_to_end();
+        #[cfg(unix)]
+        process::signal_group(&self.child, rustix::process::Signal::TERM);
+        #[cfg(not(unix))]
+        let _ = self.child.start_kill();
         if timeout(GRACE, self.child.wait()).await.is_err() {
             eprintln!("{} did not end within {GRACE:?} and was killed", self.name);
-            self.kill_group();
+            #[cfg(unix)]
+            process::signal_group(&self.child, rustix::process::Signal::KILL);
             // It is dead either way; there is nobody left to tell about a failing wait.
             let _ = self.child.kill().await;
         }
     }
-
-    #[cfg(unix)]
-    fn ask_to_end(&self) {
-        self.signal_group(rustix::process::Signal::TERM);
-    }
-
-    #[cfg(unix)]
-    fn kill_group(&self) {
-        self.signal_group(rustix::process::Signal::KILL);
-    }
-
-    #[cfg(unix)]
-    fn signal_group(&self, signal: rustix::process::Signal) {
-        let id = self.child.id().and_then(|id| i32::try_from(id).ok());
-        if let Some(group) = id.and_then(rustix::process::Pid::from_raw) {
-            // Fails only when it ended by itself.
-            let _ = rustix::process::kill_process_group(group, signal);
-        }
-    }
-
-    #[cfg(not(unix))]
-    fn ask_to_end(&mut self) {
-        // Ended already, or about to be: nothing to tell.
-        let _ = self.child.start_kill();
-    }
-
-    #[cfg(not(unix))]
-    fn kill_group(&self) {}
 
     fn last_words(&self) -> String {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();

@@ -1,4 +1,5 @@
 //! A client and a server on a private bus, run by the real `dbus-daemon`.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "these are tests")]
 
 use std::fs;
 use std::io::{BufRead, BufReader};

@@ -1,4 +1,5 @@
 //! The broker contract, kept by a proxy in front of a server in front of a broker.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "these are tests")]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! A client and a server over a socket, without a bus.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "these are tests")]
 
 mod support;
 

@@ -47,15 +47,11 @@ impl<'a> Bearer<'a> {
         let text = |name: &str| claims[name].as_str();
         let list = |name: &str| -> Vec<String> {
             let values = claims[name].as_array().into_iter().flatten();
-            values
-                .filter_map(Value::as_str)
-                .map(str::to_owned)
-                .collect()
+            values.filter_map(Value::as_str).map(str::to_owned).collect()
         };
         let audience = text("aud").and_then(|audience| world.directory.resource(audience));
-        let resource = audience
-            .filter(|resource| resource.is_named(uri))
-            .ok_or(Unacceptable::Audience)?;
+        let resource =
+            audience.filter(|resource| resource.is_named(uri)).ok_or(Unacceptable::Audience)?;
         let not_before = claims["nbf"].as_i64().ok_or(Unacceptable::NotYetValid)?;
         if not_before > now {
             return Err(Unacceptable::NotYetValid);
@@ -68,11 +64,7 @@ impl<'a> Bearer<'a> {
             return Err(Unacceptable::Issuer);
         }
         let user = text("oid").and_then(|oid| {
-            world
-                .directory
-                .users
-                .iter()
-                .find(|user| user.oid_in(tenant) == Some(oid))
+            world.directory.users.iter().find(|user| user.oid_in(tenant) == Some(oid))
         });
         Ok(Self {
             user: user.ok_or(Unacceptable::Subject)?,
@@ -81,9 +73,7 @@ impl<'a> Bearer<'a> {
             resource,
             contexts: list("acrs"),
             not_before,
-            takes_challenges: list("xms_cc")
-                .iter()
-                .any(|value| value.eq_ignore_ascii_case("cp1")),
+            takes_challenges: list("xms_cc").iter().any(|value| value.eq_ignore_ascii_case("cp1")),
         })
     }
 }
@@ -106,16 +96,8 @@ mod tests {
         });
         let cases = [
             ("aud", json!("https://storage.azure.com/"), None),
-            (
-                "aud",
-                json!("https://management.azure.com"),
-                Some(Unacceptable::Audience),
-            ),
-            (
-                "aud",
-                json!(["https://storage.azure.com"]),
-                Some(Unacceptable::Audience),
-            ),
+            ("aud", json!("https://management.azure.com"), Some(Unacceptable::Audience)),
+            ("aud", json!(["https://storage.azure.com"]), Some(Unacceptable::Audience)),
             (
                 "iss",
                 json!(format!("https://localhost:1/{tenant}/v2.0")),

@@ -46,11 +46,7 @@ impl Call {
 
     /// The first segment of the path, which names the tenant.
     pub(crate) fn tenant(&self) -> &str {
-        self.path
-            .trim_start_matches('/')
-            .split('/')
-            .next()
-            .unwrap_or_default()
+        self.path.trim_start_matches('/').split('/').next().unwrap_or_default()
     }
 
     /// A parameter of the body or, if not there, of the query.
@@ -88,10 +84,7 @@ impl Call {
     /// The line of the request log, without an outcome yet.
     pub(crate) fn entry(&self) -> Entry {
         let owned = |text: &str| text.to_owned();
-        let in_tenant = !matches!(
-            self.endpoint,
-            Endpoint::Blob | Endpoint::Page | Endpoint::Arm
-        );
+        let in_tenant = !matches!(self.endpoint, Endpoint::Blob | Endpoint::Page | Endpoint::Arm);
         Entry {
             seq: 0,
             method: self.method.to_string(),
@@ -123,11 +116,7 @@ impl Params {
 
     /// The first value that is not empty.
     pub(crate) fn first(&self, name: &str) -> Option<&str> {
-        let value = self
-            .0
-            .iter()
-            .find(|pair| pair.0 == name)
-            .map(|pair| pair.1.as_str());
+        let value = self.0.iter().find(|pair| pair.0 == name).map(|pair| pair.1.as_str());
         value.filter(|value| !value.is_empty())
     }
 }
@@ -144,12 +133,7 @@ mod tests {
 
     fn call(request: axum::http::request::Builder, body: &'static str) -> Call {
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        Call::new(
-            Endpoint::Token,
-            &parts,
-            &Bytes::from_static(body.as_bytes()),
-            7,
-        )
+        Call::new(Endpoint::Token, &parts, &Bytes::from_static(body.as_bytes()), 7)
     }
 
     #[test]
@@ -168,9 +152,8 @@ mod tests {
 
     #[test]
     fn cookie_and_bearer_are_found_among_others() {
-        let request = Request::get("/")
-            .header("cookie", "a=1; b=2")
-            .header("authorization", "bearer  xyz");
+        let request =
+            Request::get("/").header("cookie", "a=1; b=2").header("authorization", "bearer  xyz");
         let call = call(request, "");
         assert_eq!(
             (call.cookie("b"), call.cookie("c"), call.bearer()),

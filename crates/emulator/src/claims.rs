@@ -60,11 +60,7 @@ impl Claims {
             return Vec::new();
         };
         let several = entry.get("values").and_then(Value::as_array);
-        let values = several
-            .map(Vec::as_slice)
-            .into_iter()
-            .flatten()
-            .chain(entry.get("value"));
+        let values = several.map(Vec::as_slice).into_iter().flatten().chain(entry.get("value"));
         values
             .filter_map(|value| match value {
                 Value::String(text) => Some(text.clone()),
@@ -85,19 +81,13 @@ mod tests {
             ("", Some(vec![])),
             ("{}", Some(vec![])),
             (r#"{"access_token":null}"#, Some(vec![])),
-            (
-                r#"{"access_token":{"xms_cc":{"values":["CP1"]}}}"#,
-                Some(vec!["CP1".to_owned()]),
-            ),
+            (r#"{"access_token":{"xms_cc":{"values":["CP1"]}}}"#, Some(vec!["CP1".to_owned()])),
             ("[]", None),
             ("not json", None),
             (r#"{"access_token":3}"#, None),
         ];
         for (text, capabilities) in cases {
-            assert_eq!(
-                Claims::parse(text).ok().map(|claims| claims.capabilities()),
-                capabilities
-            );
+            assert_eq!(Claims::parse(text).ok().map(|claims| claims.capabilities()), capabilities);
         }
     }
 

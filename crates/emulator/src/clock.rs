@@ -12,9 +12,7 @@ pub(crate) struct Clock {
 impl Clock {
     /// Seconds since 1970.
     pub(crate) fn now(&self) -> i64 {
-        let since = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
         seconds.saturating_add(self.offset_seconds.load(Ordering::Relaxed))
     }
@@ -50,11 +48,7 @@ fn civil_from_days(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month, day)
 }
@@ -67,16 +61,8 @@ mod tests {
     fn dates_are_written_as_each_reader_expects() {
         let cases = [
             (0, "1970-01-01 00:00:00Z", "Thu, 01 Jan 1970 00:00:00 GMT"),
-            (
-                784_111_777,
-                "1994-11-06 08:49:37Z",
-                "Sun, 06 Nov 1994 08:49:37 GMT",
-            ),
-            (
-                1_709_164_800,
-                "2024-02-29 00:00:00Z",
-                "Thu, 29 Feb 2024 00:00:00 GMT",
-            ),
+            (784_111_777, "1994-11-06 08:49:37Z", "Sun, 06 Nov 1994 08:49:37 GMT"),
+            (1_709_164_800, "2024-02-29 00:00:00Z", "Thu, 29 Feb 2024 00:00:00 GMT"),
         ];
         for (seconds, entra, http) in cases {
             assert_eq!(entra_date(seconds), entra);

@@ -19,14 +19,8 @@ type Shared = State<Arc<World>>;
 
 pub(crate) fn routes() -> Router<Arc<World>> {
     Router::new()
-        .route(
-            "/emulator/faults",
-            get(faults).post(add_faults).delete(clear_faults),
-        )
-        .route(
-            "/emulator/policies",
-            get(policies).post(add_policies).delete(clear_policies),
-        )
+        .route("/emulator/faults", get(faults).post(add_faults).delete(clear_faults))
+        .route("/emulator/policies", get(policies).post(add_policies).delete(clear_policies))
         .route("/emulator/requests", get(requests).delete(clear_requests))
         .route("/emulator/revoke", post(revoke))
         .route("/emulator/clock", post(set_clock))
@@ -84,10 +78,7 @@ struct Revoke {
 
 async fn revoke(State(world): Shared, body: Bytes) -> Response {
     respond(parse(&body).and_then(|Revoke { upn }| {
-        let user = world
-            .directory
-            .user(&upn)
-            .ok_or_else(|| format!("no user {upn}"))?;
+        let user = world.directory.user(&upn).ok_or_else(|| format!("no user {upn}"))?;
         world.revoke(&user.upn);
         Ok(json!({"revoked": user.upn}))
     }))

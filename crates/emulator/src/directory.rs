@@ -84,21 +84,15 @@ impl Directory {
 
     /// The user with this sign-in name, in any case.
     pub(crate) fn user(&self, upn: &str) -> Option<&User> {
-        self.users
-            .iter()
-            .find(|user| user.upn.eq_ignore_ascii_case(upn.trim()))
+        self.users.iter().find(|user| user.upn.eq_ignore_ascii_case(upn.trim()))
     }
 
     pub(crate) fn app(&self, client_id: &str) -> Option<&App> {
-        self.apps
-            .iter()
-            .find(|app| app.client_id.eq_ignore_ascii_case(client_id))
+        self.apps.iter().find(|app| app.client_id.eq_ignore_ascii_case(client_id))
     }
 
     pub(crate) fn resource(&self, uri: &str) -> Option<&Resource> {
-        self.resources
-            .iter()
-            .find(|resource| resource.is_named(uri))
+        self.resources.iter().find(|resource| resource.is_named(uri))
     }
 }
 

@@ -102,9 +102,7 @@ impl Emulator {
         let (stop, stopped) = oneshot::channel();
         let (port, auto_sign_in) = (options.port, options.auto_sign_in);
         let serve = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = match runtime.map_err(Error::Runtime) {
                 Ok(runtime) => runtime,
                 Err(error) => return drop(started.send(Err(error))),
@@ -115,20 +113,12 @@ impl Emulator {
                 let _ = stopped.await;
             });
         };
-        let thread = std::thread::Builder::new()
-            .name("emulator".into())
-            .spawn(serve);
+        let thread = std::thread::Builder::new().name("emulator".into()).spawn(serve);
         let thread = thread.map_err(Error::Runtime)?;
-        let world = outcome
-            .recv()
-            .map_err(|error| Error::Runtime(io::Error::other(error)))??;
+        let world = outcome.recv().map_err(|error| Error::Runtime(io::Error::other(error)))??;
         let ready = ready(&world, dir.join("ca.pem"));
-        let emulator = Self {
-            ready,
-            stop: Some(stop),
-            thread: Some(thread),
-            _temporary: temporary,
-        };
+        let emulator =
+            Self { ready, stop: Some(stop), thread: Some(thread), _temporary: temporary };
         write_ready(&dir, &emulator.ready)?;
         Ok(emulator)
     }
@@ -191,18 +181,10 @@ async fn run(
 
 fn ready(world: &World, ca: PathBuf) -> Ready {
     let directory = &world.directory;
-    let tenant = directory
-        .tenants
-        .first()
-        .map(|tenant| tenant.id.clone())
-        .unwrap_or_default();
+    let tenant = directory.tenants.first().map(|tenant| tenant.id.clone()).unwrap_or_default();
     let users = directory.users.iter().filter_map(|user| {
         let oid = user.oid_in(&tenant)?.to_owned();
-        Some(ReadyUser {
-            upn: user.upn.clone(),
-            password: user.password.clone(),
-            oid,
-        })
+        Some(ReadyUser { upn: user.upn.clone(), password: user.password.clone(), oid })
     });
     let apps = directory.apps.iter().map(|app| ReadyApp {
         client_id: app.client_id.clone(),
@@ -223,19 +205,12 @@ fn ready(world: &World, ca: PathBuf) -> Ready {
 /// The directory asked for, made if need be, or a new one that goes when the emulator goes. Both are private.
 fn directory(asked: Option<&Path>) -> Result<(PathBuf, Option<tempfile::TempDir>), Error> {
     let Some(path) = asked else {
-        let temporary = tempfile::Builder::new()
-            .prefix("keybearer-emulator-")
-            .tempdir();
-        let temporary = temporary.map_err(|source| Error::Write {
-            path: std::env::temp_dir(),
-            source,
-        })?;
+        let temporary = tempfile::Builder::new().prefix("keybearer-emulator-").tempdir();
+        let temporary =
+            temporary.map_err(|source| Error::Write { path: std::env::temp_dir(), source })?;
         return Ok((temporary.path().to_owned(), Some(temporary)));
     };
-    let failed = |source| Error::Write {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |source| Error::Write { path: path.to_owned(), source };
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -253,10 +228,7 @@ fn write_certificates(dir: &Path, certificates: &Certificates) -> Result<(), Err
 /// `ready.json` appears whole or not at all.
 fn write_ready(dir: &Path, ready: &Ready) -> Result<(), Error> {
     let (partial, path) = (dir.join("ready.json.partial"), dir.join("ready.json"));
-    let failed = |source| Error::Write {
-        path: path.clone(),
-        source,
-    };
+    let failed = |source| Error::Write { path: path.clone(), source };
     let text = serde_json::to_string(ready).map_err(|error| failed(error.into()))?;
     write_private(&partial, &text)?;
     fs::rename(&partial, &path).map_err(failed)
@@ -268,11 +240,6 @@ fn write_private(path: &Path, text: &str) -> Result<(), Error> {
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let written = options
-        .open(path)
-        .and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|source| Error::Write {
-        path: path.to_owned(),
-        source,
-    })
+    let written = options.open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|source| Error::Write { path: path.to_owned(), source })
 }

@@ -121,7 +121,12 @@ impl EntraError {
         )
     }
 
-    pub(crate) fn body(&self, trace: &Trace, authority_host: &str) -> Value {
+    /// The page that explains the code.
+    pub(crate) fn uri(&self) -> String {
+        format!("https://login.microsoftonline.com/error?code={}", self.code)
+    }
+
+    pub(crate) fn body(&self, trace: &Trace) -> Value {
         let mut body = json!({
             "error": self.error,
             "error_description": self.description(trace),
@@ -129,7 +134,7 @@ impl EntraError {
             "timestamp": entra_date(trace.now),
             "trace_id": trace.trace_id,
             "correlation_id": trace.correlation_id,
-            "error_uri": format!("{authority_host}/error?code={}", self.code),
+            "error_uri": self.uri(),
         });
         if let Some(suberror) = &self.suberror {
             body["suberror"] = json!(suberror);
@@ -154,11 +159,7 @@ pub(crate) struct Trace {
 impl Trace {
     pub(crate) fn new(client_request_id: Option<&str>, now: i64) -> Self {
         let sent = client_request_id.filter(|id| !id.is_empty() && id.len() <= 64 && id.is_ascii());
-        Self {
-            trace_id: guid(),
-            correlation_id: sent.map_or_else(guid, str::to_owned),
-            now,
-        }
+        Self { trace_id: guid(), correlation_id: sent.map_or_else(guid, str::to_owned), now }
     }
 }
 
@@ -169,7 +170,7 @@ mod tests {
     #[test]
     fn body_has_entras_fields_and_the_callers_correlation_id() {
         let trace = Trace::new(Some("my-id"), 784_111_777);
-        let body = EntraError::mfa_required("r").body(&trace, "https://localhost:1");
+        let body = EntraError::mfa_required("r").body(&trace);
         assert_eq!(body["error"], "interaction_required");
         assert_eq!(body["error_codes"], json!([50_076]));
         assert_eq!(body["suberror"], "basic_action");

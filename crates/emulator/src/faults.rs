@@ -26,14 +26,8 @@ pub(crate) struct Fault {
 impl Fault {
     fn matches(&self, target: &Target<'_>) -> bool {
         self.endpoint == target.endpoint
-            && self
-                .grant
-                .as_deref()
-                .is_none_or(|grant| Some(grant) == target.grant)
-            && self
-                .client_id
-                .as_deref()
-                .is_none_or(|id| Some(id) == target.client_id)
+            && self.grant.as_deref().is_none_or(|grant| Some(grant) == target.grant)
+            && self.client_id.as_deref().is_none_or(|id| Some(id) == target.client_id)
     }
 }
 
@@ -156,11 +150,8 @@ pub(crate) struct Faults(pub(crate) Vec<Fault>);
 impl Faults {
     /// The action for this request, if a fault meets it. Counts the request.
     pub(crate) fn strike(&mut self, target: &Target<'_>) -> Option<Action> {
-        let (index, fault) = self
-            .0
-            .iter_mut()
-            .enumerate()
-            .find(|(_, fault)| fault.matches(target))?;
+        let (index, fault) =
+            self.0.iter_mut().enumerate().find(|(_, fault)| fault.matches(target))?;
         if fault.after > 0 {
             fault.after -= 1;
             return None;
@@ -188,11 +179,7 @@ mod tests {
     }
 
     fn token(grant: &'static str) -> Target<'static> {
-        Target {
-            endpoint: Endpoint::Token,
-            grant: Some(grant),
-            client_id: Some("app"),
-        }
+        Target { endpoint: Endpoint::Token, grant: Some(grant), client_id: Some("app") }
     }
 
     #[test]
@@ -200,47 +187,24 @@ mod tests {
         let mut faults = faults(json!([
             {"endpoint": "token", "after": 1, "times": 2, "action": "malformed_json"}
         ]));
-        let struck: Vec<_> = (0..4)
-            .map(|_| faults.strike(&token("refresh_token")).is_some())
-            .collect();
+        let struck: Vec<_> =
+            (0..4).map(|_| faults.strike(&token("refresh_token")).is_some()).collect();
         assert_eq!(struck, [false, true, true, false]);
     }
 
     #[test]
     fn fault_meets_only_its_endpoint_grant_and_client() {
         let cases = [
-            (
-                json!({"endpoint": "token", "action": {"cut": "before_response"}}),
-                true,
-            ),
-            (
-                json!({"endpoint": "blob", "action": {"cut": "mid_response"}}),
-                false,
-            ),
-            (
-                json!({"endpoint": "token", "grant": "refresh_token", "action": {"stall": {}}}),
-                true,
-            ),
-            (
-                json!({"endpoint": "token", "grant": "device_code", "action": {"stall": {}}}),
-                false,
-            ),
-            (
-                json!({"endpoint": "token", "client_id": "app", "action": {"stall": {}}}),
-                true,
-            ),
-            (
-                json!({"endpoint": "token", "client_id": "other", "action": {"stall": {}}}),
-                false,
-            ),
+            (json!({"endpoint": "token", "action": {"cut": "before_response"}}), true),
+            (json!({"endpoint": "blob", "action": {"cut": "mid_response"}}), false),
+            (json!({"endpoint": "token", "grant": "refresh_token", "action": {"stall": {}}}), true),
+            (json!({"endpoint": "token", "grant": "device_code", "action": {"stall": {}}}), false),
+            (json!({"endpoint": "token", "client_id": "app", "action": {"stall": {}}}), true),
+            (json!({"endpoint": "token", "client_id": "other", "action": {"stall": {}}}), false),
         ];
         for (fault, met) in cases {
             let mut faults = faults(json!([fault.clone()]));
-            assert_eq!(
-                faults.strike(&token("refresh_token")).is_some(),
-                met,
-                "{fault}"
-            );
+            assert_eq!(faults.strike(&token("refresh_token")).is_some(), met, "{fault}");
         }
     }
 
@@ -256,10 +220,7 @@ mod tests {
             json!({"error": {"error": "invalid_grant", "code": 70000, "suberror": "bad_token"}}),
         ];
         for action in good {
-            assert!(
-                serde_json::from_value::<Action>(action.clone()).is_ok(),
-                "{action}"
-            );
+            assert!(serde_json::from_value::<Action>(action.clone()).is_ok(), "{action}");
         }
         let fault = json!({"endpoint": "token", "time": 1, "action": "malformed_json"});
         assert!(serde_json::from_value::<Fault>(fault).is_err());

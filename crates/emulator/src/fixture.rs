@@ -58,9 +58,7 @@ impl Fixture {
             .chain(self.blob.iter().map(|blob| &blob.tenant));
         for id in named {
             if !self.tenants.iter().any(|tenant| tenant.id == *id) {
-                return Err(Error::Fixture(format!(
-                    "tenant {id} is named but not defined"
-                )));
+                return Err(Error::Fixture(format!("tenant {id} is named but not defined")));
             }
         }
         Ok(())
@@ -131,10 +129,7 @@ impl User {
         if self.tenant == tenant {
             return Some(&self.oid);
         }
-        let membership = self
-            .guest_in
-            .iter()
-            .find(|membership| membership.tenant == tenant)?;
+        let membership = self.guest_in.iter().find(|membership| membership.tenant == tenant)?;
         Some(&membership.oid)
     }
 }
@@ -211,10 +206,7 @@ mod tests {
     fn built_in_fixture_has_three_users_in_its_first_tenant() {
         let fixture = Fixture::load(None).unwrap();
         let tenant = &fixture.tenants[0].id;
-        let members = fixture
-            .users
-            .iter()
-            .filter(|user| user.oid_in(tenant).is_some());
+        let members = fixture.users.iter().filter(|user| user.oid_in(tenant).is_some());
         assert_eq!(members.count(), 3);
     }
 

@@ -16,10 +16,7 @@ pub(crate) enum Weight {
 
 impl Page {
     pub(crate) fn new(title: &str) -> Self {
-        Self {
-            title: title.to_owned(),
-            body: format!("<h1>{}</h1>", escape(title)),
-        }
+        Self { title: title.to_owned(), body: format!("<h1>{}</h1>", escape(title)) }
     }
 
     #[must_use]
@@ -68,19 +65,13 @@ pub(crate) struct Form(String);
 
 impl Form {
     pub(crate) fn to(action: &str) -> Self {
-        Self(format!(
-            r#"<form method="post" action="{}">"#,
-            escape(action)
-        ))
+        Self(format!(r#"<form method="post" action="{}">"#, escape(action)))
     }
 
     #[must_use]
     pub(crate) fn hidden(mut self, name: &str, value: &str) -> Self {
-        self.0 += &format!(
-            r#"<input type="hidden" name="{}" value="{}">"#,
-            escape(name),
-            escape(value)
-        );
+        self.0 +=
+            &format!(r#"<input type="hidden" name="{}" value="{}">"#, escape(name), escape(value));
         self
     }
 
@@ -172,14 +163,7 @@ mod tests {
             .input(evil, evil, evil, evil)
             .button(evil, evil, Weight::Main)
             .named_button(evil, evil, evil, Weight::Other);
-        let page = Page::new(evil)
-            .text(evil)
-            .alert(Some(evil))
-            .form(&form)
-            .to_html();
-        assert!(
-            !page.contains("<script>") && !page.contains("alert('1')"),
-            "{page}"
-        );
+        let page = Page::new(evil).text(evil).alert(Some(evil)).form(&form).to_html();
+        assert!(!page.contains("<script>") && !page.contains("alert('1')"), "{page}");
     }
 }

@@ -37,12 +37,6 @@ pub(crate) struct Validity {
 }
 
 impl Subject<'_> {
-    /// `uid` and `utid` of the home account, as `client_info` carries them.
-    pub(crate) fn client_info(&self) -> String {
-        let info = json!({"uid": self.user.oid, "utid": self.user.tenant});
-        URL_SAFE_NO_PAD.encode(info.to_string())
-    }
-
     /// The v2.0 id token. `authority_host` is the scheme, host and port of the issuer.
     pub(crate) fn id_token(
         &self,
@@ -109,10 +103,9 @@ impl Subject<'_> {
         if let Some(provider) = self.identity_provider() {
             claims["idp"] = json!(provider);
         }
-        for (name, values) in [
-            ("xms_cc", grant.claims.capabilities()),
-            ("acrs", grant.claims.contexts()),
-        ] {
+        for (name, values) in
+            [("xms_cc", grant.claims.capabilities()), ("acrs", grant.claims.contexts())]
+        {
             if !values.is_empty() {
                 claims[name] = json!(values);
             }
@@ -148,6 +141,12 @@ impl Subject<'_> {
     }
 }
 
+/// `uid` and `utid` of the home account, as `client_info` carries them.
+pub(crate) fn client_info(user: &User) -> String {
+    let info = json!({"uid": user.oid, "utid": user.tenant});
+    URL_SAFE_NO_PAD.encode(info.to_string())
+}
+
 /// What an access token grants.
 pub(crate) struct AccessGrant<'a> {
     pub(crate) resource: &'a Resource,
@@ -181,31 +180,18 @@ mod tests {
     use super::*;
     use crate::fixture::Fixture;
 
-    const VALIDITY: Validity = Validity {
-        from: 100,
-        until: 200,
-    };
+    const VALIDITY: Validity = Validity { from: 100, until: 200 };
 
     fn subject(fixture: &Fixture, user: usize) -> Subject<'_> {
         let (user, tenant) = (&fixture.users[user], &fixture.tenants[0].id);
         let oid = user.oid_in(tenant).unwrap();
-        Subject {
-            user,
-            tenant,
-            oid,
-            client_id: "app",
-            proof: Proof::Password,
-        }
+        Subject { user, tenant, oid, client_id: "app", proof: Proof::Password }
     }
 
     fn access_token(subject: &Subject<'_>, fixture: &Fixture, resource: &str) -> Value {
         let claims = Claims::parse(r#"{"access_token":{"xms_cc":{"values":["CP1"]}}}"#).unwrap();
         let grant = AccessGrant {
-            resource: fixture
-                .resources
-                .iter()
-                .find(|r| r.is_named(resource))
-                .unwrap(),
+            resource: fixture.resources.iter().find(|r| r.is_named(resource)).unwrap(),
             audience: resource,
             scp: "user_impersonation",
             claims: &claims,
@@ -221,19 +207,13 @@ mod tests {
         let v1 = access_token(&subject, &fixture, "https://storage.azure.com/");
         assert_eq!(v1["ver"], "1.0");
         assert_eq!(v1["aud"], "https://storage.azure.com/");
-        assert_eq!(
-            v1["iss"],
-            format!("https://sts.windows.net/{}/", subject.tenant)
-        );
+        assert_eq!(v1["iss"], format!("https://sts.windows.net/{}/", subject.tenant));
         assert_eq!(v1["appid"], "app");
         assert_eq!(v1["upn"], "dev@contoso.example");
         assert_eq!(v1["xms_cc"], json!(["CP1"]));
         let v2 = access_token(&subject, &fixture, "https://vault.azure.net");
         assert_eq!(v2["ver"], "2.0");
-        assert_eq!(
-            v2["iss"],
-            format!("https://localhost:1/{}/v2.0", subject.tenant)
-        );
+        assert_eq!(v2["iss"], format!("https://localhost:1/{}/v2.0", subject.tenant));
         assert_eq!((v2["azp"].as_str(), v2.get("appid")), (Some("app"), None));
     }
 
@@ -244,7 +224,7 @@ mod tests {
         let claims = guest.id_token("https://localhost:1", Some("n"), VALIDITY);
         assert_eq!(claims["oid"], "11111111-aaaa-4bbb-8ccc-000000000003");
         assert_eq!(claims["nonce"], "n");
-        let info = URL_SAFE_NO_PAD.decode(guest.client_info()).unwrap();
+        let info = URL_SAFE_NO_PAD.decode(client_info(guest.user)).unwrap();
         let info: Value = serde_json::from_slice(&info).unwrap();
         assert_eq!(info["uid"], "22222222-aaaa-4bbb-8ccc-000000000003");
         assert_eq!(info["utid"], fixture.tenants[1].id.as_str());

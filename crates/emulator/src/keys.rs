@@ -35,10 +35,7 @@ impl Keys {
     }
 
     /// The compact JWT of `claims`.
-    #[expect(
-        clippy::expect_used,
-        reason = "signing a short text with a key made here cannot fail"
-    )]
+    #[expect(clippy::expect_used, reason = "signing a short text with a key made here cannot fail")]
     pub(crate) fn sign(&self, claims: &Value, signature: Signature) -> String {
         let header = json!({"typ": "JWT", "alg": "RS256", "kid": self.key_id, "x5t": self.key_id});
         let [header, claims] =
@@ -46,12 +43,7 @@ impl Keys {
         let signed = format!("{header}.{claims}");
         let mut bytes = vec![0; self.pair.public_modulus_len()];
         self.pair
-            .sign(
-                &RSA_PKCS1_SHA256,
-                &SystemRandom::new(),
-                signed.as_bytes(),
-                &mut bytes,
-            )
+            .sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut bytes)
             .expect("the key signs");
         if signature == Signature::Wrong {
             bytes[0] ^= 1;

@@ -2,17 +2,50 @@
 
 use std::io;
 
-/// Waits for SIGTERM, SIGINT or, if `with_parent`, for the parent's end.
-pub(crate) fn wait(with_parent: bool) -> io::Result<()> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?
-        .block_on(async {
-            tokio::select! {
-                ended = signalled() => ended,
-                () = orphaned(), if with_parent => Ok(()),
+/// The process that started this one.
+#[derive(Clone, Copy)]
+pub(crate) struct Parent(#[cfg(unix)] Option<rustix::process::Pid>);
+
+impl Parent {
+    /// To be asked first thing: a parent that ends before this would not be missed.
+    pub(crate) fn current() -> Self {
+        Self(
+            #[cfg(unix)]
+            rustix::process::getppid(),
+        )
+    }
+
+    /// A process whose parent has ended gets another one. Looking is simpler than every way of
+    /// being told: it needs no cooperation of the parent, and works on every Unix.
+    #[cfg(unix)]
+    async fn ended(self) {
+        while self.0 == rustix::process::getppid() {
+            tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        }
+    }
+
+    /// Elsewhere the parent holds our standard input open. Not being able to read it is also the end.
+    #[cfg(not(unix))]
+    async fn ended(self) {
+        let read = || io::copy(&mut io::stdin(), &mut io::sink());
+        let _ = tokio::task::spawn_blocking(read).await;
+    }
+}
+
+/// Waits for SIGTERM, SIGINT or, if there is one to wait for, the parent's end.
+pub(crate) fn wait(parent: Option<Parent>) -> io::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+        let orphaned = async {
+            match parent {
+                Some(parent) => parent.ended().await,
+                None => std::future::pending().await,
             }
-        })
+        };
+        tokio::select! {
+            ended = signalled() => ended,
+            () = orphaned => Ok(()),
+        }
+    })
 }
 
 #[cfg(unix)]
@@ -29,22 +62,4 @@ async fn signalled() -> io::Result<()> {
 #[cfg(not(unix))]
 async fn signalled() -> io::Result<()> {
     tokio::signal::ctrl_c().await
-}
-
-/// A process whose parent has ended gets another one. Looking is simpler than every way of being
-/// told: it needs no cooperation of the parent, and works on every Unix.
-#[cfg(unix)]
-async fn orphaned() {
-    let parent = rustix::process::getppid();
-    while parent == rustix::process::getppid() {
-        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-    }
-}
-
-/// Elsewhere the parent holds our standard input open.
-#[cfg(not(unix))]
-async fn orphaned() {
-    let read = || io::copy(&mut io::stdin(), &mut io::sink());
-    // Not being able to read is also the end.
-    let _ = tokio::task::spawn_blocking(read).await;
 }

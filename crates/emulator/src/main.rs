@@ -41,11 +41,9 @@ struct Serve {
     exit_with_parent: bool,
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "the ready line is what this program says on stdout"
-)]
+#[expect(clippy::print_stdout, reason = "the ready line is what this program says on stdout")]
 fn serve(arguments: Serve) -> Result<(), Box<dyn std::error::Error>> {
+    let parent = arguments.exit_with_parent.then(lifetime::Parent::current);
     let fixture = arguments.fixture.map(|path| {
         let text = std::fs::read_to_string(&path);
         text.map_err(|error| format!("cannot read {}: {error}", path.display()))
@@ -58,15 +56,12 @@ fn serve(arguments: Serve) -> Result<(), Box<dyn std::error::Error>> {
     };
     let emulator = Emulator::start(options)?;
     println!("ready {}", serde_json::to_string(emulator.ready())?);
-    lifetime::wait(arguments.exit_with_parent)?;
+    lifetime::wait(parent)?;
     Ok(())
 }
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_env_filter("warn")
-        .init();
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_env_filter("warn").init();
     let Command::Serve(arguments) = Cli::parse().command;
     match serve(arguments) {
         Ok(()) => ExitCode::SUCCESS,

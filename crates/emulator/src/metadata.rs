@@ -16,7 +16,7 @@ use crate::world::World;
 pub(crate) fn configuration(world: &World, call: &Call) -> Reply {
     match world.directory.authority(call.tenant()) {
         Ok(authority) => Reply::json(&document(&world.authority_host, &authority), "metadata"),
-        Err(error) => Reply::error(&error, &call.trace, &world.authority_host),
+        Err(error) => Reply::error(&error, &call.trace),
     }
 }
 
@@ -27,7 +27,7 @@ pub(crate) fn keys(world: &World, call: &Call) -> Reply {
             let issuer = format!("{}/{{tenantid}}/v2.0", world.authority_host);
             Reply::json(&world.keys.key_set(&issuer), "keys")
         }
-        Err(error) => Reply::error(&error, &call.trace, &world.authority_host),
+        Err(error) => Reply::error(&error, &call.trace),
     }
 }
 
@@ -35,7 +35,7 @@ pub(crate) fn keys(world: &World, call: &Call) -> Reply {
 pub(crate) fn instance(world: &World, call: &Call) -> Reply {
     match discovered(world, call) {
         Ok(document) => Reply::json(&document, "discovery"),
-        Err(error) => Reply::error(&error, &call.trace, &world.authority_host),
+        Err(error) => Reply::error(&error, &call.trace),
     }
 }
 
@@ -55,10 +55,7 @@ fn discovered(world: &World, call: &Call) -> Result<Value, EntraError> {
     };
     let url = Url::parse(endpoint).map_err(|_| unknown())?;
     let ours = Url::parse(&world.authority_host).map_err(|_| unknown())?;
-    let tenant = url
-        .path_segments()
-        .and_then(|mut path| path.next())
-        .unwrap_or_default();
+    let tenant = url.path_segments().and_then(|mut path| path.next()).unwrap_or_default();
     let authority = world.directory.authority(tenant)?;
     if url.scheme() != "https" || url.host() != ours.host() || url.port() != ours.port() {
         return Err(unknown());

@@ -50,8 +50,7 @@ pub(crate) struct Policies(pub(crate) Vec<Policy>);
 
 impl Policies {
     pub(crate) fn requires_mfa(&self, access: &Access<'_>) -> bool {
-        self.applying(access)
-            .any(|policy| policy.require == Requirement::Mfa)
+        self.applying(access).any(|policy| policy.require == Requirement::Mfa)
     }
 
     /// The claims the resource still wants, if the evidence does not satisfy them.
@@ -65,14 +64,8 @@ impl Policies {
     fn applying<'a>(&'a self, access: &'a Access<'_>) -> impl Iterator<Item = &'a Policy> {
         self.0.iter().filter(|policy| {
             access.resource.is_named(&policy.resource)
-                && policy
-                    .client_id
-                    .as_deref()
-                    .is_none_or(|id| id == access.client_id)
-                && policy
-                    .upn
-                    .as_deref()
-                    .is_none_or(|upn| upn.eq_ignore_ascii_case(access.upn))
+                && policy.client_id.as_deref().is_none_or(|id| id == access.client_id)
+                && policy.upn.as_deref().is_none_or(|upn| upn.eq_ignore_ascii_case(access.upn))
         })
     }
 }
@@ -89,13 +82,8 @@ impl Policy {
 }
 
 fn satisfied(claims: &Claims, evidence: &Evidence<'_>) -> bool {
-    claims
-        .contexts()
-        .iter()
-        .all(|context| evidence.contexts.contains(context))
-        && claims
-            .not_before()
-            .is_none_or(|time| evidence.not_before >= time)
+    claims.contexts().iter().all(|context| evidence.contexts.contains(context))
+        && claims.not_before().is_none_or(|time| evidence.not_before >= time)
 }
 
 #[cfg(test)]
@@ -108,28 +96,13 @@ mod tests {
     #[test]
     fn policy_applies_to_its_resource_under_any_name_and_to_its_user_and_app() {
         let fixture = Fixture::load(None).unwrap();
-        let arm = fixture
-            .resources
-            .iter()
-            .find(|r| r.is_named("https://management.azure.com"));
-        let access = Access {
-            resource: arm.unwrap(),
-            client_id: "app",
-            upn: "dev@contoso.example",
-        };
+        let arm = fixture.resources.iter().find(|r| r.is_named("https://management.azure.com"));
+        let access =
+            Access { resource: arm.unwrap(), client_id: "app", upn: "dev@contoso.example" };
         let cases = [
-            (
-                json!({"resource": "https://management.core.windows.net/", "require": "mfa"}),
-                true,
-            ),
-            (
-                json!({"resource": "https://storage.azure.com", "require": "mfa"}),
-                false,
-            ),
-            (
-                json!({"resource": "https://management.azure.com", "require": "claims"}),
-                false,
-            ),
+            (json!({"resource": "https://management.core.windows.net/", "require": "mfa"}), true),
+            (json!({"resource": "https://storage.azure.com", "require": "mfa"}), false),
+            (json!({"resource": "https://management.azure.com", "require": "claims"}), false),
             (
                 json!({"resource": "https://management.azure.com", "upn": "DEV@contoso.example", "require": "mfa"}),
                 true,
@@ -148,11 +121,7 @@ mod tests {
     #[test]
     fn challenge_stands_until_the_token_shows_what_it_wants() {
         let fixture = Fixture::load(None).unwrap();
-        let access = Access {
-            resource: &fixture.resources[0],
-            client_id: "app",
-            upn: "dev",
-        };
+        let access = Access { resource: &fixture.resources[0], client_id: "app", upn: "dev" };
         let policy = |claims| Policy {
             resource: "https://storage.azure.com".into(),
             client_id: None,
@@ -168,10 +137,7 @@ mod tests {
             (Some(nbf), vec![], 100, false),
         ];
         for (claims, contexts, not_before, challenged) in cases {
-            let evidence = Evidence {
-                contexts: &contexts,
-                not_before,
-            };
+            let evidence = Evidence { contexts: &contexts, not_before };
             let policies = Policies(vec![policy(claims)]);
             assert_eq!(policies.challenge(&access, &evidence).is_some(), challenged);
         }

@@ -32,21 +32,11 @@ impl Reply {
             ("content-type", content_type.to_owned()),
             ("cache-control", "no-store".to_owned()),
         ];
-        Self {
-            status,
-            headers,
-            body,
-            outcome: outcome.to_owned(),
-        }
+        Self { status, headers, body, outcome: outcome.to_owned() }
     }
 
     pub(crate) fn json(value: &Value, outcome: &str) -> Self {
-        Self::new(
-            200,
-            "application/json; charset=utf-8",
-            value.to_string(),
-            outcome,
-        )
+        Self::new(200, "application/json; charset=utf-8", value.to_string(), outcome)
     }
 
     pub(crate) fn page(page: &Page, outcome: &str) -> Self {
@@ -58,12 +48,9 @@ impl Reply {
             )
     }
 
-    pub(crate) fn error(error: &EntraError, trace: &Trace, authority_host: &str) -> Self {
-        let body = error.body(trace, authority_host);
-        Self {
-            status: error.status,
-            ..Self::json(&body, &error.name())
-        }
+    pub(crate) fn error(error: &EntraError, trace: &Trace) -> Self {
+        let body = error.body(trace);
+        Self { status: error.status, ..Self::json(&body, &error.name()) }
     }
 
     pub(crate) fn redirect(location: &str, outcome: &str) -> Self {
@@ -73,12 +60,7 @@ impl Reply {
     }
 
     /// The answer of a service that is overloaded or broken.
-    pub(crate) fn status(
-        status: &Status,
-        endpoint: Endpoint,
-        trace: &Trace,
-        authority_host: &str,
-    ) -> Self {
+    pub(crate) fn status(status: &Status, endpoint: Endpoint, trace: &Trace) -> Self {
         let outcome = status.code.to_string();
         let reply = if endpoint == Endpoint::Blob {
             crate::blob::error(status.code, "ServerBusy", "The server is busy.", trace)
@@ -86,15 +68,10 @@ impl Reply {
             let code = if status.code == 429 { 90_055 } else { 90_033 };
             let message = "A transient error has occurred. Please try again.";
             let error = EntraError::new(status.code, "temporarily_unavailable", code, message);
-            Self {
-                status: status.code,
-                ..Self::json(&error.body(trace, authority_host), &outcome)
-            }
+            Self { status: status.code, ..Self::json(&error.body(trace), &outcome) }
         };
         let reply = Self { outcome, ..reply };
-        let date = status
-            .retry_after_date
-            .map(|ahead| http_date(trace.now + i64::from(ahead)));
+        let date = status.retry_after_date.map(|ahead| http_date(trace.now + i64::from(ahead)));
         match date.or_else(|| status.retry_after.map(|seconds| seconds.to_string())) {
             Some(retry_after) => reply.with("retry-after", &retry_after),
             None => reply,
@@ -144,9 +121,7 @@ impl Reply {
         ];
         for (name, value) in self.headers.into_iter().chain(common) {
             if let Ok(value) = HeaderValue::from_str(&value) {
-                response
-                    .headers_mut()
-                    .append(HeaderName::from_static(name), value);
+                response.headers_mut().append(HeaderName::from_static(name), value);
             }
         }
         *response.body_mut() = Body::from(self.body);
@@ -163,9 +138,7 @@ impl Reply {
             }
             Cut::MidResponse => {
                 let announced = HeaderValue::from(body.len().max(2));
-                response
-                    .headers_mut()
-                    .insert(header::CONTENT_LENGTH, announced);
+                response.headers_mut().insert(header::CONTENT_LENGTH, announced);
                 *response.body_mut() = half_then_error(body);
             }
         }

@@ -30,10 +30,7 @@ impl RequestLog {
     /// Adds the request and returns its number.
     pub(crate) fn begin(&mut self, entry: Entry) -> u64 {
         self.last_seq += 1;
-        self.entries.push(Entry {
-            seq: self.last_seq,
-            ..entry
-        });
+        self.entries.push(Entry { seq: self.last_seq, ..entry });
         self.last_seq
     }
 

@@ -41,10 +41,7 @@ impl Scopes {
             match &mut scopes.target {
                 None => {
                     let names = vec![name.to_owned()];
-                    scopes.target = Some(Target {
-                        resource: resource.to_owned(),
-                        names,
-                    });
+                    scopes.target = Some(Target { resource: resource.to_owned(), names });
                 }
                 Some(target) if known.is_named(&target.resource) => {
                     target.names.push(name.to_owned());
@@ -71,18 +68,13 @@ impl Scopes {
 
     /// The URI the token is for, as asked; Graph when only reserved scopes were asked for.
     pub(crate) fn audience(&self) -> &str {
-        self.target
-            .as_ref()
-            .map_or(GRAPH, |target| &target.resource)
+        self.target.as_ref().map_or(GRAPH, |target| &target.resource)
     }
 
     /// The `scp` claim.
     pub(crate) fn granted(&self, resource: &Resource) -> String {
         let Some(target) = &self.target else {
-            let shown = self
-                .reserved
-                .iter()
-                .filter(|scope| *scope != "offline_access");
+            let shown = self.reserved.iter().filter(|scope| *scope != "offline_access");
             return shown.cloned().collect::<Vec<_>>().join(" ");
         };
         if target.names.iter().any(|name| name == ".default") {
@@ -202,14 +194,8 @@ mod tests {
     fn scope_is_understood_or_refused_with_entras_code() {
         let resources = Fixture::load(None).unwrap().resources;
         let cases = [
-            (
-                "openid profile",
-                Ok(("https://graph.microsoft.com", "openid profile")),
-            ),
-            (
-                "User.Read",
-                Ok(("https://graph.microsoft.com", "User.Read")),
-            ),
+            ("openid profile", Ok(("https://graph.microsoft.com", "openid profile"))),
+            ("User.Read", Ok(("https://graph.microsoft.com", "User.Read"))),
             (
                 "https://storage.azure.com/.default",
                 Ok(("https://storage.azure.com", "user_impersonation")),
@@ -218,19 +204,13 @@ mod tests {
                 "https://storage.azure.com//.default",
                 Ok(("https://storage.azure.com/", "user_impersonation")),
             ),
-            (
-                "openid api://keybearer-sample/read",
-                Ok(("api://keybearer-sample", "read")),
-            ),
+            ("openid api://keybearer-sample/read", Ok(("api://keybearer-sample", "read"))),
             (
                 "00000003-0000-0000-c000-000000000000/User.Read",
                 Ok(("00000003-0000-0000-c000-000000000000", "User.Read")),
             ),
             ("https://storage.azure.com/.default User.Read", Err(28_000)),
-            (
-                "api://keybearer-sample/read api://keybearer-sample/.default",
-                Err(70_011),
-            ),
+            ("api://keybearer-sample/read api://keybearer-sample/.default", Err(70_011)),
             ("https://storage.azure.com", Err(70_011)),
             ("https://storage.azure.com/", Err(70_011)),
             ("https://nowhere.example/.default", Err(500_011)),
@@ -239,10 +219,7 @@ mod tests {
         for (text, expected) in cases {
             let outcome = Scopes::parse(text, &resources).map_err(|error| error.code);
             let shown = outcome.map(|scopes| {
-                let resource = resources
-                    .iter()
-                    .find(|r| r.is_named(scopes.audience()))
-                    .unwrap();
+                let resource = resources.iter().find(|r| r.is_named(scopes.audience())).unwrap();
                 (scopes.audience().to_owned(), scopes.granted(resource))
             });
             let expected = expected.map(|(a, b)| (a.to_owned(), b.to_owned()));

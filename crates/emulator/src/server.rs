@@ -40,24 +40,16 @@ pub(crate) struct Listener {
 impl Listener {
     /// Binds `port`; 0 means any.
     pub(crate) async fn bind(port: u16) -> Result<Self, Error> {
-        let failed = |source| Error::Bind {
-            address: format!("127.0.0.1:{port}"),
-            source,
-        };
+        let failed = |source| Error::Bind { address: format!("127.0.0.1:{port}"), source };
         let mut attempts = 0;
         loop {
-            let v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-                .await
-                .map_err(failed)?;
+            let v4 = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(failed)?;
             let bound = v4.local_addr().map_err(failed)?.port();
             let v6 = TcpListener::bind(SocketAddr::from((Ipv6Addr::LOCALHOST, bound))).await;
             attempts += 1;
             match v6 {
                 Ok(v6) => {
-                    return Ok(Self {
-                        port: bound,
-                        sockets: vec![v4, v6],
-                    });
+                    return Ok(Self { port: bound, sockets: vec![v4, v6] });
                 }
                 // Somebody else would get half of our clients.
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -69,10 +61,7 @@ impl Listener {
                     }
                 }
                 Err(_) => {
-                    return Ok(Self {
-                        port: bound,
-                        sockets: vec![v4],
-                    });
+                    return Ok(Self { port: bound, sockets: vec![v4] });
                 }
             }
         }
@@ -97,34 +86,13 @@ pub(crate) fn authority_router(world: Arc<World>) -> Router {
             "/{tenant}/v2.0/.well-known/openid-configuration",
             get(at(Endpoint::Metadata, metadata::configuration)),
         )
-        .route(
-            "/{tenant}/discovery/v2.0/keys",
-            get(at(Endpoint::Jwks, metadata::keys)),
-        )
-        .route(
-            "/common/discovery/instance",
-            get(at(Endpoint::Discovery, metadata::instance)),
-        )
-        .route(
-            "/{tenant}/oauth2/v2.0/authorize",
-            get(authorize()).post(authorize()),
-        )
-        .route(
-            "/{tenant}/login",
-            post(at(Endpoint::Page, authorize::login)),
-        )
-        .route(
-            "/{tenant}/oauth2/v2.0/logout",
-            get(at(Endpoint::Page, authorize::logout)),
-        )
-        .route(
-            "/common/oauth2/nativeclient",
-            get(at(Endpoint::Page, authorize::native_client)),
-        )
-        .route(
-            "/{tenant}/oauth2/v2.0/token",
-            post(at(Endpoint::Token, token::token)),
-        )
+        .route("/{tenant}/discovery/v2.0/keys", get(at(Endpoint::Jwks, metadata::keys)))
+        .route("/common/discovery/instance", get(at(Endpoint::Discovery, metadata::instance)))
+        .route("/{tenant}/oauth2/v2.0/authorize", get(authorize()).post(authorize()))
+        .route("/{tenant}/login", post(at(Endpoint::Page, authorize::login)))
+        .route("/{tenant}/oauth2/v2.0/logout", get(at(Endpoint::Page, authorize::logout)))
+        .route("/common/oauth2/nativeclient", get(at(Endpoint::Page, authorize::native_client)))
+        .route("/{tenant}/oauth2/v2.0/token", post(at(Endpoint::Token, token::token)))
         .route(
             "/{tenant}/oauth2/v2.0/devicecode",
             post(at(Endpoint::DeviceCode, token::authorization)),
@@ -142,10 +110,7 @@ pub(crate) fn blob_router(world: Arc<World>) -> Router {
     let account = at(Endpoint::Blob, blob::account);
     Router::new()
         .route("/devstoreaccount1", axum::routing::any(account.clone()))
-        .route(
-            "/devstoreaccount1/{*path}",
-            axum::routing::any(account.clone()),
-        )
+        .route("/devstoreaccount1/{*path}", axum::routing::any(account.clone()))
         .route("/devstoreaccount1/", axum::routing::any(account))
         .fallback(at(Endpoint::Blob, no_such_account))
         .with_state(world)
@@ -170,9 +135,7 @@ async fn exchange(
     request: Request,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let body = to_bytes(body, MAX_BODY)
-        .await
-        .unwrap_or_else(|_| Bytes::new());
+    let body = to_bytes(body, MAX_BODY).await.unwrap_or_else(|_| Bytes::new());
     let mut call = Call::new(endpoint, &parts, &body, world.clock.now());
     let seq = world.requests().begin(call.entry());
     call.fault = world.faults().strike(&call.target());
@@ -187,12 +150,8 @@ async fn exchange(
         }
     }
     let reply = match &call.fault {
-        Some(Action::Status(status)) => {
-            Reply::status(status, endpoint, &call.trace, &world.authority_host)
-        }
-        Some(Action::Error(error)) => {
-            Reply::error(&error.to_entra_error(), &call.trace, &world.authority_host)
-        }
+        Some(Action::Status(status)) => Reply::status(status, endpoint, &call.trace),
+        Some(Action::Error(error)) => Reply::error(&error.to_entra_error(), &call.trace),
         _ => answer(world, &call),
     };
     let reply = match &call.fault {
@@ -213,12 +172,7 @@ fn nothing_here(_: &World, call: &Call) -> Reply {
 }
 
 fn no_such_account(_: &World, call: &Call) -> Reply {
-    blob::error(
-        404,
-        "ResourceNotFound",
-        "The specified resource does not exist.",
-        &call.trace,
-    )
+    blob::error(404, "ResourceNotFound", "The specified resource does not exist.", &call.trace)
 }
 
 async fn accept(socket: TcpListener, tls: TlsAcceptor, service: TowerToHyperService<Router>) {

@@ -43,10 +43,8 @@ impl Certificates {
     fn try_generate() -> Result<Self, rcgen::Error> {
         let ca_key = KeyPair::generate()?;
         let mut ca = CertificateParams::default();
-        ca.distinguished_name.push(
-            DnType::CommonName,
-            "Keybearer emulator, not to be trusted elsewhere",
-        );
+        ca.distinguished_name
+            .push(DnType::CommonName, "Keybearer emulator, not to be trusted elsewhere");
         ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let ca_certificate = ca.self_signed(&ca_key)?;
@@ -54,8 +52,7 @@ impl Certificates {
         let key = KeyPair::generate()?;
         let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
         let mut leaf = CertificateParams::new(names)?;
-        leaf.distinguished_name
-            .push(DnType::CommonName, "localhost");
+        leaf.distinguished_name.push(DnType::CommonName, "localhost");
         leaf.use_authority_key_identifier_extension = true;
         leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];

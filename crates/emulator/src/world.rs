@@ -105,11 +105,7 @@ impl World {
         let Some(resource) = self.directory.resource(audience) else {
             return false;
         };
-        self.policies().requires_mfa(&Access {
-            resource,
-            client_id,
-            upn,
-        })
+        self.policies().requires_mfa(&Access { resource, client_id, upn })
     }
 
     /// Forgets everything this user signed in to: browsers and refresh tokens.

@@ -39,7 +39,7 @@ pub(crate) struct Inner {
     pub(crate) effects: Effects,
     pub(crate) providers: Providers,
     pub(crate) refreshes: Flights<CacheKey, Token>,
-    sign_ins: Flights<InteractiveKey, Token>,
+    pub(crate) sign_ins: Flights<InteractiveKey, Token>,
     waiting: crate::waiting::Waiting,
     state: Mutex<State>,
     vault: Vault,
@@ -264,9 +264,7 @@ impl Broker for Engine {
         let work = async {
             let authority = &request.parameters.authority;
             self.0.providers.check_trust(&self.0.effects, authority, &id).await?;
-            let (key, inner) = (InteractiveKey::of(&request), Arc::clone(&self.0));
-            let start = |abandoned| inner.interactive(request, abandoned);
-            self.0.sign_ins.join(&*self.0.effects.spawner, &key, start).landed().await
+            self.0.join_sign_in(request).await
         };
         let work = unless_cancelled(registration.cancelled(), work);
         self.0.within(limit, "the sign-in", &id, work).await

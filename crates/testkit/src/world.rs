@@ -14,7 +14,7 @@ use keybearer_core::{
     InteractiveRequest, Prompt, RemoveAccountRequest, Result, ScopeSet, SilentRequest, Token,
     TokenParameters,
 };
-use keybearer_engine::{Effects, Engine, EngineSettings};
+use keybearer_engine::{Change, Effects, Engine, EngineSettings};
 
 use crate::effects::{
     Conduct, FixedKeys, ManualClock, MemoryStore, Pick, ScriptedHttp, ScriptedPerson, SeededRandom,
@@ -145,21 +145,24 @@ impl World {
         }
     }
 
-    fn check_leaks(&self) {
-        self.secrets.assert_none_in("the log", self.log.text().as_bytes());
+    /// Every record there ever was is sealed (invariant I4).
+    fn check_store(&self) {
+        let mut stored = Vec::new();
         for change in self.store.history() {
-            if let keybearer_engine::Change::Put(record) = change {
-                self.secrets.assert_none_in("the name of a record", record.key.0.as_bytes());
-                self.secrets.assert_none_in("a sealed record", &record.value.0);
+            if let Change::Put(record) = change {
+                stored.extend_from_slice(record.key.0.as_bytes());
+                stored.extend_from_slice(&record.value.0);
             }
         }
+        self.secrets.assert_none_in("the store", &stored);
     }
 }
 
 impl Drop for World {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            self.check_leaks();
+            self.secrets.assert_none_in("the log", self.log.text().as_bytes());
+            self.check_store();
         }
     }
 }
@@ -258,4 +261,50 @@ pub async fn remove(engine: &Engine, user: User) -> Result<()> {
 pub fn trusting(host: &str) -> EngineSettings {
     let hosts = [AuthorityHost::parse(host).unwrap()];
     EngineSettings { trusted_authority_hosts: hosts.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    #[should_panic(expected = "the log shows secrets: {\"access token\"} (invariant I5)")]
+    async fn a_token_in_the_log_fails_the_test_inv_i5() {
+        let world = World::default();
+        let token = world.connect(&world.engine().await, DEV).await;
+        tracing::trace!(canary = token.access_token.expose(), "got a token");
+    }
+
+    #[tokio::test(start_paused = true)]
+    #[should_panic(expected = "the store shows secrets: {\"refresh token\"} (invariant I5)")]
+    async fn a_refresh_token_that_is_not_sealed_fails_the_test_inv_i4() {
+        let world = World::default();
+        let secret = "1.rt-canary-0123456789";
+        world.secrets.note("refresh token", secret);
+        let record = keybearer_engine::Record {
+            key: keybearer_engine::RecordKey("canary".into()),
+            value: keybearer_engine::SealedRecord(secret.into()),
+        };
+        world.effects().store.commit(vec![Change::Put(record)]).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    #[should_panic(expected = "the error shows secrets")]
+    async fn a_token_in_the_cause_of_an_error_fails_the_test_inv_i5() {
+        let world = World::default();
+        let token = world.connect(&world.engine().await, DEV).await;
+        let cause = std::io::Error::other(token.access_token.expose().to_owned());
+        let middle = keybearer_core::Error::internal("middle").with_source(cause);
+        world.check_result::<()>(&Err(keybearer_core::Error::internal("x").with_source(middle)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_engine_logs_is_captured_at_trace() {
+        let world = World::default();
+        let engine = world.connected(DEV).await;
+        engine.acquire_silent(silent(STORAGE)).await.unwrap();
+        world.clock.advance(Duration::from_secs(1800)).await;
+        engine.acquire_silent(silent(STORAGE)).await.unwrap();
+        assert!(world.log.text().contains("renew in the background"));
+    }
 }

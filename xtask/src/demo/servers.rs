@@ -79,12 +79,16 @@ fn environment(emulator: &Emulator, ca: &Path) -> Result<Vec<(&'static str, Stri
         ("NO_PROXY", "localhost,127.0.0.1".to_owned()),
         ("no_proxy", "localhost,127.0.0.1".to_owned()),
         ("AZURE_AUTHORITY_HOST", emulator.authority_host.clone()),
+        ("AZURE_CLIENT_ID", DEVELOPMENT_APP.to_owned()),
         ("AZURE_TENANT_ID", emulator.tenant.clone()),
         ("KEYBEARER_TRUSTED_AUTHORITY_HOSTS", host.trim_end_matches('/').to_owned()),
         ("KEYBEARER_BROWSE_USER", user.upn.clone()),
         ("KEYBEARER_BROWSE_PASSWORD", user.password.clone()),
     ])
 }
+
+/// The app that credentials are for unless told otherwise; the emulator knows it.
+const DEVELOPMENT_APP: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
 
 /// Starts Azurite with the emulator's certificate and returns the account's URL.
 pub(crate) async fn start_azurite(stage: &mut Stage) -> Result<String> {

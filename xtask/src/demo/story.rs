@@ -110,10 +110,10 @@ async fn step(
     println!("\n{name}: list the containers of {account_url}");
     let (hint, sign_in) = match expected {
         Expected::SignIn => {
-            ("run `target/debug/keybearer doctor`; the logs below tell what was asked", "a sign-in")
+            ("run `target/debug/keybearer doctor`; the logs above tell what was asked", "a sign-in")
         }
         Expected::NoSignIn => (
-            "the broker should have remembered the account; the logs below tell what was asked",
+            "the broker should have remembered the account; the logs above tell what was asked",
             "no sign-in",
         ),
     };

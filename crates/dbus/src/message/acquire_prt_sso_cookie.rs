@@ -1,6 +1,6 @@
 use keybearer_core::{
-    Account, Authority, AuthorityHost, Error, Result, SsoCookie, SsoCookieContent,
-    SsoCookieRequest, Tenant,
+    Account, AccountChoice, Authority, AuthorityHost, Error, Result, SsoCookie, SsoCookieContent,
+    SsoCookieRequest, Tenant, TenantId,
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -8,7 +8,7 @@ use url::Url;
 use super::account::{AccountMembers, AccountObject};
 use super::error::ErrorMembers;
 use super::own::{OwnMembers, OwnObject, SILENT_TIMEOUT};
-use super::parameters::{AccountSources, AuthParametersMembers, account_and_username, parse_url};
+use super::parameters::{AuthParametersMembers, account_and_username, parse_url};
 use super::{
     Call, Envelope, Member, Method, Nested, check_error, from_reply, from_request, to_json,
 };
@@ -116,18 +116,9 @@ impl Method for AcquirePrtSsoCookie {
         let Members { account, auth_parameters, keybearer, sso_url } = from_request(json)?;
         let own = OwnMembers::of(keybearer);
         let parameters = auth_parameters.in_request("authParameters")?;
-        let (sources, nested_url) = match parameters {
-            Some(Nested(mut parameters)) => {
-                let url = std::mem::take(&mut parameters.sso_url);
-                (parameters.account_sources(account), url)
-            }
-            None => {
-                let nothing = (Member::Absent, Member::Absent);
-                let sources =
-                    AccountSources { nested: nothing.0, top_level: account, username: nothing.1 };
-                (sources, Member::Absent)
-            }
-        };
+        let mut parameters = parameters.map(|Nested(members)| members).unwrap_or_default();
+        let nested_url = std::mem::take(&mut parameters.sso_url);
+        let sources = parameters.account_sources(account);
         let url = sso_url.in_request("ssoUrl")?.or(nested_url.in_request("ssoUrl")?);
         let request = SsoCookieRequest {
             account: sources.read(&own)?,
@@ -157,6 +148,7 @@ impl Method for AcquirePrtSsoCookie {
             None => (reply.cookie_name, reply.cookie_content),
         };
         let account = reply.account.in_reply("account")?.and_then(|Nested(it)| it.whole());
+        let account = account.or_else(|| asked_for(&request.account));
         match (name.in_reply("cookieName")?, content.in_reply("cookieContent")?, account) {
             (Some(name), Some(content), Some(account)) => {
                 check_account(&account, request)?;
@@ -166,6 +158,19 @@ impl Method for AcquirePrtSsoCookie {
             _ => Err(Error::protocol("a cookie and its account", "less than that")),
         }
     }
+}
+
+/// Newer brokers of other vendors do not repeat whose cookie it is.
+fn asked_for(choice: &AccountChoice) -> Option<Account> {
+    let AccountChoice::Exact(id) = choice else { return None };
+    Some(Account {
+        home_account_id: id.clone(),
+        environment: AuthorityHost::public_cloud().environment().to_owned(),
+        realm: TenantId::parse(id.utid()).ok()?,
+        local_account_id: id.uid().to_owned(),
+        username: String::new(),
+        name: None,
+    })
 }
 
 fn check_account(account: &Account, request: &SsoCookieRequest) -> Result<()> {

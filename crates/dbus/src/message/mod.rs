@@ -6,8 +6,10 @@
 //! are serialised.
 //!
 //! Beyond what others know, our own client and broker exchange keys that others ignore: a
-//! `keybearer` object in requests ([`acquire_token_silently`](AcquireTokenSilently)) and
-//! `keybearer_` keys in `telemetry` and in the `diagnostics` of errors.
+//! `keybearer` object in requests (`timeoutMs`, `account`, `prompt`, `correlationId`) and
+//! `keybearer_` keys in `telemetry` and in the `diagnostics` of errors. A client that says none of
+//! it is taken to wait 60 seconds, or 10 minutes for a person, and to be content with the account
+//! used last where it names none. Nobody waits longer than an hour.
 
 use std::time::Duration;
 

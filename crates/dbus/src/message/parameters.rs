@@ -87,7 +87,7 @@ pub(crate) fn read(json: &str, call: &Call, default_timeout: Duration) -> Result
     Ok(ReadParameters {
         parameters,
         prompt: own.prompt().or(named_prompt).unwrap_or_default(),
-        requested_scopes: scopes.into_iter().collect(),
+        requested_scopes: scopes,
     })
 }
 

@@ -122,10 +122,12 @@ impl Session {
             Cancellation::All => true,
             Cancellation::Flow(flow) => *id == flow,
         });
+        let mut outcome = Ok(());
         for id in meant {
-            self.broker.cancel(CancelRequest { caller: self.flow_caller(id) }).await?;
+            let one = self.broker.cancel(CancelRequest { caller: self.flow_caller(id) }).await;
+            outcome = outcome.and(one);
         }
-        Ok(())
+        outcome
     }
 
     /// Reads the request, asks the broker and writes the reply. A broker that panics is a defect

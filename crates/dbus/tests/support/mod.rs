@@ -1,4 +1,5 @@
 //! A broker behind a socket in a temporary directory.
+#![allow(clippy::unwrap_used, reason = "these are tests")]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::path::PathBuf;

@@ -33,10 +33,7 @@ pub(crate) fn authorize(world: &World, call: &Call) -> Reply {
         Ok(request) => {
             let id = secret("");
             let transaction = Transaction::of_code(request, world.auto_sign_in.clone());
-            world
-                .sign_ins()
-                .transactions
-                .insert(id.clone(), transaction);
+            world.sign_ins().transactions.insert(id.clone(), transaction);
             advance(world, call, &id, None)
         }
     }
@@ -189,10 +186,7 @@ fn without_asking(world: &World, transaction: &Transaction, screen: &Screen) -> 
         Screen::Approve(_) => {
             let audience = transaction.wanted.scopes.audience();
             EntraError::mfa_required(
-                world
-                    .directory
-                    .resource(audience)
-                    .map_or(audience, |r| &r.uri),
+                world.directory.resource(audience).map_or(audience, |r| &r.uri),
             )
         }
         Screen::Consent(_) => EntraError::new(
@@ -209,12 +203,7 @@ fn without_asking(world: &World, transaction: &Transaction, screen: &Screen) -> 
 
 /// The person said no.
 pub(crate) fn declined() -> EntraError {
-    EntraError::new(
-        400,
-        "access_denied",
-        65_004,
-        "User declined to consent to access the app.",
-    )
+    EntraError::new(400, "access_denied", 65_004, "User declined to consent to access the app.")
 }
 
 pub(crate) fn error_page(error: &EntraError, call: &Call) -> Reply {

@@ -45,28 +45,21 @@ fn username(form: Form, app: &str, tried: Option<&str>) -> Page {
              this application, the account must be added to the directory."
         )
     });
-    Page::new("Sign in")
-        .alert(alert.as_deref())
-        .text(&format!("to continue to {app}"))
-        .form(
-            &form
-                .input("Account", "username", "email", tried.unwrap_or_default())
-                .button("next", "Next", Weight::Main)
-                .button("cancel", "Cancel", Weight::Other),
-        )
+    Page::new("Sign in").alert(alert.as_deref()).text(&format!("to continue to {app}")).form(
+        &form
+            .input("Account", "username", "email", tried.unwrap_or_default())
+            .button("next", "Next", Weight::Main)
+            .button("cancel", "Cancel", Weight::Other),
+    )
 }
 
 fn pick_account(form: Form, app: &str, accounts: &[String]) -> Page {
     let form = accounts
         .iter()
-        .fold(form, |form, upn| {
-            form.named_button("account", upn, upn, Weight::Main)
-        })
+        .fold(form, |form, upn| form.named_button("account", upn, upn, Weight::Main))
         .button("other", "Use another account", Weight::Other)
         .button("cancel", "Cancel", Weight::Other);
-    Page::new("Pick an account")
-        .text(&format!("to continue to {app}"))
-        .form(&form)
+    Page::new("Pick an account").text(&format!("to continue to {app}")).form(&form)
 }
 
 fn not_a_member(world: &World, transaction: &Transaction, form: Form, upn: &str) -> Page {
@@ -74,13 +67,13 @@ fn not_a_member(world: &World, transaction: &Transaction, form: Form, upn: &str)
     let error =
         crate::entra_error::EntraError::not_a_member(upn, world.directory.tenant_name(tenant));
     let text = format!("{}: {}", error.name(), error.message);
-    Page::new("Selected user account does not exist in tenant")
-        .alert(Some(&text))
-        .form(
-            &form
-                .button("other", "Use another account", Weight::Main)
-                .button("cancel", "Cancel", Weight::Other),
-        )
+    Page::new("Selected user account does not exist in tenant").alert(Some(&text)).form(
+        &form.button("other", "Use another account", Weight::Main).button(
+            "cancel",
+            "Cancel",
+            Weight::Other,
+        ),
+    )
 }
 
 fn consent(transaction: &Transaction, form: Form, app: &str, upn: &str) -> Page {

@@ -49,12 +49,7 @@ impl AuthorizeRequest {
         let app_id = app.client_id.clone();
         match Self::parse_rest(directory, call, &redirect) {
             Ok((scopes, claims, challenge, prompt)) => Ok(Self {
-                wanted: Wanted {
-                    authority,
-                    client_id: app_id,
-                    scopes,
-                    claims,
-                },
+                wanted: Wanted { authority, client_id: app_id, scopes, claims },
                 code: CodeRequest {
                     redirect,
                     challenge,
@@ -88,17 +83,10 @@ impl AuthorizeRequest {
         {
             return Err(EntraError::bad_parameter("response_mode"));
         }
-        let scope = call
-            .param("scope")
-            .ok_or_else(|| EntraError::missing_parameter("scope"))?;
+        let scope = call.param("scope").ok_or_else(|| EntraError::missing_parameter("scope"))?;
         let scopes = Scopes::parse(scope, &directory.resources)?;
         let claims = Claims::parse(call.param("claims").unwrap_or_default())?;
-        Ok((
-            scopes,
-            claims,
-            challenge(call)?,
-            Prompt::parse(call.param("prompt"))?,
-        ))
+        Ok((scopes, claims, challenge(call)?, Prompt::parse(call.param("prompt"))?))
     }
 }
 
@@ -115,13 +103,7 @@ impl Redirect {
         let mut fields = vec![
             ("error", error.error.clone()),
             ("error_description", error.description(trace)),
-            (
-                "error_uri",
-                format!(
-                    "https://login.microsoftonline.com/error?code={}",
-                    error.code
-                ),
-            ),
+            ("error_uri", error.uri()),
         ];
         if error.code == 65_004 {
             fields.push(("error_subcode", "cancel".to_owned()));
@@ -140,18 +122,13 @@ impl Redirect {
         if let Some(state) = &self.state {
             fields.push(("state", state.clone()));
         }
-        let encoded = || {
-            url::form_urlencoded::Serializer::new(String::new())
-                .extend_pairs(&fields)
-                .finish()
-        };
+        let encoded =
+            || url::form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields).finish();
         match self.mode {
             ResponseMode::FormPost => {
                 let form = fields
                     .iter()
-                    .fold(Form::to(&self.uri), |form, (name, value)| {
-                        form.hidden(name, value)
-                    });
+                    .fold(Form::to(&self.uri), |form, (name, value)| form.hidden(name, value));
                 let form = form.named_button("", "", "Continue", Weight::Main);
                 let page = Page::new("Working...").text("You are being sent back to the app.");
                 Reply::page(&page.form(&form).submitting_itself(), outcome)
@@ -200,17 +177,12 @@ fn client<'a>(
     call: &Call,
     authority: &Authority,
 ) -> Result<(&'a App, Redirect), EntraError> {
-    let id = call
-        .param("client_id")
-        .ok_or_else(|| EntraError::missing_parameter("client_id"))?;
+    let id = call.param("client_id").ok_or_else(|| EntraError::missing_parameter("client_id"))?;
     let directory = &world.directory;
     let tenant = directory.tenant_name(authority.segment());
-    let app = directory
-        .app(id)
-        .ok_or_else(|| EntraError::unknown_client(id, tenant))?;
-    let uri = call
-        .param("redirect_uri")
-        .ok_or_else(|| EntraError::missing_parameter("redirect_uri"))?;
+    let app = directory.app(id).ok_or_else(|| EntraError::unknown_client(id, tenant))?;
+    let uri =
+        call.param("redirect_uri").ok_or_else(|| EntraError::missing_parameter("redirect_uri"))?;
     let ours = format!("{}/common/oauth2/nativeclient", world.authority_host);
     let registered = app.redirect_uris.iter().any(|registered| {
         redirect_matches(registered, uri) || (registered == NATIVE_CLIENT && uri == ours)
@@ -292,11 +264,7 @@ mod tests {
             ("http://localhost", "http://localhost:4321?x=1", false),
             ("http://localhost", "http://127.0.0.1:4321", false),
             ("http://localhost", "https://localhost:4321", false),
-            (
-                "http://localhost",
-                "http://localhost@evil.example:4321",
-                false,
-            ),
+            ("http://localhost", "http://localhost@evil.example:4321", false),
             ("http://localhost", "http://me@localhost:4321", false),
             ("http://127.0.0.1/back", "http://127.0.0.1:1/back", true),
             ("https://app.example/", "https://app.example:444/", false),
@@ -313,11 +281,7 @@ mod tests {
             ),
         ];
         for (registered, uri, expected) in cases {
-            assert_eq!(
-                redirect_matches(registered, uri),
-                expected,
-                "{registered} {uri}"
-            );
+            assert_eq!(redirect_matches(registered, uri), expected, "{registered} {uri}");
         }
     }
 }

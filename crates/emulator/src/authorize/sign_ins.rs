@@ -26,10 +26,7 @@ pub(crate) struct SignedIn {
 impl SignIns {
     /// The accounts of the browser with this cookie.
     pub(crate) fn session(&self, cookie: Option<&str>) -> Vec<SignedIn> {
-        cookie
-            .and_then(|cookie| self.sessions.get(cookie))
-            .cloned()
-            .unwrap_or_default()
+        cookie.and_then(|cookie| self.sessions.get(cookie)).cloned().unwrap_or_default()
     }
 
     /// Adds an account to the browser's session, and returns the session's cookie.
@@ -39,10 +36,7 @@ impl SignIns {
         let accounts = self.sessions.entry(id.clone()).or_default();
         match accounts.iter_mut().find(|account| account.upn == upn) {
             Some(account) => account.proof = account.proof.max(proof),
-            None => accounts.push(SignedIn {
-                upn: upn.to_owned(),
-                proof,
-            }),
+            None => accounts.push(SignedIn { upn: upn.to_owned(), proof }),
         }
         id
     }
@@ -59,12 +53,10 @@ impl SignIns {
     }
 
     pub(crate) fn consent(&mut self, agreement: &Agreement) {
-        self.consents
-            .insert((agreement.upn.clone(), agreement.client_id.clone()));
+        self.consents.insert((agreement.upn.clone(), agreement.client_id.clone()));
     }
 
     pub(crate) fn has_consented(&self, upn: &str, client_id: &str) -> bool {
-        self.consents
-            .contains(&(upn.to_owned(), client_id.to_owned()))
+        self.consents.contains(&(upn.to_owned(), client_id.to_owned()))
     }
 }

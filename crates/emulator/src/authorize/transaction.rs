@@ -7,7 +7,7 @@ use crate::claims::Claims;
 use crate::entra_error::EntraError;
 use crate::fixture::User;
 use crate::html::Page;
-use crate::jwt::{Proof, Subject};
+use crate::jwt::{Proof, client_info};
 use crate::reply::Reply;
 use crate::scopes::Scopes;
 use crate::world::World;
@@ -102,18 +102,9 @@ impl Prompt {
 
 impl Transaction {
     pub(crate) fn of_code(request: AuthorizeRequest, auto_sign_in: Option<String>) -> Self {
-        let AuthorizeRequest {
-            wanted,
-            code,
-            prompt,
-            login_hint,
-        } = request;
+        let AuthorizeRequest { wanted, code, prompt, login_hint } = request;
         let transaction = Self::new(wanted, Purpose::Code(code), auto_sign_in);
-        Self {
-            prompt,
-            login_hint,
-            ..transaction
-        }
+        Self { prompt, login_hint, ..transaction }
     }
 
     pub(crate) fn of_device(
@@ -173,10 +164,7 @@ impl Transaction {
         {
             return Step::Show(screen);
         }
-        let user = self
-            .upn
-            .as_deref()
-            .and_then(|upn| world.directory.user(upn));
+        let user = self.upn.as_deref().and_then(|upn| world.directory.user(upn));
         let Some(user) = user else {
             return Step::Show(Screen::Username);
         };
@@ -220,22 +208,7 @@ impl Transaction {
                 return Reply::page(&page, "approved");
             }
         };
-        let client_info = world.directory.user(&agreement.upn).map(|user| {
-            let Agreement {
-                tenant,
-                client_id,
-                proof,
-                ..
-            } = &agreement;
-            Subject {
-                user,
-                tenant,
-                oid: &user.oid,
-                client_id,
-                proof: *proof,
-            }
-            .client_info()
-        });
+        let client_info = world.directory.user(&agreement.upn).map(client_info);
         let expires = call.now() + world.lifetimes.authorization_code_seconds;
         let value = world.codes().issue(&code, agreement, expires);
         let mut fields = vec![("code", value)];
@@ -256,11 +229,7 @@ impl Transaction {
             return Some(Screen::PickAccount(offered()));
         }
         if let Some(hint) = self.login_hint.clone() {
-            let usable = if self.prompt == Prompt::Login {
-                &[][..]
-            } else {
-                known
-            };
+            let usable = if self.prompt == Prompt::Login { &[][..] } else { known };
             self.choose(&hint, usable);
             return None;
         }
@@ -277,21 +246,13 @@ impl Transaction {
     }
 
     fn needs_mfa(&self, world: &World, upn: &str) -> bool {
-        let Wanted {
-            scopes,
-            client_id,
-            claims,
-            ..
-        } = &self.wanted;
+        let Wanted { scopes, client_id, claims, .. } = &self.wanted;
         claims.demand_mfa() || world.requires_mfa(scopes.audience(), client_id, upn)
     }
 
     fn needs_consent(&self, world: &World, sign_ins: &SignIns, upn: &str) -> bool {
         let client_id = &self.wanted.client_id;
-        let preauthorized = world
-            .directory
-            .app(client_id)
-            .is_some_and(|app| app.preauthorized);
+        let preauthorized = world.directory.app(client_id).is_some_and(|app| app.preauthorized);
         self.prompt == Prompt::Consent
             || self.is_for_device()
             || !(preauthorized || sign_ins.has_consented(upn, client_id))
@@ -314,8 +275,6 @@ impl Transaction {
 }
 
 fn proof_of(known: &[SignedIn], upn: &str) -> Option<Proof> {
-    let account = known
-        .iter()
-        .find(|account| account.upn.eq_ignore_ascii_case(upn.trim()))?;
+    let account = known.iter().find(|account| account.upn.eq_ignore_ascii_case(upn.trim()))?;
     Some(account.proof)
 }

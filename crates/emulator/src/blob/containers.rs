@@ -17,11 +17,7 @@ use crate::world::World;
 const MAX_RESULTS: usize = 5000;
 
 pub(super) fn serve(world: &World, call: &Call, role: Option<BlobRole>) -> Reply {
-    let container = call
-        .path
-        .trim_start_matches('/')
-        .split_once('/')
-        .map_or("", |parts| parts.1);
+    let container = call.path.trim_start_matches('/').split_once('/').map_or("", |parts| parts.1);
     let is_container = call.query.first("restype") == Some("container");
     let lists = call.query.first("comp") == Some("list");
     let (needed, operation): (_, fn(&World, &Call, &str) -> Reply) = match call.method {
@@ -39,10 +35,8 @@ pub(super) fn serve(world: &World, call: &Call, role: Option<BlobRole>) -> Reply
             "This request is not authorized to perform this operation using this permission.";
         return error(403, "AuthorizationPermissionMismatch", message, &call.trace);
     }
-    operation(world, call, container).with(
-        "x-ms-version",
-        call.header("x-ms-version").unwrap_or_default(),
-    )
+    operation(world, call, container)
+        .with("x-ms-version", call.header("x-ms-version").unwrap_or_default())
 }
 
 fn list(world: &World, call: &Call, _: &str) -> Reply {
@@ -59,18 +53,15 @@ fn list(world: &World, call: &Call, _: &str) -> Reply {
     };
     let (prefix, marker) = (query("prefix"), query("marker"));
     let containers = world.containers();
-    let mut chosen = containers
-        .iter()
-        .filter(|(name, _)| name.starts_with(prefix) && name.as_str() >= marker);
+    let mut chosen =
+        containers.iter().filter(|(name, _)| name.starts_with(prefix) && name.as_str() >= marker);
     let mut body = format!(
         "<?xml version=\"1.0\" encoding=\"utf-8\"?><EnumerationResults ServiceEndpoint=\"{}/\">",
         escape(&world.blob_endpoint)
     );
-    for (name, value) in [
-        ("Prefix", prefix),
-        ("Marker", marker),
-        ("MaxResults", query("maxresults")),
-    ] {
+    for (name, value) in
+        [("Prefix", prefix), ("Marker", marker), ("MaxResults", query("maxresults"))]
+    {
         if !value.is_empty() {
             body += &element(name, value);
         }
@@ -80,10 +71,7 @@ fn list(world: &World, call: &Call, _: &str) -> Reply {
         write_container(&mut body, name, *created);
     }
     let next = chosen.next().map_or("", |(name, _)| name);
-    body += &format!(
-        "</Containers>{}</EnumerationResults>",
-        element("NextMarker", next)
-    );
+    body += &format!("</Containers>{}</EnumerationResults>", element("NextMarker", next));
     Reply::new(200, "application/xml", body, "list")
 }
 
@@ -99,35 +87,26 @@ fn create(world: &World, call: &Call, name: &str) -> Reply {
         return error(409, "ContainerAlreadyExists", message, &call.trace);
     }
     containers.insert(name.to_owned(), call.now());
-    dated(
-        Reply::new(201, "application/xml", String::new(), "create"),
-        call.now(),
-    )
+    dated(Reply::new(201, "application/xml", String::new(), "create"), call.now())
 }
 
 fn properties(world: &World, call: &Call, name: &str) -> Reply {
     match world.containers().get(name) {
-        None => error(
-            404,
-            "ContainerNotFound",
-            "The specified container does not exist.",
-            &call.trace,
-        ),
-        Some(created) => dated(
-            Reply::new(200, "application/xml", String::new(), "properties"),
-            *created,
-        )
-        .with("x-ms-lease-status", "unlocked")
-        .with("x-ms-lease-state", "available")
-        .with("x-ms-has-immutability-policy", "false")
-        .with("x-ms-has-legal-hold", "false"),
+        None => {
+            error(404, "ContainerNotFound", "The specified container does not exist.", &call.trace)
+        }
+        Some(created) => {
+            dated(Reply::new(200, "application/xml", String::new(), "properties"), *created)
+                .with("x-ms-lease-status", "unlocked")
+                .with("x-ms-lease-state", "available")
+                .with("x-ms-has-immutability-policy", "false")
+                .with("x-ms-has-legal-hold", "false")
+        }
     }
 }
 
 fn dated(reply: Reply, created: i64) -> Reply {
-    reply
-        .with("etag", &etag(created))
-        .with("last-modified", &http_date(created))
+    reply.with("etag", &etag(created)).with("last-modified", &http_date(created))
 }
 
 fn write_container(body: &mut String, name: &str, created: i64) {
@@ -136,19 +115,13 @@ fn write_container(body: &mut String, name: &str, created: i64) {
         ("Etag", etag(created)),
         ("LeaseStatus", "unlocked".to_owned()),
         ("LeaseState", "available".to_owned()),
-        (
-            "DefaultEncryptionScope",
-            "$account-encryption-key".to_owned(),
-        ),
+        ("DefaultEncryptionScope", "$account-encryption-key".to_owned()),
         ("DenyEncryptionScopeOverride", "false".to_owned()),
         ("HasImmutabilityPolicy", "false".to_owned()),
         ("HasLegalHold", "false".to_owned()),
         ("ImmutableStorageWithVersioningEnabled", "false".to_owned()),
     ];
-    let properties: String = properties
-        .iter()
-        .map(|(name, text)| element(name, text))
-        .collect();
+    let properties: String = properties.iter().map(|(name, text)| element(name, text)).collect();
     // Writing to a string cannot fail.
     let _ = write!(
         body,

@@ -21,10 +21,7 @@ const RESOURCE: &str = "https://storage.azure.com";
 
 /// Anything under `/devstoreaccount1`.
 pub(crate) fn account(world: &World, call: &Call) -> Reply {
-    if call
-        .header("x-ms-version")
-        .is_none_or(|version| version < "2017-11-09")
-    {
+    if call.header("x-ms-version").is_none_or(|version| version < "2017-11-09") {
         return error(
             400,
             "MissingRequiredHeader",
@@ -40,11 +37,8 @@ pub(crate) fn account(world: &World, call: &Call) -> Reply {
 
 /// An error as the storage service writes it.
 pub(crate) fn error(status: u16, code: &str, message: &str, trace: &Trace) -> Reply {
-    let message = format!(
-        "{message}\nRequestId:{}\nTime:{}",
-        trace.trace_id,
-        entra_date(trace.now)
-    );
+    let message =
+        format!("{message}\nRequestId:{}\nTime:{}", trace.trace_id, entra_date(trace.now));
     let body = xml::document("Error", &[("Code", code), ("Message", &message)]);
     Reply::new(status, "application/xml", body, code).with("x-ms-error-code", code)
 }
@@ -54,22 +48,12 @@ fn admit(world: &World, call: &Call) -> Result<Option<BlobRole>, Box<Reply>> {
     let bearer = Bearer::of(world, call, RESOURCE)
         .and_then(|bearer| {
             let ours = world.blob_tenant.as_ref() == Some(&bearer.tenant);
-            if ours {
-                Ok(bearer)
-            } else {
-                Err(Unacceptable::Issuer)
-            }
+            if ours { Ok(bearer) } else { Err(Unacceptable::Issuer) }
         })
         .map_err(|why| Box::new(unauthenticated(world, call, why)))?;
-    let access = Access {
-        resource: bearer.resource,
-        client_id: &bearer.client_id,
-        upn: &bearer.user.upn,
-    };
-    let evidence = Evidence {
-        contexts: &bearer.contexts,
-        not_before: bearer.not_before,
-    };
+    let access =
+        Access { resource: bearer.resource, client_id: &bearer.client_id, upn: &bearer.user.upn };
+    let evidence = Evidence { contexts: &bearer.contexts, not_before: bearer.not_before };
     match world.policies().challenge(&access, &evidence) {
         Some(claims) => Err(Box::new(challenge(world, call, &bearer, &claims))),
         None => Ok(bearer.user.blob_role),

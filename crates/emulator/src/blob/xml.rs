@@ -2,10 +2,7 @@
 
 /// A document whose root holds these elements, each with text only.
 pub(super) fn document(root: &str, fields: &[(&str, &str)]) -> String {
-    let fields: String = fields
-        .iter()
-        .map(|(name, text)| element(name, text))
-        .collect();
+    let fields: String = fields.iter().map(|(name, text)| element(name, text)).collect();
     format!("<?xml version=\"1.0\" encoding=\"utf-8\"?><{root}>{fields}</{root}>")
 }
 
@@ -15,8 +12,5 @@ pub(super) fn element(name: &str, text: &str) -> String {
 }
 
 pub(super) fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -57,10 +57,7 @@ pub(super) fn redeem(
     let mut codes = world.codes();
     let code = codes.0.get_mut(required(call, "code")?);
     let code = code.ok_or_else(|| {
-        EntraError::invalid_grant(
-            9_002_313,
-            "Invalid request. Request is malformed or invalid.",
-        )
+        EntraError::invalid_grant(9_002_313, "Invalid request. Request is malformed or invalid.")
     })?;
     if let Some(family) = &code.redeemed {
         world.refresh_tokens().revoke_family(family);
@@ -74,9 +71,7 @@ pub(super) fn redeem(
     let agreement = agreed(code, request)?;
     let issuance = Issuance::new(world, call, request, &agreement)?;
     let (family, refresh_token) =
-        world
-            .refresh_tokens()
-            .begin(&agreement, request.app.family, issuance.refresh_expiry());
+        world.refresh_tokens().begin(&agreement, request.app.family, issuance.refresh_expiry());
     code.redeemed = Some(family);
     Ok(issuance.reply(agreement.scopes.offline_access().then_some(refresh_token)))
 }

@@ -46,10 +46,7 @@ impl DeviceCodes {
 
     /// The waiting device whose code a person typed, in whichever case and with whichever spaces.
     fn typed(&self, user_code: &str, now: i64) -> Option<(String, Wanted)> {
-        let typed: String = user_code
-            .chars()
-            .filter(char::is_ascii_alphanumeric)
-            .collect();
+        let typed: String = user_code.chars().filter(char::is_ascii_alphanumeric).collect();
         let (device_code, device) = self.0.iter().find(|(_, device)| {
             device.user_code.eq_ignore_ascii_case(&typed) && now < device.expires
         })?;
@@ -69,7 +66,7 @@ impl DeviceCodes {
 pub(crate) fn authorization(world: &World, call: &Call) -> Reply {
     match begin(world, call) {
         Ok(reply) => reply,
-        Err(error) => Reply::error(&error, &call.trace, &world.authority_host),
+        Err(error) => Reply::error(&error, &call.trace),
     }
 }
 
@@ -81,12 +78,7 @@ fn begin(world: &World, call: &Call) -> Result<Reply, EntraError> {
     let lifetime = world.lifetimes.device_code_seconds;
     let device = Device {
         user_code: user_code(),
-        wanted: Wanted {
-            authority,
-            client_id,
-            scopes,
-            claims,
-        },
+        wanted: Wanted { authority, client_id, scopes, claims },
         state: State::Waiting,
         expires: call.now() + lifetime,
     };
@@ -126,10 +118,7 @@ pub(crate) fn page(world: &World, call: &Call) -> Reply {
     }
     let id = secret("");
     let transaction = Transaction::of_device(wanted, device_code, world.auto_sign_in.clone());
-    world
-        .sign_ins()
-        .transactions
-        .insert(id.clone(), transaction);
+    world.sign_ins().transactions.insert(id.clone(), transaction);
     advance(world, call, &id, None)
 }
 
@@ -149,27 +138,16 @@ pub(super) fn redeem(
     call: &Call,
     request: &TokenRequest<'_>,
 ) -> Result<Reply, EntraError> {
-    let device_code = call
-        .form
-        .first("device_code")
-        .or_else(|| call.form.first("code"));
+    let device_code = call.form.first("device_code").or_else(|| call.form.first("code"));
     let device_code = device_code.ok_or_else(|| EntraError::missing_parameter("device_code"))?;
     let mut devices = world.device_codes();
     let device = devices.0.get_mut(device_code);
     let device = device.filter(|device| device.wanted.client_id == request.app.client_id);
     let device = device.ok_or_else(|| {
-        refused(
-            "bad_verification_code",
-            70_018,
-            "The verification code is invalid.",
-        )
+        refused("bad_verification_code", 70_018, "The verification code is invalid.")
     })?;
     if call.now() >= device.expires {
-        return Err(refused(
-            "expired_token",
-            70_019,
-            "Verification code expired.",
-        ));
+        return Err(refused("expired_token", 70_019, "Verification code expired."));
     }
     match &device.state {
         State::Waiting => {
@@ -181,19 +159,16 @@ pub(super) fn redeem(
             let message = "OAuth 2.0 device flow error. Authorization is declined.";
             Err(refused("authorization_declined", 70_017, message))
         }
-        State::Redeemed => Err(EntraError::invalid_grant(
-            54_005,
-            "OAuth2 device code was already redeemed.",
-        )),
+        State::Redeemed => {
+            Err(EntraError::invalid_grant(54_005, "OAuth2 device code was already redeemed."))
+        }
         State::Approved(agreement) => {
             let agreement = agreement.clone();
             let issuance = Issuance::new(world, call, request, &agreement)?;
             let expires = issuance.refresh_expiry();
             device.state = State::Redeemed;
             let (_, refresh_token) =
-                world
-                    .refresh_tokens()
-                    .begin(&agreement, request.app.family, expires);
+                world.refresh_tokens().begin(&agreement, request.app.family, expires);
             Ok(issuance.reply(agreement.scopes.offline_access().then_some(refresh_token)))
         }
     }

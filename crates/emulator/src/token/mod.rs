@@ -22,7 +22,7 @@ use crate::world::World;
 pub(crate) fn token(world: &World, call: &Call) -> Reply {
     match grant(world, call) {
         Ok(reply) => reply,
-        Err(error) => Reply::error(&error, &call.trace, &world.authority_host),
+        Err(error) => Reply::error(&error, &call.trace),
     }
 }
 
@@ -76,16 +76,8 @@ pub(crate) fn public_client<'a>(
 ) -> Result<&'a App, EntraError> {
     let id = required(call, "client_id")?;
     let tenant = world.directory.tenant_name(authority.segment());
-    let app = world
-        .directory
-        .app(id)
-        .ok_or_else(|| EntraError::unknown_client(id, tenant))?;
-    if call
-        .form
-        .first("client_secret")
-        .or_else(|| call.form.first("client_assertion"))
-        .is_some()
-    {
+    let app = world.directory.app(id).ok_or_else(|| EntraError::unknown_client(id, tenant))?;
+    if call.form.first("client_secret").or_else(|| call.form.first("client_assertion")).is_some() {
         return Err(EntraError::new(
             401,
             "invalid_client",
@@ -97,7 +89,5 @@ pub(crate) fn public_client<'a>(
 }
 
 fn required<'a>(call: &'a Call, name: &str) -> Result<&'a str, EntraError> {
-    call.form
-        .first(name)
-        .ok_or_else(|| EntraError::missing_parameter(name))
+    call.form.first(name).ok_or_else(|| EntraError::missing_parameter(name))
 }

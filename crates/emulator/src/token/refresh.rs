@@ -143,10 +143,8 @@ impl RefreshTokens {
         client: &Client<'_>,
         expires: i64,
     ) -> String {
-        if let Some(predecessor) = used
-            .predecessor
-            .as_deref()
-            .and_then(|value| self.0.get_mut(value))
+        if let Some(predecessor) =
+            used.predecessor.as_deref().and_then(|value| self.0.get_mut(value))
         {
             predecessor.state = State::Superseded;
         }
@@ -178,10 +176,7 @@ pub(super) fn redeem(
     request: &TokenRequest<'_>,
 ) -> Result<Reply, EntraError> {
     let value = required(call, "refresh_token")?;
-    let client = Client {
-        id: &request.app.client_id,
-        foci: request.app.family,
-    };
+    let client = Client { id: &request.app.client_id, foci: request.app.family };
     let mut tokens = world.refresh_tokens();
     let token = tokens.check(value, &client, call.now())?;
     let agreement = agreement(world, request, &token);
@@ -193,17 +188,13 @@ pub(super) fn redeem(
 /// The tokens asked for now: any resource, and any tenant where the user is known.
 fn agreement(world: &World, request: &TokenRequest<'_>, token: &RefreshToken) -> Agreement {
     let user = world.directory.user(&token.upn);
-    let tenant = user.map_or(token.agreement.tenant.as_str(), |user| {
-        request.authority.tenant_for(user)
-    });
+    let tenant =
+        user.map_or(token.agreement.tenant.as_str(), |user| request.authority.tenant_for(user));
     Agreement {
         upn: token.upn.clone(),
         tenant: tenant.to_owned(),
         client_id: request.app.client_id.clone(),
-        scopes: request
-            .scopes
-            .clone()
-            .unwrap_or_else(|| token.agreement.scopes.clone()),
+        scopes: request.scopes.clone().unwrap_or_else(|| token.agreement.scopes.clone()),
         claims: request.claims.clone(),
         proof: token.proof,
         nonce: None,
@@ -216,10 +207,7 @@ mod tests {
     use crate::claims::Claims;
     use crate::scopes::Scopes;
 
-    const APP: Client<'_> = Client {
-        id: "app",
-        foci: false,
-    };
+    const APP: Client<'_> = Client { id: "app", foci: false };
 
     fn agreement(client_id: &str) -> Agreement {
         Agreement {
@@ -247,11 +235,7 @@ mod tests {
         assert_ne!(lost, second);
         let third = redeem(&mut tokens, &second).unwrap();
         assert_eq!(redeem(&mut tokens, &first), Err(70_000));
-        assert_eq!(
-            redeem(&mut tokens, &third),
-            Err(50_173),
-            "re-use ends the whole family"
-        );
+        assert_eq!(redeem(&mut tokens, &third), Err(50_173), "re-use ends the whole family");
         assert_eq!(redeem(&mut tokens, &lost), Err(50_173));
     }
 
@@ -260,10 +244,7 @@ mod tests {
         let mut tokens = RefreshTokens::default();
         let (_, own) = tokens.begin(&agreement("app"), false, 10);
         let (_, shared) = tokens.begin(&agreement("office"), true, 10);
-        let other = Client {
-            id: "other",
-            foci: true,
-        };
+        let other = Client { id: "other", foci: true };
         let cases = [
             (&own, &APP, 9, Ok(())),
             (&own, &APP, 10, Err(700_082)),
@@ -272,10 +253,7 @@ mod tests {
             (&shared, &APP, 9, Err(70_000)),
         ];
         for (value, client, now, expected) in cases {
-            let outcome = tokens
-                .check(value, client, now)
-                .map(|_| ())
-                .map_err(|error| error.code);
+            let outcome = tokens.check(value, client, now).map(|_| ()).map_err(|error| error.code);
             assert_eq!(outcome, expected);
         }
         assert_eq!(redeem(&mut tokens, "made up"), Err(9_002_313));

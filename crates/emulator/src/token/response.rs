@@ -8,7 +8,7 @@ use crate::call::Call;
 use crate::entra_error::EntraError;
 use crate::faults::{Action, WrongPart};
 use crate::fixture::Resource;
-use crate::jwt::{AccessGrant, Subject, Validity, spoil};
+use crate::jwt::{AccessGrant, Subject, Validity, client_info, spoil};
 use crate::keys::Signature;
 use crate::reply::Reply;
 use crate::world::World;
@@ -31,14 +31,7 @@ impl<'a> Issuance<'a> {
         request: &TokenRequest<'a>,
         agreement: &'a Agreement,
     ) -> Result<Self, EntraError> {
-        let Agreement {
-            upn,
-            tenant,
-            client_id,
-            scopes,
-            proof,
-            ..
-        } = agreement;
+        let Agreement { upn, tenant, client_id, scopes, proof, .. } = agreement;
         let name = world.directory.tenant_name(tenant);
         let user = world.directory.user(upn);
         let member = user.and_then(|user| Some((user, user.oid_in(tenant)?)));
@@ -49,21 +42,8 @@ impl<'a> Issuance<'a> {
         if *proof < crate::jwt::Proof::MultiFactor && world.requires_mfa(audience, client_id, upn) {
             return Err(EntraError::mfa_required(&resource.uri));
         }
-        let subject = Subject {
-            user,
-            tenant,
-            oid,
-            client_id,
-            proof: *proof,
-        };
-        Ok(Self {
-            world,
-            call,
-            agreement,
-            subject,
-            resource,
-            foci: request.app.family,
-        })
+        let subject = Subject { user, tenant, oid, client_id, proof: *proof };
+        Ok(Self { world, call, agreement, subject, resource, foci: request.app.family })
     }
 
     /// When a refresh token made now ends, in seconds since 1970.
@@ -92,7 +72,7 @@ impl<'a> Issuance<'a> {
             body["id_token"] = json!(self.id_token());
         }
         if self.call.form.first("client_info") == Some("1") {
-            body["client_info"] = json!(self.subject.client_info());
+            body["client_info"] = json!(client_info(self.subject.user));
         }
         Reply::json(&body, "token")
     }
@@ -105,17 +85,13 @@ impl<'a> Issuance<'a> {
             claims: &self.agreement.claims,
             validity: self.validity(),
         };
-        let claims = self
-            .subject
-            .access_token(&grant, &self.world.authority_host);
+        let claims = self.subject.access_token(&grant, &self.world.authority_host);
         self.world.keys.sign(&claims, Signature::Good)
     }
 
     fn id_token(&self) -> String {
         let nonce = self.agreement.nonce.as_deref();
-        let mut claims = self
-            .subject
-            .id_token(&self.world.authority_host, nonce, self.validity());
+        let mut claims = self.subject.id_token(&self.world.authority_host, nonce, self.validity());
         let wrong = match &self.call.fault {
             Some(Action::WrongIdToken(part)) => Some(*part),
             _ => None,
@@ -132,9 +108,6 @@ impl<'a> Issuance<'a> {
 
     fn validity(&self) -> Validity {
         let from = self.call.now();
-        Validity {
-            from,
-            until: from + self.world.lifetimes.access_token_seconds,
-        }
+        Validity { from, until: from + self.world.lifetimes.access_token_seconds }
     }
 }

@@ -19,38 +19,19 @@ async fn request_that_cannot_be_trusted_ends_on_a_page_and_never_at_the_redirect
             "AADSTS50011",
             "http://127.0.0.1:7777",
         ),
+        ([("redirect_uri", REDIRECT), ("client_id", NATIVE_ONLY)], "AADSTS50011", REDIRECT),
+        ([("redirect_uri", ""), ("x", "")], "AADSTS900144", "redirect_uri"),
         (
-            [("redirect_uri", REDIRECT), ("client_id", NATIVE_ONLY)],
-            "AADSTS50011",
-            REDIRECT,
-        ),
-        (
-            [("redirect_uri", ""), ("x", "")],
-            "AADSTS900144",
-            "redirect_uri",
-        ),
-        (
-            [
-                ("client_id", "00000000-0000-0000-0000-000000000000"),
-                ("x", ""),
-            ],
+            [("client_id", "00000000-0000-0000-0000-000000000000"), ("x", "")],
             "AADSTS700016",
             "00000000",
         ),
-        (
-            [("tenant", "nowhere.example"), ("x", "")],
-            "AADSTS90002",
-            "nowhere.example",
-        ),
+        ([("tenant", "nowhere.example"), ("x", "")], "AADSTS90002", "nowhere.example"),
     ];
     for (changes, code, named) in cases {
         let landing = person.open(&lab.authorize_url(&changes)).await;
         assert_eq!(landing.location, None, "{code}");
-        assert!(
-            landing.html.contains(code) && landing.html.contains(named),
-            "{}",
-            landing.html
-        );
+        assert!(landing.html.contains(code) && landing.html.contains(named), "{}", landing.html);
     }
 }
 
@@ -60,32 +41,12 @@ async fn request_that_is_wrong_in_itself_is_refused_at_the_redirect_uri() {
     let person = Person::new(&lab, "dev");
     let cases = [
         (("code_challenge", ""), "invalid_request", "AADSTS9002325"),
-        (
-            ("code_challenge", "short"),
-            "invalid_request",
-            "AADSTS501491",
-        ),
-        (
-            ("code_challenge_method", "plain"),
-            "invalid_request",
-            "AADSTS501491",
-        ),
-        (
-            ("response_type", "token"),
-            "unsupported_response_type",
-            "AADSTS700054",
-        ),
-        (
-            ("response_mode", "web_message"),
-            "invalid_request",
-            "AADSTS90100",
-        ),
+        (("code_challenge", "short"), "invalid_request", "AADSTS501491"),
+        (("code_challenge_method", "plain"), "invalid_request", "AADSTS501491"),
+        (("response_type", "token"), "unsupported_response_type", "AADSTS700054"),
+        (("response_mode", "web_message"), "invalid_request", "AADSTS90100"),
         (("scope", ""), "invalid_request", "AADSTS900144"),
-        (
-            ("scope", "https://storage.azure.com/.default User.Read"),
-            "invalid_scope",
-            "AADSTS28000",
-        ),
+        (("scope", "https://storage.azure.com/.default User.Read"), "invalid_scope", "AADSTS28000"),
         (("prompt", "please"), "invalid_request", "AADSTS90023"),
         (("claims", "{"), "invalid_request", "AADSTS90100"),
         (("prompt", "none"), "login_required", "AADSTS50058"),
@@ -94,10 +55,7 @@ async fn request_that_is_wrong_in_itself_is_refused_at_the_redirect_uri() {
         let landing = person.open(&lab.authorize_url(&[change])).await;
         let parameters = landing.parameters();
         assert_eq!(parameters["error"], error, "{change:?}");
-        assert!(
-            parameters["error_description"].starts_with(code),
-            "{change:?} {parameters:?}"
-        );
+        assert!(parameters["error_description"].starts_with(code), "{change:?} {parameters:?}");
         assert_eq!(parameters["state"], "the state");
     }
 }
@@ -116,17 +74,9 @@ async fn answer_comes_in_the_response_mode_and_at_the_redirect_uri_asked_for() {
         ("", &broker, format!("{broker}?code=")),
     ];
     for (mode, uri, start) in cases {
-        let changes = [
-            ("client_id", SAMPLE),
-            ("response_mode", mode),
-            ("redirect_uri", uri),
-        ];
+        let changes = [("client_id", SAMPLE), ("response_mode", mode), ("redirect_uri", uri)];
         let landing = person.visit(&lab.authorize_url(&changes)).await;
-        assert!(
-            landing.location.as_ref().unwrap().starts_with(&start),
-            "{:?}",
-            landing.location
-        );
+        assert!(landing.location.as_ref().unwrap().starts_with(&start), "{:?}", landing.location);
         assert_eq!(landing.parameters()["state"], "the state");
     }
     let posted = person
@@ -151,10 +101,7 @@ async fn session_signs_in_without_a_page_unless_the_prompt_asks_for_one() {
         (("prompt", "select_account"), Some("Pick an account")),
         (("prompt", "consent"), Some("Permissions requested")),
         (("login_hint", "dev@contoso.example"), None),
-        (
-            ("login_hint", "ops@contoso.example"),
-            Some("Enter password"),
-        ),
+        (("login_hint", "ops@contoso.example"), Some("Enter password")),
         (("login_hint", "nobody@contoso.example"), Some("Sign in")),
         (("domain_hint", "contoso.example"), None),
     ];
@@ -205,15 +152,11 @@ async fn wrong_password_and_unknown_account_are_said_on_the_page() {
     let landing = person.submit(&landing.form().unwrap(), &[]).await;
     let mut form = landing.form().unwrap();
     form.inputs.retain(|(_, kind, _)| kind == "hidden");
-    form.inputs
-        .push(("password".into(), "text".into(), "wrong".into()));
+    form.inputs.push(("password".into(), "text".into(), "wrong".into()));
     let landing = person.submit(&form, &[]).await;
     assert!(landing.html.contains("AADSTS50126"), "{}", landing.html);
     let landing = person.submit(&landing.form().unwrap(), &[]).await;
-    assert!(
-        landing.parameters().contains_key("code"),
-        "the second try is right"
-    );
+    assert!(landing.parameters().contains_key("code"), "the second try is right");
 }
 
 #[tokio::test]
@@ -234,30 +177,15 @@ async fn user_who_is_not_a_member_of_the_tenant_is_told_so() {
 #[tokio::test]
 async fn approval_is_asked_for_where_a_policy_wants_it_and_once_per_session() {
     let lab = Lab::start();
-    lab.control(
-        "policies",
-        json!({"resource": "https://storage.azure.com", "require": "mfa"}),
-    )
-    .await;
+    lab.control("policies", json!({"resource": "https://storage.azure.com", "require": "mfa"}))
+        .await;
     let person = Person::new(&lab, "dev");
-    let denied = person
-        .visit_pressing(&lab.authorize_url(&[]), &["disapprove"])
-        .await
-        .parameters();
+    let denied = person.visit_pressing(&lab.authorize_url(&[]), &["disapprove"]).await.parameters();
     assert!(denied["error_description"].starts_with("AADSTS500121"));
-    let silent = person
-        .open(&lab.authorize_url(&[("prompt", "none")]))
-        .await
-        .parameters();
+    let silent = person.open(&lab.authorize_url(&[("prompt", "none")])).await.parameters();
     assert_eq!(silent["error"], "interaction_required");
     assert!(silent["claims"].contains("capolids"));
-    assert!(
-        person
-            .visit(&lab.authorize_url(&[]))
-            .await
-            .parameters()
-            .contains_key("code")
-    );
+    assert!(person.visit(&lab.authorize_url(&[])).await.parameters().contains_key("code"));
     let again = person.open(&lab.authorize_url(&[("prompt", "none")])).await;
     assert!(again.parameters().contains_key("code"));
 }

@@ -11,18 +11,12 @@ use serde_json::json;
 use crate::support::{Lab, STORAGE};
 
 async fn token(lab: &Lab, user: &str, changes: &[(&str, &str)]) -> String {
-    lab.sign_in(user, changes).await["access_token"]
-        .as_str()
-        .unwrap()
-        .to_owned()
+    lab.sign_in(user, changes).await["access_token"].as_str().unwrap().to_owned()
 }
 
 async fn ask(lab: &Lab, method: Method, rest: &str, token: Option<&str>) -> Response {
     let url = format!("{}{rest}", lab.emulator.ready().blob_endpoint);
-    let request = lab
-        .http
-        .request(method, url)
-        .header("x-ms-version", "2025-11-05");
+    let request = lab.http.request(method, url).header("x-ms-version", "2025-11-05");
     let request = match token {
         Some(token) => request.bearer_auth(token),
         None => request,
@@ -31,10 +25,7 @@ async fn ask(lab: &Lab, method: Method, rest: &str, token: Option<&str>) -> Resp
 }
 
 fn code(reply: &Response) -> (u16, &str) {
-    let code = reply
-        .headers()
-        .get("x-ms-error-code")
-        .map_or("", |code| code.to_str().unwrap());
+    let code = reply.headers().get("x-ms-error-code").map_or("", |code| code.to_str().unwrap());
     (reply.status().as_u16(), code)
 }
 
@@ -43,12 +34,7 @@ async fn token_opens_the_account_only_if_every_part_of_it_is_right() {
     let lab = Lab::start();
     let good = token(&lab, "dev", &[]).await;
     let forged = format!("{}AAAA", &good[..good.len() - 4]);
-    let arm = token(
-        &lab,
-        "dev",
-        &[("scope", "https://management.azure.com/.default")],
-    )
-    .await;
+    let arm = token(&lab, "dev", &[("scope", "https://management.azure.com/.default")]).await;
     let no_role = token(&lab, "ops", &[]).await;
     let elsewhere = token(&lab, "guest", &[("tenant", "fabrikam.example")]).await;
     let cases = [
@@ -96,37 +82,17 @@ async fn containers_are_created_by_contributors_and_seen_by_readers() {
     let lab = Lab::with(options);
     let (reader, contributor) = (token(&lab, "dev", &[]).await, token(&lab, "ops", &[]).await);
     let cases = [
-        (
-            Method::PUT,
-            "/gamma",
-            &reader,
-            (403, "AuthorizationPermissionMismatch"),
-        ),
+        (Method::PUT, "/gamma", &reader, (403, "AuthorizationPermissionMismatch")),
         (Method::GET, "/gamma", &reader, (404, "ContainerNotFound")),
         (Method::PUT, "/gamma", &contributor, (201, "")),
-        (
-            Method::PUT,
-            "/gamma",
-            &contributor,
-            (409, "ContainerAlreadyExists"),
-        ),
-        (
-            Method::PUT,
-            "/Gamma",
-            &contributor,
-            (400, "InvalidResourceName"),
-        ),
+        (Method::PUT, "/gamma", &contributor, (409, "ContainerAlreadyExists")),
+        (Method::PUT, "/Gamma", &contributor, (400, "InvalidResourceName")),
         (Method::GET, "/gamma", &reader, (200, "")),
         (Method::DELETE, "/gamma", &contributor, (400, "InvalidUri")),
     ];
     for (method, path, token, expected) in cases {
-        let reply = ask(
-            &lab,
-            method.clone(),
-            &format!("{path}?restype=container"),
-            Some(token),
-        )
-        .await;
+        let reply =
+            ask(&lab, method.clone(), &format!("{path}?restype=container"), Some(token)).await;
         assert_eq!(code(&reply), expected, "{method} {path}");
     }
 }
@@ -134,73 +100,36 @@ async fn containers_are_created_by_contributors_and_seen_by_readers() {
 #[tokio::test]
 async fn claims_challenge_stands_until_a_token_with_the_claims_comes() {
     let lab = Lab::start();
-    lab.control(
-        "policies",
-        json!({"resource": "https://storage.azure.com", "require": "claims"}),
-    )
-    .await;
+    lab.control("policies", json!({"resource": "https://storage.azure.com", "require": "claims"}))
+        .await;
     let deaf = token(&lab, "dev", &[]).await;
     let reply = ask(&lab, Method::GET, "?comp=list", Some(&deaf)).await;
-    assert_eq!(
-        code(&reply),
-        (403, "AuthorizationFailure"),
-        "it did not declare cp1"
-    );
+    assert_eq!(code(&reply), (403, "AuthorizationFailure"), "it did not declare cp1");
 
     let cp1 = r#"{"access_token":{"xms_cc":{"values":["cp1"]}}}"#;
     let able = token(&lab, "dev", &[("claims", cp1)]).await;
     let reply = ask(&lab, Method::GET, "?comp=list", Some(&able)).await;
     let challenge = reply.headers()["www-authenticate"].to_str().unwrap();
-    assert!(
-        challenge.contains(r#"error="insufficient_claims""#),
-        "{challenge}"
-    );
-    let encoded = challenge
-        .split(r#"claims=""#)
-        .nth(1)
-        .unwrap()
-        .trim_end_matches('"');
+    assert!(challenge.contains(r#"error="insufficient_claims""#), "{challenge}");
+    let encoded = challenge.split(r#"claims=""#).nth(1).unwrap().trim_end_matches('"');
     let claims =
         base64::Engine::decode(&base64::engine::general_purpose::STANDARD, encoded).unwrap();
-    let satisfied = token(
-        &lab,
-        "dev",
-        &[("claims", std::str::from_utf8(&claims).unwrap())],
-    )
-    .await;
-    assert_eq!(
-        ask(&lab, Method::GET, "?comp=list", Some(&satisfied))
-            .await
-            .status(),
-        200
-    );
+    let satisfied = token(&lab, "dev", &[("claims", std::str::from_utf8(&claims).unwrap())]).await;
+    assert_eq!(ask(&lab, Method::GET, "?comp=list", Some(&satisfied)).await.status(), 200);
 }
 
 #[tokio::test]
 async fn resource_manager_lists_tenants_and_the_tokens_subscription() {
     let lab = Lab::start();
-    let token = token(
-        &lab,
-        "guest",
-        &[("scope", "https://management.core.windows.net//.default")],
-    )
-    .await;
+    let token =
+        token(&lab, "guest", &[("scope", "https://management.core.windows.net//.default")]).await;
     let ask = async |path: &str| -> serde_json::Value {
         let request = lab.http.get(lab.url(path)).bearer_auth(&token);
         request.send().await.unwrap().json().await.unwrap()
     };
-    assert_eq!(
-        ask("/tenants?api-version=2022-12-01").await["value"]
-            .as_array()
-            .unwrap()
-            .len(),
-        2
-    );
+    assert_eq!(ask("/tenants?api-version=2022-12-01").await["value"].as_array().unwrap().len(), 2);
     let subscriptions = ask("/subscriptions?api-version=2022-12-01").await;
-    assert_eq!(
-        subscriptions["value"][0]["displayName"],
-        "Contoso development"
-    );
+    assert_eq!(subscriptions["value"][0]["displayName"], "Contoso development");
     assert_eq!(lab.get("/subscriptions").await.status(), 401);
 }
 
@@ -235,15 +164,7 @@ async fn azure_storage_client_for_rust_lists_containers_in_pages() {
     };
     let url = Url::parse(&lab.emulator.ready().blob_endpoint).unwrap();
     let client = BlobServiceClient::new(url, Some(credential), Some(options)).unwrap();
-    let containers: Vec<_> = client
-        .list_containers(None)
-        .unwrap()
-        .try_collect()
-        .await
-        .unwrap();
-    let names: Vec<_> = containers
-        .into_iter()
-        .map(|container| container.name.unwrap())
-        .collect();
+    let containers: Vec<_> = client.list_containers(None).unwrap().try_collect().await.unwrap();
+    let names: Vec<_> = containers.into_iter().map(|container| container.name.unwrap()).collect();
     assert_eq!(names, ["alpha", "beta"]);
 }

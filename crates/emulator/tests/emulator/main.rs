@@ -1,8 +1,5 @@
 //! The emulator over real TLS on loopback, asked as its clients ask.
-#![allow(
-    clippy::unwrap_used,
-    reason = "what fails here fails the test, in helpers too"
-)]
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test, in helpers too")]
 
 mod authorize;
 mod blob;

@@ -65,17 +65,8 @@ fn emulator_removes_its_own_directory_and_frees_its_port() {
     assert!(ready.ca.exists());
     emulator.stop();
     assert!(!ready.ca.exists());
-    let port = ready
-        .authority_host
-        .rsplit_once(':')
-        .unwrap()
-        .1
-        .parse()
-        .unwrap();
-    let options = EmulatorOptions {
-        port,
-        ..EmulatorOptions::default()
-    };
+    let port = ready.authority_host.rsplit_once(':').unwrap().1.parse().unwrap();
+    let options = EmulatorOptions { port, ..EmulatorOptions::default() };
     let again = Emulator::start(options.clone()).unwrap();
     assert_eq!(again.ready().authority_host, ready.authority_host);
     assert!(matches!(Emulator::start(options), Err(Error::Bind { .. })));
@@ -87,22 +78,15 @@ fn options_that_name_nothing_are_refused() {
         auto_sign_in: Some("nobody@contoso.example".into()),
         ..EmulatorOptions::default()
     };
-    assert!(matches!(
-        Emulator::start(options),
-        Err(Error::UnknownUser(_))
-    ));
-    let options = EmulatorOptions {
-        fixture: Some("nonsense".into()),
-        ..EmulatorOptions::default()
-    };
+    assert!(matches!(Emulator::start(options), Err(Error::UnknownUser(_))));
+    let options =
+        EmulatorOptions { fixture: Some("nonsense".into()), ..EmulatorOptions::default() };
     assert!(matches!(Emulator::start(options), Err(Error::Fixture(_))));
 }
 
 fn first_line(child: &mut Child) -> String {
     let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap())
-        .read_line(&mut line)
-        .unwrap();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     line.trim_end().to_owned()
 }
 

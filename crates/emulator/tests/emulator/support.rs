@@ -1,10 +1,11 @@
 //! A running emulator, an HTTP client that trusts it, and a person at a browser.
 
 use std::collections::HashMap;
+use std::sync::Mutex;
 
 use keybearer_emulator::{Emulator, EmulatorOptions, ReadyUser};
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Response};
+use reqwest::{Certificate, Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -31,7 +32,7 @@ impl Lab {
 
     pub(crate) fn with(options: EmulatorOptions) -> Self {
         let emulator = Emulator::start(options).unwrap();
-        let http = client(&emulator, false);
+        let http = client(&emulator);
         Self { emulator, http }
     }
 
@@ -41,11 +42,7 @@ impl Lab {
 
     pub(crate) fn user(&self, name: &str) -> ReadyUser {
         let users = &self.emulator.ready().users;
-        users
-            .iter()
-            .find(|user| user.upn.starts_with(name))
-            .unwrap()
-            .clone()
+        users.iter().find(|user| user.upn.starts_with(name)).unwrap().clone()
     }
 
     pub(crate) fn url(&self, path: &str) -> String {
@@ -65,19 +62,13 @@ impl Lab {
             .send()
             .await
             .unwrap();
-        assert!(
-            reply.status().is_success(),
-            "{}",
-            reply.text().await.unwrap()
-        );
+        assert!(reply.status().is_success(), "{}", reply.text().await.unwrap());
     }
 
     pub(crate) async fn outcomes(&self) -> Vec<String> {
         let requests: Value = self.get("/emulator/requests").await.json().await.unwrap();
         let outcomes = requests.as_array().unwrap().iter();
-        outcomes
-            .map(|entry| entry["outcome"].as_str().unwrap().to_owned())
-            .collect()
+        outcomes.map(|entry| entry["outcome"].as_str().unwrap().to_owned()).collect()
     }
 
     /// A token request at `tenant`: status and body.
@@ -91,11 +82,7 @@ impl Lab {
         tenant: &str,
         form: &[(&str, &str)],
     ) -> reqwest::Result<Response> {
-        self.http
-            .post(self.url(&format!("/{tenant}/oauth2/v2.0/token")))
-            .form(form)
-            .send()
-            .await
+        self.http.post(self.url(&format!("/{tenant}/oauth2/v2.0/token"))).form(form).send().await
     }
 
     /// The authorize URL of a good request, with some parameters changed; an empty value takes one away.
@@ -152,12 +139,11 @@ impl Lab {
     }
 }
 
-fn client(emulator: &Emulator, cookies: bool) -> Client {
+fn client(emulator: &Emulator) -> Client {
     let ca = std::fs::read(&emulator.ready().ca).unwrap();
     Client::builder()
         .add_root_certificate(Certificate::from_pem(&ca).unwrap())
         .redirect(Policy::none())
-        .cookie_store(cookies)
         .no_proxy()
         .build()
         .unwrap()
@@ -168,16 +154,14 @@ pub(crate) struct Person {
     http: Client,
     user: ReadyUser,
     host: String,
+    /// The session's cookie, once there is one.
+    cookie: Mutex<String>,
 }
 
 impl Person {
     pub(crate) fn new(lab: &Lab, user: &str) -> Self {
         let host = lab.emulator.ready().authority_host.clone();
-        Self {
-            http: client(&lab.emulator, true),
-            user: lab.user(user),
-            host,
-        }
+        Self { http: client(&lab.emulator), user: lab.user(user), host, cookie: Mutex::default() }
     }
 
     /// Fills in and submits forms until there is nothing more to do here.
@@ -199,39 +183,32 @@ impl Person {
 
     /// One page, without doing anything on it.
     pub(crate) async fn open(&self, url: &str) -> Landing {
-        self.follow(self.http.get(url).send().await.unwrap()).await
+        self.send(self.http.get(url)).await
     }
 
     pub(crate) async fn submit(&self, form: &Form, presses: &[&str]) -> Landing {
-        let values = form
-            .inputs
-            .iter()
-            .map(|(name, kind, value)| match kind.as_str() {
-                "email" => (name.clone(), self.user.upn.clone()),
-                "password" => (name.clone(), self.user.password.clone()),
-                _ => (name.clone(), value.clone()),
-            });
-        let pressed = form
-            .buttons
-            .iter()
-            .find(|(_, value)| presses.contains(&value.as_str()));
+        let values = form.inputs.iter().map(|(name, kind, value)| match kind.as_str() {
+            "email" => (name.clone(), self.user.upn.clone()),
+            "password" => (name.clone(), self.user.password.clone()),
+            _ => (name.clone(), value.clone()),
+        });
+        let pressed = form.buttons.iter().find(|(_, value)| presses.contains(&value.as_str()));
         let pressed = pressed.unwrap_or(&form.buttons[0]).clone();
         let body: Vec<_> = values.chain([pressed]).collect();
         let url = format!("{}{}", self.host, form.action);
-        self.follow(self.http.post(url).form(&body).send().await.unwrap())
-            .await
+        self.send(self.http.post(url).form(&body)).await
     }
 
-    /// Follows redirects as long as they lead back here.
-    async fn follow(&self, reply: Response) -> Landing {
-        let location = reply
-            .headers()
-            .get("location")
-            .map(|uri| uri.to_str().unwrap().to_owned());
-        Landing {
-            location,
-            html: reply.text().await.unwrap(),
+    /// The emulator has one cookie, and redirects only to apps.
+    async fn send(&self, request: RequestBuilder) -> Landing {
+        let cookie = self.cookie.lock().unwrap().clone();
+        let reply = request.header("cookie", cookie).send().await.unwrap();
+        let header =
+            |name| reply.headers().get(name).map(|value| value.to_str().unwrap().to_owned());
+        if let Some(set) = header("set-cookie") {
+            *self.cookie.lock().unwrap() = set.split(';').next().unwrap().to_owned();
         }
+        Landing { location: header("location"), html: reply.text().await.unwrap() }
     }
 }
 
@@ -255,9 +232,7 @@ impl Landing {
         };
         let url = Url::parse(location).unwrap();
         let encoded = url.query().or_else(|| url.fragment()).unwrap();
-        url::form_urlencoded::parse(encoded.as_bytes())
-            .into_owned()
-            .collect()
+        url::form_urlencoded::parse(encoded.as_bytes()).into_owned().collect()
     }
 
     pub(crate) fn title(&self) -> String {
@@ -267,17 +242,14 @@ impl Landing {
 
     /// The form to go on with; one that leads to the app is the end.
     pub(crate) fn form(&self) -> Option<Form> {
-        self.parse_form()
-            .filter(|form| form.action.starts_with('/'))
+        self.parse_form().filter(|form| form.action.starts_with('/'))
     }
 
     pub(crate) fn parse_form(&self) -> Option<Form> {
         let tags = |tag: &str| -> Vec<HashMap<String, String>> {
             let start = format!("<{tag} ");
             let parts = self.html.split(&start).skip(1);
-            parts
-                .map(|part| attributes(part.split('>').next().unwrap()))
-                .collect()
+            parts.map(|part| attributes(part.split('>').next().unwrap())).collect()
         };
         let form = tags("form").into_iter().next()?;
         let take =
@@ -308,12 +280,7 @@ fn attributes(tag: &str) -> HashMap<String, String> {
     let mut parts = tag.split('"');
     let mut found = HashMap::new();
     while let (Some(name), Some(value)) = (parts.next(), parts.next()) {
-        let name = name
-            .trim()
-            .trim_end_matches('=')
-            .rsplit(' ')
-            .next()
-            .unwrap();
+        let name = name.trim().trim_end_matches('=').rsplit(' ').next().unwrap();
         found.insert(name.to_owned(), unescape(value));
     }
     found
@@ -337,9 +304,7 @@ pub(crate) async fn verified(lab: &Lab, jwt: &str, audience: &str) -> Value {
     validation.set_audience(&[audience]);
     validation.validate_nbf = true;
     let key = jsonwebtoken::DecodingKey::from_jwk(key).unwrap();
-    jsonwebtoken::decode::<Value>(jwt, &key, &validation)
-        .unwrap()
-        .claims
+    jsonwebtoken::decode::<Value>(jwt, &key, &validation).unwrap().claims
 }
 
 /// A fault that strikes every request of an endpoint.

@@ -10,35 +10,20 @@ use crate::support::{
 async fn tokens_verify_with_the_published_keys_and_say_who_signed_in() {
     let lab = Lab::start();
     let reply = lab.sign_in("dev", &[]).await;
-    assert_eq!(
-        (&reply["token_type"], &reply["foci"]),
-        (&json!("Bearer"), &json!("1"))
-    );
-    assert_eq!(
-        (&reply["expires_in"], &reply["refresh_in"]),
-        (&json!(3600), &json!(1800))
-    );
+    assert_eq!((&reply["token_type"], &reply["foci"]), (&json!("Bearer"), &json!("1")));
+    assert_eq!((&reply["expires_in"], &reply["refresh_in"]), (&json!(3600), &json!(1800)));
     let (tenant, user) = (lab.tenant(), lab.user("dev"));
 
     let id = verified(&lab, reply["id_token"].as_str().unwrap(), AZURE).await;
     assert_eq!(id["iss"], lab.url(&format!("/{tenant}/v2.0")));
-    assert_eq!(
-        (&id["nonce"], &id["oid"]),
-        (&json!("the nonce"), &json!(user.oid))
-    );
-    let access = verified(
-        &lab,
-        reply["access_token"].as_str().unwrap(),
-        "https://storage.azure.com",
-    )
-    .await;
+    assert_eq!((&id["nonce"], &id["oid"]), (&json!("the nonce"), &json!(user.oid)));
+    let access =
+        verified(&lab, reply["access_token"].as_str().unwrap(), "https://storage.azure.com").await;
     assert_eq!(
         (&access["appid"], &access["tid"], &access["scp"]),
         (&json!(AZURE), &json!(tenant), &json!("user_impersonation"))
     );
-    let info = URL_SAFE_NO_PAD
-        .decode(reply["client_info"].as_str().unwrap())
-        .unwrap();
+    let info = URL_SAFE_NO_PAD.decode(reply["client_info"].as_str().unwrap()).unwrap();
     let info: Value = serde_json::from_slice(&info).unwrap();
     assert_eq!(info, json!({"uid": user.oid, "utid": tenant}));
 }
@@ -46,9 +31,7 @@ async fn tokens_verify_with_the_published_keys_and_say_who_signed_in() {
 #[tokio::test]
 async fn code_is_good_once_and_its_replay_revokes_what_came_of_it() {
     let lab = Lab::start();
-    let landing = Person::new(&lab, "dev")
-        .visit(&lab.authorize_url(&[]))
-        .await;
+    let landing = Person::new(&lab, "dev").visit(&lab.authorize_url(&[])).await;
     let code = &landing.parameters()["code"];
     let (_, first) = lab.redeem(code).await;
     let (status, replay) = lab.redeem(code).await;
@@ -90,11 +73,7 @@ async fn code_is_redeemed_only_as_it_was_asked_for() {
         let others = good.into_iter().filter(|(present, _)| *present != name);
         let form: Vec<_> = others.chain([(name, value)]).collect();
         let (_, body) = lab.token(lab.tenant(), &form).await;
-        assert_eq!(
-            body["error_codes"],
-            json!([expected]),
-            "{name}={value}: {body}"
-        );
+        assert_eq!(body["error_codes"], json!([expected]), "{name}={value}: {body}");
     }
 }
 
@@ -111,21 +90,11 @@ async fn refresh_token_serves_every_resource_and_every_tenant_the_user_is_known_
         ("client_info", "1"),
     ];
     let (_, body) = lab.token(lab.tenant(), &form).await;
-    let access = verified(
-        &lab,
-        body["access_token"].as_str().unwrap(),
-        "https://vault.azure.net",
-    )
-    .await;
-    assert_eq!(
-        (&access["ver"], &access["tid"]),
-        (&json!("2.0"), &json!(lab.tenant()))
-    );
+    let access =
+        verified(&lab, body["access_token"].as_str().unwrap(), "https://vault.azure.net").await;
+    assert_eq!((&access["ver"], &access["tid"]), (&json!("2.0"), &json!(lab.tenant())));
     assert_eq!(access["oid"], lab.user("guest").oid);
-    assert_eq!(
-        body["client_info"], reply["client_info"],
-        "the home account stays the same"
-    );
+    assert_eq!(body["client_info"], reply["client_info"], "the home account stays the same");
 
     let stranger = lab.sign_in("dev", &[]).await;
     let form = [
@@ -145,10 +114,7 @@ async fn refresh_token_is_rotated_and_its_late_reuse_ends_the_family() {
     let first = reply["refresh_token"].as_str().unwrap();
     let (_, lost) = lab.refresh(first).await;
     let (status, second) = lab.refresh(first).await;
-    assert_eq!(
-        status, 200,
-        "the answer to the first use may have been lost"
-    );
+    assert_eq!(status, 200, "the answer to the first use may have been lost");
     assert_ne!(lost["refresh_token"], second["refresh_token"]);
     let second = second["refresh_token"].as_str().unwrap();
     let (_, third) = lab.refresh(second).await;
@@ -165,25 +131,17 @@ async fn refresh_token_is_rotated_and_its_late_reuse_ends_the_family() {
 async fn policy_stops_a_refresh_until_the_person_has_approved() {
     let lab = Lab::start();
     let reply = lab.sign_in("dev", &[]).await;
-    lab.control(
-        "policies",
-        json!({"resource": "https://storage.azure.com", "require": "mfa"}),
-    )
-    .await;
+    lab.control("policies", json!({"resource": "https://storage.azure.com", "require": "mfa"}))
+        .await;
     let (status, refused) = lab.refresh(reply["refresh_token"].as_str().unwrap()).await;
-    assert_eq!(
-        (status, &refused["error"]),
-        (400, &json!("interaction_required"))
-    );
+    assert_eq!((status, &refused["error"]), (400, &json!("interaction_required")));
     assert_eq!(
         (&refused["suberror"], &refused["error_codes"]),
         (&json!("basic_action"), &json!([50_076]))
     );
     assert!(refused["claims"].as_str().unwrap().contains("capolids"));
     let approved = lab.sign_in("dev", &[]).await;
-    let (status, _) = lab
-        .refresh(approved["refresh_token"].as_str().unwrap())
-        .await;
+    let (status, _) = lab.refresh(approved["refresh_token"].as_str().unwrap()).await;
     assert_eq!(status, 200);
 }
 
@@ -192,20 +150,13 @@ async fn error_body_carries_the_callers_correlation_id() {
     let lab = Lab::start();
     let id = "5fd0a3c5-6ec5-4c41-a35d-f5b0a5d5ff4e";
     let request = lab.http.post(lab.url("/nowhere.example/oauth2/v2.0/token"));
-    let reply = request
-        .header("client-request-id", id)
-        .form(&[("grant_type", "x")])
-        .send()
-        .await
-        .unwrap();
+    let reply =
+        request.header("client-request-id", id).form(&[("grant_type", "x")]).send().await.unwrap();
     assert_eq!(reply.headers()["client-request-id"], id);
     let trace_id = reply.headers()["x-ms-request-id"].clone();
     assert_eq!(reply.status(), 400);
     let body: Value = reply.json().await.unwrap();
-    assert_eq!(
-        (&body["correlation_id"], &body["error_codes"]),
-        (&json!(id), &json!([90_002]))
-    );
+    assert_eq!((&body["correlation_id"], &body["error_codes"]), (&json!(id), &json!([90_002])));
     assert_eq!(body["trace_id"], trace_id.to_str().unwrap());
 }
 
@@ -218,14 +169,8 @@ async fn request_log_tells_what_was_asked_and_no_secret() {
     let log = lab.get("/emulator/requests").await.text().await.unwrap();
     let entries: Vec<Value> = serde_json::from_str(&log).unwrap();
     let last = entries.last().unwrap();
-    assert_eq!(
-        (&last["grant"], &last["outcome"]),
-        (&json!("refresh_token"), &json!("token"))
-    );
-    assert_eq!(
-        (&last["client_id"], &last["tenant"]),
-        (&json!(AZURE), &json!(lab.tenant()))
-    );
+    assert_eq!((&last["grant"], &last["outcome"]), (&json!("refresh_token"), &json!("token")));
+    assert_eq!((&last["client_id"], &last["tenant"]), (&json!(AZURE), &json!(lab.tenant())));
     assert_eq!(last["scopes"], json!(ALL.split(' ').collect::<Vec<_>>()));
     let secrets = [
         refresh_token,

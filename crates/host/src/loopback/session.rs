@@ -62,6 +62,8 @@ impl SignIn for LoopbackSignIn {
             error = self.launch.failed() => return Err(error),
         };
         let choice = choice.ok_or_else(|| Error::internal("choose an account: no page is open"))?;
+        // The browser works, whatever its command returns later.
+        self.launch = Launch::default();
         if let Some(pick) = choice.pick {
             self.waiting = Some(choice.browser);
             return Ok(pick);
@@ -83,6 +85,7 @@ impl SignIn for LoopbackSignIn {
             error = self.launch.failed() => return Err(error),
         };
         let hit = hit.ok_or_else(|| Error::cancelled("wait for the answer of the sign-in"))?;
+        self.launch = Launch::default();
         self.waiting = Some(hit.browser);
         Ok(hit.parameters)
     }

@@ -43,7 +43,7 @@ pub enum Conduct {
     /// Declines.
     Denies,
     /// The provider answers with this OAuth error and description.
-    IsRefused(&'static str, String),
+    IsRefused(String, String),
     /// Walks away: no answer ever comes.
     NeverAnswers,
     /// Closes the window, and it is noticed.

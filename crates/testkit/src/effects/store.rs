@@ -9,12 +9,15 @@ use super::{Gate, lock};
 
 /// Records in memory, with a commit that can fail or stall, and what a crash leaves behind.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryStore(Arc<Mutex<Inner>>);
+pub struct MemoryStore {
+    inner: Arc<Mutex<Inner>>,
+    /// Outlives crashes, for the leak check.
+    commits: Arc<Mutex<Vec<Vec<Change>>>>,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
     durable: BTreeMap<RecordKey, SealedRecord>,
-    commits: Vec<Vec<Change>>,
     fates: VecDeque<CommitFate>,
 }
 
@@ -36,33 +39,34 @@ pub enum CommitFate {
 impl MemoryStore {
     /// The next commit without a fate gets this one.
     pub fn next_commit(&self, fate: CommitFate) {
-        lock(&self.0).fates.push_back(fate);
+        lock(&self.inner).fates.push_back(fate);
     }
 
     /// The store as the next process finds it after a crash; commits of this process that are
     /// still under way never happen there.
     #[must_use]
     pub fn after_crash(&self) -> Self {
-        let durable = lock(&self.0).durable.clone();
-        Self(Arc::new(Mutex::new(Inner { durable, ..Inner::default() })))
+        let durable = lock(&self.inner).durable.clone();
+        let inner = Arc::new(Mutex::new(Inner { durable, ..Inner::default() }));
+        Self { inner, commits: Arc::clone(&self.commits) }
     }
 
-    /// How many commits were durable.
+    /// How many commits were durable, crashes or not.
     #[must_use]
     pub fn commits(&self) -> usize {
-        lock(&self.0).commits.len()
+        lock(&self.commits).len()
     }
 
     /// Every change that was ever durable, in order.
     #[must_use]
     pub fn history(&self) -> Vec<Change> {
-        lock(&self.0).commits.iter().flatten().cloned().collect()
+        lock(&self.commits).iter().flatten().cloned().collect()
     }
 
     /// What is durable now.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
-        let inner = lock(&self.0);
+        let inner = lock(&self.inner);
         let record = |(key, value): (&RecordKey, &SealedRecord)| Record {
             key: key.clone(),
             value: value.clone(),
@@ -72,12 +76,12 @@ impl MemoryStore {
 
     /// Adds or replaces a record behind the engine's back.
     pub fn put(&self, record: Record) {
-        lock(&self.0).durable.insert(record.key, record.value);
+        lock(&self.inner).durable.insert(record.key, record.value);
     }
 
     /// Flips the last bit of every record whose key begins with `prefix`.
     pub fn damage(&self, prefix: &str) {
-        for (key, value) in &mut lock(&self.0).durable {
+        for (key, value) in &mut lock(&self.inner).durable {
             if let (true, Some(last)) = (key.0.starts_with(prefix), value.0.last_mut()) {
                 *last ^= 1;
             }
@@ -85,7 +89,7 @@ impl MemoryStore {
     }
 
     fn apply(&self, changes: Vec<Change>) {
-        let mut inner = lock(&self.0);
+        let mut inner = lock(&self.inner);
         for change in &changes {
             match change {
                 Change::Put(record) => {
@@ -96,7 +100,7 @@ impl MemoryStore {
                 }
             }
         }
-        inner.commits.push(changes);
+        lock(&self.commits).push(changes);
     }
 }
 
@@ -107,7 +111,7 @@ impl TokenStore for MemoryStore {
     }
 
     async fn commit(&self, changes: Vec<Change>) -> Result<()> {
-        let fate = lock(&self.0).fates.pop_front().unwrap_or_default();
+        let fate = lock(&self.inner).fates.pop_front().unwrap_or_default();
         match fate {
             CommitFate::Durable => self.apply(changes),
             CommitFate::Fails => {

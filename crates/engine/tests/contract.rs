@@ -1,0 +1,44 @@
+//! What every broker promises, proven of the engine.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use keybearer_core::{Broker, Timestamp, TokenParameters};
+use keybearer_testkit::contract::{ContractFixture, Party, Situation};
+use keybearer_testkit::effects::{Conduct, ManualClock};
+use keybearer_testkit::provider::DEV;
+use keybearer_testkit::world::{STORAGE, World, parameters};
+use keybearer_testkit::{contract_tests, sample};
+
+struct InMemory;
+
+#[async_trait]
+impl ContractFixture for InMemory {
+    async fn parties(&self, situation: Situation) -> [Party; 2] {
+        let world = World::default();
+        let engine = match situation {
+            Situation::OneAccount => world.connected(DEV).await,
+            Situation::NoAccount | Situation::SignInSucceeds | Situation::SignInUnanswered => {
+                world.engine().await
+            }
+        };
+        world.person.will(match situation {
+            Situation::SignInSucceeds => Conduct::SignsIn(DEV),
+            _ => Conduct::NeverAnswers,
+        });
+        let broker: Arc<dyn Broker> = Arc::new(engine);
+        ["one", "two"]
+            .map(|name| Party { broker: Arc::clone(&broker), caller: sample::caller(name) })
+    }
+
+    fn parameters(&self) -> TokenParameters {
+        parameters(STORAGE)
+    }
+
+    fn now(&self) -> Timestamp {
+        ManualClock::START
+    }
+}
+
+contract_tests!(InMemory);
