@@ -42,9 +42,9 @@ impl Connections {
         self.lines().len()
     }
 
-    /// Serves every client that comes, until it is time to go; then no more are taken, and those
-    /// that are there may stay until they are asked to leave.
-    pub(crate) async fn serve(service: Arc<Service>, socket: Socket) {
+    /// Serves every client that comes, until it is time to go; then no more find the socket. Those
+    /// that are there are returned, and stay until connections are to close.
+    pub(crate) async fn serve(service: Arc<Service>, socket: Socket) -> JoinSet<()> {
         let mut clients = JoinSet::new();
         let accepting = async {
             for number in 1_u64.. {
@@ -66,8 +66,7 @@ impl Connections {
             _ = service.stop.wanted() => {}
         }
         socket.remove();
-        drop(socket);
-        clients.join_all().await;
+        clients
     }
 
     /// Makes room if need be and remembers the client; `None` if all others are busy.

@@ -99,15 +99,16 @@ pub async fn serve(
     let socket = Socket::bind(&service.paths.socket, &lock)?;
     ready(&service.paths.socket);
     tracing::info!("serving on {}", service.paths.socket.display());
-    let clients = tokio::spawn(Connections::serve(Arc::clone(&service), socket));
+    let accepting = tokio::spawn(Connections::serve(Arc::clone(&service), socket));
     let address = session_bus_address(environment);
     let bus = tokio::spawn(Arc::clone(&service).serve_session_bus(address));
     let reason = until_end(&service, options, signal).await;
     tracing::info!("ending: {}", reason.as_str());
+    let failed = |error| Error::internal("end the broker").with_source(error);
+    let clients = accepting.await.map_err(failed)?;
     service.wind_up().await;
-    for part in [clients, bus] {
-        part.await.map_err(|error| Error::internal("end the broker").with_source(error))?;
-    }
+    clients.join_all().await;
+    bus.await.map_err(failed)?;
     // The next broker must find the store closed.
     drop(service);
     drop(lock);

@@ -1,0 +1,144 @@
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use keybearer_broker::{
+    BrokerControl, BrokerOptions, BusStatus, DEFAULT_IDLE_EXIT, KeyStatus, Status,
+};
+use keybearer_core::Result;
+use keybearer_dbus::interface::BUS_NAME;
+use keybearer_host::{Environment, Paths};
+use serde_json::json;
+
+use super::below_help;
+use crate::arguments::TableFormat;
+use crate::failure::ErrorFormat;
+use crate::output;
+use crate::session::run;
+
+const EXAMPLES: &str = "\
+Examples:
+  keybearer broker status
+  keybearer broker run --idle-exit 0";
+
+/// How long a broker may take to answer about itself.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+/// Calls under way may take five seconds to end.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// Run, look at or end the per-user broker
+///
+/// Programs start it when they need it, so there is seldom a reason to.
+#[derive(Args, Debug)]
+#[command(after_help = below_help(EXAMPLES))]
+pub(crate) struct Broker {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand, Debug)]
+enum Action {
+    /// Be the broker, until a signal, `stop`, or nothing to do for a while
+    ///
+    /// Says `ready SOCKET` on standard output when it serves, and logs to standard error
+    /// (KEYBEARER_LOG sets the level: error, warn, info, debug or trace).
+    #[command(after_help = below_help("Example: stay for ever\n  keybearer broker run --idle-exit 0"))]
+    Run {
+        /// End after this many seconds without calls; 0 for never
+        #[arg(long, value_name = "SECS", default_value_t = DEFAULT_IDLE_EXIT.as_secs())]
+        idle_exit: u64,
+    },
+    /// Tell about the broker that runs
+    #[command(after_help = below_help("Example:\n  keybearer broker status --output json"))]
+    Status {
+        /// What to print
+        #[arg(long, value_name = "FORMAT", default_value = "table")]
+        output: TableFormat,
+    },
+    /// End the broker that runs
+    #[command(after_help = below_help("Example:\n  keybearer broker stop"))]
+    Stop,
+}
+
+impl Broker {
+    pub(crate) fn run(self) -> Result<()> {
+        match self.action {
+            Action::Run { idle_exit } => {
+                let limit = Duration::from_secs(idle_exit);
+                let idle_exit = (!limit.is_zero()).then_some(limit);
+                keybearer_broker::run(BrokerOptions { idle_exit }).map(drop)
+            }
+            Action::Status { output } => status(output),
+            Action::Stop => stop(),
+        }
+    }
+
+    pub(crate) const fn error_format(&self) -> ErrorFormat {
+        match self.action {
+            Action::Status { output } => output.error_format(),
+            Action::Run { .. } | Action::Stop => ErrorFormat::Text,
+        }
+    }
+}
+
+fn status(format: TableFormat) -> Result<()> {
+    let paths = Paths::current(&Environment::current())?;
+    let status = run(async {
+        BrokerControl::connect(&paths.socket, ANSWER_LIMIT).await?.status(ANSWER_LIMIT).await
+    })
+    .map_err(not_running)?;
+    match format {
+        TableFormat::Json => output::json(&json!(status)),
+        TableFormat::Table => output::text(&describe(&status)),
+    }
+}
+
+fn stop() -> Result<()> {
+    let paths = Paths::current(&Environment::current())?;
+    run(async {
+        BrokerControl::connect(&paths.socket, ANSWER_LIMIT).await?.stop(STOP_LIMIT).await
+    })
+    .map_err(not_running)?;
+    output::text("stopped\n")
+}
+
+fn not_running(error: keybearer_core::Error) -> keybearer_core::Error {
+    if error.hint().is_some() {
+        return error;
+    }
+    error.with_hint("if no broker is running, start it with `keybearer login`")
+}
+
+fn describe(status: &Status) -> String {
+    let mut rows = vec![
+        ["broker".into(), format!("running, process {}, version {}", status.pid, status.version)],
+        ["socket".into(), format!("{} ({} clients)", status.socket.display(), status.clients)],
+        ["bus".into(), bus(&status.bus)],
+        ["key".into(), key(status.key).to_owned()],
+        ["store".into(), status.store.display().to_string()],
+        ["accounts".into(), status.accounts.to_string()],
+    ];
+    rows.extend(status.notices.iter().map(|notice| ["notice".into(), notice.clone()]));
+    output::table(&rows)
+}
+
+/// A broker's place on the bus, in words.
+pub(super) fn bus(status: &BusStatus) -> String {
+    match status {
+        BusStatus::Absent => "there is no session bus".into(),
+        BusStatus::Connecting => "connecting to the session bus".into(),
+        BusStatus::Owned => format!("has the name {BUS_NAME}"),
+        BusStatus::Taken(holder) => format!("{holder} has the name {BUS_NAME}, and keeps it"),
+        BusStatus::Failed { reason } => format!("the session bus cannot be used: {reason}"),
+        BusStatus::Lost => "the session bus has ended".into(),
+    }
+}
+
+/// What protects the key, in words.
+pub(super) const fn key(status: KeyStatus) -> &'static str {
+    match status {
+        KeyStatus::Keyring => "in the desktop's keyring",
+        KeyStatus::File => "in a file only you can read",
+        KeyStatus::Memory => "in memory: nothing outlives the broker",
+        KeyStatus::Unknown => "not made yet",
+    }
+}

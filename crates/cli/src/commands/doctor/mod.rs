@@ -1,0 +1,102 @@
+//! What is found, what will be used and why; every problem with its next step.
+
+mod broker;
+mod browser;
+mod finding;
+mod network;
+mod storage;
+
+use std::process::ExitCode;
+
+use clap::Args;
+use finding::{Finding, Level};
+use keybearer_core::Result;
+use keybearer_host::{Environment, Paths};
+use serde_json::json;
+
+use super::below_help;
+use crate::arguments::TableFormat;
+use crate::exit::Exit;
+use crate::failure::ErrorFormat;
+use crate::output;
+use crate::session::run;
+
+const EXAMPLE: &str = "\
+Example:
+  keybearer doctor --output json
+
+Exits with 1 if something is wrong.";
+
+/// Look for problems, and say what to do about them
+///
+/// Starts nothing and changes nothing.
+#[derive(Args, Debug)]
+#[command(after_help = below_help(EXAMPLE))]
+pub(crate) struct Doctor {
+    /// What to print
+    #[arg(long, value_name = "FORMAT", default_value = "table")]
+    output: TableFormat,
+}
+
+impl Doctor {
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let environment = Environment::current();
+        let findings = run(async { Ok(examine(&environment).await) })?;
+        let wrong = findings.iter().any(|finding| finding.level == Level::Error);
+        match self.output {
+            TableFormat::Json => output::json(&json!({ "ok": !wrong, "findings": findings }))?,
+            TableFormat::Table => output::text(&describe(&findings))?,
+        }
+        Ok(if wrong { Exit::Failed } else { Exit::Done }.into())
+    }
+
+    pub(crate) const fn error_format(&self) -> ErrorFormat {
+        self.output.error_format()
+    }
+}
+
+async fn examine(environment: &Environment) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    match Paths::current(environment) {
+        Err(error) => findings.push(Finding::of_error("paths", Level::Error, &error)),
+        Ok(paths) => {
+            let status = broker::examine(&paths, &mut findings).await;
+            broker::examine_bus(environment, status.as_ref(), &mut findings).await;
+            storage::examine(&paths, environment, status.as_ref(), &mut findings);
+            network::examine_settings(&paths, environment, &mut findings);
+        }
+    }
+    findings.push(browser::examine(environment));
+    findings.extend(browser::examine_wsl(environment));
+    network::examine(environment, &mut findings);
+    findings
+}
+
+fn describe(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    let width = findings.iter().map(|finding| finding.about.len()).max().unwrap_or_default();
+    for Finding { level, about, found, hint } in findings {
+        let found: String = found.chars().filter(|c| !c.is_control()).collect();
+        text.push_str(&format!("{:7}  {about:width$}  {found}\n", level.as_str()));
+        if let Some(hint) = hint {
+            text.push_str(&format!("{:7}  {:width$}  hint: {hint}\n", "", ""));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_finding_is_a_line_and_every_problem_has_its_next_step_below() {
+        let findings = [
+            Finding::new(Level::Ok, "socket", "there"),
+            Finding::new(Level::Error, "key", "gone\u{1b}").with_hint("bring it back"),
+        ];
+        let expected =
+            "ok       socket  there\nerror    key     gone\n                 hint: bring it back\n";
+        assert_eq!(describe(&findings), expected);
+    }
+}

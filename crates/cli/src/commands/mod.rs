@@ -1,0 +1,12 @@
+pub(crate) mod accounts;
+pub(crate) mod broker;
+pub(crate) mod completions;
+pub(crate) mod doctor;
+pub(crate) mod login;
+pub(crate) mod logout;
+pub(crate) mod token;
+
+/// What stands below a command's help.
+fn below_help(examples: &str) -> String {
+    format!("{examples}\n\n{}", crate::exit::EXIT_CODES)
+}

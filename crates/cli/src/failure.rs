@@ -1,0 +1,100 @@
+use std::process::ExitCode;
+
+use keybearer_core::{Error, ErrorKind};
+use serde_json::json;
+
+use crate::exit::Exit;
+use crate::output;
+
+/// How a failure is told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ErrorFormat {
+    /// To a person, on standard error.
+    Text,
+    /// To a program, on standard output.
+    Json,
+}
+
+/// Tells what went wrong; the exit code says what to do next.
+pub(crate) fn report(error: &Error, format: ErrorFormat) -> ExitCode {
+    match format {
+        ErrorFormat::Text => eprint!("{}", text(error)),
+        // There is nowhere left to tell that standard output is closed.
+        ErrorFormat::Json => drop(output::json(&json(error))),
+    }
+    Exit::of(error.kind()).into()
+}
+
+fn text(error: &Error) -> String {
+    let mut text = format!("error: {}\n", error.message());
+    for cause in error.causes() {
+        text.push_str(&format!("  caused by: {cause}\n"));
+    }
+    if let Some(hint) = error.hint() {
+        text.push_str(&format!("hint: {hint}\n"));
+    }
+    text
+}
+
+fn json(error: &Error) -> serde_json::Value {
+    let context = error.context();
+    let id = &context.correlation_id;
+    json!({ "error": {
+        "kind": kind(error.kind()),
+        "message": context.message,
+        "code": context.code,
+        "correlation_id": (!id.is_empty()).then(|| id.as_str()),
+        "hint": context.hint,
+    }})
+}
+
+/// The kind in one word that stays the same.
+const fn kind(kind: &ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Unavailable(_) => "unavailable",
+        ErrorKind::InteractionRequired { .. } => "interaction_required",
+        ErrorKind::Cancelled => "cancelled",
+        ErrorKind::TimedOut => "timed_out",
+        ErrorKind::Transient { .. } => "transient",
+        ErrorKind::Denied(_) => "denied",
+        ErrorKind::InvalidRequest { .. } => "invalid_request",
+        ErrorKind::Protocol { .. } => "protocol",
+        ErrorKind::Internal => "internal",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keybearer_core::{CorrelationId, Denial, ErrorContext};
+
+    use super::*;
+
+    fn denied() -> Error {
+        let context = ErrorContext {
+            message: "redeem the code".into(),
+            code: Some("AADSTS50011".into()),
+            correlation_id: CorrelationId::new("c-1"),
+            hint: Some("register http://localhost".into()),
+            ..ErrorContext::default()
+        };
+        Error::from_parts(ErrorKind::Denied(Denial::Configuration), context)
+            .with_source(std::io::Error::other("the cause"))
+    }
+
+    #[test]
+    fn people_read_the_message_its_causes_and_the_next_step() {
+        let expected = "error: redeem the code (AADSTS50011, correlation id c-1)\n  \
+                        caused by: the cause\nhint: register http://localhost\n";
+        assert_eq!(text(&denied()), expected);
+    }
+
+    #[test]
+    fn programs_read_the_same_as_json() {
+        let expected = serde_json::json!({ "error": {
+            "kind": "denied", "message": "redeem the code", "code": "AADSTS50011",
+            "correlation_id": "c-1", "hint": "register http://localhost",
+        }});
+        assert_eq!(json(&denied()), expected);
+        assert_eq!(json(&Error::internal("x"))["error"]["correlation_id"], serde_json::Value::Null);
+    }
+}

@@ -1,0 +1,31 @@
+//! One command's conversation with the broker.
+
+use std::future::Future;
+
+use keybearer_client::{BrokerChoice, LocalBroker, LocalBrokerOptions};
+use keybearer_core::{Error, Result};
+use keybearer_host::Environment;
+
+/// The broker of this machine, started if need be. A command needs one: what it signs in is to be
+/// there for the next.
+pub(crate) fn broker() -> LocalBroker {
+    let options = LocalBrokerOptions { choice: BrokerChoice::Required, ..Default::default() };
+    LocalBroker::new(Environment::current(), options)
+}
+
+/// Does the work on this thread, until it is done or the person presses Ctrl-C. Work given up that
+/// way closes its connection, at which the broker drops what it did for it.
+pub(crate) fn run<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Error::internal("start a runtime").with_source(error))?;
+    let outcome = runtime.block_on(async {
+        tokio::select! {
+            outcome = work => outcome,
+            _ = tokio::signal::ctrl_c() => Err(Error::cancelled("interrupted")),
+        }
+    });
+    runtime.shutdown_background();
+    outcome
+}
