@@ -3,6 +3,7 @@
 //!
 //! `broker_start PROGRAM [ARGUMENT]...` measures that program instead of `broker_process`.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -79,7 +80,8 @@ impl Home {
                 Err(_) => sleep(PAUSE).await,
             }
             if let Some(status) = broker.0.try_wait()? {
-                bail!("the broker ended with {status}");
+                let words = std::fs::read_to_string(self.log()).unwrap_or_default();
+                bail!("the broker ended with {status}: {words}");
             }
         };
         let request = AccountsRequest {
@@ -101,8 +103,12 @@ impl Home {
         let mut command = Command::new(arguments.next().unwrap_or_else(|| own.into()));
         command.args(arguments).env_clear().current_dir(self.dir.path());
         command.envs(self.variables.iter().map(|(name, path)| (name, path)));
-        command.stdin(Stdio::null()).stdout(Stdio::null());
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(self.log())?);
         Ok(command)
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.path().join("broker.log")
     }
 }
 

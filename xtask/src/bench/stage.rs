@@ -73,7 +73,7 @@ impl Stage {
             Measurement::PythonHit => vec![self.python_hit().await?, self.peer("python-hit")],
             Measurement::Import => vec![self.import()],
             Measurement::Token => vec![self.token().await?],
-            Measurement::Hits => vec![self.program("hits")],
+            Measurement::Hits => vec![self.program("hits"), self.program("session_hit")],
             Measurement::ManyTokens => vec![self.program("engine_hit")],
             Measurement::DurableWrite => vec![self.program("durable_write")],
             Measurement::BrokerStart => vec![self.program("broker_start")],
