@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
 /// One measured number, as `xtask` reads it.
@@ -52,6 +53,12 @@ impl Samples {
         let mut micros: Vec<f64> = self.0.iter().map(|d| d.as_secs_f64() * 1e6).collect();
         quantile(&mut micros, share)
     }
+}
+
+/// The processor time this thread has used.
+#[must_use]
+pub fn thread_time() -> Duration {
+    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
 }
 
 /// The middle value; zero if there is none.

@@ -42,8 +42,25 @@ impl Http for QuickProvider {
     async fn send(&self, request: Request<Body>) -> Result<Response<Body>> {
         let form = request.body().expose();
         let refresh = form.windows(GRANT.len()).any(|window| window == GRANT);
-        if refresh { Ok(self.refreshed()) } else { self.signing.send(request).await }
+        if refresh {
+            return Ok(self.refreshed());
+        }
+        self.signing.send(request).await.map(real_size)
     }
 }
+
+/// The provider in memory issues short refresh tokens. Nobody shows these again.
+fn real_size(answer: Response<Body>) -> Response<Body> {
+    let (head, body) = answer.into_parts();
+    let mut json: serde_json::Value = serde_json::from_slice(body.expose()).unwrap_or_default();
+    let Some(token) = json["refresh_token"].as_str() else {
+        return Response::from_parts(head, body);
+    };
+    json["refresh_token"] = format!("{token:r<REFRESH_TOKEN_LENGTH$}").into();
+    Response::from_parts(head, Body::new(json.to_string().into_bytes()))
+}
+
+/// As long as a refresh token of Entra.
+const REFRESH_TOKEN_LENGTH: usize = 1300;
 
 const GRANT: &[u8] = b"grant_type=refresh_token";

@@ -1,10 +1,12 @@
-//! The project's own commands: `cargo xtask demo`, `test`, `check` and `browse`.
+//! The project's own commands: `cargo xtask demo`, `test`, `check`, `bench` and
+//! `browse`.
 //!
 //! Nothing here is part of what users install. Every command prepares the tools it needs below
 //! `.keybearer/` and stops what it started, also when it is interrupted.
 #![allow(clippy::print_stdout, reason = "these commands speak to the person at the terminal")]
 
 mod arrows;
+mod bench;
 mod browse;
 mod check;
 mod demo;
@@ -33,6 +35,8 @@ enum Command {
     Test,
     /// Formatting, lints, sizes, crate graph, docs, licences
     Check,
+    /// The performance targets, each beside its peer
+    Bench(bench::Options),
     /// Act as the person in a sign-in; serves as $BROWSER
     Browse(browse::Options),
 }
@@ -43,6 +47,7 @@ async fn main() -> ExitCode {
         Command::Demo(options) => demo::run(&options).await,
         Command::Test => test::run().await,
         Command::Check => check::run().await,
+        Command::Bench(options) => bench::run(&options).await,
         Command::Browse(options) => browse::run(&options).await,
     };
     failure::report(outcome)

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use keybearer_bench::{Figure, Samples, report};
 use keybearer_engine::{Change, Record, RecordKey, SealedRecord, TokenStore as _};
 use keybearer_host::FileStore;
@@ -19,7 +19,8 @@ const TABLE: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     // Beside the target directory: /tmp may be in memory, where nothing is durable.
-    let dir = tempfile::tempdir_in(std::env::current_exe()?.parent().unwrap_or("/".as_ref()))?;
+    let program = std::env::current_exe()?;
+    let dir = tempfile::tempdir_in(program.parent().context("a program lies in a directory")?)?;
     let ours = FileStore::new(&dir.path().join("ours"));
     let peer = Database::create(dir.path().join("peer.redb"))?;
     let (mut our_times, mut peer_times) = (Samples::default(), Samples::default());

@@ -1,6 +1,7 @@
 //! The two services of the row `hits`: a broker with one cached token, and one that returns a
 //! constant string. `hit_server broker|constant:LENGTH --socket PATH|--bus ADDRESS`.
 
+use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ use zbus::{Guid, connection, interface};
 /// The bus name of the constant service.
 const CONSTANT_NAME: &str = "com.example.Constant";
 
-// As the broker's own process: one worker for each processor.
-#[tokio::main]
+// As many workers as the broker's own process has.
+#[tokio::main(worker_threads = 2)]
 async fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [service, way, place] = arguments.as_slice() else { bail!("three arguments are needed") };
@@ -39,6 +40,9 @@ async fn broker(channel: &Channel) -> Result<()> {
             BusOutcome::Taken(owner) => bail!("the name belongs to {}", owner.unique_name),
         },
         Channel::Socket(path) => {
+            // Clients trust a socket only in a directory that is closed to others.
+            let dir = path.parent().context("a socket lies in a directory")?;
+            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
             let listener = UnixListener::bind(path)?;
             for number in 1.. {
                 let (stream, _) = listener.accept().await?;
@@ -65,7 +69,7 @@ impl Constant {
 }
 
 async fn constant(channel: &Channel, length: usize) -> Result<()> {
-    let reply = || Constant("x".repeat(length));
+    let reply = move || Constant("x".repeat(length));
     match channel {
         Channel::Bus(address) => {
             let builder = connection::Builder::address(address.as_str());

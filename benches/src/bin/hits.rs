@@ -1,7 +1,6 @@
 //! Rows `hits-socket` and `hits-bus`: silent hits of the broker beside a zbus service that returns a
 //! constant string of the same length, each in a process of its own, measured in turns.
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -38,7 +37,7 @@ struct Subject {
 impl Subject {
     async fn start(service: &str, channel: &Channel, destination: &str) -> Result<Self> {
         let own = std::env::current_exe()?;
-        let program = own.parent().unwrap_or(Path::new(".")).join("hit_server");
+        let program = own.parent().context("a program lies in a directory")?.join("hit_server");
         let [way, place] = channel.arguments();
         let server = Server::start(&program, &[service.to_owned(), way, place])?;
         let request = AcquireTokenSilently::encode_request(&silent_request(0)?);
@@ -75,15 +74,18 @@ async fn compare(row: &str, [ours, peer]: [Channel; 2]) -> Result<()> {
         ours.measure().await?;
         peer.measure().await?;
     }
-    let show = |what, value, unit| report(&Figure { row, what, value, unit, n: ROUNDS });
     for (name, subject) in [("ours", &ours), ("peer", &peer)] {
-        show(name, median(&subject.rates), "/s");
-        let show = |what: &str, value, unit| show(&format!("{name}, {what}"), value, unit);
-        show("server's processor time for one", median(&subject.costs), "µs");
-        show("one at a time, p50", subject.latency(0.5), "µs");
-        show("one at a time, p99", subject.latency(0.99), "µs");
+        let show = |what: &str, value, unit| {
+            let what = format!("{name}{what}");
+            report(&Figure { row, what: &what, value, unit, n: ROUNDS });
+        };
+        show("", median(&subject.rates), "/s");
+        show(", server's processor time for one", median(&subject.costs), "µs");
+        show(", one at a time, p50", subject.latency(0.5), "µs");
+        show(", one at a time, p99", subject.latency(0.99), "µs");
     }
     #[allow(clippy::cast_precision_loss, reason = "a length in bytes")]
-    show("bytes in a reply", reply.len() as f64, "B");
+    let length = reply.len() as f64;
+    report(&Figure { row, what: "bytes in a reply", value: length, unit: "B", n: 1 });
     Ok(())
 }

@@ -64,7 +64,7 @@ impl Python {
 
     /// The environment's interpreter.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut python = command(self.binaries().join("python"), arguments);
+        let mut python = command(self.interpreter(), arguments);
         // What maturin and other tools go by.
         python.env("VIRTUAL_ENV", &self.home);
         python
@@ -75,6 +75,11 @@ impl Python {
         let mut maturin = self.command(&["-m", "maturin", "develop", "--quiet", "--locked"]);
         maturin.current_dir(repository.path("crates/python"));
         process::run(&mut maturin).await.context("could not build the Python package")
+    }
+
+    /// Where the environment's interpreter is.
+    pub(crate) fn interpreter(&self) -> PathBuf {
+        self.binaries().join("python")
     }
 
     fn binaries(&self) -> PathBuf {

@@ -139,8 +139,14 @@ fn from_reply<T: DeserializeOwned>(json: &str) -> Result<T> {
 
 #[allow(clippy::expect_used, reason = "texts, integers and maps with text keys always serialise")]
 fn to_json<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).expect("messages serialise")
+    // A reply with a token is a few kilobytes: growing to it would copy the token several times.
+    let mut json = Vec::with_capacity(TYPICAL_LENGTH);
+    serde_json::to_writer(&mut json, value).expect("messages serialise");
+    String::from_utf8(json).expect("JSON is UTF-8")
 }
+
+/// Room for a reply with a token, or a request.
+const TYPICAL_LENGTH: usize = 4096;
 
 /// Fails if a reply carries an error.
 fn check_error(error: Member<Nested<ErrorMembers>>) -> Result<()> {

@@ -1,0 +1,133 @@
+//! Rows `broker-start` and `broker-memory`: from starting the broker with 1,000 connected accounts
+//! to its first answer, and what it then holds while idle.
+//!
+//! `broker_start PROGRAM [ARGUMENT]...` measures that program instead of `broker_process`.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use keybearer_bench::{Figure, connect_accounts, median, report};
+use keybearer_core::{AccountsRequest, Broker as _, CorrelationId};
+use keybearer_dbus::client::BrokerProxy;
+use keybearer_host::{Environment, Paths, UserFacts};
+use tokio::time::sleep;
+
+const ROUNDS: usize = 5;
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is tried whether the broker answers.
+const PAUSE: Duration = Duration::from_micros(500);
+/// Until the broker is idle.
+const SETTLE: Duration = Duration::from_secs(2);
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    for (accounts, note) in [(1000, ""), (1, "with 1 account, ")] {
+        let home = Home::with_accounts(accounts).await?;
+        let (mut starts, mut memory) = (vec![], vec![]);
+        for _ in 0..ROUNDS {
+            let (start, resident) = home.start(accounts).await?;
+            starts.push(start);
+            memory.push(resident);
+        }
+        let show = |row, what, values: &[f64], unit| {
+            let what = format!("{note}{what}");
+            report(&Figure { row, what: &what, value: median(values), unit, n: ROUNDS });
+        };
+        show("broker-start", "ours", &starts, "ms");
+        show("broker-memory", "ours", &memory, "MB");
+    }
+    Ok(())
+}
+
+/// A person's directories, with a broker's state in them.
+struct Home {
+    dir: tempfile::TempDir,
+    variables: Vec<(&'static str, PathBuf)>,
+    paths: Paths,
+}
+
+impl Home {
+    async fn with_accounts(count: usize) -> Result<Self> {
+        let program = std::env::current_exe()?;
+        let dir = tempfile::tempdir_in(program.parent().context("a program lies in a directory")?)?;
+        let below = |name: &str| dir.path().join(name);
+        let variables = vec![
+            ("HOME", below("home")),
+            ("XDG_CONFIG_HOME", below("config")),
+            ("XDG_STATE_HOME", below("state")),
+            ("XDG_RUNTIME_DIR", below("run")),
+        ];
+        for (_, path) in &variables {
+            std::fs::create_dir(path)?;
+        }
+        let environment = Environment::from_pairs(variables.iter().map(|(n, v)| (*n, v)));
+        let paths = Paths::resolve(&environment, &UserFacts::default())?;
+        connect_accounts(&paths, &environment, count).await?;
+        Ok(Self { dir, variables, paths })
+    }
+
+    /// Milliseconds to the first answer, and resident megabytes when idle.
+    async fn start(&self, accounts: usize) -> Result<(f64, f64)> {
+        let start = Instant::now();
+        let mut broker = Ended(self.command()?.spawn().context("start the broker")?);
+        let proxy = loop {
+            match BrokerProxy::connect_socket(&self.paths.socket, PATIENCE).await {
+                Ok(proxy) => break proxy,
+                Err(error) if start.elapsed() > PATIENCE => return Err(error.into()),
+                Err(_) => sleep(PAUSE).await,
+            }
+            if let Some(status) = broker.0.try_wait()? {
+                let words = std::fs::read_to_string(self.log()).unwrap_or_default();
+                bail!("the broker ended with {status}: {words}");
+            }
+        };
+        let request = AccountsRequest {
+            client_id: None,
+            correlation_id: CorrelationId::new("5a3ad5d1-0000-4000-8000-000000000001"),
+            timeout: PATIENCE,
+        };
+        let answer = proxy.accounts(request).await?;
+        let elapsed = start.elapsed();
+        ensure!(answer.len() == accounts, "{} accounts of {accounts}", answer.len());
+        drop(proxy);
+        sleep(SETTLE).await;
+        Ok((elapsed.as_secs_f64() * 1000.0, resident_megabytes(broker.0.id())?))
+    }
+
+    fn command(&self) -> Result<Command> {
+        let mut arguments = std::env::args_os().skip(1);
+        let own = std::env::current_exe()?.with_file_name("broker_process");
+        let mut command = Command::new(arguments.next().unwrap_or_else(|| own.into()));
+        command.args(arguments).env_clear().current_dir(self.dir.path());
+        command.envs(self.variables.iter().map(|(name, path)| (name, path)));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(self.log())?);
+        Ok(command)
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.path().join("broker.log")
+    }
+}
+
+/// A process that ends with the value.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        // It may have ended by itself; either way it is gone.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn resident_megabytes(process: u32) -> Result<f64> {
+    let path = Path::new("/proc").join(process.to_string()).join("status");
+    let status = std::fs::read_to_string(path)?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kilobytes: f64 = kilobytes.context("the kernel tells the resident size")?.parse()?;
+    Ok(kilobytes / 1024.0)
+}

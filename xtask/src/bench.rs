@@ -1,0 +1,61 @@
+//! `bench`: the performance targets, each measured beside its peer in the same run.
+//!
+//! A bench is no test: a target that is missed is said plainly, and the command succeeds. Ours and
+//! the peer take turns, and medians are compared, because a machine's speed changes by the minute.
+
+mod figures;
+mod rows;
+mod stage;
+mod table;
+
+use crate::process::unless_interrupted;
+use crate::tools::Repository;
+use anyhow::{Result, bail};
+use figures::Figures;
+use rows::{ROWS, Row};
+use stage::Stage;
+
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// One round of each instead of three: a first look, not a result
+    #[arg(long)]
+    quick: bool,
+    /// Only this row of the table; may be repeated
+    #[arg(long = "row", value_name = "NAME")]
+    rows: Vec<String>,
+}
+
+pub(crate) async fn run(options: &Options) -> Result<()> {
+    if cfg!(not(target_os = "linux")) {
+        bail!("the bench measures the Linux broker; run it on Linux or in WSL");
+    }
+    if let Some(unknown) = options.rows.iter().find(|name| Row::named(name).is_none()) {
+        let names: Vec<_> = ROWS.iter().map(|row| row.name).collect();
+        bail!("there is no row {unknown}; the rows are {}", names.join(", "));
+    }
+    let wanted = |row: &&Row| options.rows.is_empty() || options.rows.iter().any(|n| n == row.name);
+    let rows: Vec<&Row> = ROWS.iter().filter(wanted).collect();
+    let rounds = if options.quick { 1 } else { 3 };
+    let mut stage = unless_interrupted(Stage::prepare(Repository::here())).await?;
+    let outcome = unless_interrupted(measure(&mut stage, &rows, rounds)).await;
+    stage.stop().await;
+    outcome
+}
+
+async fn measure(stage: &mut Stage, rows: &[&Row], rounds: usize) -> Result<()> {
+    let mut figures = Figures::default();
+    let mut done = Vec::new();
+    for row in rows {
+        // Some measurements fill two rows.
+        if done.contains(&row.measurement) {
+            continue;
+        }
+        done.push(row.measurement);
+        println!("measuring {}", row.name);
+        if let Err(error) = stage.measure(row.measurement, rounds, &mut figures).await {
+            figures.failed(row.measurement, format!("{error:#}"));
+        }
+    }
+    table::print(rows, &figures, rounds);
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! The rows of the table: what is compared with what, and how good it has to be.
+
+/// One performance target.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) name: &'static str,
+    pub(super) title: &'static str,
+    pub(super) peer: &'static str,
+    pub(super) target: Target,
+    pub(super) measurement: Measurement,
+}
+
+/// How good it has to be.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Target {
+    /// Ours itself is less than this, in the unit it is measured in.
+    Below(f64, &'static str),
+    /// Ours over the peer is at most this.
+    RatioAtMost(f64),
+    /// Ours over the peer is at least this.
+    RatioAtLeast(f64),
+}
+
+/// What has to run to fill a row.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Measurement {
+    RustHit,
+    PythonHit,
+    Import,
+    Token,
+    Hits,
+    ManyTokens,
+    DurableWrite,
+    BrokerStart,
+}
+
+impl Row {
+    pub(super) fn named(name: &str) -> Option<&'static Self> {
+        ROWS.iter().find(|row| row.name == name)
+    }
+}
+
+pub(super) const ROWS: &[Row] = &[
+    Row {
+        name: "rust-hit",
+        title: "credential cache hit, Rust",
+        peer: "azure-identity (Python), 1 account",
+        target: Target::Below(300.0, "ns"),
+        measurement: Measurement::RustHit,
+    },
+    Row {
+        name: "rust-hit-threads",
+        title: "the same from 8 threads, throughput",
+        peer: "the same from 1 thread",
+        target: Target::RatioAtLeast(1.0),
+        measurement: Measurement::RustHit,
+    },
+    Row {
+        name: "python-hit",
+        title: "credential cache hit, Python",
+        peer: "azure-identity (Python), 1 account",
+        target: Target::Below(1500.0, "ns"),
+        measurement: Measurement::PythonHit,
+    },
+    Row {
+        name: "import",
+        title: "import keybearer, over bare Python",
+        peer: "import azure.identity.broker, over bare Python",
+        target: Target::Below(10.0, "ms"),
+        measurement: Measurement::Import,
+    },
+    Row {
+        name: "token",
+        title: "keybearer token, warm broker, whole process",
+        peer: "a C program: connect and one round trip",
+        target: Target::RatioAtMost(4.0),
+        measurement: Measurement::Token,
+    },
+    Row {
+        name: "hits-socket",
+        title: "broker's silent hits over its socket",
+        peer: "a zbus service returning a constant",
+        target: Target::RatioAtLeast(0.7),
+        measurement: Measurement::Hits,
+    },
+    Row {
+        name: "hits-bus",
+        title: "broker's silent hits over a bus",
+        peer: "a zbus service returning a constant",
+        target: Target::RatioAtLeast(0.7),
+        measurement: Measurement::Hits,
+    },
+    Row {
+        name: "many-tokens",
+        title: "hit in the engine with 100,000 tokens",
+        peer: "with 10 tokens",
+        target: Target::RatioAtMost(1.3),
+        measurement: Measurement::ManyTokens,
+    },
+    Row {
+        name: "durable-write",
+        title: "durable write of one record to the store",
+        peer: "redb's own durable write",
+        target: Target::RatioAtMost(1.5),
+        measurement: Measurement::DurableWrite,
+    },
+    Row {
+        name: "broker-start",
+        title: "broker start to first answer, 1,000 accounts",
+        peer: "-",
+        target: Target::Below(50.0, "ms"),
+        measurement: Measurement::BrokerStart,
+    },
+    Row {
+        name: "broker-memory",
+        title: "idle broker's resident memory, 1,000 accounts",
+        peer: "-",
+        target: Target::Below(12.0, "MB"),
+        measurement: Measurement::BrokerStart,
+    },
+];

@@ -1,0 +1,162 @@
+//! The programs that are measured, built and with what they need around them.
+
+use super::figures::Figures;
+use super::rows::Measurement;
+use crate::failure::OrHint as _;
+use crate::process;
+use crate::services::Services;
+use crate::tools::{Python, Repository};
+use anyhow::{Context as _, Result};
+use std::path::PathBuf;
+use tempfile::TempDir;
+use tokio::process::Command;
+
+/// Everything is there; what runs besides is stopped at the end.
+#[derive(Debug)]
+pub(super) struct Stage {
+    repository: Repository,
+    python: Python,
+    services: Services,
+    scratch: TempDir,
+    warm_broker: Option<PathBuf>,
+}
+
+/// How often a whole process is started in one round.
+const STARTS: &str = "15";
+
+impl Stage {
+    /// Builds the programs, the wheel and the C program.
+    pub(super) async fn prepare(repository: Repository) -> Result<Self> {
+        println!("building the measured programs; the first time takes some minutes");
+        let packages = ["-p", "keybearer-bench", "-p", "keybearer-cli"];
+        let mut cargo = repository.cargo(&["build", "--quiet", "--locked", "--bins", "--profile"]);
+        process::run(cargo.arg(PROFILE).args(packages))
+            .await
+            .or_hint("build the measured programs", "mend what the compiler names above")?;
+        let requirements = repository.path("benches/python/requirements.txt");
+        let python = Python::prepare(&repository, "bench-python", &requirements)
+            .await
+            .or_hint("prepare Python", "install what is named above, then run the bench again")?;
+        let mut maturin = python.command(&["-m", "maturin", "develop", "--quiet", "--locked"]);
+        maturin.args(["--profile", PROFILE]).current_dir(repository.path("crates/python"));
+        process::run(&mut maturin)
+            .await
+            .or_hint("build the Python package", "mend what maturin names above")?;
+        let scratch = tempfile::tempdir().context("could not make a directory")?;
+        Ok(Self { repository, python, services: Services::default(), scratch, warm_broker: None })
+    }
+
+    /// Runs what a row needs so many times, ours and the peer in turns.
+    pub(super) async fn measure(
+        &mut self,
+        measurement: Measurement,
+        rounds: usize,
+        figures: &mut Figures,
+    ) -> Result<()> {
+        let mut commands = self.commands(measurement).await?;
+        for _ in 0..rounds {
+            for command in &mut commands {
+                figures.read(&process::capture(command).await?)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends what runs besides.
+    pub(super) async fn stop(&mut self) {
+        self.services.stop().await;
+    }
+
+    async fn commands(&mut self, measurement: Measurement) -> Result<Vec<Command>> {
+        Ok(match measurement {
+            Measurement::RustHit => vec![self.program("credential_hit"), self.peer("rust-hit")],
+            Measurement::PythonHit => vec![self.python_hit().await?, self.peer("python-hit")],
+            Measurement::Import => vec![self.import()],
+            Measurement::Token => vec![self.token().await?],
+            Measurement::Hits => vec![self.program("hits"), self.program("session_hit")],
+            Measurement::ManyTokens => vec![self.program("engine_hit")],
+            Measurement::DurableWrite => vec![self.program("durable_write")],
+            Measurement::BrokerStart => vec![self.program("broker_start")],
+        })
+    }
+
+    /// azure-identity with a filled cache.
+    fn peer(&self, row: &str) -> Command {
+        let script = self.repository.path("benches/python/azure_identity_hit.py");
+        let mut python = self.python.command(&[]);
+        python.arg(script).arg(row);
+        python
+    }
+
+    /// The runtime directory of a broker that has tokens in its cache.
+    async fn warm_broker(&mut self) -> Result<PathBuf> {
+        if let Some(run) = &self.warm_broker {
+            return Ok(run.clone());
+        }
+        let run = self.scratch.path().join("run");
+        let socket = run.join("keybearer/broker.sock");
+        let mut server = self.program("hit_server");
+        server.args(["broker", "--socket"]).arg(&socket);
+        let log = self.scratch.path().join("hit_server.log");
+        let ready = async || socket.exists().then_some(());
+        self.services.start("the warm broker", &mut server, &log, ready).await?;
+        self.warm_broker = Some(run.clone());
+        Ok(run)
+    }
+
+    async fn python_hit(&mut self) -> Result<Command> {
+        let mut python = self.python.command(&[]);
+        python.arg(self.repository.path("benches/python/keybearer_hit.py"));
+        python.env("XDG_RUNTIME_DIR", self.warm_broker().await?);
+        Ok(python)
+    }
+
+    fn import(&self) -> Command {
+        let python = self.python.interpreter();
+        let mut command = self.program("process_time");
+        command.args(["import", STARTS]);
+        for (name, statement) in [
+            ("bare", "pass"),
+            ("ours", "import keybearer"),
+            ("peer", "import azure.identity.broker"),
+        ] {
+            // The interpreter's own start is in all of them.
+            command.arg(name).arg(&python).args(["-c", statement]);
+            if name != "peer" {
+                command.arg("--");
+            }
+        }
+        command
+    }
+
+    async fn token(&mut self) -> Result<Command> {
+        let run = self.warm_broker().await?;
+        let floor = compile_floor(&self.repository).await?;
+        let mut command = self.program("process_time");
+        command.args(["token", STARTS, "ours"]).arg(programs(&self.repository).join("keybearer"));
+        command.args(["token", "--scope", "https://r0.example/.default", "--silent"]);
+        command.args(["--", "peer"]).arg(floor).arg("@ECHO");
+        command.env("XDG_RUNTIME_DIR", run).env("HOME", self.scratch.path());
+        Ok(command)
+    }
+
+    fn program(&self, name: &str) -> Command {
+        process::command(programs(&self.repository).join(name))
+    }
+}
+
+/// The profile of the root manifest that measured programs are built with.
+const PROFILE: &str = "measure";
+
+fn programs(repository: &Repository) -> PathBuf {
+    repository.binaries().with_file_name(PROFILE)
+}
+
+/// Compiles the C program beside ours.
+async fn compile_floor(repository: &Repository) -> Result<PathBuf> {
+    let program = programs(repository).join("floor");
+    let mut compiler = process::command("cc");
+    compiler.args(["-O2", "-Wall", "-o"]).arg(&program).arg(repository.path("benches/c/floor.c"));
+    process::run(&mut compiler).await.or_hint("compile the C program", "install a C compiler")?;
+    Ok(program)
+}
