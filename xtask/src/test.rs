@@ -62,6 +62,7 @@ async fn python_package(repository: &Repository) -> Result<Tally> {
         Python::prepare(repository, "python", &repository.path("xtask/python/requirements.txt"))
             .await?;
     python.install_keybearer(repository).await?;
+    build(repository, &["keybearer-cli", "keybearer-emulator"]).await?;
     let mut pytest = python.command(&["-m", "pytest", "-q", "crates/python/tests"]);
     pytest.current_dir(repository.path(""));
     counted(&mut pytest, Tally::of_pytest).await
@@ -71,7 +72,7 @@ async fn python_clients(repository: &Repository) -> Result<Tally> {
     let directory = repository.path("interop/python");
     let python =
         Python::prepare(repository, "interop", &directory.join("requirements.txt")).await?;
-    build_emulator(repository).await?;
+    build(repository, &["keybearer-emulator"]).await?;
     let mut pytest = python.command(&["-m", "pytest", "-q"]);
     pytest.current_dir(directory);
     counted(&mut pytest, Tally::of_pytest).await
@@ -80,22 +81,19 @@ async fn python_clients(repository: &Repository) -> Result<Tally> {
 async fn node_clients(repository: &Repository) -> Result<Tally> {
     let directory = repository.path("interop/node");
     node_packages(&directory).await?;
-    build_emulator(repository).await?;
+    build(repository, &["keybearer-emulator"]).await?;
     let mut node = process::command("node");
     node.args(["--test", "--test-reporter=spec"]).current_dir(directory);
     counted(&mut node, Tally::of_node).await
 }
 
-/// The client suites start `target/debug/keybearer-emulator`.
-async fn build_emulator(repository: &Repository) -> Result<()> {
-    process::run(&mut repository.cargo(&[
-        "build",
-        "--quiet",
-        "--locked",
-        "-p",
-        "keybearer-emulator",
-    ]))
-    .await
+/// The suites start the programs in `target/debug`.
+async fn build(repository: &Repository, packages: &[&str]) -> Result<()> {
+    let mut cargo = repository.cargo(&["build", "--quiet", "--locked"]);
+    for package in packages {
+        cargo.args(["-p", package]);
+    }
+    process::run(&mut cargo).await
 }
 
 /// A step without counts of its own is one test.
