@@ -171,32 +171,35 @@ async fn find(environment: &Environment, limit: Duration) -> Result<BrokerProxy>
         ErrorKind::Unavailable(Missing::Broker) => {
             tracing::debug!(%error, "no broker here");
             tried.push(error.message());
-            Ok(())
+            Ok(error)
         }
         _ => Err(error),
     };
     let paths = Paths::current(environment)?;
     match BrokerProxy::connect_socket(&paths.socket, limit.min(SOCKET_LIMIT)).await {
-        Err(error) => absent(error)?,
+        Err(error) => drop(absent(error)?),
         found => return found,
     }
     if let Some(address) = bus_address(environment) {
         let limit = limit.min(BUS_LIMIT);
         match BrokerProxy::connect_bus(&address, Activation::Start, limit).await {
-            Err(error) => absent(error)?,
+            Err(error) => drop(absent(error)?),
             found => return found,
         }
     }
     let own = std::env::current_exe().ok();
-    match find_program(environment, own.as_deref()) {
-        None => tried.push("the keybearer program is not installed".to_owned()),
+    let hint = match find_program(environment, own.as_deref()) {
+        None => {
+            tried.push("the keybearer program is not installed".to_owned());
+            "install the keybearer program, or put it on PATH".to_owned()
+        }
         Some(program) => match start_broker(&program, &paths, limit).await {
             Ok(()) => return BrokerProxy::connect_socket(&paths.socket, SOCKET_LIMIT).await,
-            Err(error) => absent(error)?,
+            Err(error) => absent(error)?.hint().unwrap_or_default().to_owned(),
         },
-    }
+    };
     Err(Error::unavailable(Missing::Broker, format!("find a broker: {}", tried.join("; ")))
-        .with_hint("install the keybearer program, or put it on PATH"))
+        .with_hint(hint))
 }
 
 /// The session bus, if there is one: as the environment says, else at its usual place.

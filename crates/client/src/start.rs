@@ -49,9 +49,14 @@ pub async fn start_broker(program: &Path, paths: &Paths, limit: Duration) -> Res
     // Somebody has to collect the exit status when the broker ends one day.
     std::thread::spawn(move || child.wait());
     let failed = |why: &str| {
-        let complaint = last_words(&log);
-        Error::unavailable(Missing::Broker, format!("the broker {why}{complaint}"))
-            .with_hint("run `keybearer broker run` to see why it does not start")
+        let LastWords { error, hint } = LastWords::read(&log);
+        let message = error.map_or_else(
+            || format!("the broker {why}"),
+            |error| format!("the broker {why}: {error}"),
+        );
+        Error::unavailable(Missing::Broker, message).with_hint(hint.unwrap_or_else(|| {
+            "run `keybearer broker run` to see why it does not start".to_owned()
+        }))
     };
     match tokio::time::timeout(limit.min(LONGEST_START), wait_until_ready(stdout)).await {
         Ok(true) => Ok(()),
@@ -82,11 +87,22 @@ async fn wait_until_ready(stdout: Option<ChildStdout>) -> bool {
     matches!(BufReader::new(stdout).read_line(&mut line).await, Ok(length) if length > 0)
 }
 
-fn last_words(log: &Path) -> String {
-    let text = std::fs::read_to_string(log).unwrap_or_default();
-    let line = text.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    let words: String = line.chars().take(LONGEST_COMPLAINT).collect();
-    if words.is_empty() { words } else { format!(": {words}") }
+/// What a broker that did not start said about it.
+#[derive(Default)]
+struct LastWords {
+    error: Option<String>,
+    hint: Option<String>,
+}
+
+impl LastWords {
+    fn read(log: &Path) -> Self {
+        let text = std::fs::read_to_string(log).unwrap_or_default();
+        let last = |label: &str| {
+            let line = text.lines().rev().find_map(|line| line.trim().strip_prefix(label));
+            line.map(|line| line.trim().chars().take(LONGEST_COMPLAINT).collect())
+        };
+        Self { error: last("error:"), hint: last("hint:") }
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use keybearer_core::{
     Account, AccountsRequest, AuthorityHost, Broker, CancelRequest, ClientId, CorrelationId, Error,
-    InteractiveRequest, RemoveAccountRequest, Result, SilentRequest, Token, TokenParameters,
+    ErrorKind, InteractiveRequest, RemoveAccountRequest, Result, SilentRequest, Token,
+    TokenParameters,
 };
 
 use crate::cache::{CacheKey, Moment, TokenCache};
@@ -236,6 +237,10 @@ impl Inner {
     }
 }
 
+const UNFINISHED: &str = "finish the sign-in in the browser in time; if AADSTS50011 is shown there, \
+     add http://localhost to the redirect URIs of the app registration \
+     (platform Mobile and desktop applications)";
+
 #[async_trait]
 impl Broker for Engine {
     fn name(&self) -> &str {
@@ -267,7 +272,11 @@ impl Broker for Engine {
             self.0.join_sign_in(request).await
         };
         let work = unless_cancelled(registration.cancelled(), work);
-        self.0.within(limit, "the sign-in", &id, work).await
+        self.0.within(limit, "the sign-in", &id, work).await.map_err(|error| match error.kind() {
+            // A provider that refuses the redirect URI says so in the browser only.
+            ErrorKind::TimedOut => error.with_hint(UNFINISHED),
+            _ => error,
+        })
     }
 
     async fn remove_account(&self, request: RemoveAccountRequest) -> Result<()> {

@@ -87,7 +87,7 @@ impl BrokerProxy {
         let Envelope { correlation_id, timeout: limit } = M::envelope(request);
         let json = M::encode_request(request);
         let exchange = self.exchange(M::NAME, correlation_id.as_str(), &json);
-        let outcome = timeout(limit, exchange).await.unwrap_or_else(|_| {
+        let outcome = timeout(limit + ANSWER_TIME, exchange).await.unwrap_or_else(|_| {
             Err(Error::timed_out(format!("the broker did not answer {} in time", M::NAME)))
         });
         outcome
@@ -118,6 +118,10 @@ impl BrokerProxy {
             .map_err(|error| call_error(&error))
     }
 }
+
+/// A broker that ends at the caller's limit says more about it than we could; its answer gets this
+/// long to arrive.
+const ANSWER_TIME: Duration = Duration::from_millis(100);
 
 /// What it means to the caller that a call failed on the way. Texts of D-Bus errors are left out:
 /// they are the other side's and may hold anything.
