@@ -29,8 +29,9 @@ use crate::process::process;
 
 const RECORDS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("records");
 const FILE: &str = "store.redb";
-/// Enough for the working set of a busy broker; redb's default of 1 GiB is for servers.
-const CACHE_BYTES: usize = 4 * 1024 * 1024;
+/// Records are read once, at the start; what is cached afterwards serves commits, which touch a few
+/// pages. redb's default of 1 GiB is for servers.
+const CACHE_BYTES: usize = 512 * 1024;
 
 /// A [`TokenStore`] in the file `store.redb` of a private directory, for one process at a time.
 #[derive(Clone, Debug)]
