@@ -17,7 +17,7 @@ use stage::Stage;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// One round of each instead of five: a first look, not a result
+    /// One round of each instead of three: a first look, not a result
     #[arg(long)]
     quick: bool,
     /// Only this row of the table; may be repeated
@@ -35,7 +35,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     }
     let wanted = |row: &&Row| options.rows.is_empty() || options.rows.iter().any(|n| n == row.name);
     let rows: Vec<&Row> = ROWS.iter().filter(wanted).collect();
-    let rounds = if options.quick { 1 } else { 5 };
+    let rounds = if options.quick { 1 } else { 3 };
     let mut stage = unless_interrupted(Stage::prepare(Repository::here())).await?;
     let outcome = unless_interrupted(measure(&mut stage, &rows, rounds)).await;
     stage.stop().await;

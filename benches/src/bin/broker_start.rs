@@ -15,7 +15,7 @@ use keybearer_dbus::client::BrokerProxy;
 use keybearer_host::{Environment, Paths, UserFacts};
 use tokio::time::sleep;
 
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is tried whether the broker answers.
 const PAUSE: Duration = Duration::from_micros(500);

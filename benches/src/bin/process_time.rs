@@ -1,4 +1,4 @@
-//! Rows of whole processes: starts commands in turns and reports the median wall time of each.
+//! Rows of whole processes: starts commands in turns and reports the fastest wall time of each.
 //!
 //! `process_time ROW ROUNDS NAME PROGRAM [ARGUMENT]... [-- NAME PROGRAM [ARGUMENT]...]...`. The
 //! argument `@ECHO` becomes the path of a unix socket where this process sends every byte back.
@@ -42,8 +42,13 @@ fn main() -> Result<()> {
         }
     }
     for Subject { name, samples, .. } in &subjects {
-        let value = samples.quantile_micros(0.5) / 1000.0;
-        report(&Figure { row, what: name, value, unit: "ms", n: samples.count() });
+        let show = |what: &str, share| {
+            let value = samples.quantile_micros(share) / 1000.0;
+            report(&Figure { row, what, value, unit: "ms", n: samples.count() });
+        };
+        // Other programs only ever add to a process's wall time.
+        show(name, 0.0);
+        show(&format!("{name}, median of all starts"), 0.5);
     }
     Ok(())
 }
