@@ -14,7 +14,7 @@ use crate::when::local;
 
 const EXAMPLES: &str = "\
 Examples:
-  curl -H \"Authorization: Bearer $(keybearer token --scope https://management.azure.com/.default)\" ...
+  keybearer token --scope https://management.azure.com/.default
   eval \"$(keybearer token --scope https://storage.azure.com/.default --output env)\"";
 
 /// Print an access token
