@@ -35,6 +35,8 @@ async fn tell_emulated(stage: &mut Stage) -> Result<()> {
         "run `target/debug/keybearer-emulator serve` yourself to see what it says",
     )?;
     println!("emulator at {}", emulator.authority_host);
+    // Secrets must not show at any level, so the demo logs everything and looks (invariant I5).
+    stage.set("KEYBEARER_LOG", "trace");
     if stage.person == Person::AtTheirBrowser {
         let user = emulator.users.first().context("the emulator knows no users")?;
         println!("your browser opens; accept the emulator's certificate there, then sign in as");
@@ -64,7 +66,18 @@ async fn tell_emulated(stage: &mut Stage) -> Result<()> {
         "the emulator redeemed {redeemed} authorization codes; one sign-in redeems exactly one"
     );
     println!("\nfour programs, one sign-in");
+    let log = std::fs::read_to_string(stage.path("run/keybearer/broker.log"))?;
+    let leaked = log.split_whitespace().any(|word| is_secret(word, &emulator));
+    ensure!(!leaked && !log.is_empty(), "the broker's log of every detail is not free of secrets");
     Ok(())
+}
+
+/// Whether a word of a log holds a JWT, a secret the emulator made up, or a person's password.
+fn is_secret(word: &str, emulator: &Emulator) -> bool {
+    let made_up = word.split(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)));
+    word.contains("eyJ")
+        || made_up.into_iter().any(|part| part.starts_with("1.") && part.len() > 40)
+        || emulator.users.iter().any(|user| word.contains(&user.password))
 }
 
 #[derive(Clone, Copy)]
@@ -192,7 +205,28 @@ fn client(stage: &Stage) -> Result<reqwest::Client> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::servers::User;
     use super::*;
+
+    #[test]
+    fn secrets_are_known_by_their_looks() {
+        let emulator = Emulator {
+            authority_host: String::new(),
+            tenant: String::new(),
+            users: vec![User {
+                upn: "dev@contoso.example".into(),
+                password: "Dev-Passw0rd!".into(),
+            }],
+            blob_endpoint: String::new(),
+        };
+        let made_up = format!("token=\"1.{}\"", "a".repeat(43));
+        for word in ["x=eyJhbGciOi", "password=Dev-Passw0rd!", made_up.as_str()] {
+            assert!(is_secret(word, &emulator), "{word}");
+        }
+        for word in ["version=1.2.3", "correlation_id=5a3ad5d1-0000-4000-8000-000000000001"] {
+            assert!(!is_secret(word, &emulator), "{word}");
+        }
+    }
 
     #[test]
     fn an_example_tells_containers_and_source() {
