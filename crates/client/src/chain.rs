@@ -180,7 +180,7 @@ async fn find(environment: &Environment, limit: Duration) -> Result<BrokerProxy>
         Err(error) => drop(absent(error)?),
         found => return found,
     }
-    if let Some(address) = bus_address(environment) {
+    if let Some(address) = environment.session_bus_address() {
         let limit = limit.min(BUS_LIMIT);
         match BrokerProxy::connect_bus(&address, Activation::Start, limit).await {
             Err(error) => drop(absent(error)?),
@@ -200,15 +200,6 @@ async fn find(environment: &Environment, limit: Duration) -> Result<BrokerProxy>
     };
     Err(Error::unavailable(Missing::Broker, format!("find a broker: {}", tried.join("; ")))
         .with_hint(hint))
-}
-
-/// The session bus, if there is one: as the environment says, else at its usual place.
-fn bus_address(environment: &Environment) -> Option<String> {
-    if let Some(address) = environment.text("DBUS_SESSION_BUS_ADDRESS") {
-        return Some(address.to_owned());
-    }
-    let usual = std::path::Path::new(environment.value("XDG_RUNTIME_DIR")?).join("bus");
-    usual.exists().then(|| format!("unix:path={}", usual.display()))
 }
 
 #[async_trait]

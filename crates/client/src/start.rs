@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -39,7 +40,10 @@ pub fn find_program(environment: &Environment, own: Option<&Path>) -> Option<Pat
 pub async fn start_broker(program: &Path, paths: &Paths, limit: Duration) -> Result<()> {
     let (runtime_dir, log) =
         (private_dir(&paths.runtime_dir)?, paths.runtime_dir.join("broker.log"));
-    let complaints = File::create(runtime_dir.path().join("broker.log"))
+    let mut complaints = File::options();
+    complaints.create(true).write(true).truncate(true).mode(0o600);
+    let complaints = complaints
+        .open(runtime_dir.path().join("broker.log"))
         .map_err(|error| Error::internal(format!("create {}", log.display())).with_source(error))?;
     let mut child = spawn(program, complaints).map_err(|error| {
         Error::unavailable(Missing::Broker, format!("start {}", program.display()))
