@@ -23,7 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("keybearer-testkit", &["keybearer-engine"]),
     ("keybearer-examples", &["keybearer"]),
     // Measures every layer, beside doubles; nothing stands on it.
-    ("keybearer-bench", &["keybearer", "keybearer-broker", "keybearer-testkit"]),
+    ("keybearer-bench", &["keybearer", "keybearer-testkit"]),
     ("xtask", &[]),
 ];
 

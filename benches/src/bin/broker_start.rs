@@ -1,7 +1,7 @@
 //! Rows `broker-start` and `broker-memory`: from starting the broker with 1,000 connected accounts
 //! to its first answer, and what it then holds while idle.
 //!
-//! `broker_start PROGRAM [ARGUMENT]...` measures that program instead of `broker_process`.
+//! `broker_start PROGRAM [ARGUMENT]...`, such as `broker_start target/release/keybearer broker run`.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -99,8 +99,7 @@ impl Home {
 
     fn command(&self) -> Result<Command> {
         let mut arguments = std::env::args_os().skip(1);
-        let own = std::env::current_exe()?.with_file_name("broker_process");
-        let mut command = Command::new(arguments.next().unwrap_or_else(|| own.into()));
+        let mut command = Command::new(arguments.next().context("PROGRAM is needed")?);
         command.args(arguments).env_clear().current_dir(self.dir.path());
         command.envs(self.variables.iter().map(|(name, path)| (name, path)));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(self.log())?);

@@ -19,8 +19,8 @@ pub(super) fn print(rows: &[&Row], figures: &Figures, rounds: usize) {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     println!(
-        "\nMedians of {rounds} round(s), ours and peer in turns; profile `measure` (release without \
-         link-time optimisation); {cores} processors, load average at the end {}.",
+        "\nMedians of {rounds} round(s), ours and peer in turns; `keybearer` itself built with `release`, \
+         all else with `measure` (the same without link-time optimisation); {cores} processors, load average at the end {}.",
         load.split(' ').next().unwrap_or("unknown")
     );
 }
