@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import webbrowser
 
@@ -12,6 +13,9 @@ import requests
 from person import Person
 
 ROOT = pathlib.Path(__file__).parents[2]
+
+# A JWT, a password of the fixture, or a secret the emulator made up.
+SECRET = re.compile(r"eyJ|Passw0rd|\b1\.[\w-]{40}|\bD[\w-]{43}\b")
 
 
 class Emulator:
@@ -48,12 +52,17 @@ def running_emulator(tmp_path_factory):
     program = os.environ.get("KEYBEARER_EMULATOR", ROOT / "target/debug/keybearer-emulator")
     directory = tmp_path_factory.mktemp("emulator")
     command = [program, "serve", "--dir", directory, "--exit-with-parent"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout.readline().startswith("ready ")
-            yield Emulator(json.loads((directory / "ready.json").read_text()))
-        finally:
-            process.terminate()
+    log = directory / "log"
+    with log.open("w") as stderr:
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=stderr, text=True
+        ) as process:
+            try:
+                assert process.stdout.readline().startswith("ready ")
+                yield Emulator(json.loads((directory / "ready.json").read_text()))
+            finally:
+                process.terminate()
+    assert not SECRET.search(log.read_text()), "invariant I5: a secret is in the emulator's log"
 
 
 @pytest.fixture
@@ -61,7 +70,9 @@ def emulator(running_emulator, monkeypatch):
     # requests prefers this variable to `verify=`, which is how MSAL is told (and it may be set already).
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", running_emulator.ca)
     running_emulator.reset()
-    return running_emulator
+    yield running_emulator
+    seen = json.dumps(running_emulator.requests())
+    assert not SECRET.search(seen), "invariant I5: a secret is in the emulator's list of requests"
 
 
 @pytest.fixture
