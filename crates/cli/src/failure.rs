@@ -1,6 +1,6 @@
 use std::process::ExitCode;
 
-use keybearer_core::{Error, ErrorKind};
+use keybearer_core::Error;
 use serde_json::json;
 
 use crate::exit::Exit;
@@ -40,7 +40,7 @@ fn json(error: &Error) -> serde_json::Value {
     let context = error.context();
     let id = &context.correlation_id;
     json!({ "error": {
-        "kind": kind(error.kind()),
+        "kind": error.kind().name(),
         "message": context.message,
         "code": context.code,
         "correlation_id": (!id.is_empty()).then(|| id.as_str()),
@@ -48,24 +48,9 @@ fn json(error: &Error) -> serde_json::Value {
     }})
 }
 
-/// The kind in one word that stays the same.
-const fn kind(kind: &ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::Unavailable(_) => "unavailable",
-        ErrorKind::InteractionRequired { .. } => "interaction_required",
-        ErrorKind::Cancelled => "cancelled",
-        ErrorKind::TimedOut => "timed_out",
-        ErrorKind::Transient { .. } => "transient",
-        ErrorKind::Denied(_) => "denied",
-        ErrorKind::InvalidRequest { .. } => "invalid_request",
-        ErrorKind::Protocol { .. } => "protocol",
-        ErrorKind::Internal => "internal",
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use keybearer_core::{CorrelationId, Denial, ErrorContext};
+    use keybearer_core::{CorrelationId, Denial, ErrorContext, ErrorKind};
 
     use super::*;
 

@@ -48,6 +48,24 @@ pub enum ErrorKind {
     Internal,
 }
 
+impl ErrorKind {
+    /// The kind in one word that stays the same, for programs to compare.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::InteractionRequired { .. } => "interaction_required",
+            Self::Cancelled => "cancelled",
+            Self::TimedOut => "timed_out",
+            Self::Transient { .. } => "transient",
+            Self::Denied(_) => "denied",
+            Self::InvalidRequest { .. } => "invalid_request",
+            Self::Protocol { .. } => "protocol",
+            Self::Internal => "internal",
+        }
+    }
+}
+
 /// What is missing when something is unavailable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[allow(clippy::exhaustive_enums, reason = "the mapping tables must cover every case")]

@@ -48,7 +48,7 @@ fn exception<'py>(
     keywords.set_item("silent_only", circumstances.silent_only)?;
     py.import("keybearer._exceptions")?
         .getattr("for_kind")?
-        .call((word(error.kind()), text(error)), Some(&keywords))
+        .call((error.kind().name(), text(error)), Some(&keywords))
 }
 
 /// The message, its causes and the next step: Python has no other place for the causes.
@@ -58,21 +58,6 @@ pub(crate) fn text(error: &Error) -> String {
         text = format!("{text}: {cause}");
     }
     error.hint().map_or_else(|| text.clone(), |hint| format!("{text}; {hint}"))
-}
-
-/// The kind's name, the exception's `kind`.
-pub(crate) const fn word(kind: &ErrorKind) -> &'static str {
-    match kind {
-        ErrorKind::Unavailable(_) => "unavailable",
-        ErrorKind::InteractionRequired { .. } => "interaction_required",
-        ErrorKind::Cancelled => "cancelled",
-        ErrorKind::TimedOut => "timed_out",
-        ErrorKind::Transient { .. } => "transient",
-        ErrorKind::Denied(_) => "denied",
-        ErrorKind::InvalidRequest { .. } => "invalid_request",
-        ErrorKind::Protocol { .. } => "protocol",
-        ErrorKind::Internal => "internal",
-    }
 }
 
 /// One of each kind, by which the tests compare the two sides of the table.

@@ -20,6 +20,6 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<credential::InteractiveBrowserBrokerCredential>()?;
     module.add_class::<request::Request>()?;
     module.add_class::<token::Token>()?;
-    module.add("ERROR_KINDS", errors::KINDS.map(|kind| errors::word(&kind)))?;
+    module.add("ERROR_KINDS", errors::KINDS.map(|kind| kind.name()))?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }
