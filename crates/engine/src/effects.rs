@@ -79,12 +79,13 @@ pub trait Spawner: Send + Sync + fmt::Debug {
 /// Durable records, opaque to the store: the engine seals them before they get here.
 #[async_trait]
 pub trait TokenStore: Send + Sync + fmt::Debug {
-    /// Every record.
+    /// The next records after a key, or the first, in the order of their keys; none at the end. In
+    /// pages, so that a large store is not in memory twice.
     ///
     /// # Errors
     /// `Internal` if the store cannot be opened or belongs to somebody else; the hint names the
     /// path and the remedy.
-    async fn load(&self) -> Result<Vec<Record>>;
+    async fn load(&self, after: Option<&RecordKey>) -> Result<Vec<Record>>;
 
     /// Applies all changes or none, and returns when they would survive a power cut
     /// (invariant I3).

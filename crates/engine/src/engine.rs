@@ -11,7 +11,7 @@ use keybearer_core::{
 
 use crate::cache::{CacheKey, Moment, TokenCache};
 use crate::deadline::{unless_cancelled, within};
-use crate::effects::{Change, Effects};
+use crate::effects::{Change, Effects, Record, RecordKey};
 use crate::flights::{Flights, lock};
 use crate::interactive::InteractiveKey;
 use crate::providers::Providers;
@@ -94,31 +94,41 @@ impl Engine {
     }
 }
 
-/// Reads every record; accounts first, since a refresh token without its account is useless.
+/// Reads every record. By their keys accounts come first: a refresh token without its account is
+/// useless.
 async fn load(registry: &mut Registry, vault: &Vault, effects: &Effects) -> Result<usize> {
-    let mut records = effects.store.load().await?;
-    records.sort_by(|a, b| a.key.cmp(&b.key));
     let mut unreadable = 0;
-    for record in records {
-        let restored = vault.open(&record).and_then(|plaintext| {
-            match RecordName::parse(&record.key) {
-                Some(RecordName::Account(key)) => {
-                    let (account, signed_in) = decode_account(&key, &plaintext)?;
-                    registry.insert(account, signed_in);
-                }
-                Some(RecordName::Refresh(key, client)) => {
-                    registry.set_refresh(&key, client, decode_refresh(&plaintext)?);
-                }
-                None => {}
+    let mut after: Option<RecordKey> = None;
+    loop {
+        let page = effects.store.load(after.as_ref()).await?;
+        let last = page.last().map(|record| record.key.clone());
+        for record in page {
+            if let Err(error) = restore(registry, vault, &record) {
+                tracing::warn!(%error, "a stored record cannot be read; its account has to sign in again");
+                unreadable += 1;
             }
-            Ok(())
-        });
-        if let Err(error) = restored {
-            tracing::warn!(%error, "a stored record cannot be read; its account has to sign in again");
-            unreadable += 1;
         }
+        // A damaged store may have its keys out of order; that must not keep us here for ever.
+        if last.is_none() || last <= after {
+            return Ok(unreadable);
+        }
+        after = last;
     }
-    Ok(unreadable)
+}
+
+fn restore(registry: &mut Registry, vault: &Vault, record: &Record) -> Result<()> {
+    let plaintext = vault.open(record)?;
+    match RecordName::parse(&record.key) {
+        Some(RecordName::Account(key)) => {
+            let (account, signed_in) = decode_account(&key, &plaintext)?;
+            registry.insert(account, signed_in);
+        }
+        Some(RecordName::Refresh(key, client)) => {
+            registry.set_refresh(&key, client, decode_refresh(&plaintext)?);
+        }
+        None => {}
+    }
+    Ok(())
 }
 
 impl Inner {

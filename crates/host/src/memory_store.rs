@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -11,13 +12,14 @@ pub struct MemoryStore(Mutex<BTreeMap<RecordKey, SealedRecord>>);
 
 #[async_trait]
 impl TokenStore for MemoryStore {
-    async fn load(&self) -> Result<Vec<Record>> {
+    async fn load(&self, after: Option<&RecordKey>) -> Result<Vec<Record>> {
         let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let record = |(key, value): (&RecordKey, &SealedRecord)| Record {
             key: key.clone(),
             value: value.clone(),
         };
-        Ok(records.iter().map(record).collect())
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        Ok(records.range((start, Bound::Unbounded)).map(record).collect())
     }
 
     async fn commit(&self, changes: Vec<Change>) -> Result<()> {

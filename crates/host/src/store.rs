@@ -10,6 +10,7 @@
 
 use std::fmt;
 use std::fs::File;
+use std::ops::Bound;
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -19,10 +20,7 @@ use async_trait::async_trait;
 use keybearer_core::{Error, Result};
 use keybearer_engine::{Change, Record, RecordKey, SealedRecord, TokenStore};
 use redb::backends::FileBackend;
-use redb::{
-    Builder, Database, ReadOnlyDatabase, ReadableDatabase, ReadableTable, TableDefinition,
-    TableError,
-};
+use redb::{Builder, Database, ReadOnlyDatabase, ReadableDatabase, TableDefinition, TableError};
 
 use crate::private_dir::{PrivateDir, private_dir};
 use crate::process::process;
@@ -33,6 +31,8 @@ const FILE: &str = "store.redb";
 /// Records are read once, at the start; what is cached afterwards serves commits, which touch a few
 /// pages. redb's default of 1 GiB is for servers.
 const CACHE_BYTES: usize = 512 * 1024;
+/// How many records are handed over at a time.
+const PAGE: usize = 64;
 
 /// A [`TokenStore`] in the file `store.redb` of a private directory, for one process at a time.
 #[derive(Clone, Debug)]
@@ -95,8 +95,9 @@ impl FileStore {
 
 #[async_trait]
 impl TokenStore for FileStore {
-    async fn load(&self) -> Result<Vec<Record>> {
-        self.run("read", |open| read(&open.database.begin_read()?)).await
+    async fn load(&self, after: Option<&RecordKey>) -> Result<Vec<Record>> {
+        let after = after.cloned();
+        self.run("read", move |open| read(&open.database.begin_read()?, after.as_ref(), PAGE)).await
     }
 
     async fn commit(&self, changes: Vec<Change>) -> Result<()> {
@@ -124,7 +125,7 @@ impl Inner {
         if let Err(fault) = &outcome
             && fault.is_damage()
         {
-            let salvaged = catch(|| read(&open.database.begin_read()?));
+            let salvaged = catch(|| read(&open.database.begin_read()?, None, usize::MAX));
             discard(open);
             open = self.replace(&dir, fault, salvaged)?;
             outcome = catch(|| work(&mut open));
@@ -283,15 +284,24 @@ fn create(dir: &PrivateDir, changes: &[Change]) -> Result<OpenStore> {
         .with_hint("another keybearer process has just made one: stop one of them"))
 }
 
-fn read(transaction: &redb::ReadTransaction) -> Result<Vec<Record>, redb::Error> {
+/// The records after a key, `limit` of them at the most.
+fn read(
+    transaction: &redb::ReadTransaction,
+    after: Option<&RecordKey>,
+    limit: usize,
+) -> Result<Vec<Record>, redb::Error> {
     let table = match transaction.open_table(RECORDS) {
         Ok(table) => table,
         Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
         Err(error) => return Err(error.into()),
     };
     let mut records = Vec::new();
-    for entry in table.iter()? {
+    let start = after.map_or(Bound::Unbounded, |key| Bound::Excluded(key.0.as_bytes()));
+    for entry in table.range::<&[u8]>((start, Bound::Unbounded))? {
         let (key, value) = entry?;
+        if records.len() == limit {
+            break;
+        }
         if let Ok(key) = str::from_utf8(key.value()) {
             let value = SealedRecord(value.value().to_vec());
             records.push(Record { key: RecordKey(key.to_owned()), value });
@@ -325,7 +335,7 @@ fn salvage(file: File) -> Result<Vec<Record>, Fault> {
         let backend = FileBackend::new(file)?;
         let database: ReadOnlyDatabase =
             Builder::new().set_cache_size(CACHE_BYTES).open_read_only_with_backend(backend)?;
-        read(&database.begin_read()?)
+        read(&database.begin_read()?, None, usize::MAX)
     })
 }
 

@@ -18,12 +18,32 @@ fn put(key: &str, value: &[u8]) -> Change {
 }
 
 async fn content(store: &dyn TokenStore) -> BTreeMap<String, Vec<u8>> {
-    let records = store.load().await.unwrap();
-    records.into_iter().map(|record| (record.key.0, record.value.0)).collect()
+    let mut content = BTreeMap::new();
+    loop {
+        let after =
+            content.last_key_value().map(|(key, _): (&String, &Vec<u8>)| RecordKey(key.clone()));
+        let page = store.load(after.as_ref()).await.unwrap();
+        if page.is_empty() {
+            return content;
+        }
+        content.extend(page.into_iter().map(|record| (record.key.0, record.value.0)));
+    }
 }
 
 fn run<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+#[tokio::test]
+async fn a_store_is_read_whole_however_many_pages_it_takes() {
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let stores: [&dyn TokenStore; 2] = [&FileStore::new(&state), &MemoryStore::default()];
+    for store in stores {
+        let records: Vec<Change> = (0..300).map(|n| put(&format!("k{n:03}"), b"v")).collect();
+        store.commit(records).await.unwrap();
+        assert_eq!(content(store).await.len(), 300);
+    }
 }
 
 #[tokio::test]
@@ -51,8 +71,8 @@ async fn a_second_process_is_told_who_uses_the_store() {
     let temporary = tempfile::tempdir().unwrap();
     let state = temporary.path().join("state");
     let first = FileStore::new(&state);
-    first.load().await.unwrap();
-    let error = FileStore::new(&state).load().await.unwrap_err();
+    first.load(None).await.unwrap();
+    let error = FileStore::new(&state).load(None).await.unwrap_err();
     if cfg!(target_os = "linux") {
         let expected = format!("process {} (", std::process::id());
         assert!(error.message().contains(&expected), "{error}");
@@ -82,7 +102,7 @@ async fn a_store_that_others_could_have_touched_is_refused_with_the_remedy() {
         drop(store);
         spoil(&state.join("store.redb"));
         let store = FileStore::new(&state);
-        let error = store.load().await.unwrap_err();
+        let error = store.load(None).await.unwrap_err();
         assert!(error.hint().is_some_and(|hint| !hint.is_empty()), "{error:?}");
         assert!(store.notices().is_empty(), "a refused store is not a damaged one");
     }
@@ -134,7 +154,7 @@ fn damaged_case(state: &Path, bytes: &[u8], values: &BTreeMap<String, Vec<u8>>) 
     std::fs::write(&file, bytes).unwrap();
     std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
     let store = FileStore::new(state);
-    if let Err(error) = run(store.load()) {
+    if let Err(error) = run(store.load(None)) {
         // What looks like another version's file is left alone.
         assert!(error.message().contains("another version") && error.hint().is_some(), "{error:?}");
         return None;

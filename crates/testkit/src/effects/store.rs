@@ -106,8 +106,10 @@ impl MemoryStore {
 
 #[async_trait]
 impl TokenStore for MemoryStore {
-    async fn load(&self) -> Result<Vec<Record>> {
-        Ok(self.records())
+    async fn load(&self, after: Option<&RecordKey>) -> Result<Vec<Record>> {
+        let mut records = self.records();
+        records.retain(|record| after.is_none_or(|after| record.key > *after));
+        Ok(records)
     }
 
     async fn commit(&self, changes: Vec<Change>) -> Result<()> {
