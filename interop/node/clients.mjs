@@ -1,7 +1,7 @@
 // The emulator, proven with unmodified MSAL for Node.
 
 import assert from "node:assert/strict";
-import { beforeEach, test } from "node:test";
+import { afterEach, beforeEach, test } from "node:test";
 
 import { InteractionRequiredAuthError, PublicClientApplication } from "@azure/msal-node";
 
@@ -18,6 +18,13 @@ beforeEach(async () => {
   for (const what of ["faults", "policies", "requests"]) {
     await fetch(`${emulator.authority_host}/emulator/${what}`, { method: "DELETE" });
   }
+});
+
+// A JWT, a password of the fixture, or a secret the emulator made up.
+const SECRET = /eyJ|Passw0rd|\b1\.[\w-]{40}|\bD[\w-]{43}\b/;
+
+afterEach(async () => {
+  assert.doesNotMatch(JSON.stringify(await requests()), SECRET, "invariant I5: a secret in the list of requests");
 });
 
 for (const tenant of [emulator.tenant, "common", "organizations"]) {
