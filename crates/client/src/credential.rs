@@ -213,7 +213,7 @@ impl Inner {
         let asking = self.ask(&wanted, Instant::now() + limit);
         let asked = tokio::time::timeout(limit + ANSWER_TIME, asking).await;
         asked.unwrap_or_else(|_| {
-            let message = format!("no token was had within {} s", limit.as_secs_f32());
+            let message = format!("no token was had within {:.1} s", limit.as_secs_f32());
             Err(Error::timed_out(message))
         })
     }

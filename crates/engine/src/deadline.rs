@@ -19,7 +19,7 @@ pub(crate) async fn within<T>(
     match select(pin!(future), clock.sleep(limit)).await {
         Either::Left((result, _)) => result,
         Either::Right(((), _)) => {
-            Err(Error::timed_out(format!("{what} did not end within {} s", limit.as_secs_f32())))
+            Err(Error::timed_out(format!("{what} did not end within {:.1} s", limit.as_secs_f32())))
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::cache::{CacheKey, Moment, TokenCache};
 use crate::deadline::{unless_cancelled, within};
 use crate::effects::{Change, Effects, Record, RecordKey};
 use crate::flights::{Flights, lock};
-use crate::interactive::InteractiveKey;
+use crate::interactive::{InteractiveKey, seen_in_browser};
 use crate::providers::Providers;
 use crate::records::{RecordName, decode_account, decode_refresh, encode_account, encode_refresh};
 use crate::registry::{AccountKey, RefreshEntry, Registry};
@@ -247,9 +247,7 @@ impl Inner {
     }
 }
 
-const UNFINISHED: &str = "finish the sign-in in the browser in time; if AADSTS50011 is shown there, \
-     add http://localhost to the redirect URIs of the app registration \
-     (platform Mobile and desktop applications)";
+const UNFINISHED: &str = "finish the sign-in in the browser in time";
 
 #[async_trait]
 impl Broker for Engine {
@@ -284,7 +282,7 @@ impl Broker for Engine {
         let work = unless_cancelled(registration.cancelled(), work);
         self.0.within(limit, "the sign-in", &id, work).await.map_err(|error| match error.kind() {
             // A provider that refuses the redirect URI says so in the browser only.
-            ErrorKind::TimedOut => error.with_hint(UNFINISHED),
+            ErrorKind::TimedOut => error.with_hint(seen_in_browser(UNFINISHED)),
             _ => error,
         })
     }

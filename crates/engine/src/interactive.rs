@@ -196,9 +196,12 @@ impl Inner {
         }
         .url()?;
         sign_in.visit(&url).await?;
-        let code = wait_for_code(sign_in, metadata, &ties.state)
-            .await
-            .map_err(|error| with_redirect_hint(error, &redirect_uri, &parameters.client_id))?;
+        let code = wait_for_code(sign_in, metadata, &ties.state).await.map_err(|error| {
+            match (error.kind(), error.hint().map(seen_in_browser)) {
+                (ErrorKind::Unavailable(_), Some(hint)) => error.with_hint(hint),
+                _ => with_redirect_hint(error, &redirect_uri, &parameters.client_id),
+            }
+        })?;
         Ok(Answered::Code { code, redirect_uri, ties })
     }
 
@@ -326,6 +329,14 @@ fn prompt_of(parameters: &TokenParameters) -> SignInPrompt {
         redirect_uri: parameters.redirect_uri.clone(),
         correlation_id: parameters.correlation_id.clone(),
     }
+}
+
+/// A provider that refuses the redirect URI says so on a page, not to us; the hint must do.
+pub(crate) fn seen_in_browser(hint: &str) -> String {
+    format!(
+        "{hint}; if AADSTS50011 is shown in the browser, add http://localhost to the redirect URIs \
+         of the app registration (platform Mobile and desktop applications)"
+    )
 }
 
 fn merged_claims(parameters: &TokenParameters) -> Option<Claims> {
