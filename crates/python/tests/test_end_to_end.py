@@ -53,7 +53,7 @@ def program(variable: str, name: str) -> str:
     """Find a program of the repository."""
     path = Path(os.environ.get(variable, REPOSITORY / "target" / "debug" / name))
     if not path.is_file():
-        pytest.skip(f"no {path}: build it, or name another with {variable}")
+        pytest.fail(f"no {path}: build it, or name another with {variable}")
     return str(path)
 
 
