@@ -16,7 +16,7 @@ mod runtime;
 mod start;
 mod tenant;
 
-pub use chain::{BrokerChoice, LocalBroker, LocalBrokerOptions};
+pub use chain::{BrokerChoice, LocalBroker, LocalBrokerOptions, Reachable};
 pub use credential::{Credential, TokenQuery};
 pub use options::{AZURE_DEVELOPER_APP, CredentialOptions};
 pub use runtime::background;

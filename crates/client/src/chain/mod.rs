@@ -1,8 +1,8 @@
-//! Finding the broker of this machine.
-//!
-//! In this order: Keybearer's socket; whoever owns, or can be activated for, the well-known name on
-//! the session bus; a Keybearer broker started now. If none is to be had, an engine in this process
-//! signs in with the system browser and remembers only as long as the process lives.
+//! The broker of this machine. Which one that is, each platform's module beside this one says. If
+//! none is to be had, an engine in this process signs in with the system browser and remembers only
+//! as long as the process lives.
+
+mod linux;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -15,12 +15,11 @@ use keybearer_core::{
     InteractiveRequest, Missing, RemoveAccountRequest, Result, SignHttpRequest, SignedHttpRequest,
     SilentRequest, SsoCookie, SsoCookieRequest, Token,
 };
-use keybearer_dbus::client::{Activation, BrokerProxy};
-use keybearer_host::{Environment, Paths};
+use keybearer_host::Environment;
 use tokio::sync::Mutex;
 
 use crate::in_process::InProcess;
-use crate::start::{find_program, start_broker};
+use linux::find;
 
 /// Whether to use a broker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -59,7 +58,14 @@ pub struct LocalBroker {
 #[derive(Clone, Debug)]
 struct Connection {
     process: u32,
-    broker: Arc<BrokerProxy>,
+    broker: Arc<dyn Reachable>,
+}
+
+/// A broker outside of this process, which may go away.
+pub trait Reachable: Broker {
+    /// Whether it has gone, so that every call would fail. One that is asked anew by each call
+    /// never has.
+    fn is_closed(&self) -> bool;
 }
 
 /// Whether a request that a broker dropped may be made again.
@@ -83,23 +89,23 @@ impl LocalBroker {
     /// # Errors
     /// `Unavailable(Broker)` with what was tried; `TimedOut`; other kinds if what answers is not
     /// to be trusted.
-    pub async fn connect(&self, limit: Duration) -> Result<Arc<BrokerProxy>> {
+    pub async fn connect(&self, limit: Duration) -> Result<Arc<dyn Reachable>> {
         let connected = tokio::time::timeout(limit, self.connected(limit)).await;
         connected.unwrap_or_else(|_| Err(Error::timed_out("find the broker")))
     }
 
-    async fn connected(&self, limit: Duration) -> Result<Arc<BrokerProxy>> {
+    async fn connected(&self, limit: Duration) -> Result<Arc<dyn Reachable>> {
         let mut connection = self.connection.lock().await;
         let process = std::process::id();
         if let Some(own) = connection.as_ref().filter(|own| own.process == process) {
             return Ok(Arc::clone(&own.broker));
         }
-        let broker = Arc::new(find(&self.environment, limit).await?);
+        let broker = find(&self.environment, limit).await?;
         *connection = Some(Connection { process, broker: Arc::clone(&broker) });
         Ok(broker)
     }
 
-    async fn forget(&self, broker: &Arc<BrokerProxy>) {
+    async fn forget(&self, broker: &Arc<dyn Reachable>) {
         let mut connection = self.connection.lock().await;
         if connection.as_ref().is_some_and(|own| Arc::ptr_eq(&own.broker, broker)) {
             *connection = None;
@@ -157,49 +163,6 @@ impl LocalBroker {
                 _ => false,
             }
     }
-}
-
-/// A broker that does not even shake hands in this time is as good as absent.
-const SOCKET_LIMIT: Duration = Duration::from_secs(3);
-
-/// The same for one that the session bus may have to start.
-const BUS_LIMIT: Duration = Duration::from_secs(15);
-
-async fn find(environment: &Environment, limit: Duration) -> Result<BrokerProxy> {
-    let mut tried: Vec<String> = Vec::new();
-    let mut absent = |error: Error| match error.kind() {
-        ErrorKind::Unavailable(Missing::Broker) => {
-            tracing::debug!(%error, "no broker here");
-            tried.push(error.message());
-            Ok(error)
-        }
-        _ => Err(error),
-    };
-    let paths = Paths::current(environment)?;
-    match BrokerProxy::connect_socket(&paths.socket, limit.min(SOCKET_LIMIT)).await {
-        Err(error) => drop(absent(error)?),
-        found => return found,
-    }
-    if let Some(address) = environment.session_bus_address() {
-        let limit = limit.min(BUS_LIMIT);
-        match BrokerProxy::connect_bus(&address, Activation::Start, limit).await {
-            Err(error) => drop(absent(error)?),
-            found => return found,
-        }
-    }
-    let own = std::env::current_exe().ok();
-    let hint = match find_program(environment, own.as_deref()) {
-        None => {
-            tried.push("the keybearer program is not installed".to_owned());
-            "install the keybearer program, or put it on PATH".to_owned()
-        }
-        Some(program) => match start_broker(&program, &paths, limit).await {
-            Ok(()) => return BrokerProxy::connect_socket(&paths.socket, SOCKET_LIMIT).await,
-            Err(error) => absent(error)?.hint().unwrap_or_default().to_owned(),
-        },
-    };
-    Err(Error::unavailable(Missing::Broker, format!("find a broker: {}", tried.join("; ")))
-        .with_hint(hint))
 }
 
 #[async_trait]

@@ -1,0 +1,64 @@
+//! On Linux, in this order: Keybearer's socket; whoever owns, or can be activated for, the
+//! well-known name on the session bus; a Keybearer broker started now.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keybearer_core::{Error, ErrorKind, Missing, Result};
+use keybearer_dbus::client::{Activation, BrokerProxy};
+use keybearer_host::{Environment, Paths};
+
+use super::Reachable;
+use crate::start::{find_program, start_broker};
+
+impl Reachable for BrokerProxy {
+    fn is_closed(&self) -> bool {
+        Self::is_closed(self)
+    }
+}
+
+/// A broker that does not even shake hands in this time is as good as absent.
+const SOCKET_LIMIT: Duration = Duration::from_secs(3);
+
+/// The same for one that the session bus may have to start.
+const BUS_LIMIT: Duration = Duration::from_secs(15);
+
+pub(super) async fn find(environment: &Environment, limit: Duration) -> Result<Arc<dyn Reachable>> {
+    let mut tried: Vec<String> = Vec::new();
+    let mut absent = |error: Error| match error.kind() {
+        ErrorKind::Unavailable(Missing::Broker) => {
+            tracing::debug!(%error, "no broker here");
+            tried.push(error.message());
+            Ok(error)
+        }
+        _ => Err(error),
+    };
+    let paths = Paths::current(environment)?;
+    match BrokerProxy::connect_socket(&paths.socket, limit.min(SOCKET_LIMIT)).await {
+        Err(error) => drop(absent(error)?),
+        found => return Ok(Arc::new(found?)),
+    }
+    if let Some(address) = environment.session_bus_address() {
+        let limit = limit.min(BUS_LIMIT);
+        match BrokerProxy::connect_bus(&address, Activation::Start, limit).await {
+            Err(error) => drop(absent(error)?),
+            found => return Ok(Arc::new(found?)),
+        }
+    }
+    let own = std::env::current_exe().ok();
+    let hint = match find_program(environment, own.as_deref()) {
+        None => {
+            tried.push("the keybearer program is not installed".to_owned());
+            "install the keybearer program, or put it on PATH".to_owned()
+        }
+        Some(program) => match start_broker(&program, &paths, limit).await {
+            Ok(()) => {
+                let started = BrokerProxy::connect_socket(&paths.socket, SOCKET_LIMIT).await?;
+                return Ok(Arc::new(started));
+            }
+            Err(error) => absent(error)?.hint().unwrap_or_default().to_owned(),
+        },
+    };
+    Err(Error::unavailable(Missing::Broker, format!("find a broker: {}", tried.join("; ")))
+        .with_hint(hint))
+}
