@@ -257,6 +257,7 @@ impl Inner {
                 Capabilities::default()
             },
             access_token_to_renew: None,
+            proof_of_possession: None,
             extra_query: Default::default(),
             correlation_id: CorrelationId::from_random(random),
             timeout,
