@@ -5,20 +5,24 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use keybearer_core::{AuthorityHost, Broker, Result};
-use keybearer_engine::{Engine, EngineSettings};
+use keybearer_engine::{Engine, EngineSettings, Http};
 use keybearer_host::{Environment, Host, Paths, Settings};
 use tokio::sync::OnceCell;
+
+use crate::chain::LocalBrokerOptions;
 
 #[derive(Debug)]
 pub(crate) struct InProcess {
     environment: Environment,
     trusted: BTreeSet<AuthorityHost>,
+    http: Option<Arc<dyn Http>>,
     engine: OnceCell<Arc<dyn Broker>>,
 }
 
 impl InProcess {
-    pub(crate) fn new(environment: Environment, trusted: BTreeSet<AuthorityHost>) -> Self {
-        Self { environment, trusted, engine: OnceCell::new() }
+    pub(crate) fn new(environment: Environment, options: &LocalBrokerOptions) -> Self {
+        let (trusted, http) = (options.trusted_authority_hosts.clone(), options.http.clone());
+        Self { environment, trusted, http, engine: OnceCell::new() }
     }
 
     /// The engine, made on first use.
@@ -32,7 +36,10 @@ impl InProcess {
         let settings = Settings::load(&paths.config_file, &self.environment)?;
         let mut trusted_authority_hosts = self.trusted.clone();
         trusted_authority_hosts.extend(settings.trusted_authority_hosts);
-        let effects = Host::in_process(&self.environment).effects();
+        let mut effects = Host::in_process(&self.environment).effects();
+        if let Some(http) = &self.http {
+            effects.http = Arc::clone(http);
+        }
         let engine = Engine::open(effects, EngineSettings { trusted_authority_hosts }).await?;
         Ok(Arc::new(engine))
     }

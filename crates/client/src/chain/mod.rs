@@ -15,10 +15,12 @@ use keybearer_core::{
     InteractiveRequest, Missing, RemoveAccountRequest, Result, SignHttpRequest, SignedHttpRequest,
     SilentRequest, SsoCookie, SsoCookieRequest, Token,
 };
+use keybearer_engine::Http;
 use keybearer_host::Environment;
 use tokio::sync::Mutex;
 
 use crate::in_process::InProcess;
+use crate::window::ParentWindow;
 use linux::find;
 
 /// Whether to use a broker.
@@ -43,6 +45,10 @@ pub struct LocalBrokerOptions {
     /// Authority hosts this process trusts without asking. A broker does not take our word for
     /// it, so a request it refuses for its authority is then made from this process.
     pub trusted_authority_hosts: BTreeSet<AuthorityHost>,
+    /// The window a broker's window belongs to.
+    pub parent_window: ParentWindow,
+    /// What an engine in this process reaches the provider through, instead of its own.
+    pub http: Option<Arc<dyn Http>>,
 }
 
 /// The broker of this machine, found on first use and found again if it went away.
@@ -79,8 +85,7 @@ impl LocalBroker {
     /// A broker to be found by these rules. Nothing is contacted yet.
     #[must_use]
     pub fn new(environment: Environment, options: LocalBrokerOptions) -> Self {
-        let trusted = options.trusted_authority_hosts.clone();
-        let in_process = InProcess::new(environment.clone(), trusted);
+        let in_process = InProcess::new(environment.clone(), &options);
         Self { environment, options, connection: Mutex::default(), in_process }
     }
 
