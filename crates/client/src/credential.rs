@@ -12,6 +12,7 @@ use keybearer_host::{Environment, SystemClock, SystemRandom};
 
 use crate::cache::{Hit, Query, TokenCache};
 use crate::chain::{LocalBroker, LocalBrokerOptions};
+use crate::flights::{Boarding, Flights};
 use crate::options::{Asking, CredentialOptions, Settings};
 use crate::record::AuthenticationRecord;
 use crate::runtime::background;
@@ -43,6 +44,7 @@ struct Inner {
     single_tenant: bool,
     broker: Arc<dyn Broker>,
     cache: TokenCache,
+    flights: Flights<Wanted, Result<Arc<Token>>>,
     account: Mutex<Option<HomeAccountId>>,
 }
 
@@ -50,7 +52,7 @@ struct Inner {
 const ANSWER_TIME: Duration = Duration::from_millis(150);
 
 /// A query, parsed.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct Wanted {
     scopes: ScopeSet,
     tenant: Tenant,
@@ -102,7 +104,8 @@ impl Credential {
         let single_tenant = environment.has("AZURE_IDENTITY_DISABLE_MULTITENANTAUTH");
         let account = Mutex::new(settings.home_account_id.clone());
         let cache = TokenCache::default();
-        Self(Arc::new(Inner { settings, single_tenant, broker, cache, account }))
+        let flights = Flights::new();
+        Self(Arc::new(Inner { settings, single_tenant, broker, cache, flights, account }))
     }
 
     /// How long one call may take in all.
@@ -281,9 +284,9 @@ impl Inner {
         AuthenticationRecord::of(settings.host.clone(), settings.client_id.clone(), token)
     }
 
-    async fn ask_in_time(&self, wanted: Wanted) -> Result<Arc<Token>> {
+    async fn ask_in_time(self: Arc<Self>, wanted: Wanted) -> Result<Arc<Token>> {
         let limit = self.settings.timeout;
-        let asking = self.ask(&wanted, Instant::now() + limit);
+        let asking = self.ask_together(wanted, Instant::now() + limit);
         let asked = tokio::time::timeout(limit + ANSWER_TIME, asking).await;
         asked.unwrap_or_else(|_| {
             let message = format!("no token was had within {:.1} s", limit.as_secs_f32());
@@ -291,20 +294,52 @@ impl Inner {
         })
     }
 
+    /// Together with everybody who wants the same (invariant I6).
+    async fn ask_together(
+        self: &Arc<Self>,
+        wanted: Wanted,
+        deadline: Instant,
+    ) -> Result<Arc<Token>> {
+        loop {
+            let (inner, asked) = (Arc::clone(self), wanted.clone());
+            let begin = || async move { inner.ask(&asked, deadline).await };
+            let (flight, boarding) = self.flights.join(wanted.clone(), begin);
+            match flight.await {
+                // Whoever began it had less time left than this caller has.
+                Err(error)
+                    if boarding == Boarding::Joined
+                        && *error.kind() == ErrorKind::TimedOut
+                        && Instant::now() < deadline => {}
+                result => return result,
+            }
+        }
+    }
+
     /// Silently, and with the person only if there is no other way or the program wants it so.
     async fn ask(&self, wanted: &Wanted, deadline: Instant) -> Result<Arc<Token>> {
         let left = || deadline.saturating_duration_since(Instant::now());
         let mut parameters = self.parameters(wanted, left());
-        let mut prompt = Prompt::SelectAccount;
-        if !(wanted.purpose == Purpose::SignIn && self.may_ask_whom(&parameters)) {
-            let refusal = match self.acquire_silent(parameters.clone()).await {
+        let choose = wanted.purpose == Purpose::SignIn && self.may_ask_whom(&parameters);
+        if !choose {
+            match self.acquire_silent(parameters.clone()).await {
                 Ok(token) => return Ok(self.keep(wanted, token)),
-                Err(error) => error,
-            };
-            parameters.claims = self.to_be_asked(wanted, refusal)?;
-            parameters.timeout = left();
-            prompt = Prompt::IfNeeded;
+                Err(refusal) => parameters.claims = self.to_be_asked(wanted, refusal)?,
+            }
         }
+        // People are asked one thing at a time, and often the first answer does for the others.
+        let _question = self.flights.question().await;
+        if self.account() != parameters.account {
+            parameters.account = self.account();
+            parameters.timeout = left();
+            if let Ok(token) = self.acquire_silent(parameters.clone()).await {
+                return Ok(self.keep(wanted, token));
+            }
+        }
+        parameters.timeout = left();
+        let prompt = match parameters.account {
+            AccountChoice::Only if choose => Prompt::SelectAccount,
+            _ => Prompt::IfNeeded,
+        };
         let token = self.acquire_interactive(InteractiveRequest { parameters, prompt }).await?;
         Ok(self.keep(wanted, token))
     }

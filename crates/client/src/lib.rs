@@ -10,6 +10,7 @@
 mod cache;
 mod chain;
 mod credential;
+mod flights;
 mod in_process;
 mod log;
 mod options;

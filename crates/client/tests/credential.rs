@@ -253,6 +253,43 @@ async fn a_claims_challenge_bypasses_the_held_token_and_its_answer_replaces_it()
 }
 
 #[tokio::test]
+async fn callers_that_want_the_same_at_the_same_time_are_one_request_inv_i6() {
+    let broker = Arc::new(ScriptedBroker::new());
+    broker.on_silent(Answer::After(Duration::from_millis(50), Ok(token("t-1"))));
+    let credential = credential(&broker, CredentialOptions::default());
+    let mut callers = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        let credential = credential.clone();
+        callers.spawn(async move { credential.acquire(QUERY).await });
+    }
+    while let Some(acquired) = callers.join_next().await {
+        assert_eq!(acquired.unwrap().unwrap().access_token.expose(), "t-1");
+    }
+    assert_eq!(broker.received().len(), 1);
+}
+
+#[tokio::test]
+async fn a_person_is_asked_once_for_all_that_is_wanted_at_the_same_time() {
+    let broker = Arc::new(ScriptedBroker::new());
+    let nobody = || Answer::Now(Err(Error::interaction_required("nobody is connected")));
+    broker.on_silent(nobody());
+    broker.on_silent(nobody());
+    broker.on_interactive(Answer::After(Duration::from_millis(100), Ok(token("t-1"))));
+    broker.on_silent(Answer::Now(Ok(token("t-2"))));
+    let credential = credential(&broker, CredentialOptions::default());
+    let other = TokenQuery { scopes: &["https://vault.azure.net/.default"], ..QUERY };
+    let second = async {
+        broker.wait_for_calls(2).await;
+        credential.acquire(other).await
+    };
+    let (first, second) = tokio::join!(credential.acquire(QUERY), second);
+    assert_eq!(first.unwrap().access_token.expose(), "t-1");
+    assert_eq!(second.unwrap().access_token.expose(), "t-2");
+    let sign_ins = broker.received().into_iter().filter(|r| matches!(r, Received::Interactive(_)));
+    assert_eq!(sign_ins.count(), 1);
+}
+
+#[tokio::test]
 async fn a_broker_that_never_answers_ends_at_the_timeout_inv_i7() {
     const LIMIT: Duration = Duration::from_millis(300);
     let silent = Arc::new(ScriptedBroker::new());
