@@ -31,6 +31,11 @@ impl InProcess {
         Ok(Arc::clone(engine))
     }
 
+    /// The engine, if it has been used.
+    pub(crate) fn opened(&self) -> Option<Arc<dyn Broker>> {
+        self.engine.get().cloned()
+    }
+
     async fn open(&self) -> Result<Arc<dyn Broker>> {
         let paths = Paths::current(&self.environment)?;
         let settings = Settings::load(&paths.config_file, &self.environment)?;

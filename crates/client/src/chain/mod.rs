@@ -2,6 +2,7 @@
 //! none is to be had, an engine in this process signs in with the system browser and remembers only
 //! as long as the process lives.
 
+mod fallback;
 mod linux;
 
 use std::collections::BTreeSet;
@@ -11,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use keybearer_core::{
-    Account, AccountsRequest, Authority, AuthorityHost, Broker, CancelRequest, Error, ErrorKind,
-    InteractiveRequest, Missing, RemoveAccountRequest, Result, SignHttpRequest, SignedHttpRequest,
-    SilentRequest, SsoCookie, SsoCookieRequest, Token,
+    Account, AccountChoice, AccountsRequest, Authority, AuthorityHost, Broker, CancelRequest,
+    Error, ErrorKind, InteractiveRequest, RemoveAccountRequest, Result, SignHttpRequest,
+    SignedHttpRequest, SilentRequest, SsoCookie, SsoCookieRequest, Token,
 };
 use keybearer_engine::Http;
 use keybearer_host::Environment;
@@ -21,13 +22,16 @@ use tokio::sync::Mutex;
 
 use crate::in_process::InProcess;
 use crate::window::ParentWindow;
+use fallback::{Asked, Place, browser_can_help};
 use linux::find;
 
 /// Whether to use a broker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[allow(clippy::exhaustive_enums, reason = "there is no fourth way")]
 pub enum BrokerChoice {
-    /// If there is one or one can be started; else sign in from this process.
+    /// If there is one or one can be started; else sign in from this process with the system
+    /// browser, also where the broker cannot serve a request and a browser can. On Windows, WSL
+    /// included, there is no such way out: `Unavailable` lets a chain go on.
     #[default]
     Auto,
     /// Only; fail with `Unavailable` if there is none.
@@ -72,6 +76,17 @@ pub trait Reachable: Broker {
     /// Whether it has gone, so that every call would fail. One that is asked anew by each call
     /// never has.
     fn is_closed(&self) -> bool;
+
+    /// Whether it is Keybearer's, so that it signs in as this process would.
+    fn is_keybearer(&self) -> bool {
+        false
+    }
+}
+
+/// A request that was not served, and by whom.
+struct Refusal {
+    broker: fallback::Broker,
+    error: Error,
 }
 
 /// Whether a request that a broker dropped may be made again.
@@ -134,39 +149,66 @@ impl LocalBroker {
         if self.options.choice == BrokerChoice::Never {
             return call(self.in_process.broker().await?, left()).await;
         }
-        let result = match self.connect(left()).await {
-            Ok(broker) => match call(broker.clone(), left()).await {
-                Err(error) if broker.is_closed() => {
-                    tracing::debug!(%error, "the broker went away");
-                    self.forget(&broker).await;
-                    match (repeat, self.connect(left()).await) {
-                        (Repeat::Once, Ok(broker)) => call(broker, left()).await,
-                        _ => Err(error),
-                    }
-                }
-                result => result,
-            },
-            Err(error) => Err(error),
-        };
-        match result {
-            Err(error) if self.can_do_without(&error, authority) => {
-                tracing::debug!(%error, "sign in from this process");
+        match self.at_broker(deadline, repeat, &call).await {
+            Err(refusal) if self.can_do_without(&refusal, authority) => {
+                tracing::debug!(error = %refusal.error, "sign in from this process");
                 call(self.in_process.broker().await?, left()).await
             }
-            result => result,
+            result => result.map_err(|refusal| refusal.error),
         }
     }
 
-    /// No broker, or one that will not serve an authority this process trusts.
-    fn can_do_without(&self, error: &Error, authority: Option<&Authority>) -> bool {
-        let trusted =
-            authority.is_some_and(|own| self.options.trusted_authority_hosts.contains(own.host()));
-        self.options.choice == BrokerChoice::Auto
-            && match error.kind() {
-                ErrorKind::Unavailable(Missing::Broker) => true,
-                ErrorKind::InvalidRequest { field } => field == "authority" && trusted,
-                _ => false,
+    /// Makes one call at the broker process, once more if that went away and it does no harm.
+    async fn at_broker<T, F, Fut>(
+        &self,
+        deadline: Instant,
+        repeat: Repeat,
+        call: &F,
+    ) -> Result<T, Refusal>
+    where
+        F: Fn(Arc<dyn Broker>, Duration) -> Fut,
+        Fut: Future<Output = Result<T>>,
+    {
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let absent = |error| Refusal { broker: fallback::Broker::Absent, error };
+        let mut broker = self.connect(left()).await.map_err(absent)?;
+        let mut result = call(broker.clone(), left()).await;
+        if let (Err(error), true) = (&result, broker.is_closed()) {
+            tracing::debug!(%error, "the broker went away");
+            self.forget(&broker).await;
+            if let (Repeat::Once, Ok(again)) = (repeat, self.connect(left()).await) {
+                broker = again;
+                result = call(broker.clone(), left()).await;
             }
+        }
+        result.map_err(|error| Refusal {
+            broker: match broker.is_keybearer() {
+                true => fallback::Broker::Keybearer,
+                false => fallback::Broker::Foreign,
+            },
+            error,
+        })
+    }
+
+    fn can_do_without(&self, refusal: &Refusal, authority: Option<&Authority>) -> bool {
+        let trusted = |host| self.options.trusted_authority_hosts.contains(host);
+        let asked = match authority {
+            None => Asked::Knowledge,
+            Some(authority) if trusted(authority.host()) => Asked::TrustedToken,
+            Some(_) => Asked::Token,
+        };
+        self.options.choice == BrokerChoice::Auto
+            && browser_can_help(Place::of(&self.environment), refusal.broker, asked, &refusal.error)
+    }
+
+    /// Whoever signed in here while no broker served is unknown to one that does now.
+    async fn signed_in_here(&self, request: SilentRequest) -> Option<Token> {
+        let by_name = matches!(
+            request.parameters.account,
+            AccountChoice::Exact(_) | AccountChoice::LoginHint(_)
+        );
+        let engine = self.in_process.opened().filter(|_| by_name)?;
+        engine.acquire_silent(request).await.ok()
     }
 }
 
@@ -186,12 +228,20 @@ impl Broker for LocalBroker {
 
     async fn acquire_silent(&self, request: SilentRequest) -> Result<Token> {
         let (limit, authority) = (request.parameters.timeout, request.parameters.authority.clone());
-        self.call(limit, Some(&authority), Repeat::Once, |broker, timeout| {
+        let deadline = Instant::now() + limit;
+        let asked = self.call(limit, Some(&authority), Repeat::Once, |broker, timeout| {
             let mut request = request.clone();
             request.parameters.timeout = timeout;
             async move { broker.acquire_silent(request).await }
-        })
-        .await
+        });
+        let result = asked.await;
+        let Err(error) = &result else { return result };
+        if !matches!(error.kind(), ErrorKind::InteractionRequired { .. }) {
+            return result;
+        }
+        let mut request = request;
+        request.parameters.timeout = deadline.saturating_duration_since(Instant::now());
+        self.signed_in_here(request).await.map_or(result, Ok)
     }
 
     async fn acquire_interactive(&self, request: InteractiveRequest) -> Result<Token> {
