@@ -14,6 +14,7 @@ use crate::cache::{Hit, Query, TokenCache};
 use crate::chain::{LocalBroker, LocalBrokerOptions};
 use crate::flights::{Boarding, Flights};
 use crate::options::{Asking, CredentialOptions, Settings};
+use crate::per_process::PerProcess;
 use crate::record::AuthenticationRecord;
 use crate::runtime::background;
 use crate::tenant::{Allowed, resolve};
@@ -44,7 +45,7 @@ struct Inner {
     single_tenant: bool,
     broker: Arc<dyn Broker>,
     cache: TokenCache,
-    flights: Flights<Wanted, Result<Arc<Token>>>,
+    flights: PerProcess<Flights<Wanted, Result<Arc<Token>>>>,
     account: Mutex<Option<HomeAccountId>>,
 }
 
@@ -87,7 +88,7 @@ impl Credential {
         if options.disable_instance_discovery {
             broker.trusted_authority_hosts.insert(settings.host.clone());
         }
-        let broker = Arc::new(LocalBroker::new(environment.clone(), broker));
+        let broker = LocalBroker::shared(environment.clone(), broker);
         Ok(Self::assemble(settings, &environment, broker))
     }
 
@@ -104,7 +105,7 @@ impl Credential {
         let single_tenant = environment.has("AZURE_IDENTITY_DISABLE_MULTITENANTAUTH");
         let account = Mutex::new(settings.home_account_id.clone());
         let cache = TokenCache::default();
-        let flights = Flights::new();
+        let flights = PerProcess::default();
         Self(Arc::new(Inner { settings, single_tenant, broker, cache, flights, account }))
     }
 
@@ -303,7 +304,7 @@ impl Inner {
         loop {
             let (inner, asked) = (Arc::clone(self), wanted.clone());
             let begin = || async move { inner.ask(&asked, deadline).await };
-            let (flight, boarding) = self.flights.join(wanted.clone(), begin);
+            let (flight, boarding) = self.flights.get().join(wanted.clone(), begin);
             match flight.await {
                 // Whoever began it had less time left than this caller has.
                 Err(error)
@@ -327,7 +328,7 @@ impl Inner {
             }
         }
         // People are asked one thing at a time, and often the first answer does for the others.
-        let _question = self.flights.question().await;
+        let _question = self.flights.get().question().await;
         if self.account() != parameters.account {
             parameters.account = self.account();
             parameters.timeout = left();

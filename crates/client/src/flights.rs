@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::hash::Hash;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::{Shared, WeakShared};
@@ -13,12 +13,8 @@ use tokio::sync::OwnedMutexGuard;
 
 type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What is under way in this process. A forked child starts with nothing: what its parent was
-/// doing goes on in the parent only.
-pub(crate) struct Flights<K, T: Clone>(Mutex<Arc<Process<K, T>>>);
-
-struct Process<K, T: Clone> {
-    id: u32,
+/// What is under way.
+pub(crate) struct Flights<K, T: Clone> {
     board: Mutex<HashMap<K, WeakShared<Work<T>>>>,
     questions: Arc<tokio::sync::Mutex<()>>,
 }
@@ -31,10 +27,6 @@ pub(crate) enum Boarding {
 }
 
 impl<K: Eq + Hash, T: Clone> Flights<K, T> {
-    pub(crate) fn new() -> Self {
-        Self(Mutex::new(Process::new()))
-    }
-
     /// The flight of `key`, begun with `begin` if there is none. It goes on as long as somebody
     /// waits for it.
     pub(crate) fn join<Fut>(
@@ -45,8 +37,7 @@ impl<K: Eq + Hash, T: Clone> Flights<K, T> {
     where
         Fut: Future<Output = T> + Send + 'static,
     {
-        let process = self.process();
-        let mut board = lock(&process.board);
+        let mut board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
         board.retain(|_, flight| flight.upgrade().is_some_and(|flight| flight.peek().is_none()));
         if let Some(flight) = board.get(&key).and_then(WeakShared::upgrade) {
             return (flight, Boarding::Joined);
@@ -60,32 +51,14 @@ impl<K: Eq + Hash, T: Clone> Flights<K, T> {
     /// Waits until nobody else of this credential asks the person. As long as what it returns is
     /// held, nobody else does.
     pub(crate) async fn question(&self) -> OwnedMutexGuard<()> {
-        let questions = Arc::clone(&self.process().questions);
-        questions.lock_owned().await
-    }
-
-    fn process(&self) -> Arc<Process<K, T>> {
-        let mut process = lock(&self.0);
-        if process.id != std::process::id() {
-            // The parent's work cannot end here; its memory is left alone.
-            std::mem::forget(std::mem::replace(&mut *process, Process::new()));
-        }
-        Arc::clone(&process)
+        Arc::clone(&self.questions).lock_owned().await
     }
 }
 
-impl<K: Eq + Hash, T: Clone> Process<K, T> {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
-            id: std::process::id(),
-            board: Mutex::default(),
-            questions: Default::default(),
-        })
+impl<K, T: Clone> Default for Flights<K, T> {
+    fn default() -> Self {
+        Self { board: Mutex::default(), questions: Arc::default() }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -96,7 +69,7 @@ mod tests {
 
     #[tokio::test]
     async fn callers_with_the_same_key_are_answered_by_one_flight_inv_i6() {
-        let flights = Flights::<&str, usize>::new();
+        let flights = Flights::<&str, usize>::default();
         let begun = Arc::new(AtomicUsize::new(0));
         let (land, landing) = tokio::sync::watch::channel(());
         let join = |key| {
@@ -126,7 +99,7 @@ mod tests {
 
     #[tokio::test]
     async fn the_last_that_leaves_takes_the_flight_along() {
-        let flights = Flights::<&str, ()>::new();
+        let flights = Flights::<&str, ()>::default();
         let alive = Arc::new(());
         let held = Arc::clone(&alive);
         let (flight, _) = flights.join("a", || async move {

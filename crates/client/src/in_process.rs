@@ -10,30 +10,31 @@ use keybearer_host::{Environment, Host, Paths, Settings};
 use tokio::sync::OnceCell;
 
 use crate::chain::LocalBrokerOptions;
+use crate::per_process::PerProcess;
 
 #[derive(Debug)]
 pub(crate) struct InProcess {
     environment: Environment,
     trusted: BTreeSet<AuthorityHost>,
     http: Option<Arc<dyn Http>>,
-    engine: OnceCell<Arc<dyn Broker>>,
+    engine: PerProcess<OnceCell<Arc<dyn Broker>>>,
 }
 
 impl InProcess {
     pub(crate) fn new(environment: Environment, options: &LocalBrokerOptions) -> Self {
         let (trusted, http) = (options.trusted_authority_hosts.clone(), options.http.clone());
-        Self { environment, trusted, http, engine: OnceCell::new() }
+        Self { environment, trusted, http, engine: PerProcess::default() }
     }
 
     /// The engine, made on first use.
     pub(crate) async fn broker(&self) -> Result<Arc<dyn Broker>> {
-        let engine = self.engine.get_or_try_init(|| self.open()).await?;
-        Ok(Arc::clone(engine))
+        let engine = self.engine.get();
+        engine.get_or_try_init(|| self.open()).await.cloned()
     }
 
     /// The engine, if it has been used.
     pub(crate) fn opened(&self) -> Option<Arc<dyn Broker>> {
-        self.engine.get().cloned()
+        self.engine.get().get().cloned()
     }
 
     async fn open(&self) -> Result<Arc<dyn Broker>> {

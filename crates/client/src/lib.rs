@@ -14,6 +14,7 @@ mod flights;
 mod in_process;
 mod log;
 mod options;
+mod per_process;
 mod record;
 mod runtime;
 mod start;

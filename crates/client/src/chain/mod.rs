@@ -7,7 +7,7 @@ mod linux;
 
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -21,6 +21,7 @@ use keybearer_host::Environment;
 use tokio::sync::Mutex;
 
 use crate::in_process::InProcess;
+use crate::per_process::PerProcess;
 use crate::window::ParentWindow;
 use fallback::{Asked, Place, browser_can_help};
 use linux::find;
@@ -55,20 +56,20 @@ pub struct LocalBrokerOptions {
     pub http: Option<Arc<dyn Http>>,
 }
 
+impl LocalBrokerOptions {
+    /// Whether they are of so few kinds that a process can keep a broker for each.
+    fn are_common(&self) -> bool {
+        self.http.is_none() && !matches!(self.parent_window, ParentWindow::Handle(_))
+    }
+}
+
 /// The broker of this machine, found on first use and found again if it went away.
 #[derive(Debug)]
 pub struct LocalBroker {
     environment: Environment,
     options: LocalBrokerOptions,
-    connection: Mutex<Option<Connection>>,
+    connection: PerProcess<Mutex<Option<Arc<dyn Reachable>>>>,
     in_process: InProcess,
-}
-
-/// A connection belongs to one process: a forked child must make its own.
-#[derive(Clone, Debug)]
-struct Connection {
-    process: u32,
-    broker: Arc<dyn Reachable>,
 }
 
 /// A broker outside of this process, which may go away.
@@ -101,7 +102,30 @@ impl LocalBroker {
     #[must_use]
     pub fn new(environment: Environment, options: LocalBrokerOptions) -> Self {
         let in_process = InProcess::new(environment.clone(), &options);
-        Self { environment, options, connection: Mutex::default(), in_process }
+        Self { environment, options, connection: PerProcess::default(), in_process }
+    }
+
+    /// As [`new`](Self::new), one for all in this process that want the same: they share the
+    /// connection and, without a broker, who has signed in. They last as long as the process.
+    pub(crate) fn shared(environment: Environment, options: LocalBrokerOptions) -> Arc<Self> {
+        if !options.are_common() {
+            return Arc::new(Self::new(environment, options));
+        }
+        static SHARED: std::sync::Mutex<Vec<Arc<LocalBroker>>> = std::sync::Mutex::new(Vec::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |broker: &&Arc<Self>| {
+            let own = &broker.options;
+            broker.environment == environment
+                && own.choice == options.choice
+                && own.parent_window == options.parent_window
+                && own.trusted_authority_hosts == options.trusted_authority_hosts
+        };
+        if let Some(broker) = shared.iter().find(same) {
+            return Arc::clone(broker);
+        }
+        let broker = Arc::new(Self::new(environment, options));
+        shared.push(Arc::clone(&broker));
+        broker
     }
 
     /// The broker process that serves this machine now, started if need be.
@@ -115,19 +139,19 @@ impl LocalBroker {
     }
 
     async fn connected(&self, limit: Duration) -> Result<Arc<dyn Reachable>> {
-        let mut connection = self.connection.lock().await;
-        let process = std::process::id();
-        if let Some(own) = connection.as_ref().filter(|own| own.process == process) {
-            return Ok(Arc::clone(&own.broker));
+        let connection = self.connection.get();
+        let mut connection = connection.lock().await;
+        if let Some(broker) = &*connection {
+            return Ok(Arc::clone(broker));
         }
         let broker = find(&self.environment, limit).await?;
-        *connection = Some(Connection { process, broker: Arc::clone(&broker) });
-        Ok(broker)
+        Ok(Arc::clone(connection.insert(broker)))
     }
 
     async fn forget(&self, broker: &Arc<dyn Reachable>) {
-        let mut connection = self.connection.lock().await;
-        if connection.as_ref().is_some_and(|own| Arc::ptr_eq(&own.broker, broker)) {
+        let connection = self.connection.get();
+        let mut connection = connection.lock().await;
+        if connection.as_ref().is_some_and(|own| Arc::ptr_eq(own, broker)) {
             *connection = None;
         }
     }
