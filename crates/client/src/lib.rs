@@ -10,14 +10,21 @@
 mod cache;
 mod chain;
 mod credential;
+mod flights;
 mod in_process;
+mod log;
 mod options;
+mod per_process;
+mod record;
 mod runtime;
 mod start;
 mod tenant;
+mod window;
 
 pub use chain::{BrokerChoice, LocalBroker, LocalBrokerOptions, Reachable};
 pub use credential::{Credential, TokenQuery};
 pub use options::{AZURE_DEVELOPER_APP, CredentialOptions};
+pub use record::AuthenticationRecord;
 pub use runtime::background;
 pub use start::{find_program, start_broker};
+pub use window::{ParentWindow, WindowHandle};

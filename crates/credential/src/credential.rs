@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
 use azure_core::time::OffsetDateTime;
-use keybearer_client::{Credential, TokenQuery};
+use keybearer_client::{AuthenticationRecord, Credential, TokenQuery};
 use keybearer_core::{Broker, Error, ErrorKind, Token};
 
 use crate::error::to_azure;
@@ -64,13 +64,38 @@ impl InteractiveBrowserBrokerCredential {
         options: Option<AcquireOptions>,
     ) -> Result<Token, Error> {
         let options = options.unwrap_or_default();
-        let query = TokenQuery {
+        self.0.acquire(options.query(scopes)).await.map(|token| Token::clone(&token))
+    }
+
+    /// Has a person sign in, and tells who it was. Keep the record, and give it to
+    /// [`authentication_record`](InteractiveBrowserBrokerCredentialOptions::authentication_record)
+    /// the next time. The token that comes of the sign-in is kept, too.
+    ///
+    /// The person is asked which account to use, unless one is named already: by the options or by
+    /// an earlier token of this credential. Then they are asked only if the broker cannot do
+    /// without. Without scopes they sign in for Azure Resource Manager of the authority's cloud.
+    ///
+    /// # Errors
+    /// Every kind, see [`ErrorKind`]; [`InvalidRequest`](ErrorKind::InvalidRequest) on `scopes` if
+    /// there are none and the authority is none of Microsoft's clouds.
+    pub async fn authenticate(
+        &self,
+        scopes: &[&str],
+        options: Option<AcquireOptions>,
+    ) -> Result<AuthenticationRecord, Error> {
+        let options = options.unwrap_or_default();
+        self.0.authenticate(options.query(scopes)).await
+    }
+}
+
+impl AcquireOptions {
+    fn query<'a>(&'a self, scopes: &'a [&'a str]) -> TokenQuery<'a> {
+        TokenQuery {
             scopes,
-            tenant_id: options.tenant_id.as_deref(),
-            claims: options.claims.as_deref(),
-            enable_cae: options.enable_cae,
-        };
-        self.0.acquire(query).await.map(|token| Token::clone(&token))
+            tenant_id: self.tenant_id.as_deref(),
+            claims: self.claims.as_deref(),
+            enable_cae: self.enable_cae,
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use keybearer_client::{BrokerChoice, CredentialOptions};
+use keybearer_client::{AuthenticationRecord, BrokerChoice, CredentialOptions, ParentWindow};
 
 /// How an [`InteractiveBrowserBrokerCredential`](crate::InteractiveBrowserBrokerCredential) asks
 /// for tokens. `None`, empty and `false` mean the default.
@@ -11,46 +11,53 @@ pub struct InteractiveBrowserBrokerCredentialOptions {
     /// `AZURE_AUTHORITY_HOST`, else the public cloud.
     pub authority: Option<String>,
     /// The directory to sign in to: a GUID, a domain, `organizations`, `common` or `consumers`.
-    /// Default `organizations`.
+    /// Default: the one of `authentication_record`, else `organizations`.
     pub tenant_id: Option<String>,
-    /// Directories a request may name besides `tenant_id`; `*` allows any. Default none.
+    /// Directories a request may name besides `tenant_id`; `*` allows any. Default: none if
+    /// `tenant_id` is one directory, else any.
     pub additionally_allowed_tenants: Vec<String>,
     /// The app registration. Default: Microsoft's public client for Azure developer tools.
     pub client_id: Option<String>,
-    /// The user principal name that is expected to sign in. Default: the only connected account,
-    /// else the person chooses.
+    /// The user principal name that is expected to sign in. That account is used without asking if
+    /// it is connected; else the name is filled in for the person, who may choose another. Default:
+    /// the only connected account, else the person chooses.
     pub login_hint: Option<String>,
-    /// The home account id of an earlier sign-in; goes before `login_hint`.
+    /// The home account id of an earlier sign-in; goes before `login_hint`. No other account is
+    /// accepted then.
     pub home_account_id: Option<String>,
+    /// An earlier sign-in, as
+    /// [`authenticate`](crate::InteractiveBrowserBrokerCredential::authenticate) or an Azure SDK
+    /// tells it. Its account, app and authority go before the options for these; no other account
+    /// is accepted. Default: none.
+    pub authentication_record: Option<AuthenticationRecord>,
     /// A redirect URI of the app registration. Default `http://localhost`, any port.
     pub redirect_uri: Option<String>,
     /// With several connected accounts, use the one that signed in last instead of asking which.
     /// Default false.
     pub use_default_broker_account: bool,
     /// Fail with [`InteractionRequired`](crate::ErrorKind::InteractionRequired) instead of asking a
-    /// person. Default false.
+    /// person, until the program calls
+    /// [`authenticate`](crate::InteractiveBrowserBrokerCredential::authenticate). Default false.
     pub disable_automatic_authentication: bool,
-    /// Trust `authority` without asking Microsoft about it, in this process; for private clouds.
-    /// Default false.
+    /// Never ask a person, not even when `authenticate` is called: fail with
+    /// [`Unavailable`](crate::ErrorKind::Unavailable), so that a chain goes on. Default false.
+    pub disable_interactive_fallback: bool,
+    /// Trust `authority` without asking Microsoft about it, in this process; for private clouds. A
+    /// broker that does not trust it is passed over. Default false.
     pub disable_instance_discovery: bool,
+    /// Let personal accounts pass through to an app that is registered for organizations only; for
+    /// a few of Microsoft's own apps. Default false.
+    pub enable_msa_passthrough: bool,
+    /// Name accounts, directories and apps in the log lines (`tracing`, level debug). They are
+    /// personal data; secrets are never logged. Default false: correlation ids only.
+    pub enable_support_logging: bool,
     /// The window a broker's own window belongs to. Brokers on Linux have no use for it.
     pub parent_window: ParentWindow,
     /// How long one request may take in all, a person's sign-in included. Default 300 s; zero ends
-    /// every request that the credential's own cache cannot answer.
+    /// every request that the credential's own cache cannot answer; more than a year means a year.
     pub timeout: Option<Duration>,
     /// Whether to use a broker. Default: if there is one.
     pub broker: BrokerChoice,
-}
-
-/// The window a sign-in belongs to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[non_exhaustive]
-pub enum ParentWindow {
-    /// Whatever suits: the console's window, else the desktop.
-    #[default]
-    Automatic,
-    /// A native window handle of the operating system (`HWND` on Windows).
-    Handle(isize),
 }
 
 impl InteractiveBrowserBrokerCredentialOptions {
@@ -62,12 +69,18 @@ impl InteractiveBrowserBrokerCredentialOptions {
             client_id: self.client_id,
             login_hint: self.login_hint,
             home_account_id: self.home_account_id,
+            authentication_record: self.authentication_record,
             redirect_uri: self.redirect_uri,
             use_default_broker_account: self.use_default_broker_account,
             disable_automatic_authentication: self.disable_automatic_authentication,
+            disable_interactive_fallback: self.disable_interactive_fallback,
             disable_instance_discovery: self.disable_instance_discovery,
+            enable_msa_passthrough: self.enable_msa_passthrough,
+            enable_support_logging: self.enable_support_logging,
+            parent_window: self.parent_window,
             timeout: self.timeout,
             broker: self.broker,
+            http: None,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// A snapshot of the environment variables, so that everything that depends on them is a pure
 /// function of it.
-#[derive(Clone, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Environment(BTreeMap<OsString, OsString>);
 
 impl Environment {
