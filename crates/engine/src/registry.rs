@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use keybearer_core::{
     Account, AccountChoice, ClientId, Error, HomeAccountId, RefreshToken, Result, Timestamp,
 };
+use keybearer_protocol::shr::ProofKey;
 
 /// An account within a cloud.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -42,6 +43,8 @@ struct Entry {
     /// Tells this connection of the account from an earlier one that was removed meanwhile.
     connection: u64,
     refresh_tokens: HashMap<ClientId, RefreshEntry>,
+    /// What tokens of the account may be bound to; made on first use, and then in the store.
+    proof_key: Option<ProofKey>,
 }
 
 /// Proof that a redemption has started; handed back when it ends.
@@ -70,24 +73,12 @@ impl Registry {
 
     /// The account a choice stands for, never another (invariant I8).
     pub(crate) fn choose(&self, environment: &str, choice: &AccountChoice) -> Result<Account> {
-        let accounts = self.accounts_in(environment);
-        let mut allowed = accounts.iter().filter(|account| choice.allows(account));
-        match (allowed.next(), allowed.next(), choice) {
-            (None, _, AccountChoice::Only | AccountChoice::Default) => {
-                Err(sign_in_needed("no account is connected".to_owned()))
-            }
-            (None, _, AccountChoice::LoginHint(username)) => {
-                Err(sign_in_needed(format!("the account {username} is not connected")))
-            }
-            (None, _, AccountChoice::Exact(id)) => {
-                Err(sign_in_needed(format!("the account {id} is not connected")))
-            }
-            (Some(_), Some(_), AccountChoice::Only | AccountChoice::LoginHint(_)) => Err(
-                Error::interaction_required("several accounts are connected and none was chosen")
-                    .with_hint("name the account, or ask for the default one"),
-            ),
-            (Some(account), _, _) => Ok(account.clone()),
-        }
+        choose(&self.accounts_in(environment), choice)
+    }
+
+    /// The same for a request that names no authority.
+    pub(crate) fn choose_anywhere(&self, choice: &AccountChoice) -> Result<Account> {
+        choose(&self.accounts(), choice)
     }
 
     /// The account as it will be listed: the view from its home directory is preferred to others.
@@ -109,7 +100,8 @@ impl Registry {
         self.next_generation += 1;
         let connection = self.next_generation;
         let refresh_tokens = HashMap::new();
-        self.entries.insert(key, Entry { account, signed_in, connection, refresh_tokens });
+        let entry = Entry { account, signed_in, connection, refresh_tokens, proof_key: None };
+        self.entries.insert(key, entry);
     }
 
     /// Sets the refresh token of a fresh sign-in, or one read from the store.
@@ -118,6 +110,17 @@ impl Registry {
         if let Some(entry) = self.entries.get_mut(key) {
             let token = RefreshEntry { generation: self.next_generation, ..token };
             entry.refresh_tokens.insert(client, token);
+        }
+    }
+
+    /// The key that tokens of the account are bound to, if there is one yet.
+    pub(crate) fn proof_key(&self, key: &AccountKey) -> Option<&ProofKey> {
+        self.entries.get(key)?.proof_key.as_ref()
+    }
+
+    pub(crate) fn set_proof_key(&mut self, key: &AccountKey, proof_key: ProofKey) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.proof_key = Some(proof_key);
         }
     }
 
@@ -208,6 +211,26 @@ impl Registry {
         client: &ClientId,
     ) -> Option<&mut RefreshEntry> {
         self.entries.get_mut(key)?.refresh_tokens.get_mut(client)
+    }
+}
+
+fn choose(accounts: &[Account], choice: &AccountChoice) -> Result<Account> {
+    let mut allowed = accounts.iter().filter(|account| choice.allows(account));
+    match (allowed.next(), allowed.next(), choice) {
+        (None, _, AccountChoice::Only | AccountChoice::Default) => {
+            Err(sign_in_needed("no account is connected".to_owned()))
+        }
+        (None, _, AccountChoice::LoginHint(username)) => {
+            Err(sign_in_needed(format!("the account {username} is not connected")))
+        }
+        (None, _, AccountChoice::Exact(id)) => {
+            Err(sign_in_needed(format!("the account {id} is not connected")))
+        }
+        (Some(_), Some(_), AccountChoice::Only | AccountChoice::LoginHint(_)) => {
+            Err(Error::interaction_required("several accounts are connected and none was chosen")
+                .with_hint("name the account, or ask for the default one"))
+        }
+        (Some(account), _, _) => Ok(account.clone()),
     }
 }
 

@@ -7,11 +7,13 @@ use keybearer_core::{
     HomeAccountId, RefreshToken, Result, Tenant, TenantId, Token, TokenParameters, TokenSource,
 };
 use keybearer_protocol::metadata::ProviderMetadata;
+use keybearer_protocol::shr;
 use keybearer_protocol::token::{self, Grant, TokenRequest, TokenResponse};
 
-use crate::cache::{CacheKey, Hit};
+use crate::cache::{Binding, CacheKey, Hit};
 use crate::engine::Inner;
 use crate::issue::{Asked, Issued, another_account};
+use crate::proof::check_binding;
 use crate::providers::exchange_again;
 use crate::registry::{AccountKey, Redemption};
 
@@ -27,8 +29,13 @@ pub(crate) struct Refresh {
 
 impl Refresh {
     /// The refresh that would answer a request for this account.
-    pub(crate) fn new(parameters: &TokenParameters, account: &Account) -> Self {
+    pub(crate) fn new(parameters: &TokenParameters, account: &Account, binding: Binding) -> Self {
         let tenant = resolve_tenant(parameters.authority.tenant(), account);
+        let refused = parameters.access_token_to_renew.as_ref().map(|token| match &binding {
+            // What was handed out, and refused, is a signature with the token inside.
+            Binding::OwnKey(_) => shr::token_inside(token).unwrap_or_else(|| token.clone()),
+            Binding::Bearer | Binding::KeyOfApp(_) => token.clone(),
+        });
         Self {
             key: CacheKey {
                 account: AccountKey::of(account),
@@ -37,10 +44,10 @@ impl Refresh {
                 scopes: parameters.scopes.clone(),
                 claims: parameters.claims.clone(),
                 capabilities: parameters.capabilities.clone(),
-                token_type: keybearer_core::TokenType::Bearer,
+                binding,
             },
             authority: parameters.authority.with_tenant(tenant),
-            refused: parameters.access_token_to_renew.clone(),
+            refused,
             correlation_id: parameters.correlation_id.clone(),
         }
     }
@@ -71,15 +78,17 @@ impl Inner {
         parameters: &TokenParameters,
         account: &Account,
     ) -> Result<Token> {
-        let refresh = Refresh::new(parameters, account);
-        match self.cached(&refresh) {
-            Some(Hit::Fresh(token)) => Ok(Token { source: TokenSource::Cache, ..token }),
+        let proof = self.proof(parameters, account).await?;
+        let refresh = Refresh::new(parameters, account, proof.binding.clone());
+        let token = match self.cached(&refresh) {
+            Some(Hit::Fresh(token)) => Token { source: TokenSource::Cache, ..token },
             Some(Hit::Renewable(token)) => {
                 self.renew_in_background(refresh);
-                Ok(Token { source: TokenSource::Cache, ..token })
+                Token { source: TokenSource::Cache, ..token }
             }
-            None => self.refresh(refresh).await,
-        }
+            None => self.refresh(refresh).await?,
+        };
+        proof.finish(self, token)
     }
 
     fn cached(&self, refresh: &Refresh) -> Option<Hit> {
@@ -216,6 +225,7 @@ impl Inner {
     ) -> Result<TokenResponse> {
         let key = &refresh.key;
         let claims = Claims::merge(key.claims.as_ref(), &key.capabilities);
+        let bound = key.binding.parameters();
         let request = || {
             TokenRequest {
                 metadata,
@@ -224,12 +234,14 @@ impl Inner {
                 scopes: &key.scopes,
                 claims: claims.as_ref(),
                 account: Some(home_account_id),
-                extra: &Default::default(),
+                extra: &bound,
                 correlation_id: &refresh.correlation_id,
             }
             .http()
         };
-        token::parse(&exchange_again(&self.effects, request).await?)
+        let response = token::parse(&exchange_again(&self.effects, request).await?)?;
+        check_binding(&key.binding, response.token_type)?;
+        Ok(response)
     }
 
     /// Nobody asks again before the time the provider named, in whichever answer.

@@ -232,7 +232,7 @@ impl FakeProvider {
     ) -> Response<Body> {
         let lifetimes = lock(&self.0.state).lifetimes;
         let mut body = json!({
-            "token_type": "Bearer",
+            "token_type": if call.form.get("token_type") == "pop" { "pop" } else { "Bearer" },
             "scope": resource_scopes(&call.form).join(" "),
             "expires_in": lifetimes.expires_in,
             "ext_expires_in": lifetimes.expires_in,
