@@ -50,6 +50,8 @@ struct Entry {
 /// Proof that a redemption has started; handed back when it ends.
 pub(crate) struct Redemption {
     pub(crate) account: Account,
+    /// The app whose refresh token it is: the one that asks, or another of its family.
+    pub(crate) holder: ClientId,
     pub(crate) refresh_token: RefreshToken,
     /// The one before, if the token has not been used yet.
     pub(crate) previous: Option<RefreshToken>,
@@ -150,14 +152,24 @@ impl Registry {
         self.entries.get(key)?.refresh_tokens.get(client)
     }
 
-    /// Starts a redemption by the rule in the module's description.
-    pub(crate) fn start(&mut self, key: &AccountKey, client: &ClientId) -> Result<Redemption> {
+    /// Starts a redemption by the rule in the module's description. Where families are `shared`, an
+    /// app without a refresh token uses that of another which the provider put into a family; the
+    /// token's successors stay with that other app, so that there is one chain.
+    pub(crate) fn start(
+        &mut self,
+        key: &AccountKey,
+        client: &ClientId,
+        families: Families,
+    ) -> Result<Redemption> {
         let entry = self.entries.get_mut(key);
         let entry = entry.ok_or_else(|| sign_in_needed("the account is not connected".into()))?;
-        let refresh = entry.refresh_tokens.get_mut(client).ok_or_else(|| {
+        let holder = entry.holder(client, families).ok_or_else(|| {
             sign_in_needed(format!("{} has not signed in to this app", entry.account.username))
         })?;
+        let refresh = entry.refresh_tokens.get_mut(&holder);
+        let refresh = refresh.ok_or_else(|| Error::internal("find a refresh token"))?;
         Ok(Redemption {
+            holder,
             account: entry.account.clone(),
             refresh_token: refresh.start(),
             previous: refresh.previous.clone(),
@@ -171,14 +183,13 @@ impl Registry {
     pub(crate) fn land(
         &mut self,
         key: &AccountKey,
-        client: &ClientId,
         redemption: &Redemption,
         successor: Option<RefreshToken>,
     ) -> bool {
         if !self.is_connected(key, redemption) {
             return false;
         }
-        if let Some(refresh) = self.refresh_entry_mut(key, client)
+        if let Some(refresh) = self.refresh_entry_mut(key, &redemption.holder)
             && refresh.generation == redemption.generation
         {
             refresh.land(successor);
@@ -211,6 +222,26 @@ impl Registry {
         client: &ClientId,
     ) -> Option<&mut RefreshEntry> {
         self.entries.get_mut(key)?.refresh_tokens.get_mut(client)
+    }
+}
+
+/// Whether the apps of a family share their refresh tokens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Families {
+    #[default]
+    Separate,
+    Shared,
+}
+
+impl Entry {
+    /// The app whose refresh token serves this one.
+    fn holder(&self, client: &ClientId, families: Families) -> Option<ClientId> {
+        if self.refresh_tokens.contains_key(client) {
+            return Some(client.clone());
+        }
+        let mut members = self.refresh_tokens.iter();
+        let member = members.find(|(_, token)| token.family.is_some());
+        member.filter(|_| families == Families::Shared).map(|(holder, _)| holder.clone())
     }
 }
 
@@ -378,17 +409,20 @@ mod tests {
         let key = AccountKey::of(&one);
         let mut registry = registry(&[one]);
         registry.set_refresh(&key, client.clone(), RefreshEntry::new(token("1"), None, None));
-        let first = registry.start(&key, &client).unwrap();
-        registry.land(&key, &client, &first, Some(token("2")));
-        let again = registry.start(&key, &client).unwrap();
+        let first = registry.start(&key, &client, Families::Separate).unwrap();
+        registry.land(&key, &first, Some(token("2")));
+        let again = registry.start(&key, &client, Families::Separate).unwrap();
         assert_eq!(again.refresh_token.expose(), "1");
-        registry.land(&key, &client, &again, Some(token("3")));
+        registry.land(&key, &again, Some(token("3")));
         registry.set_durable(&key, &client, &token("2"));
-        let third = registry.start(&key, &client).unwrap();
+        let third = registry.start(&key, &client, Families::Separate).unwrap();
         assert_eq!(third.refresh_token.expose(), "1", "3 is the newest, and not durable");
-        registry.land(&key, &client, &third, None);
+        registry.land(&key, &third, None);
         registry.set_durable(&key, &client, &token("3"));
-        assert_eq!(registry.start(&key, &client).unwrap().refresh_token.expose(), "3");
+        assert_eq!(
+            registry.start(&key, &client, Families::Separate).unwrap().refresh_token.expose(),
+            "3"
+        );
     }
 
     #[test]
@@ -411,12 +445,12 @@ mod tests {
         let mut registry = registry(std::slice::from_ref(&one));
         let signed_in = || RefreshEntry::new(token("1"), None, None);
         registry.set_refresh(&key, client(), signed_in());
-        let redemption = registry.start(&key, &client()).unwrap();
+        let redemption = registry.start(&key, &client(), Families::Separate).unwrap();
         registry.remove(&key);
-        assert!(!registry.land(&key, &client(), &redemption, Some(token("2"))));
+        assert!(!registry.land(&key, &redemption, Some(token("2"))));
         registry.insert(one, Timestamp::from_unix_seconds(9));
         registry.set_refresh(&key, client(), signed_in());
-        assert!(!registry.land(&key, &client(), &redemption, Some(token("2"))));
+        assert!(!registry.land(&key, &redemption, Some(token("2"))));
         assert_eq!(registry.refresh_entry(&key, &client()).unwrap().newest().expose(), "1");
     }
 
@@ -426,9 +460,29 @@ mod tests {
         let key = AccountKey::of(&one);
         let mut registry = registry(&[one]);
         registry.set_refresh(&key, client(), RefreshEntry::new(token("1"), None, None));
-        let redemption = registry.start(&key, &client()).unwrap();
+        let redemption = registry.start(&key, &client(), Families::Separate).unwrap();
         registry.set_refresh(&key, client(), RefreshEntry::new(token("9"), None, None));
-        assert!(registry.land(&key, &client(), &redemption, Some(token("2"))));
+        assert!(registry.land(&key, &redemption, Some(token("2"))));
         assert_eq!(registry.refresh_entry(&key, &client()).unwrap().newest().expose(), "9");
+    }
+
+    #[test]
+    fn the_apps_of_a_family_share_one_chain_of_refresh_tokens_only_where_that_is_allowed() {
+        let one = account("a.tid", "a@x");
+        let key = AccountKey::of(&one);
+        let mut registry = registry(&[one]);
+        let (cli, ide) = (client(), ClientId::parse("ide").unwrap());
+        registry.set_refresh(&key, cli.clone(), RefreshEntry::new(token("1"), None, None));
+        assert!(registry.start(&key, &ide, Families::Shared).is_err(), "not a family's token");
+        let family = RefreshEntry::new(token("2"), None, Some("1".into()));
+        registry.set_refresh(&key, cli.clone(), family);
+        assert!(registry.start(&key, &ide, Families::Separate).is_err());
+        let shared = registry.start(&key, &ide, Families::Shared).unwrap();
+        assert_eq!((shared.refresh_token.expose(), &shared.holder), ("2", &cli));
+        assert!(registry.land(&key, &shared, Some(token("3"))));
+        assert_eq!(registry.refresh_entry(&key, &cli).unwrap().newest().expose(), "3");
+        registry.set_refresh(&key, ide.clone(), RefreshEntry::new(token("own"), None, None));
+        let own = registry.start(&key, &ide, Families::Shared).unwrap();
+        assert_eq!(own.refresh_token.expose(), "own");
     }
 }

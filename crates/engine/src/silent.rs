@@ -146,22 +146,22 @@ impl Inner {
         // Fetched first: once the refresh token has rotated, nothing must keep us from reading the
         // answer.
         self.providers.keys(&self.effects, &metadata, id).await?;
-        let redemption = self.state().registry.start(&key.account, &key.client_id)?;
+        let redemption =
+            self.state().registry.start(&key.account, &key.client_id, self.families)?;
         let result = self.redeem_started(refresh, &metadata, &redemption).await;
         let successor = match &result {
             Ok((response, _)) => response.refresh_token.clone(),
             Err(_) => None,
         };
         let rotated = successor.is_some();
-        let connected =
-            self.state().registry.land(&key.account, &key.client_id, &redemption, successor);
+        let connected = self.state().registry.land(&key.account, &redemption, successor);
         let (_, token) = result?;
         if !connected {
             return Err(removed());
         }
         if rotated {
             // The successor is durable before the token leaves (design: one request, step 6).
-            self.persist(&key.account, &key.client_id).await?;
+            self.persist(&key.account, &redemption.holder).await?;
         }
         let moment = self.moment();
         let mut state = self.state();
