@@ -3,7 +3,7 @@
 //! A token ends by the wall clock or by the uptime, whichever comes first: a wall clock that is set
 //! back must not prolong it, and one that was wrong when the token came must not either.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use keybearer_core::{
@@ -33,6 +33,8 @@ pub(crate) struct CacheKey {
     pub(crate) claims: Option<Claims>,
     pub(crate) capabilities: Capabilities,
     pub(crate) binding: Binding,
+    /// Parameters of nested app authentication, which the provider reads at every step.
+    pub(crate) nested: BTreeMap<String, String>,
 }
 
 /// What a token is bound to.
@@ -178,6 +180,7 @@ mod tests {
             claims: claims.and_then(|text| Claims::parse(text).unwrap()),
             capabilities: Capabilities::default(),
             binding: Binding::Bearer,
+            nested: BTreeMap::new(),
         }
     }
 

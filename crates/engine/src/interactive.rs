@@ -23,7 +23,7 @@ use crate::flights::Abandoned;
 use crate::issue::{Asked, Issued, another_account};
 use crate::providers::exchange;
 use crate::registry::RefreshEntry;
-use crate::silent::Refresh;
+use crate::silent::{Refresh, nested};
 
 /// Callers that ask for the same thing share one sign-in.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -288,7 +288,7 @@ impl Inner {
             scopes: &parameters.scopes,
             claims: merged_claims(parameters).as_ref(),
             account: None,
-            extra: &Default::default(),
+            extra: &nested(parameters),
             correlation_id: &parameters.correlation_id,
         }
         .http()?;

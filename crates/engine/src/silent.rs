@@ -1,5 +1,6 @@
 //! A token without the person: from the cache, else with a refresh token.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keybearer_core::{
@@ -45,12 +46,20 @@ impl Refresh {
                 claims: parameters.claims.clone(),
                 capabilities: parameters.capabilities.clone(),
                 binding,
+                nested: nested(parameters),
             },
             authority: parameters.authority.with_tenant(tenant),
             refused,
             correlation_id: parameters.correlation_id.clone(),
         }
     }
+}
+
+/// An app inside another says so in the token request, too: `brk_client_id`, `brk_redirect_uri`.
+pub(crate) fn nested(parameters: &TokenParameters) -> BTreeMap<String, String> {
+    let extra = parameters.extra_query.iter();
+    let nested = extra.filter(|(name, _)| name.starts_with("brk_"));
+    nested.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// An authority for many directories means the account's home directory.
@@ -225,7 +234,8 @@ impl Inner {
     ) -> Result<TokenResponse> {
         let key = &refresh.key;
         let claims = Claims::merge(key.claims.as_ref(), &key.capabilities);
-        let bound = key.binding.parameters();
+        let mut extra = key.binding.parameters();
+        extra.extend(key.nested.clone());
         let request = || {
             TokenRequest {
                 metadata,
@@ -234,7 +244,7 @@ impl Inner {
                 scopes: &key.scopes,
                 claims: claims.as_ref(),
                 account: Some(home_account_id),
-                extra: &bound,
+                extra: &extra,
                 correlation_id: &refresh.correlation_id,
             }
             .http()
