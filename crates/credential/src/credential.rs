@@ -17,7 +17,17 @@ use crate::options::InteractiveBrowserBrokerCredentialOptions;
 #[derive(Debug)]
 pub struct InteractiveBrowserBrokerCredential(Credential);
 
-/// What [`InteractiveBrowserBrokerCredential::acquire`] is asked for besides the scopes.
+/// What a token is to be like, besides its scopes.
+///
+/// The SDK's `TokenRequestOptions` have no fields for it. As a value of the `Context` of a client's
+/// method options, or of `TokenRequestOptions`, it reaches `get_token` all the same:
+///
+/// ```
+/// # use azure_core::{credentials::TokenRequestOptions, http::Context};
+/// let wanted = keybearer::AcquireOptions { enable_cae: true, ..Default::default() };
+/// let mut options = TokenRequestOptions::default();
+/// options.method_options.context = Context::new().with_value(wanted);
+/// ```
 #[derive(Clone, Debug, Default)]
 #[allow(clippy::exhaustive_structs, reason = "options are built field by field with ..Default")]
 pub struct AcquireOptions {
@@ -64,7 +74,15 @@ impl InteractiveBrowserBrokerCredential {
         options: Option<AcquireOptions>,
     ) -> Result<Token, Error> {
         let options = options.unwrap_or_default();
-        self.0.acquire(options.query(scopes)).await.map(|token| Token::clone(&token))
+        self.token(scopes, &options).await.map(|token| Token::clone(&token))
+    }
+
+    pub(crate) async fn token(
+        &self,
+        scopes: &[&str],
+        options: &AcquireOptions,
+    ) -> Result<Arc<Token>, Error> {
+        self.0.acquire(options.query(scopes)).await
     }
 
     /// Has a person sign in, and tells who it was. Keep the record, and give it to
@@ -104,9 +122,13 @@ impl TokenCredential for InteractiveBrowserBrokerCredential {
     async fn get_token(
         &self,
         scopes: &[&str],
-        _options: Option<TokenRequestOptions<'_>>,
+        options: Option<TokenRequestOptions<'_>>,
     ) -> azure_core::Result<AccessToken> {
-        let query = TokenQuery { scopes, ..TokenQuery::default() };
+        let context = options.as_ref().map(|options| &options.method_options.context);
+        let query = match context.and_then(|context| context.value::<AcquireOptions>()) {
+            Some(options) => options.query(scopes),
+            None => TokenQuery { scopes, ..TokenQuery::default() },
+        };
         let token = self.0.acquire(query).await.map_err(to_azure)?;
         let expires_on = OffsetDateTime::from_unix_timestamp(token.expires_on.unix_seconds());
         Ok(AccessToken {

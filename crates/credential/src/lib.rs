@@ -1,10 +1,14 @@
 #![doc = include_str!("../README.md")]
 
+mod challenge;
 mod credential;
 mod error;
 mod options;
+mod transport;
 
+pub use challenge::claims_challenge_policy;
 pub use credential::{AcquireOptions, InteractiveBrowserBrokerCredential};
+pub use error::credential_error;
 pub use keybearer_client::{AuthenticationRecord, BrokerChoice, ParentWindow, WindowHandle};
 pub use keybearer_core::{
     AccessToken, Account, AccountsRequest, Broker, CancelRequest, Denial, Error, ErrorContext,

@@ -1,6 +1,10 @@
+use std::sync::Arc;
 use std::time::Duration;
 
+use azure_core::http::HttpClient;
 use keybearer_client::{AuthenticationRecord, BrokerChoice, CredentialOptions, ParentWindow};
+
+use crate::transport::Transport;
 
 /// How an [`InteractiveBrowserBrokerCredential`](crate::InteractiveBrowserBrokerCredential) asks
 /// for tokens. `None`, empty and `false` mean the default.
@@ -58,6 +62,11 @@ pub struct InteractiveBrowserBrokerCredentialOptions {
     pub timeout: Option<Duration>,
     /// Whether to use a broker. Default: if there is one.
     pub broker: BrokerChoice,
+    /// What requests to the provider go through when they are made from this process: a client of
+    /// the Azure SDK, such as a `reqwest::Client` with certificates or a proxy of its own. It must
+    /// not follow redirects. A broker uses its own. Default: HTTPS, trusting the system's
+    /// certificates or those of `SSL_CERT_FILE`, through the proxy of `HTTPS_PROXY`.
+    pub http_client: Option<Arc<dyn HttpClient>>,
 }
 
 impl InteractiveBrowserBrokerCredentialOptions {
@@ -80,7 +89,7 @@ impl InteractiveBrowserBrokerCredentialOptions {
             parent_window: self.parent_window,
             timeout: self.timeout,
             broker: self.broker,
-            http: None,
+            http: self.http_client.map(Transport::shared),
         }
     }
 }
