@@ -394,6 +394,7 @@ impl Inner {
                 Capabilities::default()
             },
             access_token_to_renew: None,
+            proof_of_possession: None,
             extra_query: if settings.enable_msa_passthrough {
                 [("msal_request_type".to_owned(), "consumer_passthrough".to_owned())].into()
             } else {

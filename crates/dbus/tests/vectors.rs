@@ -8,9 +8,9 @@
 use std::path::{Path, PathBuf};
 
 use keybearer_core::{
-    AccessToken, Account, AccountChoice, AccountsRequest, CorrelationId, Error,
-    RemoveAccountRequest, Result, SignHttpRequest, SilentRequest, SsoCookieRequest, Token,
-    TokenParameters,
+    AccessToken, Account, AccountChoice, AccountsRequest, CorrelationId, Error, HttpRequestToSign,
+    ProofOfPossession, RemoveAccountRequest, Result, SignHttpRequest, SilentRequest,
+    SsoCookieRequest, Token, TokenParameters,
 };
 use keybearer_dbus::message::{
     AcquirePrtSsoCookie, AcquireTokenInteractively, AcquireTokenSilently, Call,
@@ -123,8 +123,8 @@ const REQUESTS: [(&str, Reader); 8] = [
         let meaning = json!({
             "account": choice(&request.account),
             "clientId": request.client_id.as_ref().map(|id| id.as_str()),
-            "host": request.host, "method": request.method, "nonce": request.nonce,
-            "path": request.path,
+            "host": request.http.host, "method": request.http.method, "nonce": request.http.nonce,
+            "path": request.http.path,
             "timeoutMs": request.timeout.as_millis() as u64,
         });
         Ok((meaning, GenerateSignedHttpRequest::encode_request(&request)))
@@ -210,8 +210,18 @@ fn errors_of_known_brokers_are_understood() {
     }
 }
 
+fn proof_of_possession(proof: &ProofOfPossession) -> Value {
+    match proof {
+        ProofOfPossession::BoundTo { key_id } => json!({ "keyId": key_id }),
+        ProofOfPossession::Signed(http) => json!({
+            "clientClaims": http.client_claims, "host": http.host, "method": http.method,
+            "nonce": http.nonce, "path": http.path,
+        }),
+    }
+}
+
 fn token_request(parameters: &TokenParameters, scopes: &[String]) -> Value {
-    json!({
+    let mut meaning = json!({
         "account": choice(&parameters.account),
         "accessTokenToRenew": parameters.access_token_to_renew.as_ref().map(AccessToken::expose),
         "authority": parameters.authority.to_string(),
@@ -224,7 +234,11 @@ fn token_request(parameters: &TokenParameters, scopes: &[String]) -> Value {
         "requestedScopes": scopes,
         "scopes": parameters.scopes.to_string(),
         "timeoutMs": parameters.timeout.as_millis() as u64,
-    })
+    });
+    if let Some(proof) = &parameters.proof_of_possession {
+        meaning["proofOfPossession"] = proof_of_possession(proof);
+    }
+    meaning
 }
 
 fn choice(account: &AccountChoice) -> Value {
@@ -286,10 +300,12 @@ fn sign_request() -> SignHttpRequest {
     SignHttpRequest {
         client_id: None,
         account: AccountChoice::Only,
-        method: "GET".into(),
-        host: "graph.microsoft.com".into(),
-        path: "/".into(),
-        nonce: None,
+        http: HttpRequestToSign {
+            method: Some("GET".into()),
+            host: Some("graph.microsoft.com".into()),
+            path: Some("/".into()),
+            ..Default::default()
+        },
         correlation_id,
         timeout,
     }

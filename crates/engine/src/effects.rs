@@ -12,6 +12,7 @@ use keybearer_core::{
     Account, AuthorityHost, Caller, ClientId, CorrelationId, HomeAccountId, MasterKey, Result,
     ScopeSet, Timestamp,
 };
+use keybearer_protocol::authorize::ResponseMode;
 use keybearer_protocol::{Body, RedirectParameters};
 use url::Url;
 
@@ -171,6 +172,12 @@ pub struct SignInPrompt {
 pub trait SignIn: Send {
     /// Where answers arrive, with the real port.
     fn redirect_uri(&self) -> &Url;
+
+    /// How the answer travels there. By form, unless nothing there can read one: the code then stays
+    /// out of the browser's history.
+    fn response_mode(&self) -> ResponseMode {
+        ResponseMode::FormPost
+    }
 
     /// Lets the person choose among connected accounts.
     ///

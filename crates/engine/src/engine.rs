@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use keybearer_core::{
     Account, AccountsRequest, AuthorityHost, Broker, CancelRequest, ClientId, CorrelationId, Error,
-    ErrorKind, InteractiveRequest, RemoveAccountRequest, Result, SilentRequest, Token,
+    ErrorKind, InteractiveRequest, Missing, RemoveAccountRequest, Result, SilentRequest, Token,
     TokenParameters,
 };
 
@@ -247,6 +247,15 @@ impl Inner {
     }
 }
 
+/// A bearer token in place of one bound to a key would only fail later and less clearly.
+fn refuse_proof_of_possession(parameters: &TokenParameters) -> Result<()> {
+    if parameters.proof_of_possession.is_none() {
+        return Ok(());
+    }
+    let message = "get a proof-of-possession token: this broker has no key for it";
+    Err(Error::unavailable(Missing::Key, message).with_hint("ask for a bearer token"))
+}
+
 const UNFINISHED: &str = "finish the sign-in in the browser in time";
 
 #[async_trait]
@@ -264,6 +273,7 @@ impl Broker for Engine {
         let parameters = &request.parameters;
         let id = &parameters.correlation_id;
         let work = async {
+            refuse_proof_of_possession(parameters)?;
             self.0.providers.check_trust(&self.0.effects, &parameters.authority, id).await?;
             self.0.silent(parameters).await
         };
@@ -275,6 +285,7 @@ impl Broker for Engine {
         let (id, limit) = (request.parameters.correlation_id.clone(), request.parameters.timeout);
         let registration = self.0.waiting.register(request.parameters.caller.id.clone());
         let work = async {
+            refuse_proof_of_possession(&request.parameters)?;
             let authority = &request.parameters.authority;
             self.0.providers.check_trust(&self.0.effects, authority, &id).await?;
             self.0.join_sign_in(request).await

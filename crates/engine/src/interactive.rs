@@ -7,7 +7,7 @@ use keybearer_core::{
     Account, AccountChoice, Authority, AuthorizationCode, Claims, ClientId, CodeVerifier, Error,
     ErrorKind, InteractiveRequest, Prompt, Result, Token, TokenParameters, TokenSource,
 };
-use keybearer_protocol::authorize::{self, Answer, AuthorizationRequest, Expected, ResponseMode};
+use keybearer_protocol::authorize::{self, Answer, AuthorizationRequest, Expected};
 use keybearer_protocol::error::with_redirect_hint;
 use keybearer_protocol::metadata::ProviderMetadata;
 use keybearer_protocol::pkce;
@@ -183,7 +183,7 @@ impl Inner {
             metadata,
             client_id: &parameters.client_id,
             redirect_uri: &redirect_uri,
-            response_mode: ResponseMode::FormPost,
+            response_mode: sign_in.response_mode(),
             scopes: &parameters.scopes,
             state: &ties.state,
             nonce: &ties.nonce,

@@ -183,6 +183,7 @@ pub fn parameters(scope: &str) -> TokenParameters {
         claims: None,
         capabilities: Capabilities::default(),
         access_token_to_renew: None,
+        proof_of_possession: None,
         extra_query: Default::default(),
         correlation_id: CorrelationId::default(),
         timeout: Duration::from_secs(60),

@@ -2,15 +2,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use keybearer_core::{
-    AccessToken, AccountChoice, Authority, Claims, ClientId, Error, HomeAccountId, Missing, Prompt,
-    Result, ScopeSet, TokenParameters,
+    AccessToken, AccountChoice, Authority, Claims, ClientId, Error, HomeAccountId, Prompt, Result,
+    ScopeSet, TokenParameters,
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::account::{AccountMembers, AccountObject};
 use super::own::{OwnMembers, OwnObject};
-use super::pop_parameters::PopMembers;
+use super::pop_parameters::{PopMembers, PopObject};
 use super::{Call, Member, Nested, from_request, to_json};
 
 /// The request of both token methods.
@@ -53,7 +53,10 @@ pub(crate) fn read(json: &str, call: &Call, default_timeout: Duration) -> Result
     let TokenRequestMembers { account, auth_parameters, keybearer } = from_request(json)?;
     let Nested(members) = auth_parameters.required("authParameters")?;
     let own = OwnMembers::of(keybearer);
-    refuse_proof_of_possession(members.pop_params)?;
+    let proof_of_possession = match members.pop_params.in_request("popParams")? {
+        Some(Nested(pop)) => pop.proof_of_possession()?,
+        None => None,
+    };
     let scopes = members.requested_scopes.required("requestedScopes")?;
     let (claims, capabilities) = match members.decoded_claims.in_request("decodedClaims")? {
         Some(text) => Claims::parse(&text)?.map(Claims::split).unwrap_or_default(),
@@ -76,6 +79,7 @@ pub(crate) fn read(json: &str, call: &Call, default_timeout: Duration) -> Result
             .access_token_to_renew
             .in_request("accessTokenToRenew")?
             .map(AccessToken::new),
+        proof_of_possession,
         extra_query: members
             .additional_query_parameters_for_authorization
             .in_request("additionalQueryParametersForAuthorization")?
@@ -89,18 +93,6 @@ pub(crate) fn read(json: &str, call: &Call, default_timeout: Duration) -> Result
         prompt: own.prompt().or(named_prompt).unwrap_or_default(),
         requested_scopes: scopes,
     })
-}
-
-/// A bearer token in place of one bound to a key would only fail later and less clearly.
-fn refuse_proof_of_possession(member: Member<Nested<PopMembers>>) -> Result<()> {
-    match member.in_request("popParams")? {
-        Some(Nested(pop)) if pop.asks_for_proof() => Err(Error::unavailable(
-            Missing::Key,
-            "get a proof-of-possession token: this broker has no key for it",
-        )
-        .with_hint("ask for a bearer token")),
-        _ => Ok(()),
-    }
 }
 
 /// Where clients put the account of a request.
@@ -162,7 +154,7 @@ struct AuthParametersObject<'a> {
     decoded_claims: String,
     enrollment_id: &'a str,
     password: &'a str,
-    pop_params: Option<()>,
+    pop_params: Option<PopObject<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     prompt: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -195,7 +187,7 @@ pub(crate) fn write(parameters: &TokenParameters, prompt: Option<Prompt>) -> Str
         decoded_claims: claims.map(|claims| claims.as_str().to_owned()).unwrap_or_default(),
         enrollment_id: "",
         password: "",
-        pop_params: None,
+        pop_params: parameters.proof_of_possession.as_ref().map(PopObject::new),
         prompt: prompt.and_then(Prompt::as_parameter),
         redirect_uri: parameters.redirect_uri.as_ref().map(Url::as_str),
         requested_scopes: parameters.scopes.iter().collect(),
