@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use keybearer_client::{AuthenticationRecord, Credential, CredentialOptions, TokenQuery};
+use keybearer_client::{
+    AuthenticationRecord, Credential, CredentialOptions, TokenQuery, signed_request,
+};
 use keybearer_core::{
     AccessToken, AccountChoice, Claims, Error, ErrorKind, HomeAccountId, Prompt, ScopeSet,
     Timestamp, Token, TokenSource, TokenType,
@@ -12,8 +14,13 @@ use keybearer_testkit::double::{Answer, Received, ScriptedBroker};
 use keybearer_testkit::sample;
 
 const SCOPES: &[&str] = &["https://storage.azure.com/.default"];
-const QUERY: TokenQuery<'_> =
-    TokenQuery { scopes: SCOPES, tenant_id: None, claims: None, enable_cae: false };
+const QUERY: TokenQuery<'_> = TokenQuery {
+    scopes: SCOPES,
+    tenant_id: None,
+    claims: None,
+    enable_cae: false,
+    proof_of_possession: None,
+};
 const CHALLENGE: &str = r#"{"access_token":{"nbf":{"value":"1"}}}"#;
 
 fn token(secret: &str) -> Token {
@@ -167,6 +174,30 @@ async fn where_the_resource_manager_is_not_known_authenticate_needs_scopes() {
     let error = credential(&broker, options).authenticate(query).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::InvalidRequest { field: "scopes".into() });
     assert!(broker.received().is_empty());
+}
+
+#[tokio::test]
+async fn a_signed_request_is_had_anew_each_time_and_never_replaced_by_a_bearer_token() {
+    let signed = |secret| Token { token_type: TokenType::ProofOfPossession, ..token(secret) };
+    let broker = Arc::new(ScriptedBroker::new());
+    for answer in [token("bearer"), signed("pop-1"), signed("pop-2"), token("bearer-2")] {
+        broker.on_silent(Answer::Now(Ok(answer)));
+    }
+    let credential = credential(&broker, CredentialOptions::default());
+    credential.acquire(QUERY).await.unwrap();
+    let proof = signed_request("GET", "https://graph.microsoft.com/v1.0/me", Some("n")).unwrap();
+    let query = TokenQuery { proof_of_possession: Some(&proof), ..QUERY };
+    for expected in ["pop-1", "pop-2"] {
+        assert_eq!(credential.acquire(query).await.unwrap().access_token.expose(), expected);
+    }
+    let error = credential.acquire(query).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Protocol { .. }), "{error}");
+    let asked = broker.received().into_iter().filter_map(|received| match received {
+        Received::Silent(request) => Some(request.parameters.proof_of_possession),
+        _ => None,
+    });
+    assert_eq!(asked.collect::<Vec<_>>()[1], Some(proof));
+    assert_eq!(credential.acquire(QUERY).await.unwrap().access_token.expose(), "bearer");
 }
 
 #[tokio::test]

@@ -117,7 +117,8 @@ impl ClaimsChallengePolicy {
     ) -> azure_core::Result<Arc<Token>> {
         let scopes: Vec<&str> = self.scopes.iter().map(String::as_str).collect();
         let tenant_id = self.tenant_id.get().cloned();
-        let options = AcquireOptions { tenant_id, claims, enable_cae: true };
+        let options =
+            AcquireOptions { tenant_id, claims, enable_cae: true, proof_of_possession: None };
         let token = self.credential.token(&scopes, &options).await.map_err(to_azure)?;
         request.insert_header(AUTHORIZATION, format!("Bearer {}", token.access_token.expose()));
         Ok(token)

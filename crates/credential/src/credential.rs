@@ -3,7 +3,7 @@ use std::sync::Arc;
 use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
 use azure_core::time::OffsetDateTime;
 use keybearer_client::{AuthenticationRecord, Credential, TokenQuery};
-use keybearer_core::{Broker, Error, ErrorKind, Token};
+use keybearer_core::{Broker, Error, ErrorKind, ProofOfPossession, Token};
 
 use crate::error::to_azure;
 use crate::options::InteractiveBrowserBrokerCredentialOptions;
@@ -37,6 +37,10 @@ pub struct AcquireOptions {
     pub claims: Option<String>,
     /// Whether the caller handles claims challenges (continuous access evaluation).
     pub enable_cae: bool,
+    /// What the token is to be bound to. With
+    /// [`signed_request`](crate::signed_request) the token is a finished signed HTTP request, good
+    /// for that request only, to be sent as `Authorization: PoP TOKEN`. Default: a bearer token.
+    pub proof_of_possession: Option<ProofOfPossession>,
 }
 
 impl InteractiveBrowserBrokerCredential {
@@ -113,6 +117,7 @@ impl AcquireOptions {
             tenant_id: self.tenant_id.as_deref(),
             claims: self.claims.as_deref(),
             enable_cae: self.enable_cae,
+            proof_of_possession: self.proof_of_possession.as_ref(),
         }
     }
 }
@@ -129,6 +134,11 @@ impl TokenCredential for InteractiveBrowserBrokerCredential {
             Some(options) => options.query(scopes),
             None => TokenQuery { scopes, ..TokenQuery::default() },
         };
+        if query.proof_of_possession.is_some() {
+            let message = "the SDK would send a bound token as a bearer token";
+            let error = Error::invalid_request("proof_of_possession", message);
+            return Err(to_azure(error.with_hint("use acquire")));
+        }
         let token = self.0.acquire(query).await.map_err(to_azure)?;
         let expires_on = OffsetDateTime::from_unix_timestamp(token.expires_on.unix_seconds());
         Ok(AccessToken {

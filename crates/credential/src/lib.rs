@@ -9,10 +9,12 @@ mod transport;
 pub use challenge::claims_challenge_policy;
 pub use credential::{AcquireOptions, InteractiveBrowserBrokerCredential};
 pub use error::credential_error;
-pub use keybearer_client::{AuthenticationRecord, BrokerChoice, ParentWindow, WindowHandle};
+pub use keybearer_client::{
+    AuthenticationRecord, BrokerChoice, ParentWindow, WindowHandle, signed_request,
+};
 pub use keybearer_core::{
     AccessToken, Account, AccountsRequest, Broker, CancelRequest, Denial, Error, ErrorContext,
-    ErrorKind, HomeAccountId, InteractiveRequest, Missing, RemoveAccountRequest, ScopeSet,
-    SilentRequest, Timestamp, Token, TokenSource, TokenType,
+    ErrorKind, HomeAccountId, HttpRequestToSign, InteractiveRequest, Missing, ProofOfPossession,
+    RemoveAccountRequest, ScopeSet, SilentRequest, Timestamp, Token, TokenSource, TokenType,
 };
 pub use options::InteractiveBrowserBrokerCredentialOptions;
