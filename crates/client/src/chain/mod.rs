@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use keybearer_core::{
     Account, AccountChoice, AccountsRequest, Authority, AuthorityHost, Broker, CancelRequest,
-    Error, ErrorKind, InteractiveRequest, RemoveAccountRequest, Result, SignHttpRequest,
+    Error, ErrorKind, InteractiveRequest, Missing, RemoveAccountRequest, Result, SignHttpRequest,
     SignedHttpRequest, SilentRequest, SsoCookie, SsoCookieRequest, Token,
 };
 use keybearer_engine::Http;
@@ -134,8 +134,19 @@ impl LocalBroker {
     /// `Unavailable(Broker)` with what was tried; `TimedOut`; other kinds if what answers is not
     /// to be trusted.
     pub async fn connect(&self, limit: Duration) -> Result<Arc<dyn Reachable>> {
+        let begun = Instant::now();
         let connected = tokio::time::timeout(limit, self.connected(limit)).await;
-        connected.unwrap_or_else(|_| Err(Error::timed_out("find the broker")))
+        match connected {
+            // Whoever did not answer had all the time there was.
+            Ok(Err(error))
+                if *error.kind() == ErrorKind::Unavailable(Missing::Broker)
+                    && begun.elapsed() >= limit =>
+            {
+                Err(Error::timed_out("find a broker that answers").with_source(error))
+            }
+            Ok(result) => result,
+            Err(_) => Err(Error::timed_out("find the broker")),
+        }
     }
 
     async fn connected(&self, limit: Duration) -> Result<Arc<dyn Reachable>> {

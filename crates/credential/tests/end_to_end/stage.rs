@@ -61,6 +61,11 @@ impl Stage {
             .unwrap()
     }
 
+    /// What an engine reaches the emulator through.
+    pub(crate) fn wire(&self) -> Arc<dyn Http> {
+        Arc::new(Wire(self.http.clone()))
+    }
+
     /// What a client of the SDK sends its requests with.
     pub(crate) fn client_options(&self) -> ClientOptions {
         let transport = Some(Transport::new(Arc::new(self.http.clone())));

@@ -3,9 +3,12 @@
 #![allow(
     clippy::unwrap_used,
     clippy::disallowed_methods,
+    clippy::print_stdout,
     reason = "a test that cannot go on fails, and reads what it started"
 )]
 
+#[cfg(unix)]
+mod limits;
 mod stage;
 
 use std::sync::Arc;
