@@ -7,9 +7,11 @@
     reason = "a test that cannot go on fails, and reads what it started"
 )]
 
+mod chain;
 #[cfg(unix)]
 mod limits;
 mod stage;
+mod transport;
 
 use std::sync::Arc;
 
