@@ -89,7 +89,8 @@ impl Credential {
     /// # Errors
     /// `InvalidRequest` names the part of the query that is wrong.
     pub fn cached(&self, query: TokenQuery<'_>) -> Result<Option<Arc<Token>>> {
-        let tenant_id = query.tenant_id.filter(|id| !id.is_empty());
+        let own = self.0.settings.tenant.as_str();
+        let tenant_id = query.tenant_id.filter(|id| !id.is_empty() && *id != own);
         let resolved;
         let tenant = match tenant_id {
             None => &self.0.settings.tenant,
