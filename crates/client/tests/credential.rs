@@ -7,9 +7,10 @@ use keybearer_client::{
     AuthenticationRecord, Credential, CredentialOptions, TokenQuery, signed_request,
 };
 use keybearer_core::{
-    AccessToken, AccountChoice, Claims, Error, ErrorKind, HomeAccountId, Prompt, ScopeSet,
+    AccessToken, Account, AccountChoice, Claims, Error, ErrorKind, HomeAccountId, Prompt, ScopeSet,
     Timestamp, Token, TokenSource, TokenType,
 };
+use keybearer_testkit::capture::LeakCheck;
 use keybearer_testkit::double::{Answer, Received, ScriptedBroker};
 use keybearer_testkit::sample;
 
@@ -281,6 +282,37 @@ async fn a_claims_challenge_bypasses_the_held_token_and_its_answer_replaces_it()
     let challenged = TokenQuery { claims: Some(CHALLENGE), ..QUERY };
     assert_eq!(credential.acquire(challenged).await.unwrap().access_token.expose(), "t-2");
     assert_eq!(credential.acquire(QUERY).await.unwrap().access_token.expose(), "t-2");
+}
+
+#[tokio::test]
+async fn people_are_named_in_the_log_on_request_only_and_secrets_never_inv_i5() {
+    let mut check = LeakCheck::start();
+    check.secret("access token", "token-of-the-log-test");
+    check.secret("username", "unnamed-in-the-log@contoso.example");
+    let cases = [
+        (true, "named-in-the-log@contoso.example", Ok(token("token-of-the-log-test"))),
+        (false, "unnamed-in-the-log@contoso.example", Ok(token("token-of-the-log-test"))),
+        (
+            false,
+            "unnamed-in-the-log@contoso.example",
+            Err(Error::transient(None, "the server says unnamed-in-the-log@contoso.example")),
+        ),
+    ];
+    for (enable_support_logging, username, answer) in cases {
+        let broker = Arc::new(ScriptedBroker::new());
+        let account = Account { username: username.to_owned(), ..sample::account() };
+        broker.on_silent(Answer::Now(answer.map(|token| Token { account, ..token })));
+        let options = CredentialOptions {
+            login_hint: Some(username.to_owned()),
+            enable_support_logging,
+            ..Default::default()
+        };
+        let _ = credential(&broker, options).acquire(QUERY).await;
+    }
+    let log = check.log();
+    assert!(log.contains("ask for a token without the person"), "{log}");
+    assert!(log.contains("named-in-the-log@contoso.example"), "{log}");
+    check.assert_clean();
 }
 
 #[tokio::test]

@@ -186,7 +186,8 @@ impl LocalBroker {
         }
         match self.at_broker(deadline, repeat, &call).await {
             Err(refusal) if self.can_do_without(&refusal, authority) => {
-                tracing::debug!(error = %refusal.error, "sign in from this process");
+                let kind = refusal.error.kind().name();
+                tracing::debug!(kind, "sign in from this process");
                 call(self.in_process.broker().await?, left()).await
             }
             result => result.map_err(|refusal| refusal.error),
