@@ -51,6 +51,7 @@ impl Credential {
             choice: options.broker,
             parent_window: options.parent_window,
             http: options.http.clone(),
+            prompter: options.prompter.clone(),
             ..Default::default()
         };
         if options.disable_instance_discovery {

@@ -6,6 +6,15 @@ mod error;
 mod options;
 mod transport;
 
+pub mod prompt {
+    //! What a program implements that takes a person through sign-ins itself, see
+    //! [`prompter`](crate::InteractiveBrowserBrokerCredentialOptions::prompter).
+
+    pub use keybearer_core::{AuthorityHost, Caller, ClientId, CorrelationId};
+    pub use keybearer_engine::{AccountPick, Prompter, SignIn, SignInOutcome, SignInPrompt};
+    pub use keybearer_protocol::RedirectParameters;
+}
+
 pub use challenge::claims_challenge_policy;
 pub use credential::{AcquireOptions, InteractiveBrowserBrokerCredential};
 pub use error::credential_error;

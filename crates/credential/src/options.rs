@@ -4,6 +4,7 @@ use std::time::Duration;
 use azure_core::http::HttpClient;
 use keybearer_client::{AuthenticationRecord, BrokerChoice, CredentialOptions, ParentWindow};
 
+use crate::prompt::Prompter;
 use crate::transport::Transport;
 
 /// How an [`InteractiveBrowserBrokerCredential`](crate::InteractiveBrowserBrokerCredential) asks
@@ -28,6 +29,7 @@ use crate::transport::Transport;
 /// | `timeout` | `timeout`, seconds | ends only the browser's sign-in; a broker is waited for without end |
 /// | `broker` | none | a broker if it starts, else the browser |
 /// | `http_client` | `transport` | the same |
+/// | `prompter` | none | |
 /// | none | `cache_persistence_options` | the broker keeps the tokens here |
 #[derive(Clone, Debug, Default)]
 #[allow(clippy::exhaustive_structs, reason = "options are built field by field with ..Default")]
@@ -88,6 +90,10 @@ pub struct InteractiveBrowserBrokerCredentialOptions {
     /// not follow redirects. A broker uses its own. Default: HTTPS, trusting the system's
     /// certificates or those of `SSL_CERT_FILE`, through the proxy of `HTTPS_PROXY`.
     pub http_client: Option<Arc<dyn HttpClient>>,
+    /// What takes the person through a sign-in that is made from this process, such as a window of
+    /// the app's own. A broker has its own. Default: the system browser, with the answer at a
+    /// loopback address.
+    pub prompter: Option<Arc<dyn Prompter>>,
 }
 
 impl InteractiveBrowserBrokerCredentialOptions {
@@ -111,6 +117,7 @@ impl InteractiveBrowserBrokerCredentialOptions {
             timeout: self.timeout,
             broker: self.broker,
             http: self.http_client.map(Transport::shared),
+            prompter: self.prompter,
         }
     }
 }

@@ -16,7 +16,7 @@ use keybearer_core::{
     Error, ErrorKind, InteractiveRequest, Missing, RemoveAccountRequest, Result, SignHttpRequest,
     SignedHttpRequest, SilentRequest, SsoCookie, SsoCookieRequest, Token,
 };
-use keybearer_engine::Http;
+use keybearer_engine::{Http, Prompter};
 use keybearer_host::Environment;
 use tokio::sync::Mutex;
 
@@ -54,12 +54,17 @@ pub struct LocalBrokerOptions {
     pub parent_window: ParentWindow,
     /// What an engine in this process reaches the provider through, instead of its own.
     pub http: Option<Arc<dyn Http>>,
+    /// What takes the person through an engine's sign-ins in this process, instead of the system
+    /// browser.
+    pub prompter: Option<Arc<dyn Prompter>>,
 }
 
 impl LocalBrokerOptions {
     /// Whether they are of so few kinds that a process can keep a broker for each.
     fn are_common(&self) -> bool {
-        self.http.is_none() && !matches!(self.parent_window, ParentWindow::Handle(_))
+        self.http.is_none()
+            && self.prompter.is_none()
+            && !matches!(self.parent_window, ParentWindow::Handle(_))
     }
 }
 

@@ -11,7 +11,7 @@ use keybearer::{
 };
 use keybearer_core::{AuthorityHost, Result};
 use keybearer_emulator::{Emulator, EmulatorOptions};
-use keybearer_engine::{Engine, EngineSettings, Http};
+use keybearer_engine::{Engine, EngineSettings, Http, Prompter};
 use keybearer_host::{Environment, Host, Launch, LoopbackPrompter, SystemRandom, UserAgent};
 use keybearer_protocol::Body;
 use reqwest::{Certificate, Client, redirect};
@@ -36,10 +36,9 @@ impl Stage {
         let emulator = Emulator::start(EmulatorOptions { auto_sign_in, ..Default::default() });
         let emulator = emulator.unwrap();
         let http = client(&emulator, redirect::Policy::none());
-        let person = Arc::new(Person(client(&emulator, redirect::Policy::default())));
         let mut effects = Host::in_process(&Environment::default()).effects();
         effects.http = Arc::new(Wire(http.clone()));
-        effects.prompter = Arc::new(LoopbackPrompter::new(person, Arc::new(SystemRandom)));
+        effects.prompter = prompter(&emulator);
         let host = AuthorityHost::parse(&emulator.ready().authority_host).unwrap();
         let settings = EngineSettings { trusted_authority_hosts: [host].into() };
         let broker = Arc::new(Engine::open(effects, settings).await.unwrap());
@@ -102,6 +101,12 @@ impl Stage {
         let url = format!("{}/emulator/requests", self.emulator.ready().authority_host);
         self.http.get(url).send().await.unwrap().json().await.unwrap()
     }
+}
+
+/// A person who is at once at the browser.
+pub(crate) fn prompter(emulator: &Emulator) -> Arc<dyn Prompter> {
+    let person = Arc::new(Person(client(emulator, redirect::Policy::default())));
+    Arc::new(LoopbackPrompter::new(person, Arc::new(SystemRandom)))
 }
 
 fn client(emulator: &Emulator, redirects: redirect::Policy) -> Client {

@@ -1,4 +1,4 @@
-//! An HTTP client that the program brings.
+//! An HTTP client and a prompter that the program brings.
 
 use std::sync::{Arc, Mutex};
 
@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use azure_core::http::headers::Headers;
 use azure_core::http::{AsyncRawResponse, HttpClient, Method, Request, StatusCode};
 use keybearer::{
-    BrokerChoice, InteractiveBrowserBrokerCredential,
-    InteractiveBrowserBrokerCredentialOptions as Options,
+    AcquireOptions, BrokerChoice, InteractiveBrowserBrokerCredential,
+    InteractiveBrowserBrokerCredentialOptions as Options, TokenSource,
 };
 
-use crate::stage::STORAGE;
+use crate::stage::{STORAGE, Stage, prompter};
 
 /// Answers everything in the same way and remembers what it was asked.
 #[derive(Debug)]
@@ -71,4 +71,23 @@ async fn requests_of_this_process_go_through_the_client_that_the_program_brings(
         assert_eq!(*method, Method::Get);
         assert!(url.starts_with(place), "{url}");
     }
+}
+
+#[tokio::test]
+async fn without_a_broker_this_process_signs_in_with_what_the_program_brings() {
+    let stage = Stage::set().await;
+    let options = Options {
+        broker: BrokerChoice::Never,
+        disable_instance_discovery: true,
+        http_client: Some(Arc::new(stage.http.clone())),
+        prompter: Some(prompter(&stage.emulator)),
+        ..stage.options()
+    };
+    let credential = InteractiveBrowserBrokerCredential::new(Some(options)).unwrap();
+    let token = credential.acquire(&[STORAGE], None).await.unwrap();
+    assert_eq!(token.source, TokenSource::SignIn);
+    assert_eq!(token.account.username, "dev@contoso.example");
+    let again = AcquireOptions { enable_cae: true, ..AcquireOptions::default() };
+    let token = credential.acquire(&[STORAGE], Some(again)).await.unwrap();
+    assert_eq!(token.source, TokenSource::Refresh);
 }
