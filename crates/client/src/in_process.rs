@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use keybearer_core::{AuthorityHost, Broker, Result};
-use keybearer_engine::{Engine, EngineSettings, Http};
+use keybearer_engine::{Engine, EngineSettings, Http, Prompter};
 use keybearer_host::{Environment, Host, Paths, Settings};
 use tokio::sync::OnceCell;
 
@@ -17,13 +17,19 @@ pub(crate) struct InProcess {
     environment: Environment,
     trusted: BTreeSet<AuthorityHost>,
     http: Option<Arc<dyn Http>>,
+    prompter: Option<Arc<dyn Prompter>>,
     engine: PerProcess<OnceCell<Arc<dyn Broker>>>,
 }
 
 impl InProcess {
     pub(crate) fn new(environment: Environment, options: &LocalBrokerOptions) -> Self {
-        let (trusted, http) = (options.trusted_authority_hosts.clone(), options.http.clone());
-        Self { environment, trusted, http, engine: PerProcess::default() }
+        Self {
+            environment,
+            trusted: options.trusted_authority_hosts.clone(),
+            http: options.http.clone(),
+            prompter: options.prompter.clone(),
+            engine: PerProcess::default(),
+        }
     }
 
     /// The engine, made on first use.
@@ -49,6 +55,9 @@ impl InProcess {
         let mut effects = Host::in_process(&self.environment).effects();
         if let Some(http) = &self.http {
             effects.http = Arc::clone(http);
+        }
+        if let Some(prompter) = &self.prompter {
+            effects.prompter = Arc::clone(prompter);
         }
         let engine = Engine::open(effects, engine_settings).await?;
         Ok(Arc::new(engine))

@@ -15,6 +15,7 @@ mod in_process;
 mod log;
 mod options;
 mod per_process;
+mod query;
 mod record;
 mod runtime;
 mod start;
@@ -22,8 +23,9 @@ mod tenant;
 mod window;
 
 pub use chain::{BrokerChoice, LocalBroker, LocalBrokerOptions, Reachable};
-pub use credential::{Credential, TokenQuery};
+pub use credential::Credential;
 pub use options::{AZURE_DEVELOPER_APP, CredentialOptions};
+pub use query::{TokenQuery, signed_request};
 pub use record::AuthenticationRecord;
 pub use runtime::background;
 pub use start::{find_program, start_broker};

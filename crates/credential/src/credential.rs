@@ -3,7 +3,7 @@ use std::sync::Arc;
 use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
 use azure_core::time::OffsetDateTime;
 use keybearer_client::{AuthenticationRecord, Credential, TokenQuery};
-use keybearer_core::{Broker, Error, ErrorKind, Token};
+use keybearer_core::{Broker, Error, ErrorKind, ProofOfPossession, Token};
 
 use crate::error::to_azure;
 use crate::options::InteractiveBrowserBrokerCredentialOptions;
@@ -17,7 +17,17 @@ use crate::options::InteractiveBrowserBrokerCredentialOptions;
 #[derive(Debug)]
 pub struct InteractiveBrowserBrokerCredential(Credential);
 
-/// What [`InteractiveBrowserBrokerCredential::acquire`] is asked for besides the scopes.
+/// What a token is to be like, besides its scopes.
+///
+/// The SDK's `TokenRequestOptions` have no fields for it. As a value of the `Context` of a client's
+/// method options, or of `TokenRequestOptions`, it reaches `get_token` all the same:
+///
+/// ```
+/// # use azure_core::{credentials::TokenRequestOptions, http::Context};
+/// let wanted = keybearer::AcquireOptions { enable_cae: true, ..Default::default() };
+/// let mut options = TokenRequestOptions::default();
+/// options.method_options.context = Context::new().with_value(wanted);
+/// ```
 #[derive(Clone, Debug, Default)]
 #[allow(clippy::exhaustive_structs, reason = "options are built field by field with ..Default")]
 pub struct AcquireOptions {
@@ -27,6 +37,10 @@ pub struct AcquireOptions {
     pub claims: Option<String>,
     /// Whether the caller handles claims challenges (continuous access evaluation).
     pub enable_cae: bool,
+    /// What the token is to be bound to. With
+    /// [`signed_request`](crate::signed_request) the token is a finished signed HTTP request, good
+    /// for that request only, to be sent as `Authorization: PoP TOKEN`. Default: a bearer token.
+    pub proof_of_possession: Option<ProofOfPossession>,
 }
 
 impl InteractiveBrowserBrokerCredential {
@@ -64,7 +78,15 @@ impl InteractiveBrowserBrokerCredential {
         options: Option<AcquireOptions>,
     ) -> Result<Token, Error> {
         let options = options.unwrap_or_default();
-        self.0.acquire(options.query(scopes)).await.map(|token| Token::clone(&token))
+        self.token(scopes, &options).await.map(|token| Token::clone(&token))
+    }
+
+    pub(crate) async fn token(
+        &self,
+        scopes: &[&str],
+        options: &AcquireOptions,
+    ) -> Result<Arc<Token>, Error> {
+        self.0.acquire(options.query(scopes)).await
     }
 
     /// Has a person sign in, and tells who it was. Keep the record, and give it to
@@ -95,6 +117,7 @@ impl AcquireOptions {
             tenant_id: self.tenant_id.as_deref(),
             claims: self.claims.as_deref(),
             enable_cae: self.enable_cae,
+            proof_of_possession: self.proof_of_possession.as_ref(),
         }
     }
 }
@@ -104,9 +127,18 @@ impl TokenCredential for InteractiveBrowserBrokerCredential {
     async fn get_token(
         &self,
         scopes: &[&str],
-        _options: Option<TokenRequestOptions<'_>>,
+        options: Option<TokenRequestOptions<'_>>,
     ) -> azure_core::Result<AccessToken> {
-        let query = TokenQuery { scopes, ..TokenQuery::default() };
+        let context = options.as_ref().map(|options| &options.method_options.context);
+        let query = match context.and_then(|context| context.value::<AcquireOptions>()) {
+            Some(options) => options.query(scopes),
+            None => TokenQuery { scopes, ..TokenQuery::default() },
+        };
+        if query.proof_of_possession.is_some() {
+            let message = "the SDK would send a bound token as a bearer token";
+            let error = Error::invalid_request("proof_of_possession", message);
+            return Err(to_azure(error.with_hint("use acquire")));
+        }
         let token = self.0.acquire(query).await.map_err(to_azure)?;
         let expires_on = OffsetDateTime::from_unix_timestamp(token.expires_on.unix_seconds());
         Ok(AccessToken {

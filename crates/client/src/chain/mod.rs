@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use keybearer_core::{
     Account, AccountChoice, AccountsRequest, Authority, AuthorityHost, Broker, CancelRequest,
-    Error, ErrorKind, InteractiveRequest, RemoveAccountRequest, Result, SignHttpRequest,
+    Error, ErrorKind, InteractiveRequest, Missing, RemoveAccountRequest, Result, SignHttpRequest,
     SignedHttpRequest, SilentRequest, SsoCookie, SsoCookieRequest, Token,
 };
-use keybearer_engine::Http;
+use keybearer_engine::{Http, Prompter};
 use keybearer_host::Environment;
 use tokio::sync::Mutex;
 
@@ -54,12 +54,17 @@ pub struct LocalBrokerOptions {
     pub parent_window: ParentWindow,
     /// What an engine in this process reaches the provider through, instead of its own.
     pub http: Option<Arc<dyn Http>>,
+    /// What takes the person through an engine's sign-ins in this process, instead of the system
+    /// browser.
+    pub prompter: Option<Arc<dyn Prompter>>,
 }
 
 impl LocalBrokerOptions {
     /// Whether they are of so few kinds that a process can keep a broker for each.
     fn are_common(&self) -> bool {
-        self.http.is_none() && !matches!(self.parent_window, ParentWindow::Handle(_))
+        self.http.is_none()
+            && self.prompter.is_none()
+            && !matches!(self.parent_window, ParentWindow::Handle(_))
     }
 }
 
@@ -134,8 +139,19 @@ impl LocalBroker {
     /// `Unavailable(Broker)` with what was tried; `TimedOut`; other kinds if what answers is not
     /// to be trusted.
     pub async fn connect(&self, limit: Duration) -> Result<Arc<dyn Reachable>> {
+        let begun = Instant::now();
         let connected = tokio::time::timeout(limit, self.connected(limit)).await;
-        connected.unwrap_or_else(|_| Err(Error::timed_out("find the broker")))
+        match connected {
+            // Whoever did not answer had all the time there was.
+            Ok(Err(error))
+                if *error.kind() == ErrorKind::Unavailable(Missing::Broker)
+                    && begun.elapsed() >= limit =>
+            {
+                Err(Error::timed_out("find a broker that answers").with_source(error))
+            }
+            Ok(result) => result,
+            Err(_) => Err(Error::timed_out("find the broker")),
+        }
     }
 
     async fn connected(&self, limit: Duration) -> Result<Arc<dyn Reachable>> {
@@ -175,7 +191,8 @@ impl LocalBroker {
         }
         match self.at_broker(deadline, repeat, &call).await {
             Err(refusal) if self.can_do_without(&refusal, authority) => {
-                tracing::debug!(error = %refusal.error, "sign in from this process");
+                let kind = refusal.error.kind().name();
+                tracing::debug!(kind, "sign in from this process");
                 call(self.in_process.broker().await?, left()).await
             }
             result => result.map_err(|refusal| refusal.error),
