@@ -15,9 +15,13 @@ mod options;
 mod runtime;
 mod start;
 mod tenant;
+#[cfg(target_os = "linux")]
+mod wsl;
 
 pub use chain::{BrokerChoice, LocalBroker, LocalBrokerOptions, Reachable};
 pub use credential::{Credential, TokenQuery};
 pub use options::{AZURE_DEVELOPER_APP, CredentialOptions};
 pub use runtime::background;
 pub use start::{find_program, start_broker};
+#[cfg(target_os = "linux")]
+pub use wsl::{FoundBy, FoundProxy, ProxyBroker, WslPlaces};

@@ -3,6 +3,7 @@
 //! as long as the process lives.
 
 mod linux;
+mod wsl;
 
 use std::collections::BTreeSet;
 use std::future::Future;
