@@ -17,27 +17,9 @@ pub(super) fn examine(environment: &Environment) -> Finding {
     }
 }
 
-/// Whether this is Linux inside Windows.
-pub(super) fn examine_wsl(environment: &Environment) -> Option<Finding> {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let wsl = is_wsl(&release) || environment.has("WSL_DISTRO_NAME");
-    wsl.then(|| Finding::new(Level::Info, "wsl", "this is the Windows Subsystem for Linux"))
-}
-
-fn is_wsl(release: &str) -> bool {
-    release.to_ascii_lowercase().contains("microsoft")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn windows_is_known_by_the_name_of_its_kernel() {
-        assert!(is_wsl("5.15.167.4-microsoft-standard-WSL2\n"));
-        assert!(is_wsl("4.4.0-19041-Microsoft"));
-        assert!(!is_wsl("6.12.8-amd64"));
-    }
 
     #[test]
     fn without_a_display_the_finding_says_what_to_do() {
