@@ -89,7 +89,6 @@ fn request(emulator: &Emulator, client_id: &str, account: AccountChoice) -> Inte
         capabilities: Default::default(),
         access_token_to_renew: None,
         proof_of_possession: None,
-        proof_of_possession: None,
         extra_query: Default::default(),
         correlation_id: CorrelationId::new("c-1"),
         timeout: Duration::from_secs(60),
