@@ -192,7 +192,10 @@ impl LocalBroker {
         match self.at_broker(deadline, repeat, &call).await {
             Err(refusal) if self.can_do_without(&refusal, authority) => {
                 let kind = refusal.error.kind().name();
-                tracing::debug!(kind, "sign in from this process");
+                match refusal.broker {
+                    fallback::Broker::Absent => tracing::debug!(kind, "no broker: do without"),
+                    _ => tracing::warn!(kind, "the broker does not serve: do without"),
+                }
                 call(self.in_process.broker().await?, left()).await
             }
             result => result.map_err(|refusal| refusal.error),
