@@ -48,6 +48,10 @@ impl InProcess {
         let settings = Settings::load(&paths.config_file, &self.environment)?;
         let mut trusted_authority_hosts = self.trusted.clone();
         trusted_authority_hosts.extend(settings.trusted_authority_hosts);
+        let engine_settings = EngineSettings {
+            trusted_authority_hosts,
+            family_refresh_tokens: settings.family_refresh_tokens,
+        };
         let mut effects = Host::in_process(&self.environment).effects();
         if let Some(http) = &self.http {
             effects.http = Arc::clone(http);
@@ -55,7 +59,7 @@ impl InProcess {
         if let Some(prompter) = &self.prompter {
             effects.prompter = Arc::clone(prompter);
         }
-        let engine = Engine::open(effects, EngineSettings { trusted_authority_hosts }).await?;
+        let engine = Engine::open(effects, engine_settings).await?;
         Ok(Arc::new(engine))
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct Bearer<'a> {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Unacceptable {
     Audience,
+    /// It is bound to a key, and nothing proves that the sender has it.
+    Bound,
     Expired,
     Issuer,
     Missing,
@@ -35,7 +37,20 @@ impl<'a> Bearer<'a> {
     pub(crate) fn of(world: &'a World, call: &Call, uri: &str) -> Result<Self, Unacceptable> {
         let token = call.bearer().ok_or(Unacceptable::Missing)?;
         let claims = world.keys.verify(token).ok_or(Unacceptable::Signature)?;
+        if !claims["cnf"].is_null() {
+            return Err(Unacceptable::Bound);
+        }
         Self::from_claims(world, &claims, uri, call.now())
+    }
+
+    /// The caller a token stands for whose sender has proved to have its key.
+    pub(crate) fn with_proof(
+        world: &'a World,
+        claims: &Value,
+        uri: &str,
+        now: i64,
+    ) -> Result<Self, Unacceptable> {
+        Self::from_claims(world, claims, uri, now)
     }
 
     fn from_claims(

@@ -19,6 +19,7 @@ mod jwt;
 mod keys;
 mod metadata;
 mod policies;
+mod pop;
 mod random;
 mod reply;
 mod requests;

@@ -26,7 +26,7 @@ use crate::faults::{Action, Endpoint};
 use crate::html::Page;
 use crate::reply::{ClosesConnection, Reply};
 use crate::world::World;
-use crate::{arm, authorize, blob, control, metadata, token};
+use crate::{arm, authorize, blob, control, metadata, pop, token};
 
 /// More than any form or container request needs.
 const MAX_BODY: usize = 1 << 20;
@@ -112,6 +112,8 @@ pub(crate) fn blob_router(world: Arc<World>) -> Router {
         .route("/devstoreaccount1", axum::routing::any(account.clone()))
         .route("/devstoreaccount1/{*path}", axum::routing::any(account.clone()))
         .route("/devstoreaccount1/", axum::routing::any(account))
+        .route("/pop", axum::routing::any(at(Endpoint::Blob, pop::resource)))
+        .route("/pop/{*path}", axum::routing::any(at(Endpoint::Blob, pop::resource)))
         .fallback(at(Endpoint::Blob, no_such_account))
         .with_state(world)
 }

@@ -14,6 +14,7 @@ use crate::faults::Faults;
 use crate::fixture::{BlobAccount, Fixture, Lifetimes};
 use crate::keys::Keys;
 use crate::policies::{Access, Policies};
+use crate::pop::Nonces;
 use crate::requests::RequestLog;
 use crate::token::{Codes, DeviceCodes, RefreshTokens};
 
@@ -39,6 +40,7 @@ pub(crate) struct World {
     /// Container names, with the time of creation.
     containers: Mutex<BTreeMap<String, i64>>,
     requests: Mutex<RequestLog>,
+    nonces: Mutex<Nonces>,
 }
 
 impl World {
@@ -65,6 +67,7 @@ impl World {
             device_codes: Mutex::default(),
             refresh_tokens: Mutex::default(),
             requests: Mutex::default(),
+            nonces: Mutex::default(),
         })
     }
 
@@ -98,6 +101,10 @@ impl World {
 
     pub(crate) fn requests(&self) -> MutexGuard<'_, RequestLog> {
         lock(&self.requests)
+    }
+
+    pub(crate) fn nonces(&self) -> MutexGuard<'_, Nonces> {
+        lock(&self.nonces)
     }
 
     /// Whether this app may reach this resource for this user only after the extra approval.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use keybearer_core::{
     Account, AccountChoice, Authority, AuthorizationCode, Claims, ClientId, CodeVerifier, Error,
-    ErrorKind, InteractiveRequest, Prompt, Result, Token, TokenParameters, TokenSource,
+    ErrorKind, InteractiveRequest, Prompt, ProofOfPossession, Result, Token, TokenParameters,
+    TokenSource,
 };
 use keybearer_protocol::authorize::{self, Answer, AuthorizationRequest, Expected};
 use keybearer_protocol::error::with_redirect_hint;
@@ -14,6 +15,7 @@ use keybearer_protocol::pkce;
 use keybearer_protocol::token::{self, Grant, TokenRequest, TokenResponse};
 use url::Url;
 
+use crate::cache::Binding;
 use crate::deadline::unless_cancelled;
 use crate::effects::{AccountPick, SignIn, SignInOutcome, SignInPrompt};
 use crate::engine::Inner;
@@ -21,7 +23,7 @@ use crate::flights::Abandoned;
 use crate::issue::{Asked, Issued, another_account};
 use crate::providers::exchange;
 use crate::registry::RefreshEntry;
-use crate::silent::Refresh;
+use crate::silent::{Refresh, nested};
 
 /// Callers that ask for the same thing share one sign-in.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -33,6 +35,7 @@ pub(crate) struct InteractiveKey {
     claims: Option<Claims>,
     capabilities: keybearer_core::Capabilities,
     redirect_uri: Option<Url>,
+    proof_of_possession: Option<ProofOfPossession>,
     extra_query: BTreeMap<String, String>,
     prompt: Prompt,
 }
@@ -48,6 +51,7 @@ impl InteractiveKey {
             claims: parameters.claims.clone(),
             capabilities: parameters.capabilities.clone(),
             redirect_uri: parameters.redirect_uri.clone(),
+            proof_of_possession: parameters.proof_of_possession.clone(),
             extra_query: parameters.extra_query.clone(),
             prompt: request.prompt,
         }
@@ -91,12 +95,16 @@ impl Inner {
         let start = |abandoned| inner.interactive(request, abandoned);
         let token = self.sign_ins.join(&*self.effects.spawner, &key, start).landed().await?;
         let refused = parameters.access_token_to_renew.as_ref();
-        if refused.is_none_or(|refused| !refused.same_as(&token.access_token)) {
+        let is_refused = refused.is_some_and(|refused| refused.same_as(&token.access_token));
+        if !is_refused && parameters.proof_of_possession.is_none() {
             return Ok(token);
         }
-        // The sign-in was begun by somebody whom that token was good enough for.
+        // The sign-in was begun by somebody whom that token was good enough for; or whose key the
+        // token is to be bound to was not known before it, and every caller gets a signature of
+        // its own.
         let account = AccountChoice::Exact(token.account.home_account_id);
-        Box::pin(self.silent(&TokenParameters { account, ..parameters })).await
+        let bound = Box::pin(self.silent(&TokenParameters { account, ..parameters })).await?;
+        Ok(if is_refused { bound } else { Token { source: token.source, ..bound } })
     }
 
     /// The interactive flow for a request whose authority is trusted: silently if that will do.
@@ -280,7 +288,7 @@ impl Inner {
             scopes: &parameters.scopes,
             claims: merged_claims(parameters).as_ref(),
             account: None,
-            extra: &Default::default(),
+            extra: &nested(parameters),
             correlation_id: &parameters.correlation_id,
         }
         .http()?;
@@ -315,7 +323,8 @@ impl Inner {
         self.connect(account.clone(), &parameters.client_id, refresh).await?;
         let issued = Issued { asked: &asked, response, source: TokenSource::SignIn };
         let token = self.token(issued, account);
-        self.remember(Refresh::new(parameters, &token.account).key, token.clone());
+        let key = Refresh::new(parameters, &token.account, Binding::Bearer).key;
+        self.remember(key, token.clone());
         Ok(token)
     }
 }

@@ -11,6 +11,7 @@ mod engine;
 mod flights;
 mod interactive;
 mod issue;
+mod proof;
 mod providers;
 mod records;
 mod registry;

@@ -21,6 +21,12 @@ impl Environment {
         Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
 
+    /// All of them.
+    #[cfg(unix)]
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.0.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
+    }
+
     /// The value of a variable; an empty one is as good as unset.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&OsStr> {

@@ -14,6 +14,11 @@ pub struct Config {
     /// Authority hosts (`host` or `host:port`), beyond Microsoft's clouds, that may be used
     /// without instance discovery. Default: none.
     pub trusted_authority_hosts: Vec<String>,
+    /// Whether the apps that Entra counts to one family, such as Azure CLI, Visual Studio and
+    /// Office, may use each other's refresh tokens, so that a sign-in to one is enough for all.
+    /// Default: no. Whoever can reach the broker can name any app, so a sign-in to Azure CLI would
+    /// then also open what Office may read without asking: mail and files.
+    pub family_refresh_tokens: bool,
 }
 
 impl Config {
@@ -53,6 +58,8 @@ impl Config {
 pub struct Settings {
     /// Authority hosts, beyond Microsoft's clouds, that may be used without instance discovery.
     pub trusted_authority_hosts: Vec<AuthorityHost>,
+    /// Whether the apps of a family may use each other's refresh tokens.
+    pub family_refresh_tokens: bool,
 }
 
 impl Settings {
@@ -71,7 +78,10 @@ impl Settings {
         let mut hosts: Vec<AuthorityHost> = named.map(host).collect::<Result<_>>()?;
         hosts.sort_unstable();
         hosts.dedup();
-        Ok(Self { trusted_authority_hosts: hosts })
+        Ok(Self {
+            trusted_authority_hosts: hosts,
+            family_refresh_tokens: config.family_refresh_tokens,
+        })
     }
 
     /// The settings of this user.

@@ -261,7 +261,7 @@ pub async fn remove(engine: &Engine, user: User) -> Result<()> {
 #[must_use]
 pub fn trusting(host: &str) -> EngineSettings {
     let hosts = [AuthorityHost::parse(host).unwrap()];
-    EngineSettings { trusted_authority_hosts: hosts.into() }
+    EngineSettings { trusted_authority_hosts: hosts.into(), ..Default::default() }
 }
 
 #[cfg(test)]

@@ -64,9 +64,23 @@ pub(crate) fn read(json: &str, call: &Call, default_timeout: Duration) -> Result
     };
     let redirect_uri = members.redirect_uri.in_request("redirectUri")?;
     let authority = members.authority.in_request("authority")?;
-    let named_prompt = members.prompt.lenient().map(|word| Prompt::from_parameter(&word));
-    let choice =
-        AccountSources { nested: members.account, top_level: account, username: members.username };
+    let mut extra_query = members
+        .additional_query_parameters_for_authorization
+        .in_request("additionalQueryParametersForAuthorization")?
+        .unwrap_or_default();
+    // Some callers say among the extra parameters what has a place of its own.
+    let extra_prompt = extra_query.remove("prompt");
+    let extra_hint = extra_query.remove("login_hint");
+    let named_prompt = members.prompt.lenient().or(extra_prompt);
+    let named_prompt = named_prompt.map(|word| Prompt::from_parameter(&word));
+    let choice = AccountSources {
+        nested: members.account,
+        top_level: account,
+        username: match members.username {
+            Member::Absent => extra_hint.map_or(Member::Absent, Member::Is),
+            username => username,
+        },
+    };
     let parameters = TokenParameters {
         authority: Authority::parse(authority.as_deref().unwrap_or(DEFAULT_AUTHORITY))?,
         client_id: ClientId::parse(&members.client_id.required("clientId")?)?,
@@ -80,10 +94,7 @@ pub(crate) fn read(json: &str, call: &Call, default_timeout: Duration) -> Result
             .in_request("accessTokenToRenew")?
             .map(AccessToken::new),
         proof_of_possession,
-        extra_query: members
-            .additional_query_parameters_for_authorization
-            .in_request("additionalQueryParametersForAuthorization")?
-            .unwrap_or_default(),
+        extra_query,
         correlation_id: call.correlation_id.clone(),
         timeout: own.timeout(default_timeout),
         caller: call.caller.clone(),

@@ -8,8 +8,13 @@
 mod desk;
 mod listener;
 mod pages;
+mod picker;
 mod place;
 mod prompter;
 mod session;
 
+pub(crate) use pages::Page;
+#[cfg(unix)]
+pub(crate) use picker::Picker;
+pub(crate) use place::is_native_client;
 pub use prompter::LoopbackPrompter;

@@ -5,7 +5,7 @@ use keybearer_engine::{SignInOutcome, SignInPrompt};
 
 /// A page of ours. Its style and script carry the nonce of the response they are sent in.
 #[derive(Clone, Debug)]
-pub(super) struct Page {
+pub(crate) struct Page {
     title: &'static str,
     body: String,
     closes: bool,
@@ -33,6 +33,11 @@ impl Page {
         )
     }
 
+    /// The person gave up.
+    pub(super) fn cancelled() -> Self {
+        Self::notice("Cancelled", "The sign-in was cancelled. You can close this window.")
+    }
+
     /// The answer was not ours; the wait goes on.
     pub(super) fn rejected() -> Self {
         Self::notice(
@@ -43,7 +48,7 @@ impl Page {
     }
 
     /// How it ended.
-    pub(super) fn outcome(outcome: &SignInOutcome, prompt: &SignInPrompt) -> Self {
+    pub(crate) fn outcome(outcome: &SignInOutcome, prompt: &SignInPrompt) -> Self {
         match outcome {
             SignInOutcome::SignedIn { username } => {
                 let sentence =
@@ -84,6 +89,20 @@ impl Page {
 
     /// The whole document.
     pub(super) fn render(&self, nonce: &str) -> String {
+        self.document(nonce, "")
+    }
+
+    /// The whole document where no headers can go with it.
+    #[cfg(unix)]
+    pub(crate) fn standalone(&self, nonce: &str) -> String {
+        let policy = format!(
+            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; \
+             style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'\">\n"
+        );
+        self.document(nonce, &policy)
+    }
+
+    fn document(&self, nonce: &str, head: &str) -> String {
         let (title, body) = (escape(self.title), &self.body);
         let script = if self.closes {
             format!("<script nonce=\"{nonce}\">window.close()</script>\n")
@@ -91,7 +110,7 @@ impl Page {
             String::new()
         };
         format!(
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n{head}\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <title>{title} - Keybearer</title>\n<style nonce=\"{nonce}\">{STYLE}</style>\n</head>\n\
              <body>\n<main>\n{body}</main>\n{script}</body>\n</html>\n"

@@ -68,9 +68,7 @@ impl SignIn for LoopbackSignIn {
             self.waiting = Some(choice.browser);
             return Ok(pick);
         }
-        let page =
-            Page::notice("Cancelled", "The sign-in was cancelled. You can close this window.");
-        choice.browser.reply(Reply::Page(StatusCode::OK, page));
+        choice.browser.reply(Reply::Page(StatusCode::OK, Page::cancelled()));
         Err(Error::cancelled("choose an account"))
     }
 

@@ -117,6 +117,11 @@ impl FakeProvider {
         lock(&self.0.state).lifetimes = lifetimes;
     }
 
+    /// Makes a family of apps: they may use each other's refresh tokens, and are told so (`foci`).
+    pub fn make_family(&self, clients: &[&str]) {
+        lock(&self.0.state).rotation.share(clients);
+    }
+
     /// Ends every session of a user: their refresh tokens are refused from now on.
     pub fn revoke(&self, user: User) {
         lock(&self.0.state).rotation.revoke(user);
@@ -232,7 +237,7 @@ impl FakeProvider {
     ) -> Response<Body> {
         let lifetimes = lock(&self.0.state).lifetimes;
         let mut body = json!({
-            "token_type": "Bearer",
+            "token_type": if call.form.get("token_type") == "pop" { "pop" } else { "Bearer" },
             "scope": resource_scopes(&call.form).join(" "),
             "expires_in": lifetimes.expires_in,
             "ext_expires_in": lifetimes.expires_in,
@@ -241,6 +246,9 @@ impl FakeProvider {
             "id_token": self.id_token(call, user, nonce, &json!({})),
             "client_info": client_info(user),
         });
+        if lock(&self.0.state).rotation.shares(call.form.get("client_id")) {
+            body["foci"] = "1".into();
+        }
         if let Some(refresh_in) = lifetimes.refresh_in {
             body["refresh_in"] = refresh_in.into();
         }

@@ -10,6 +10,8 @@ pub(crate) struct Rotation {
     families: Vec<Family>,
     tokens: HashMap<String, (usize, u64)>,
     reuses: usize,
+    /// Apps that share their refresh tokens.
+    sharing: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -29,6 +31,16 @@ pub(crate) struct Redeemed {
 }
 
 impl Rotation {
+    /// Lets these apps use each other's refresh tokens.
+    pub(crate) fn share(&mut self, clients: &[&str]) {
+        self.sharing = clients.iter().map(|client| (*client).to_owned()).collect();
+    }
+
+    /// Whether the app is one of those.
+    pub(crate) fn shares(&self, client: &str) -> bool {
+        self.sharing.iter().any(|member| member == client)
+    }
+
     /// A sign-in: the first token of a family.
     pub(crate) fn begin(&mut self, user: User, client: &str, token: &str) {
         let family = Family { user, client: client.to_owned(), used: 0, revoked: false };
@@ -39,8 +51,10 @@ impl Rotation {
     /// Shows a token; `None` if it is refused.
     pub(crate) fn redeem(&mut self, token: &str, client: &str) -> Option<Redeemed> {
         let &(index, generation) = self.tokens.get(token)?;
+        let owner = self.families[index].client.as_str();
+        let serves = owner == client || (self.shares(owner) && self.shares(client));
         let family = &mut self.families[index];
-        if family.revoked || family.client != client {
+        if family.revoked || !serves {
             return None;
         }
         if generation < family.used {

@@ -66,7 +66,7 @@ async fn examine(environment: &Environment) -> Vec<Finding> {
             network::examine_settings(&paths, environment, &mut findings);
         }
     }
-    findings.push(browser::examine(environment));
+    browser::examine(environment, &mut findings);
     findings.extend(browser::examine_wsl(environment));
     network::examine(environment, &mut findings);
     findings
