@@ -40,7 +40,8 @@ impl Stage {
         effects.http = Arc::new(Wire(http.clone()));
         effects.prompter = prompter(&emulator);
         let host = AuthorityHost::parse(&emulator.ready().authority_host).unwrap();
-        let settings = EngineSettings { trusted_authority_hosts: [host].into() };
+        let settings =
+            EngineSettings { trusted_authority_hosts: [host].into(), ..Default::default() };
         let broker = Arc::new(Engine::open(effects, settings).await.unwrap());
         Self { emulator, http, broker }
     }
