@@ -196,7 +196,8 @@ impl LocalBroker {
                     fallback::Broker::Absent => tracing::debug!(kind, "no broker: do without"),
                     _ => tracing::warn!(kind, "the broker does not serve: do without"),
                 }
-                call(self.in_process.broker().await?, left()).await
+                let result = call(self.in_process.broker().await?, left()).await;
+                result.map_err(|error| because(error, refusal.error))
             }
             result => result.map_err(|refusal| refusal.error),
         }
@@ -253,6 +254,14 @@ impl LocalBroker {
         );
         let engine = self.in_process.opened().filter(|_| by_name)?;
         engine.acquire_silent(request).await.ok()
+    }
+}
+
+/// Whoever sees that this process could not do it either sees what the broker said as well.
+fn because(error: Error, refusal: Error) -> Error {
+    match std::error::Error::source(&error) {
+        None => error.with_source(refusal),
+        Some(_) => error,
     }
 }
 
