@@ -21,6 +21,8 @@ mod runtime;
 mod start;
 mod tenant;
 mod window;
+#[cfg(target_os = "linux")]
+mod wsl;
 
 pub use chain::{BrokerChoice, LocalBroker, LocalBrokerOptions, Reachable};
 pub use credential::Credential;
@@ -30,3 +32,5 @@ pub use record::AuthenticationRecord;
 pub use runtime::background;
 pub use start::{find_program, start_broker};
 pub use window::{ParentWindow, WindowHandle};
+#[cfg(target_os = "linux")]
+pub use wsl::{FoundBy, FoundProxy, ProxyBroker, WslPlaces};

@@ -4,6 +4,7 @@
 
 mod fallback;
 mod linux;
+mod wsl;
 
 use std::collections::BTreeSet;
 use std::future::Future;

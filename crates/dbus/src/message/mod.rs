@@ -32,6 +32,7 @@ mod parameters;
 mod pop_parameters;
 mod remove_account;
 mod token;
+pub mod windows_proxy;
 
 pub use acquire_prt_sso_cookie::AcquirePrtSsoCookie;
 pub use acquire_token_interactively::AcquireTokenInteractively;

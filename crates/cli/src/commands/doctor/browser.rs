@@ -42,27 +42,9 @@ fn native_client(surroundings: &Surroundings) -> Finding {
     }
 }
 
-/// Whether this is Linux inside Windows.
-pub(super) fn examine_wsl(environment: &Environment) -> Option<Finding> {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let wsl = is_wsl(&release) || environment.has("WSL_DISTRO_NAME");
-    wsl.then(|| Finding::new(Level::Info, "wsl", "this is the Windows Subsystem for Linux"))
-}
-
-fn is_wsl(release: &str) -> bool {
-    release.to_ascii_lowercase().contains("microsoft")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn windows_is_known_by_the_name_of_its_kernel() {
-        assert!(is_wsl("5.15.167.4-microsoft-standard-WSL2\n"));
-        assert!(is_wsl("4.4.0-19041-Microsoft"));
-        assert!(!is_wsl("6.12.8-amd64"));
-    }
 
     fn examined(pairs: &[(&str, &str)]) -> [Finding; 2] {
         let mut findings = Vec::new();

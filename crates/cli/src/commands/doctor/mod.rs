@@ -5,11 +5,14 @@ mod browser;
 mod finding;
 mod network;
 mod storage;
+mod wsl;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 use finding::{Finding, Level};
+use keybearer_client::WslPlaces;
 use keybearer_core::Result;
 use keybearer_host::{Environment, Paths};
 use serde_json::json;
@@ -55,6 +58,9 @@ impl Doctor {
     }
 }
 
+/// How long a broker, a bus or a program may take to answer.
+const LIMIT: Duration = Duration::from_secs(2);
+
 async fn examine(environment: &Environment) -> Vec<Finding> {
     let mut findings = Vec::new();
     match Paths::current(environment) {
@@ -67,7 +73,7 @@ async fn examine(environment: &Environment) -> Vec<Finding> {
         }
     }
     browser::examine(environment, &mut findings);
-    findings.extend(browser::examine_wsl(environment));
+    findings.extend(wsl::examine(environment, &WslPlaces::default()).await);
     network::examine(environment, &mut findings);
     findings
 }

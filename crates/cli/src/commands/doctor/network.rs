@@ -15,11 +15,12 @@ const PROXIES: [&str; 8] = [
     "NO_PROXY",
     "no_proxy",
 ];
-const OWN: [&str; 4] = [
+const OWN: [&str; 5] = [
     "KEYBEARER_PROGRAM",
     "KEYBEARER_LOG",
     "KEYBEARER_TRUSTED_AUTHORITY_HOSTS",
     "KEYBEARER_WINDOW_BROWSER",
+    "KEYBEARER_WSL_PROXY",
 ];
 const AZURE: [&str; 3] =
     ["AZURE_AUTHORITY_HOST", "AZURE_TENANT_ID", "AZURE_IDENTITY_DISABLE_MULTITENANTAUTH"];
