@@ -4,6 +4,8 @@
 use keybearer_core::{Denial, Error, ErrorKind, Missing};
 use keybearer_host::Environment;
 
+use crate::WslPlaces;
+
 /// Whose desktop the person is at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Place {
@@ -15,9 +17,15 @@ pub(super) enum Place {
 }
 
 impl Place {
+    /// A container in WSL has the kernel, not the variables; its browser, if any, is what it was
+    /// given. Whoever switched the way to Windows off wants a plain Linux.
     pub(super) fn of(environment: &Environment) -> Self {
         let wsl = environment.has("WSL_INTEROP") || environment.has("WSL_DISTRO_NAME");
-        if cfg!(windows) || wsl { Self::Windows } else { Self::Open }
+        if cfg!(windows) || (wsl && WslPlaces::default().wanted(environment)) {
+            Self::Windows
+        } else {
+            Self::Open
+        }
     }
 }
 
@@ -131,8 +139,9 @@ mod tests {
         let place =
             |pairs: &[(&str, &str)]| Place::of(&Environment::from_pairs(pairs.iter().copied()));
         assert_eq!(place(&[("WSL_DISTRO_NAME", "Debian")]), Place::Windows);
-        assert_eq!(place(&[("WSL_INTEROP", "/run/WSL/1")]), Place::Windows);
         let elsewhere = if cfg!(windows) { Place::Windows } else { Place::Open };
         assert_eq!(place(&[]), elsewhere);
+        let off = [("WSL_DISTRO_NAME", "Debian"), (WslPlaces::VARIABLE, "off")];
+        assert_eq!(place(&off), elsewhere);
     }
 }

@@ -193,8 +193,12 @@ impl LocalBroker {
         match self.at_broker(deadline, repeat, &call).await {
             Err(refusal) if self.can_do_without(&refusal, authority) => {
                 let kind = refusal.error.kind().name();
-                tracing::debug!(kind, "sign in from this process");
-                call(self.in_process.broker().await?, left()).await
+                match refusal.broker {
+                    fallback::Broker::Absent => tracing::debug!(kind, "no broker: do without"),
+                    _ => tracing::warn!(kind, "the broker does not serve: do without"),
+                }
+                let result = call(self.in_process.broker().await?, left()).await;
+                result.map_err(|error| because(error, refusal.error))
             }
             result => result.map_err(|refusal| refusal.error),
         }
@@ -251,6 +255,14 @@ impl LocalBroker {
         );
         let engine = self.in_process.opened().filter(|_| by_name)?;
         engine.acquire_silent(request).await.ok()
+    }
+}
+
+/// Whoever sees that this process could not do it either sees what the broker said as well.
+fn because(error: Error, refusal: Error) -> Error {
+    match std::error::Error::source(&error) {
+        None => error.with_source(refusal),
+        Some(_) => error,
     }
 }
 
