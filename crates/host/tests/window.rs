@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use keybearer_core::{
     Account, AccountChoice, Authority, AuthorityHost, Broker, Caller, CallerId, ClientId,
     CorrelationId, ErrorKind, HomeAccountId, InteractiveRequest, Process, Prompt, Result, ScopeSet,
-    TenantId, Token, TokenParameters,
+    Tenant, TenantId, Token, TokenParameters,
 };
 use keybearer_emulator::{Emulator, EmulatorOptions};
 use keybearer_engine::{
@@ -58,6 +58,7 @@ fn prompt(redirect_uri: &str) -> SignInPrompt {
         caller: Caller { id: CallerId::new("c"), process },
         client_id: ClientId::parse("app-1").unwrap(),
         authority_host: AuthorityHost::parse("login.example").unwrap(),
+        tenant: Tenant::Organizations,
         scopes: ScopeSet::parse(&["User.Read"]).unwrap(),
         redirect_uri: Some(Url::parse(redirect_uri).unwrap()),
         correlation_id: CorrelationId::new("c-1"),
