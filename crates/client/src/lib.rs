@@ -11,8 +11,11 @@ mod cache;
 mod chain;
 mod credential;
 mod in_process;
+#[cfg(any(test, all(target_os = "macos", feature = "macos-sso-extension")))]
+mod macos;
 mod options;
 mod runtime;
+#[cfg(target_os = "linux")]
 mod start;
 mod tenant;
 #[cfg(target_os = "linux")]
@@ -22,6 +25,7 @@ pub use chain::{BrokerChoice, LocalBroker, LocalBrokerOptions, Reachable};
 pub use credential::{Credential, TokenQuery};
 pub use options::{AZURE_DEVELOPER_APP, CredentialOptions};
 pub use runtime::background;
+#[cfg(target_os = "linux")]
 pub use start::{find_program, start_broker};
 #[cfg(target_os = "linux")]
 pub use wsl::{FoundBy, FoundProxy, ProxyBroker, WslPlaces};

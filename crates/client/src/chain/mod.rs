@@ -2,7 +2,11 @@
 //! none is to be had, an engine in this process signs in with the system browser and remembers only
 //! as long as the process lives.
 
+#[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(target_os = "linux")]
 mod wsl;
 
 use std::collections::BTreeSet;
@@ -20,7 +24,10 @@ use keybearer_host::Environment;
 use tokio::sync::Mutex;
 
 use crate::in_process::InProcess;
+#[cfg(target_os = "linux")]
 use linux::find;
+#[cfg(target_os = "macos")]
+use macos::find;
 
 /// Whether to use a broker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
