@@ -142,14 +142,20 @@ fn in_process_prompter(environment: &Environment) -> Arc<dyn Prompter> {
     browser_prompter(environment)
 }
 
+/// The login keychain.
+#[cfg(target_os = "macos")]
+fn keyring(_environment: &Environment) -> Option<Arc<dyn KeyringAccess>> {
+    Some(Arc::new(crate::keys::Keychain::new()))
+}
+
 /// The keyring on this environment's session bus, which need not be the process's own.
-#[cfg(all(unix, feature = "keyring"))]
+#[cfg(all(unix, not(target_os = "macos"), feature = "keyring"))]
 fn keyring(environment: &Environment) -> Option<Arc<dyn KeyringAccess>> {
     let address = environment.session_bus_address()?;
     Some(Arc::new(crate::keys::Keyring::at(address)))
 }
 
-#[cfg(all(unix, not(feature = "keyring")))]
+#[cfg(all(unix, not(target_os = "macos"), not(feature = "keyring")))]
 fn keyring(_environment: &Environment) -> Option<Arc<dyn KeyringAccess>> {
     None
 }

@@ -31,6 +31,8 @@ pub use browser::{Browser, BrowserCommand, BrowserRoute, Launch, UserAgent};
 pub use clock::SystemClock;
 pub use environment::Environment;
 pub use host::Host;
+#[cfg(target_os = "macos")]
+pub use keys::Keychain;
 #[cfg(all(unix, feature = "keyring"))]
 pub use keys::Keyring;
 pub use keys::{EphemeralKeys, KeyProtection};

@@ -3,7 +3,11 @@
 //! as long as the process lives.
 
 mod fallback;
+#[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(target_os = "linux")]
 mod wsl;
 
 use std::collections::BTreeSet;
@@ -25,7 +29,10 @@ use crate::in_process::InProcess;
 use crate::per_process::PerProcess;
 use crate::window::ParentWindow;
 use fallback::{Asked, Place, browser_can_help};
+#[cfg(target_os = "linux")]
 use linux::find;
+#[cfg(target_os = "macos")]
+use macos::find;
 
 /// Whether to use a broker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

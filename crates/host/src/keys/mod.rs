@@ -4,6 +4,8 @@
 mod ephemeral;
 #[cfg(unix)]
 mod file;
+#[cfg(target_os = "macos")]
+mod keychain;
 #[cfg(all(unix, feature = "keyring"))]
 mod keyring;
 #[cfg(unix)]
@@ -12,6 +14,8 @@ mod select;
 pub use ephemeral::EphemeralKeys;
 #[cfg(unix)]
 pub use file::FileKeys;
+#[cfg(target_os = "macos")]
+pub use keychain::Keychain;
 #[cfg(all(unix, feature = "keyring"))]
 pub use keyring::Keyring;
 #[cfg(unix)]
