@@ -88,6 +88,7 @@ fn request(emulator: &Emulator, client_id: &str, account: AccountChoice) -> Inte
         claims: None,
         capabilities: Default::default(),
         access_token_to_renew: None,
+        proof_of_possession: None,
         extra_query: Default::default(),
         correlation_id: CorrelationId::new("c-1"),
         timeout: Duration::from_secs(60),
@@ -101,7 +102,9 @@ async fn engine(home: &Home, emulator: &Emulator) -> Engine {
     let trusted_authority_hosts = [AuthorityHost::parse(&host).unwrap()].into();
     let mut effects = home.effects.clone();
     effects.http = Arc::new(Trusting::new(&emulator.ready().ca));
-    Engine::open(effects, EngineSettings { trusted_authority_hosts }).await.unwrap()
+    Engine::open(effects, EngineSettings { trusted_authority_hosts, ..Default::default() })
+        .await
+        .unwrap()
 }
 
 /// A call that fails early does not leave the person waiting.
