@@ -18,7 +18,7 @@ use crate::flights::{Flights, lock};
 use crate::interactive::{InteractiveKey, seen_in_browser};
 use crate::providers::Providers;
 use crate::records::{RecordName, decode_account, decode_refresh, encode_account, encode_refresh};
-use crate::registry::{AccountKey, Families, RefreshEntry, Registry};
+use crate::registry::{AccountKey, FamilyRefreshTokens, RefreshEntry, Registry};
 use crate::throttle::Throttle;
 use crate::vault::Vault;
 
@@ -28,11 +28,8 @@ use crate::vault::Vault;
 pub struct EngineSettings {
     /// Authority hosts, beyond Microsoft's clouds, that are used without instance discovery.
     pub trusted_authority_hosts: BTreeSet<AuthorityHost>,
-    /// Whether an app that Entra counts to a family of Microsoft's apps may use the refresh token of
-    /// another of that family. By default it may not: whoever can reach the broker can name any app,
-    /// so a sign-in for one app would also open the mail and files that others of the family may
-    /// read without asking.
-    pub family_refresh_tokens: bool,
+    /// Whether an app may use the refresh token of another app of its family.
+    pub family_refresh_tokens: FamilyRefreshTokens,
 }
 
 /// The broker's brain: connected accounts, cached tokens, sign-ins. Clones share everything.
@@ -51,7 +48,7 @@ pub(crate) struct Inner {
     waiting: crate::waiting::Waiting,
     state: Mutex<State>,
     vault: Vault,
-    pub(crate) families: Families,
+    pub(crate) families: FamilyRefreshTokens,
     /// Held from reading the registry to the end of the commit, so that commits are in order.
     pub(crate) commit_turn: tokio::sync::Mutex<()>,
     unreadable_records: usize,
@@ -83,10 +80,7 @@ impl Engine {
             waiting: Default::default(),
             state: Mutex::new(state),
             vault,
-            families: match settings.family_refresh_tokens {
-                true => Families::Shared,
-                false => Families::Separate,
-            },
+            families: settings.family_refresh_tokens,
             commit_turn: Default::default(),
             unreadable_records,
         })))

@@ -25,3 +25,4 @@ pub use effects::{
     SealedRecord, SignIn, SignInOutcome, SignInPrompt, Spawner, TokenStore,
 };
 pub use engine::{Engine, EngineSettings};
+pub use registry::FamilyRefreshTokens;

@@ -8,7 +8,7 @@
 //! one that starts when none is in flight moves on to the newest successor, provided that is
 //! durable (invariant I3): after a crash, the store must not be two steps behind the provider.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use keybearer_core::{
     Account, AccountChoice, ClientId, Error, HomeAccountId, RefreshToken, Result, Timestamp,
@@ -35,6 +35,8 @@ impl AccountKey {
 pub(crate) struct Registry {
     entries: HashMap<AccountKey, Entry>,
     next_generation: u64,
+    /// Apps that the provider has said are in no family of those whose tokens they tried.
+    outsiders: HashSet<ClientId>,
 }
 
 struct Entry {
@@ -152,17 +154,23 @@ impl Registry {
         self.entries.get(key)?.refresh_tokens.get(client)
     }
 
-    /// Starts a redemption by the rule in the module's description. Where families are `shared`, an
-    /// app without a refresh token uses that of another which the provider put into a family; the
-    /// token's successors stay with that other app, so that there is one chain.
+    /// Starts a redemption by the rule in the module's description. Under
+    /// [`FamilyRefreshTokens::SameFamily`] an app without a refresh token uses that of another which
+    /// the provider put into a family; the token's successors stay with that other app, so that
+    /// there is one chain. Whether an app belongs to the family only the provider knows: one that it
+    /// has refused is not tried again, see [`set_outsider`](Self::set_outsider).
     pub(crate) fn start(
         &mut self,
         key: &AccountKey,
         client: &ClientId,
-        families: Families,
+        families: FamilyRefreshTokens,
     ) -> Result<Redemption> {
         let entry = self.entries.get_mut(key);
         let entry = entry.ok_or_else(|| sign_in_needed("the account is not connected".into()))?;
+        let families = match self.outsiders.contains(client) {
+            true => FamilyRefreshTokens::Off,
+            false => families,
+        };
         let holder = entry.holder(client, families).ok_or_else(|| {
             sign_in_needed(format!("{} has not signed in to this app", entry.account.username))
         })?;
@@ -197,6 +205,11 @@ impl Registry {
         true
     }
 
+    /// The provider has refused an app the refresh token of a family (`client_mismatch`).
+    pub(crate) fn set_outsider(&mut self, client: &ClientId) {
+        self.outsiders.insert(client.clone());
+    }
+
     /// Whether the account is still connected as it was when the redemption started.
     pub(crate) fn is_connected(&self, key: &AccountKey, redemption: &Redemption) -> bool {
         self.entries.get(key).is_some_and(|entry| entry.connection == redemption.connection)
@@ -225,23 +238,36 @@ impl Registry {
     }
 }
 
-/// Whether the apps of a family share their refresh tokens.
+/// Whether an app may use the refresh token of another app of its family, and so get tokens without
+/// a sign-in of its own.
+///
+/// Entra counts some of Microsoft's own apps to one family (`foci` in the token reply): Azure CLI,
+/// Azure PowerShell, Visual Studio, Office, Teams, OneDrive and others. No app outside is affected,
+/// and never another account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) enum Families {
+#[allow(clippy::exhaustive_enums, reason = "the whole policy")]
+pub enum FamilyRefreshTokens {
+    /// An app uses its own refresh token only. The default: whoever can reach the broker can name
+    /// any app, so with families shared a sign-in for Azure CLI also opens, without asking anybody,
+    /// what Office or Teams may read: mail, files and chats.
     #[default]
-    Separate,
-    Shared,
+    Off,
+    /// An app without a refresh token uses that of another of its family. Fewer sign-ins, and what
+    /// every app of the family may do is open to every program of the user.
+    SameFamily,
 }
 
 impl Entry {
     /// The app whose refresh token serves this one.
-    fn holder(&self, client: &ClientId, families: Families) -> Option<ClientId> {
+    fn holder(&self, client: &ClientId, families: FamilyRefreshTokens) -> Option<ClientId> {
         if self.refresh_tokens.contains_key(client) {
             return Some(client.clone());
         }
         let mut members = self.refresh_tokens.iter();
         let member = members.find(|(_, token)| token.family.is_some());
-        member.filter(|_| families == Families::Shared).map(|(holder, _)| holder.clone())
+        member
+            .filter(|_| families == FamilyRefreshTokens::SameFamily)
+            .map(|(holder, _)| holder.clone())
     }
 }
 
@@ -409,18 +435,18 @@ mod tests {
         let key = AccountKey::of(&one);
         let mut registry = registry(&[one]);
         registry.set_refresh(&key, client.clone(), RefreshEntry::new(token("1"), None, None));
-        let first = registry.start(&key, &client, Families::Separate).unwrap();
+        let first = registry.start(&key, &client, FamilyRefreshTokens::Off).unwrap();
         registry.land(&key, &first, Some(token("2")));
-        let again = registry.start(&key, &client, Families::Separate).unwrap();
+        let again = registry.start(&key, &client, FamilyRefreshTokens::Off).unwrap();
         assert_eq!(again.refresh_token.expose(), "1");
         registry.land(&key, &again, Some(token("3")));
         registry.set_durable(&key, &client, &token("2"));
-        let third = registry.start(&key, &client, Families::Separate).unwrap();
+        let third = registry.start(&key, &client, FamilyRefreshTokens::Off).unwrap();
         assert_eq!(third.refresh_token.expose(), "1", "3 is the newest, and not durable");
         registry.land(&key, &third, None);
         registry.set_durable(&key, &client, &token("3"));
         assert_eq!(
-            registry.start(&key, &client, Families::Separate).unwrap().refresh_token.expose(),
+            registry.start(&key, &client, FamilyRefreshTokens::Off).unwrap().refresh_token.expose(),
             "3"
         );
     }
@@ -445,7 +471,7 @@ mod tests {
         let mut registry = registry(std::slice::from_ref(&one));
         let signed_in = || RefreshEntry::new(token("1"), None, None);
         registry.set_refresh(&key, client(), signed_in());
-        let redemption = registry.start(&key, &client(), Families::Separate).unwrap();
+        let redemption = registry.start(&key, &client(), FamilyRefreshTokens::Off).unwrap();
         registry.remove(&key);
         assert!(!registry.land(&key, &redemption, Some(token("2"))));
         registry.insert(one, Timestamp::from_unix_seconds(9));
@@ -460,7 +486,7 @@ mod tests {
         let key = AccountKey::of(&one);
         let mut registry = registry(&[one]);
         registry.set_refresh(&key, client(), RefreshEntry::new(token("1"), None, None));
-        let redemption = registry.start(&key, &client(), Families::Separate).unwrap();
+        let redemption = registry.start(&key, &client(), FamilyRefreshTokens::Off).unwrap();
         registry.set_refresh(&key, client(), RefreshEntry::new(token("9"), None, None));
         assert!(registry.land(&key, &redemption, Some(token("2"))));
         assert_eq!(registry.refresh_entry(&key, &client()).unwrap().newest().expose(), "9");
@@ -473,16 +499,19 @@ mod tests {
         let mut registry = registry(&[one]);
         let (cli, ide) = (client(), ClientId::parse("ide").unwrap());
         registry.set_refresh(&key, cli.clone(), RefreshEntry::new(token("1"), None, None));
-        assert!(registry.start(&key, &ide, Families::Shared).is_err(), "not a family's token");
+        assert!(
+            registry.start(&key, &ide, FamilyRefreshTokens::SameFamily).is_err(),
+            "not a family's token"
+        );
         let family = RefreshEntry::new(token("2"), None, Some("1".into()));
         registry.set_refresh(&key, cli.clone(), family);
-        assert!(registry.start(&key, &ide, Families::Separate).is_err());
-        let shared = registry.start(&key, &ide, Families::Shared).unwrap();
+        assert!(registry.start(&key, &ide, FamilyRefreshTokens::Off).is_err());
+        let shared = registry.start(&key, &ide, FamilyRefreshTokens::SameFamily).unwrap();
         assert_eq!((shared.refresh_token.expose(), &shared.holder), ("2", &cli));
         assert!(registry.land(&key, &shared, Some(token("3"))));
         assert_eq!(registry.refresh_entry(&key, &cli).unwrap().newest().expose(), "3");
         registry.set_refresh(&key, ide.clone(), RefreshEntry::new(token("own"), None, None));
-        let own = registry.start(&key, &ide, Families::Shared).unwrap();
+        let own = registry.start(&key, &ide, FamilyRefreshTokens::SameFamily).unwrap();
         assert_eq!(own.refresh_token.expose(), "own");
     }
 }

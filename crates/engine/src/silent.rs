@@ -158,6 +158,9 @@ impl Inner {
         let redemption =
             self.state().registry.start(&key.account, &key.client_id, self.families)?;
         let result = self.redeem_started(refresh, &metadata, &redemption).await;
+        if result.as_ref().is_err_and(is_of_another_app) {
+            self.state().registry.set_outsider(&key.client_id);
+        }
         let successor = match &result {
             Ok((response, _)) => response.refresh_token.clone(),
             Err(_) => None,
@@ -265,6 +268,14 @@ impl Inner {
 
 fn removed() -> Error {
     Error::interaction_required("the account was removed in the meantime")
+}
+
+/// The app is in no family with the app that the refresh token was issued to.
+fn is_of_another_app(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::InteractionRequired { suberror, .. } if suberror.as_deref() == Some("client_mismatch")
+    )
 }
 
 /// The token itself is no good, as opposed to a person being needed for another reason.

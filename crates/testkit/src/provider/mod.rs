@@ -20,7 +20,7 @@ use url::Url;
 
 use self::directory::directory;
 pub use self::directory::{APP, CONTOSO, DEV, FABRIKAM, GUEST, OPS, USERS, User};
-use self::rotation::Rotation;
+use self::rotation::{Refusal, Rotation};
 pub use self::template::Template;
 use crate::effects::{ManualClock, SeededRandom, lock};
 use crate::leak::Secrets;
@@ -220,8 +220,20 @@ impl FakeProvider {
     fn redeem_refresh_token(&self, call: &Call) -> Response<Body> {
         let (shown, client) = (call.form.get("refresh_token"), call.form.get("client_id"));
         let redeemed = lock(&self.0.state).rotation.redeem(shown, client);
-        let Some(redeemed) = redeemed else {
-            return self.error("invalid_grant", "AADSTS50173: The grant was revoked");
+        let redeemed = match redeemed {
+            Ok(redeemed) => redeemed,
+            Err(Refusal::Revoked) => {
+                return self.error("invalid_grant", "AADSTS50173: The grant was revoked");
+            }
+            Err(Refusal::OtherApp) => {
+                let body = json!({
+                    "error": "invalid_grant",
+                    "error_description": "AADSTS70000: The token was issued to another client",
+                    "error_codes": [70000],
+                    "suberror": "client_mismatch",
+                });
+                return self.json(400, &body);
+            }
         };
         let successor = self.secret("refresh token", "1.rt-");
         lock(&self.0.state).rotation.succeed(&redeemed, &successor);
