@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 #![allow(dead_code, unused_imports, reason = "each test uses its part")]
 
+pub(crate) mod desktop;
 mod tls_page;
 mod trusting;
 

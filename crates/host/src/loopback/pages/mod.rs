@@ -91,7 +91,9 @@ impl Page {
         for account in accounts {
             tile(&mut buttons, account);
         }
-        button(&mut buttons, ANOTHER, "", "Use another account");
+        let another = "<span class=\"initial other\" aria-hidden=\"true\">+</span>\
+                       <span class=\"alone\">Use another account</span>";
+        button(&mut buttons, ANOTHER, "account", another);
         Self::first("Choose an account", prompt, &buttons, target)
     }
 
@@ -244,10 +246,11 @@ fn tile(buttons: &mut String, account: &Account) {
     );
 }
 
-fn button(buttons: &mut String, value: &str, class: &str, text: &str) {
+/// `html` is shown on it.
+fn button(buttons: &mut String, value: &str, class: &str, html: &str) {
     let _ = writeln!(
         buttons,
-        "<button type=\"submit\" class=\"{class}\" name=\"{ACCOUNT}\" value=\"{value}\">{text}</button>"
+        "<button type=\"submit\" class=\"{class}\" name=\"{ACCOUNT}\" value=\"{value}\">{html}</button>"
     );
 }
 
