@@ -3,7 +3,9 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use crate::home::Home;
+use rustix::process::Signal;
+
+use crate::home::{Home, Running, eventually};
 
 const ACCOUNT: &str = r#"{"homeAccountId":"11111111-1111-1111-1111-111111111111.22222222-2222-2222-2222-222222222222","environment":"login.windows.net","realm":"22222222-2222-2222-2222-222222222222","localAccountId":"11111111-1111-1111-1111-111111111111","username":"dev@contoso.example"}"#;
 
@@ -59,4 +61,22 @@ fn the_doctor_says_that_windows_accounts_are_used() {
     let told = String::from_utf8(output.stdout).unwrap();
     let line = told.lines().find(|line| line.contains("  wsl  ")).unwrap_or_default();
     assert!(line.starts_with("ok") && line.contains("KEYBEARER_WSL_PROXY"), "{told}");
+}
+
+#[test]
+fn a_sign_in_that_is_interrupted_is_cancelled_in_windows_inv_i7() {
+    let home = wsl("echo \"$2\" >> \"$HOME/calls\"\n\
+         case \"$2\" in acquireTokenInteractively) echo $$ > \"$HOME/own\"; exec sleep 1000;; esac");
+    let read = |name: &str| std::fs::read_to_string(home.at(name)).ok();
+    let login = Running::start(&mut home.program(["login"]));
+    let own = eventually("the sign-in begins", || read("own").filter(|own| own.ends_with('\n')));
+    login.signal(Signal::INT);
+    let (status, told) = login.end();
+    assert_eq!(status.code(), Some(4), "{told}");
+    eventually("Windows is told", || {
+        read("calls")?.contains("cancelInteractiveFlow").then_some(())
+    });
+    let stat = format!("/proc/{}/stat", own.trim());
+    let gone = || std::fs::read_to_string(&stat).map_or(true, |stat| stat.contains(") Z "));
+    eventually("the proxy ends", || gone().then_some(()));
 }
