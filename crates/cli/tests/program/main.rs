@@ -6,3 +6,4 @@ mod bus;
 mod cases;
 mod home;
 mod requests;
+mod wsl;
