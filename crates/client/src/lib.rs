@@ -15,6 +15,8 @@ mod options;
 mod runtime;
 mod start;
 mod tenant;
+#[cfg(any(windows, test))]
+mod wam;
 
 pub use chain::{BrokerChoice, LocalBroker, LocalBrokerOptions, Reachable};
 pub use credential::{Credential, TokenQuery};
