@@ -64,7 +64,11 @@ impl Credential {
     pub fn new(options: &CredentialOptions) -> Result<Self> {
         let environment = Environment::current();
         let settings = Settings::new(options, environment.text("AZURE_AUTHORITY_HOST"))?;
-        let mut broker = LocalBrokerOptions { choice: options.broker, ..Default::default() };
+        let mut broker = LocalBrokerOptions {
+            choice: options.broker,
+            parent_window: options.parent_window,
+            ..Default::default()
+        };
         if options.disable_instance_discovery {
             broker.trusted_authority_hosts.insert(settings.host.clone());
         }

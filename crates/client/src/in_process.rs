@@ -1,39 +1,78 @@
-//! The engine in this process, for when there is no broker. It remembers nothing on disk: another
-//! process of the same person asks again.
+//! The engine in this process, for when there is no broker. It remembers nothing on disk, so that
+//! another process of the same person asks again; unless it is told to keep what it signs in, on
+//! systems where no broker of ours runs.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use keybearer_core::{AuthorityHost, Broker, Result};
+use keybearer_core::{AuthorityHost, Broker, Error, Result};
 use keybearer_engine::{Engine, EngineSettings};
 use keybearer_host::{Environment, Host, Paths, Settings};
 use tokio::sync::OnceCell;
+
+use crate::chain::Remember;
 
 #[derive(Debug)]
 pub(crate) struct InProcess {
     environment: Environment,
     trusted: BTreeSet<AuthorityHost>,
-    engine: OnceCell<Arc<dyn Broker>>,
+    remember: Remember,
+    engine: OnceCell<Opened>,
+}
+
+/// The engine, and what it holds as long as it lives.
+#[derive(Debug)]
+struct Opened {
+    engine: Arc<dyn Broker>,
+    #[cfg(windows)]
+    _turn: Option<crate::windows::Turn>,
 }
 
 impl InProcess {
-    pub(crate) fn new(environment: Environment, trusted: BTreeSet<AuthorityHost>) -> Self {
-        Self { environment, trusted, engine: OnceCell::new() }
+    pub(crate) fn new(
+        environment: Environment,
+        trusted: BTreeSet<AuthorityHost>,
+        remember: Remember,
+    ) -> Self {
+        Self { environment, trusted, remember, engine: OnceCell::new() }
     }
 
     /// The engine, made on first use.
-    pub(crate) async fn broker(&self) -> Result<Arc<dyn Broker>> {
-        let engine = self.engine.get_or_try_init(|| self.open()).await?;
-        Ok(Arc::clone(engine))
+    pub(crate) async fn broker(&self, limit: Duration) -> Result<Arc<dyn Broker>> {
+        let opened = tokio::time::timeout(limit, self.engine.get_or_try_init(|| self.open())).await;
+        let opened = opened.map_err(|_| Error::timed_out("wait for the token store"))??;
+        Ok(Arc::clone(&opened.engine))
     }
 
-    async fn open(&self) -> Result<Arc<dyn Broker>> {
+    /// Whether there is something on disk to be opened.
+    pub(crate) fn has_kept(&self) -> bool {
+        match self.remember {
+            Remember::InMemory => false,
+            #[cfg(windows)]
+            Remember::OnDisk => crate::windows::has_store(&self.environment),
+        }
+    }
+
+    async fn open(&self) -> Result<Opened> {
         let paths = Paths::current(&self.environment)?;
         let settings = Settings::load(&paths.config_file, &self.environment)?;
         let mut trusted_authority_hosts = self.trusted.clone();
         trusted_authority_hosts.extend(settings.trusted_authority_hosts);
+        let settings = EngineSettings { trusted_authority_hosts };
+        #[cfg(windows)]
+        if self.remember == Remember::OnDisk {
+            let turn = crate::windows::Turn::take(&paths).await?;
+            let host = crate::windows::durable_host(&paths, &self.environment);
+            let engine = Arc::new(Engine::open(host.effects(), settings).await?);
+            return Ok(Opened { engine, _turn: Some(turn) });
+        }
         let effects = Host::in_process(&self.environment).effects();
-        let engine = Engine::open(effects, EngineSettings { trusted_authority_hosts }).await?;
-        Ok(Arc::new(engine))
+        let engine = Arc::new(Engine::open(effects, settings).await?);
+        Ok(Opened {
+            engine,
+            #[cfg(windows)]
+            _turn: None,
+        })
     }
 }

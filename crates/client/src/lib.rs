@@ -1,8 +1,8 @@
 //! The broker of this machine, and the credential logic every language shares.
 //!
 //! [`LocalBroker`] is a [`Broker`](keybearer_core::Broker) that finds the one to use: Keybearer's
-//! own over its socket, whoever owns the name on the session bus, a broker it starts, or an engine
-//! in this process. [`Credential`] asks it for tokens the way an Azure credential does: one
+//! own over its socket, whoever owns the name on the session bus, a broker it starts, Windows' Web
+//! Account Manager, or an engine in this process. [`Credential`] asks it for tokens the way an Azure credential does: one
 //! resource, one deadline, silently if possible, with a cache of its own.
 //!
 //! This crate does not know any SDK's types; `keybearer` and `keybearer-python` map them.
@@ -13,13 +13,17 @@ mod credential;
 mod in_process;
 mod options;
 mod runtime;
+#[cfg(unix)]
 mod start;
 mod tenant;
 #[cfg(any(windows, test))]
 mod wam;
+#[cfg(windows)]
+mod windows;
 
-pub use chain::{BrokerChoice, LocalBroker, LocalBrokerOptions, Reachable};
+pub use chain::{BrokerChoice, LocalBroker, LocalBrokerOptions, Reachable, Remember};
 pub use credential::{Credential, TokenQuery};
-pub use options::{AZURE_DEVELOPER_APP, CredentialOptions};
+pub use options::{AZURE_DEVELOPER_APP, CredentialOptions, ParentWindow};
 pub use runtime::background;
+#[cfg(unix)]
 pub use start::{find_program, start_broker};

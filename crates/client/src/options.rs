@@ -39,11 +39,24 @@ pub struct CredentialOptions {
     /// Trust the authority's host without asking Microsoft about it, in this process. A broker
     /// trusts only what its own settings say. Default false.
     pub disable_instance_discovery: bool,
+    /// The window that a window of the system's broker belongs to. Only Windows has a use for it.
+    pub parent_window: ParentWindow,
     /// How long one request may take in all, a person's sign-in included; default 300 s. Zero ends
     /// every request that the cache cannot answer; more than a year means a year.
     pub timeout: Option<Duration>,
     /// Whether to use a broker. Default: if there is one.
     pub broker: BrokerChoice,
+}
+
+/// The window a sign-in belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub enum ParentWindow {
+    /// Whatever suits: the console's window, else the desktop.
+    #[default]
+    Automatic,
+    /// A native window handle of the operating system (`HWND` on Windows).
+    Handle(isize),
 }
 
 /// The options, parsed and with defaults filled in.

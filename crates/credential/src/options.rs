@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use keybearer_client::{BrokerChoice, CredentialOptions};
+use keybearer_client::{BrokerChoice, CredentialOptions, ParentWindow};
 
 /// How an [`InteractiveBrowserBrokerCredential`](crate::InteractiveBrowserBrokerCredential) asks
 /// for tokens. `None`, empty and `false` mean the default.
@@ -42,17 +42,6 @@ pub struct InteractiveBrowserBrokerCredentialOptions {
     pub broker: BrokerChoice,
 }
 
-/// The window a sign-in belongs to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[non_exhaustive]
-pub enum ParentWindow {
-    /// Whatever suits: the console's window, else the desktop.
-    #[default]
-    Automatic,
-    /// A native window handle of the operating system (`HWND` on Windows).
-    Handle(isize),
-}
-
 impl InteractiveBrowserBrokerCredentialOptions {
     pub(crate) fn shared(self) -> CredentialOptions {
         CredentialOptions {
@@ -66,6 +55,7 @@ impl InteractiveBrowserBrokerCredentialOptions {
             use_default_broker_account: self.use_default_broker_account,
             disable_automatic_authentication: self.disable_automatic_authentication,
             disable_instance_discovery: self.disable_instance_discovery,
+            parent_window: self.parent_window,
             timeout: self.timeout,
             broker: self.broker,
         }

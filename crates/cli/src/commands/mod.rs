@@ -1,4 +1,5 @@
 pub(crate) mod accounts;
+#[cfg_attr(windows, path = "broker_windows.rs")]
 pub(crate) mod broker;
 pub(crate) mod completions;
 pub(crate) mod doctor;

@@ -8,7 +8,7 @@ use keybearer_core::{Error, ErrorKind, Missing, Result};
 use keybearer_dbus::client::{Activation, BrokerProxy};
 use keybearer_host::{Environment, Paths};
 
-use super::Reachable;
+use super::{LocalBrokerOptions, Reachable};
 use crate::start::{find_program, start_broker};
 
 impl Reachable for BrokerProxy {
@@ -23,7 +23,11 @@ const SOCKET_LIMIT: Duration = Duration::from_secs(3);
 /// The same for one that the session bus may have to start.
 const BUS_LIMIT: Duration = Duration::from_secs(15);
 
-pub(super) async fn find(environment: &Environment, limit: Duration) -> Result<Arc<dyn Reachable>> {
+pub(super) async fn find(
+    environment: &Environment,
+    _: &LocalBrokerOptions,
+    limit: Duration,
+) -> Result<Arc<dyn Reachable>> {
     let mut tried: Vec<String> = Vec::new();
     let mut absent = |error: Error| match error.kind() {
         ErrorKind::Unavailable(Missing::Broker) => {

@@ -2,7 +2,10 @@
 //! none is to be had, an engine in this process signs in with the system browser and remembers only
 //! as long as the process lives.
 
+#[cfg(unix)]
 mod linux;
+#[cfg(windows)]
+mod windows;
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -19,7 +22,11 @@ use keybearer_host::Environment;
 use tokio::sync::Mutex;
 
 use crate::in_process::InProcess;
+use crate::options::ParentWindow;
+#[cfg(unix)]
 use linux::find;
+#[cfg(windows)]
+use windows::find;
 
 /// Whether to use a broker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -43,6 +50,23 @@ pub struct LocalBrokerOptions {
     /// Authority hosts this process trusts without asking. A broker does not take our word for
     /// it, so a request it refuses for its authority is then made from this process.
     pub trusted_authority_hosts: BTreeSet<AuthorityHost>,
+    /// The window that a window of the system's broker belongs to.
+    pub parent_window: ParentWindow,
+    /// What an engine in this process does with what it signs in.
+    pub remember: Remember,
+}
+
+/// What an engine in this process does with what it signs in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[allow(clippy::exhaustive_enums, reason = "it does or it does not")]
+pub enum Remember {
+    /// It is gone when the process ends.
+    #[default]
+    InMemory,
+    /// It is kept in the user's state directory, for one process at a time. For programs on systems
+    /// where no broker of ours runs; accounts there are found besides those of the system's broker.
+    #[cfg(windows)]
+    OnDisk,
 }
 
 /// The broker of this machine, found on first use and found again if it went away.
@@ -80,7 +104,7 @@ impl LocalBroker {
     #[must_use]
     pub fn new(environment: Environment, options: LocalBrokerOptions) -> Self {
         let trusted = options.trusted_authority_hosts.clone();
-        let in_process = InProcess::new(environment.clone(), trusted);
+        let in_process = InProcess::new(environment.clone(), trusted, options.remember);
         Self { environment, options, connection: Mutex::default(), in_process }
     }
 
@@ -100,7 +124,7 @@ impl LocalBroker {
         if let Some(own) = connection.as_ref().filter(|own| own.process == process) {
             return Ok(Arc::clone(&own.broker));
         }
-        let broker = find(&self.environment, limit).await?;
+        let broker = find(&self.environment, &self.options, limit).await?;
         *connection = Some(Connection { process, broker: Arc::clone(&broker) });
         Ok(broker)
     }
@@ -127,7 +151,7 @@ impl LocalBroker {
         let deadline = Instant::now() + limit;
         let left = || deadline.saturating_duration_since(Instant::now());
         if self.options.choice == BrokerChoice::Never {
-            return call(self.in_process.broker().await?, left()).await;
+            return call(self.in_process.broker(left()).await?, left()).await;
         }
         let result = match self.connect(left()).await {
             Ok(broker) => match call(broker.clone(), left()).await {
@@ -146,22 +170,34 @@ impl LocalBroker {
         match result {
             Err(error) if self.can_do_without(&error, authority) => {
                 tracing::debug!(%error, "sign in from this process");
-                call(self.in_process.broker().await?, left()).await
+                call(self.in_process.broker(left()).await?, left()).await
             }
             result => result,
         }
     }
 
-    /// No broker, or one that will not serve an authority this process trusts.
+    /// No broker, or one that will not serve an authority this process trusts. On Windows only a
+    /// program that keeps what it signs in does without a broker unasked; others tell their callers
+    /// that there is none.
     fn can_do_without(&self, error: &Error, authority: Option<&Authority>) -> bool {
+        let keeps = self.options.remember != Remember::InMemory;
         let trusted =
             authority.is_some_and(|own| self.options.trusted_authority_hosts.contains(own.host()));
         self.options.choice == BrokerChoice::Auto
             && match error.kind() {
-                ErrorKind::Unavailable(Missing::Broker) => true,
-                ErrorKind::InvalidRequest { field } => field == "authority" && trusted,
+                ErrorKind::Unavailable(Missing::Broker) => keeps || cfg!(not(windows)),
+                ErrorKind::InvalidRequest { field } => field == "authority" && (trusted || keeps),
                 _ => false,
             }
+    }
+
+    /// The engine in this process, if it has kept something that a broker outside does not know.
+    async fn keeper(&self, limit: Duration) -> Result<Option<Arc<dyn Broker>>> {
+        if self.options.choice == BrokerChoice::Auto && self.in_process.has_kept() {
+            self.in_process.broker(limit).await.map(Some)
+        } else {
+            Ok(None)
+        }
     }
 }
 
@@ -172,21 +208,39 @@ impl Broker for LocalBroker {
     }
 
     async fn accounts(&self, request: AccountsRequest) -> Result<Vec<Account>> {
-        self.call(request.timeout, None, Repeat::Once, |broker, timeout| {
-            let request = AccountsRequest { timeout, ..request.clone() };
-            async move { broker.accounts(request).await }
-        })
-        .await
+        let mut accounts = self
+            .call(request.timeout, None, Repeat::Once, |broker, timeout| {
+                let request = AccountsRequest { timeout, ..request.clone() };
+                async move { broker.accounts(request).await }
+            })
+            .await?;
+        if let Some(keeper) = self.keeper(request.timeout).await? {
+            let own = keeper.accounts(request).await?;
+            let new = own.into_iter().filter(|account| !accounts.contains(account));
+            let new: Vec<Account> = new.collect();
+            accounts.extend(new);
+        }
+        Ok(accounts)
     }
 
     async fn acquire_silent(&self, request: SilentRequest) -> Result<Token> {
         let (limit, authority) = (request.parameters.timeout, request.parameters.authority.clone());
-        self.call(limit, Some(&authority), Repeat::Once, |broker, timeout| {
-            let mut request = request.clone();
-            request.parameters.timeout = timeout;
-            async move { broker.acquire_silent(request).await }
-        })
-        .await
+        let token = self
+            .call(limit, Some(&authority), Repeat::Once, |broker, timeout| {
+                let mut request = request.clone();
+                request.parameters.timeout = timeout;
+                async move { broker.acquire_silent(request).await }
+            })
+            .await;
+        match token {
+            Err(error) if matches!(error.kind(), ErrorKind::InteractionRequired { .. }) => {
+                match self.keeper(limit).await? {
+                    Some(keeper) => keeper.acquire_silent(request).await,
+                    None => Err(error),
+                }
+            }
+            token => token,
+        }
     }
 
     async fn acquire_interactive(&self, request: InteractiveRequest) -> Result<Token> {
@@ -200,11 +254,21 @@ impl Broker for LocalBroker {
     }
 
     async fn remove_account(&self, request: RemoveAccountRequest) -> Result<()> {
-        self.call(request.timeout, None, Repeat::Never, |broker, timeout| {
-            let request = RemoveAccountRequest { timeout, ..request.clone() };
-            async move { broker.remove_account(request).await }
-        })
-        .await
+        let removed = self
+            .call(request.timeout, None, Repeat::Never, |broker, timeout| {
+                let request = RemoveAccountRequest { timeout, ..request.clone() };
+                async move { broker.remove_account(request).await }
+            })
+            .await;
+        match removed {
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidRequest { .. }) => {
+                match self.keeper(request.timeout).await? {
+                    Some(keeper) => keeper.remove_account(request).await,
+                    None => Err(error),
+                }
+            }
+            removed => removed,
+        }
     }
 
     async fn sso_cookie(&self, request: SsoCookieRequest) -> Result<SsoCookie> {

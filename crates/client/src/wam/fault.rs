@@ -4,8 +4,8 @@ use super::transport::{Answer, ProviderError, Response, SystemError};
 
 /// `REGDB_E_CLASSNOTREG`: this Windows has no Web Account Manager, as Wine and Server Core.
 const CLASS_NOT_REGISTERED: u32 = 0x8004_0154;
-/// `ERROR_MOD_NOT_FOUND`, `ERROR_PROC_NOT_FOUND` as `HRESULT`s: Windows before 8 has no WinRT.
-const NO_RUNTIME: [u32; 2] = [0x8007_007e, 0x8007_007f];
+/// `ERROR_INVALID_WINDOW_HANDLE` as an `HRESULT`.
+const NO_WINDOW: u32 = 0x8007_0578;
 /// `ERROR_CANCELLED` and `E_ABORT`.
 const CANCELLED: [u32; 2] = [0x8007_04c7, 0x8000_4004];
 
@@ -14,7 +14,8 @@ pub(super) fn of_system(error: SystemError, action: &str) -> Error {
     let message = format!("{action} with Web Account Manager");
     let outcome = match error.code {
         CLASS_NOT_REGISTERED => absent(),
-        code if NO_RUNTIME.contains(&code) => absent(),
+        NO_WINDOW => Error::invalid_request("parent_window", "the parent window is none")
+            .with_hint("give the handle of a window that is there, or none at all"),
         code if CANCELLED.contains(&code) => Error::cancelled(message),
         _ => Error::internal(message)
             .with_hint("run `keybearer doctor`; restarting Windows renews its account service"),
@@ -185,7 +186,7 @@ mod tests {
     fn a_system_without_web_account_manager_is_unavailable() {
         for (code, kind) in [
             (0x8004_0154, ErrorKind::Unavailable(Missing::Broker)),
-            (0x8007_007e, ErrorKind::Unavailable(Missing::Broker)),
+            (0x8007_0578, ErrorKind::InvalidRequest { field: "parent_window".into() }),
             (0x8007_04c7, ErrorKind::Cancelled),
             (0x8000_4005, ErrorKind::Internal),
         ] {

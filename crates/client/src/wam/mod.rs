@@ -16,6 +16,8 @@ mod provider;
 mod request;
 mod transport;
 mod waiting;
+#[cfg(windows)]
+mod winrt;
 
 #[cfg(test)]
 mod tests;
@@ -40,6 +42,8 @@ use provider::{Plugin, organizations};
 use request::{Mode, Recipe, Who};
 use transport::{Answer, Listing, Provider, Transport};
 use waiting::Waiting;
+#[cfg(windows)]
+pub(crate) use winrt::WinRt;
 
 /// Web Account Manager.
 #[derive(Debug)]
@@ -94,6 +98,11 @@ impl WamBroker {
 
     async fn meant(&self, parameters: &TokenParameters) -> Result<Meant> {
         let (choice, host) = (&parameters.account, parameters.authority.host());
+        if !host.is_known() {
+            let message = format!("Windows signs in to Microsoft's clouds, not to {host}");
+            return Err(Error::invalid_request("authority", message)
+                .with_hint("sign in with the browser: `keybearer login --browser`"));
+        }
         let plugin = Plugin::of(&parameters.authority, choice);
         if *choice == AccountChoice::Default && self.session_account_serves(parameters).await? {
             return Ok(Meant::Provider(provider::local()));

@@ -60,8 +60,7 @@ impl Recipe<'_> {
         };
         properties.extend(fixed.iter().map(|(name, value)| ((*name).into(), (*value).into())));
         properties.insert("authority".into(), self.authority(parameters));
-        let known = parameters.authority.host().is_known();
-        properties.insert("validateAuthority".into(), if known { "yes" } else { "no" }.into());
+        properties.insert("validateAuthority".into(), "yes".into());
         let claims = Claims::merge(parameters.claims.as_ref(), &parameters.capabilities);
         if let Some(claims) = claims.filter(|_| self.plugin == Plugin::Work) {
             properties.insert("claims".into(), claims.as_str().to_owned());
@@ -256,15 +255,5 @@ mod tests {
             "x-client-info",
         ];
         assert_eq!(names, expected);
-    }
-
-    #[test]
-    fn an_authority_of_no_known_cloud_is_not_to_be_validated() {
-        let authority = Authority::parse("https://localhost:8443/contoso.example").unwrap();
-        let parameters = TokenParameters { authority, ..sample::parameters() };
-        let plugin = Plugin::Work;
-        let recipe =
-            Recipe { plugin, provider: organizations(), who: Who::Unknown, mode: Mode::Silent };
-        assert_eq!(recipe.request(&parameters).properties["validateAuthority"], "no");
     }
 }

@@ -278,6 +278,16 @@ async fn silent_token(broker: &WamBroker) -> Token {
 }
 
 #[tokio::test]
+async fn an_authority_of_no_known_cloud_is_not_asked_for() {
+    let world = World::of(&["dev"], None);
+    let authority = Authority::parse("https://localhost:8443/contoso.example").unwrap();
+    let parameters = TokenParameters { authority, ..sample::parameters() };
+    let error = world.broker().acquire_silent(SilentRequest { parameters }).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::InvalidRequest { field: "authority".into() });
+    assert!(world.state().requests.is_empty());
+}
+
+#[tokio::test]
 async fn a_windows_without_the_provider_is_unavailable() {
     let world = World::of(&["dev"], None);
     world.state().listing = Telling::NoProvider;

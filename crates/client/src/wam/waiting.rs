@@ -5,7 +5,9 @@ use tokio::sync::Notify;
 
 /// The interactive requests that wait, so that their callers can cancel them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Waiting(Arc<Mutex<Vec<(CallerId, Arc<Notify>)>>>);
+pub(super) struct Waiting(Arc<Mutex<Vec<Listed>>>);
+
+type Listed = (CallerId, Arc<Notify>);
 
 /// One of them; it is taken off the list when this is dropped.
 #[derive(Debug)]
@@ -29,7 +31,7 @@ impl Waiting {
         });
     }
 
-    fn change(&self, change: impl FnOnce(&mut Vec<(CallerId, Arc<Notify>)>)) {
+    fn change(&self, change: impl FnOnce(&mut Vec<Listed>)) {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }

@@ -1,9 +1,13 @@
 //! What is found, what will be used and why; every problem with its next step.
 
+#[cfg(unix)]
 mod broker;
 mod browser;
 mod finding;
+#[cfg_attr(windows, path = "machine_windows.rs")]
+mod machine;
 mod network;
+#[cfg(unix)]
 mod storage;
 
 use std::process::ExitCode;
@@ -60,9 +64,7 @@ async fn examine(environment: &Environment) -> Vec<Finding> {
     match Paths::current(environment) {
         Err(error) => findings.push(Finding::of_error("paths", Level::Error, &error)),
         Ok(paths) => {
-            let status = broker::examine(&paths, &mut findings).await;
-            broker::examine_bus(environment, status.as_ref(), &mut findings).await;
-            storage::examine(&paths, environment, status.as_ref(), &mut findings);
+            machine::examine(&paths, environment, &mut findings).await;
             network::examine_settings(&paths, environment, &mut findings);
         }
     }
