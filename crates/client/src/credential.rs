@@ -167,7 +167,7 @@ impl Credential {
         });
         let _abort = AbortOnDrop(work.abort_handle());
         loop {
-            match answered.recv_timeout(PATIENCE) {
+            match receive(&answered, PATIENCE) {
                 Ok(result) => return result,
                 Err(std::sync::mpsc::RecvTimeoutError::Timeout) if interrupted() => {
                     return Err(Error::cancelled("the program was interrupted"));
@@ -294,6 +294,18 @@ impl Inner {
         self.cache.insert(query, &wanted.scopes, &token);
         token
     }
+}
+
+#[cfg(windows)]
+use crate::windows::receive;
+
+/// Waits for a value, so long.
+#[cfg(not(windows))]
+fn receive<T>(
+    from: &std::sync::mpsc::Receiver<T>,
+    patience: Duration,
+) -> Result<T, std::sync::mpsc::RecvTimeoutError> {
+    from.recv_timeout(patience)
 }
 
 /// A caller that leaves ends its own wait; the broker goes on if others wait for the same.

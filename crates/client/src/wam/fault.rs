@@ -66,7 +66,7 @@ pub(super) fn check<'a>(answer: &'a Answer, client_id: &ClientId) -> Result<&'a 
 
 /// The error table. Source: the facilities and codes MSAL.NET goes by (MIT); the text is the
 /// server's and often has the better code in it.
-fn of_provider(error: &ProviderError, client_id: &ClientId) -> Error {
+pub(super) fn of_provider(error: &ProviderError, client_id: &ClientId) -> Error {
     let facility = (error.code >> 16) & 0x1fff;
     let aadsts = aadsts(&error.message);
     let wrong_redirect = matches!(aadsts.as_deref(), Some("AADSTS50011" | "AADSTS7000218"));
@@ -85,7 +85,7 @@ fn of_provider(error: &ProviderError, client_id: &ClientId) -> Error {
         _ => ErrorKind::Denied(Denial::Server),
     };
     let redirect = wrong_redirect || (facility == 0xaa1 && aadsts.is_none());
-    let error = explained(kind, error, "Windows could not get a token");
+    let error = explained(kind, error, "Windows' account provider failed");
     if redirect { error.with_hint(redirect_hint(client_id)) } else { error }
 }
 

@@ -156,6 +156,7 @@ impl WamBroker {
             Ok(Listing::Accounts(accounts)) => accounts,
             Ok(Listing::Refused) => return Ok(None),
             Ok(Listing::NoProvider) => return Err(fault::absent()),
+            Ok(Listing::Failed(error)) => return Err(fault::of_provider(&error, client_id)),
             Err(error) => return Err(fault::of_system(error, "list the accounts")),
         };
         let found = accounts.into_iter().filter_map(|web| {

@@ -31,6 +31,7 @@ enum Telling {
     All,
     Nothing,
     NoProvider,
+    NoNetwork,
 }
 
 fn web_account(name: &str) -> WebAccount {
@@ -100,6 +101,9 @@ impl Transport for World {
             Telling::All => Listing::Accounts(state.accounts.clone()),
             Telling::Nothing => Listing::Refused,
             Telling::NoProvider => Listing::NoProvider,
+            Telling::NoNetwork => {
+                Listing::Failed(ProviderError { code: 0xcaa7_0004, message: String::new() })
+            }
         })
     }
 
@@ -288,12 +292,16 @@ async fn an_authority_of_no_known_cloud_is_not_asked_for() {
 }
 
 #[tokio::test]
-async fn a_windows_without_the_provider_is_unavailable() {
-    let world = World::of(&["dev"], None);
-    world.state().listing = Telling::NoProvider;
-    let parameters = parameters("organizations", AccountChoice::Only);
-    let error = world.broker().acquire_silent(SilentRequest { parameters }).await.unwrap_err();
-    assert_eq!(*error.kind(), ErrorKind::Unavailable(Missing::Broker));
+async fn a_provider_that_is_not_there_or_offline_says_so() {
+    for (listing, missing) in
+        [(Telling::NoProvider, Missing::Broker), (Telling::NoNetwork, Missing::Network)]
+    {
+        let world = World::of(&["dev"], None);
+        world.state().listing = listing;
+        let parameters = parameters("organizations", AccountChoice::Only);
+        let error = world.broker().acquire_silent(SilentRequest { parameters }).await.unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::Unavailable(missing));
+    }
 }
 
 /// A system without Web Account Manager.

@@ -86,6 +86,8 @@ pub(crate) enum Listing {
     Refused,
     /// Windows has no such provider.
     NoProvider,
+    /// The provider cannot tell now.
+    Failed(ProviderError),
 }
 
 /// A `WebTokenRequestResult`.

@@ -2,57 +2,59 @@ use std::os::windows::ffi::OsStrExt;
 use std::path::Path;
 
 use keybearer_core::{Error, Result};
-use windows::Win32::Foundation::{CloseHandle, HANDLE, HLOCAL, LocalFree};
+use windows::Win32::Foundation::{CloseHandle, ERROR_ALREADY_EXISTS, HANDLE, HLOCAL, LocalFree};
 use windows::Win32::Security::Authorization::{
     ConvertSidToStringSidW, ConvertStringSecurityDescriptorToSecurityDescriptorW,
-    GetNamedSecurityInfoW, SDDL_REVISION_1, SE_FILE_OBJECT, SetNamedSecurityInfoW,
+    GetNamedSecurityInfoW, SDDL_REVISION_1, SE_FILE_OBJECT,
 };
 use windows::Win32::Security::{
-    ACL, DACL_SECURITY_INFORMATION, GetSecurityDescriptorDacl, GetTokenInformation,
-    OWNER_SECURITY_INFORMATION, PROTECTED_DACL_SECURITY_INFORMATION, PSECURITY_DESCRIPTOR, PSID,
-    TOKEN_QUERY, TOKEN_USER, TokenUser,
+    DACL_SECURITY_INFORMATION, GetTokenInformation, OWNER_SECURITY_INFORMATION,
+    PROTECTED_DACL_SECURITY_INFORMATION, PSECURITY_DESCRIPTOR, PSID, SECURITY_ATTRIBUTES,
+    SetFileSecurityW, TOKEN_QUERY, TOKEN_USER, TokenUser,
 };
+use windows::Win32::Storage::FileSystem::CreateDirectoryW;
 use windows::Win32::System::Threading::{GetCurrentProcess, OpenProcessToken};
-use windows::core::{BOOL, HSTRING, PCWSTR, PWSTR};
+use windows::core::{HSTRING, PCWSTR, PWSTR};
 
 /// Makes the directory if need be, and lets only this user and the system into it.
 ///
-/// The access list replaces whatever the directory had and is inherited by the files in it. That of
-/// an existing directory is set again: it costs little, and mends one that was opened to others.
+/// A new directory has that access list from the start, and its files inherit it. That of an
+/// existing one is set again: it costs little, and mends one that was opened to others.
 ///
 /// # Errors
 /// `Internal` if the directory cannot be made, belongs to somebody else, or cannot be closed.
 pub(super) fn private_directory(path: &Path) -> Result<()> {
     let shown = path.display().to_string();
-    std::fs::create_dir_all(path).map_err(|error| {
-        Error::internal(format!("create the directory {shown}")).with_source(error)
-    })?;
     let failed = |error: windows::core::Error| {
         Error::internal(format!("close the directory {shown} to others")).with_source(error)
     };
-    let user = own_sid().map_err(failed)?;
-    let (name, owner) = (wide(path), owner(path).map_err(failed)?);
+    let parent = path.parent().map_or(Ok(()), std::fs::create_dir_all);
+    parent.map_err(|error| {
+        Error::internal(format!("create the directory {shown}")).with_source(error)
+    })?;
+    let (user, name) = (own_sid().map_err(failed)?, wide(path));
+    let list = format!("D:P(A;OICI;FA;;;{user})(A;OICI;FA;;;SY)");
+    let list = Descriptor::parse(&list).map_err(failed)?;
+    let attributes = SECURITY_ATTRIBUTES {
+        nLength: size_of::<SECURITY_ATTRIBUTES>() as u32,
+        lpSecurityDescriptor: list.0.0,
+        bInheritHandle: false.into(),
+    };
+    // SAFETY: the name ends with a zero; the attributes point to the descriptor, which lives on.
+    match unsafe { CreateDirectoryW(PCWSTR(name.as_ptr()), Some(&attributes)) } {
+        Err(error) if error.code() == ERROR_ALREADY_EXISTS.to_hresult() => {}
+        outcome => return outcome.map_err(failed),
+    }
     // Administrators' processes make directories that belong to their group.
     const ADMINISTRATORS: &str = "S-1-5-32-544";
+    let owner = owner(path).map_err(failed)?;
     if owner != user && owner != ADMINISTRATORS {
         return Err(Error::internal(format!("open {shown}: it belongs to {owner}, not to you"))
             .with_hint(format!("find out who made it, then move {shown} away")));
     }
-    let list = Descriptor::parse(&format!("D:P(A;OICI;FA;;;{user})(A;OICI;FA;;;SY)"));
-    let list = list.map_err(failed)?;
-    // SAFETY: the name ends with a zero and the list lives as long as its descriptor.
-    let outcome = unsafe {
-        SetNamedSecurityInfoW(
-            PCWSTR(name.as_ptr()),
-            SE_FILE_OBJECT,
-            DACL_SECURITY_INFORMATION | PROTECTED_DACL_SECURITY_INFORMATION,
-            None,
-            None,
-            Some(list.access_list().map_err(failed)?),
-            None,
-        )
-    };
-    outcome.ok().map_err(failed)
+    let what = DACL_SECURITY_INFORMATION | PROTECTED_DACL_SECURITY_INFORMATION;
+    // SAFETY: as above.
+    unsafe { SetFileSecurityW(PCWSTR(name.as_ptr()), what, list.0) }.ok().map_err(failed)
 }
 
 /// A security descriptor that the system made.
@@ -71,14 +73,6 @@ impl Descriptor {
             )
         }?;
         Ok(Self(descriptor))
-    }
-
-    fn access_list(&self) -> windows::core::Result<*const ACL> {
-        let (mut present, mut defaulted) = (BOOL::default(), BOOL::default());
-        let mut list = std::ptr::null_mut();
-        // SAFETY: the descriptor is valid; the list points into it.
-        unsafe { GetSecurityDescriptorDacl(self.0, &mut present, &mut list, &mut defaulted) }?;
-        Ok(list)
     }
 }
 
@@ -188,13 +182,17 @@ mod tests {
     #[test]
     fn only_this_user_and_the_system_are_let_in() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("state");
-        private_directory(&path).unwrap();
-        private_directory(&path).unwrap();
-        let (list, user) = (access_list(&path), own_sid().unwrap());
-        assert!(list.contains(&user) || list.contains(";;;OW") || list.contains(";;;BA"), "{list}");
-        for everybody in [";;;WD)", ";;;BU)", ";;;AU)"] {
-            assert!(!list.contains(everybody), "{list}");
+        let (new, opened) = (dir.path().join("new"), dir.path().join("opened"));
+        std::fs::create_dir(&opened).unwrap();
+        for path in [new, opened] {
+            private_directory(&path).unwrap();
+            private_directory(&path).unwrap();
+            let list = access_list(&path);
+            let mut entries = list.matches('(').count();
+            for allowed in [own_sid().unwrap(), "SY".to_owned()] {
+                entries -= list.matches(&format!(";;;{allowed})")).count();
+            }
+            assert!(list.contains(&own_sid().unwrap()) && entries == 0, "{list}");
         }
     }
 }

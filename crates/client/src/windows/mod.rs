@@ -7,6 +7,7 @@
 
 mod access;
 mod dpapi;
+mod messages;
 
 use std::fs::{File, TryLockError};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use keybearer_core::{Error, Result};
 use keybearer_host::{Environment, Host, Paths};
 
 use dpapi::Dpapi;
+pub(crate) use messages::receive;
 
 /// The right to use the state directory; one process has it at a time.
 #[derive(Debug)]

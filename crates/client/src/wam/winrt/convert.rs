@@ -6,7 +6,6 @@ use windows::Security::Authentication::Web::Core::{
     WebTokenResponse,
 };
 use windows::Security::Credentials::WebAccount;
-use windows::Win32::Foundation::E_FAIL;
 use windows::core::{HSTRING, Interface, Result};
 use windows_collections::{IIterable, IKeyValuePair};
 
@@ -23,8 +22,7 @@ pub(super) fn listing(result: &FindAllAccountsResult) -> Result<Listing> {
         | FindAllWebAccountsStatus::NotSupportedByProvider => Ok(Listing::Refused),
         _ => {
             let error = optional(result.ProviderError())?.map(|error| provider_error(&error));
-            let message = error.transpose()?.unwrap_or_default().message;
-            Err(windows::core::Error::new(E_FAIL, message))
+            Ok(Listing::Failed(error.transpose()?.unwrap_or_default()))
         }
     }
 }
