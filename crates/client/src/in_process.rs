@@ -45,6 +45,11 @@ impl InProcess {
         Ok(Arc::clone(&opened.engine))
     }
 
+    /// The engine, if it was made.
+    pub(crate) fn opened(&self) -> Option<Arc<dyn Broker>> {
+        self.engine.get().map(|opened| Arc::clone(&opened.engine))
+    }
+
     /// Whether there is something on disk to be opened.
     pub(crate) fn has_kept(&self) -> bool {
         match self.remember {

@@ -243,9 +243,8 @@ async fn a_window_that_is_none_is_refused_before_anybody_is_asked() {
     stage.is_released().await;
 }
 
-/// The last of all, by its name: the provider's thread stays where it is.
 #[tokio::test]
-async fn zz_a_call_that_does_not_return_does_not_hold_up_its_caller_inv_i7() {
+async fn a_call_that_does_not_return_does_not_hold_up_its_caller_inv_i7() {
     let stage = Stage::take().await;
     stage.play(json!({ "accounts": [account("dev")], "silent": "stuck" }));
     let limit = Duration::from_millis(300);
@@ -253,4 +252,5 @@ async fn zz_a_call_that_does_not_return_does_not_hold_up_its_caller_inv_i7() {
     let parameters = TokenParameters { timeout: limit, ..sample::parameters() };
     assert_eq!(*silent(parameters).await.unwrap_err().kind(), ErrorKind::TimedOut);
     assert!(begun.elapsed() < limit + Duration::from_millis(200), "{:?}", begun.elapsed());
+    stage.is_released().await;
 }

@@ -15,6 +15,8 @@ use crate::script::{self, Account, Behaviour, Listing, World};
 const INVALID_ARGUMENT: u32 = 0x8007_0057;
 const INVALID_WINDOW: HRESULT = HRESULT(0x8007_0578_u32 as i32);
 const POINTER: HRESULT = HRESULT(0x8000_4003_u32 as i32);
+/// Far longer than a caller who has a deadline waits.
+const STUCK: std::time::Duration = std::time::Duration::from_secs(2);
 const MICROSOFT: &str = "https://login.microsoft.com";
 const LOCAL: &str = "https://login.windows.local";
 
@@ -249,9 +251,10 @@ impl Asked {
                 (WebTokenRequestStatus::ProviderError, Some((INVALID_ARGUMENT, message)))
             }
             Behaviour::Never => return Ok(Never::operation()),
-            Behaviour::Stuck => loop {
-                std::thread::park();
-            },
+            Behaviour::Stuck => {
+                std::thread::sleep(STUCK);
+                return not_implemented();
+            }
             Behaviour::Fails { code } => return done(Err(HRESULT(code as i32).into())),
             Behaviour::Token => return self.token(request, WebTokenRequestStatus::Success),
             Behaviour::Switch => return self.token(request, WebTokenRequestStatus::AccountSwitch),

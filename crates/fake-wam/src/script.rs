@@ -58,7 +58,7 @@ pub(crate) enum Behaviour {
     Switch,
     /// Never completes, and cannot be cancelled.
     Never,
-    /// Does not even return from the call.
+    /// Does not return from the call for two seconds.
     Stuck,
     /// Claims success with nothing in it.
     Garbage,

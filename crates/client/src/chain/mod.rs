@@ -287,12 +287,18 @@ impl Broker for LocalBroker {
         .await
     }
 
+    /// Nothing waits where nobody was asked yet, so nobody is looked for; and while somebody is,
+    /// whoever looks may be the caller's own request, which must not be waited for.
     async fn cancel(&self, request: CancelRequest) -> Result<()> {
         const LIMIT: Duration = Duration::from_secs(2);
-        self.call(LIMIT, None, Repeat::Never, |broker, _| {
-            let request = request.clone();
-            async move { broker.cancel(request).await }
-        })
-        .await
+        let own = |own: &Connection| own.process == std::process::id();
+        let connection = self.connection.try_lock().ok();
+        let outside = connection.and_then(|own_or_not| own_or_not.clone().filter(own));
+        let outside = outside.map(|connection| connection.broker as Arc<dyn Broker>);
+        for broker in outside.into_iter().chain(self.in_process.opened()) {
+            let cancelled = tokio::time::timeout(LIMIT, broker.cancel(request.clone())).await;
+            cancelled.unwrap_or_else(|_| Err(Error::timed_out("cancel the request")))?;
+        }
+        Ok(())
     }
 }
