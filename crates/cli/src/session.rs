@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::io::IsTerminal;
 
-#[cfg(windows)]
+#[cfg(not(target_os = "linux"))]
 use keybearer_client::Remember;
 use keybearer_client::{BrokerChoice, LocalBroker, LocalBrokerOptions};
 use keybearer_core::{Error, Result};
@@ -11,26 +11,26 @@ use keybearer_host::Environment;
 
 /// The broker of this machine, started if need be. A command needs one: what it signs in is to be
 /// there for the next.
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub(crate) fn broker() -> LocalBroker {
     local(LocalBrokerOptions { choice: BrokerChoice::Required, ..Default::default() })
 }
 
 /// The broker for a sign-in that is to use the browser: the same.
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub(crate) fn browser_broker() -> LocalBroker {
     broker()
 }
 
-/// Windows' own broker, and an engine that keeps what it signs in with the browser, for what that
+/// The system's own broker, and an engine that keeps what it signs in with the browser, for what that
 /// one does not know.
-#[cfg(windows)]
+#[cfg(not(target_os = "linux"))]
 pub(crate) fn broker() -> LocalBroker {
     local(LocalBrokerOptions { remember: Remember::OnDisk, ..Default::default() })
 }
 
 /// The engine that keeps what it signs in with the browser.
-#[cfg(windows)]
+#[cfg(not(target_os = "linux"))]
 pub(crate) fn browser_broker() -> LocalBroker {
     let (choice, remember) = (BrokerChoice::Never, Remember::OnDisk);
     local(LocalBrokerOptions { choice, remember, ..Default::default() })

@@ -25,8 +25,8 @@ pub(crate) struct InProcess {
 #[derive(Debug)]
 struct Opened {
     engine: Arc<dyn Broker>,
-    #[cfg(windows)]
-    _turn: Option<crate::windows::Turn>,
+    #[cfg(not(target_os = "linux"))]
+    _turn: Option<crate::keep::Turn>,
 }
 
 impl InProcess {
@@ -54,8 +54,8 @@ impl InProcess {
     pub(crate) fn has_kept(&self) -> bool {
         match self.remember {
             Remember::InMemory => false,
-            #[cfg(windows)]
-            Remember::OnDisk => crate::windows::has_store(&self.environment),
+            #[cfg(not(target_os = "linux"))]
+            Remember::OnDisk => crate::keep::has_store(&self.environment),
         }
     }
 
@@ -65,10 +65,10 @@ impl InProcess {
         let mut trusted_authority_hosts = self.trusted.clone();
         trusted_authority_hosts.extend(settings.trusted_authority_hosts);
         let settings = EngineSettings { trusted_authority_hosts };
-        #[cfg(windows)]
+        #[cfg(not(target_os = "linux"))]
         if self.remember == Remember::OnDisk {
-            let turn = crate::windows::Turn::take(&paths).await?;
-            let host = crate::windows::durable_host(&paths, &self.environment);
+            let turn = crate::keep::Turn::take(&paths).await?;
+            let host = crate::keep::durable_host(&paths, &self.environment);
             let engine = Arc::new(Engine::open(host.effects(), settings).await?);
             return Ok(Opened { engine, _turn: Some(turn) });
         }
@@ -76,7 +76,7 @@ impl InProcess {
         let engine = Arc::new(Engine::open(effects, settings).await?);
         Ok(Opened {
             engine,
-            #[cfg(windows)]
+            #[cfg(not(target_os = "linux"))]
             _turn: None,
         })
     }

@@ -11,9 +11,11 @@ mod cache;
 mod chain;
 mod credential;
 mod in_process;
+#[cfg(not(target_os = "linux"))]
+mod keep;
 mod options;
 mod runtime;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod start;
 mod tenant;
 #[cfg(any(windows, test))]
@@ -25,5 +27,5 @@ pub use chain::{BrokerChoice, LocalBroker, LocalBrokerOptions, Reachable, Rememb
 pub use credential::{Credential, TokenQuery};
 pub use options::{AZURE_DEVELOPER_APP, CredentialOptions, ParentWindow};
 pub use runtime::background;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 pub use start::{find_program, start_broker};

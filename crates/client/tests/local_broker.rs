@@ -1,5 +1,5 @@
 //! Finding the broker of this machine, on a machine made for the test.
-#![cfg(unix)]
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::os::unix::fs::PermissionsExt;

@@ -1,5 +1,5 @@
 pub(crate) mod accounts;
-#[cfg_attr(windows, path = "broker_windows.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "broker_elsewhere.rs")]
 pub(crate) mod broker;
 pub(crate) mod completions;
 pub(crate) mod doctor;

@@ -2,8 +2,10 @@
 //! none is to be had, an engine in this process signs in with the system browser and remembers only
 //! as long as the process lives.
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod linux;
+#[cfg(not(any(target_os = "linux", windows)))]
+mod none;
 #[cfg(windows)]
 mod windows;
 
@@ -23,8 +25,10 @@ use tokio::sync::Mutex;
 
 use crate::in_process::InProcess;
 use crate::options::ParentWindow;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 use linux::find;
+#[cfg(not(any(target_os = "linux", windows)))]
+use none::find;
 #[cfg(windows)]
 use windows::find;
 
@@ -65,7 +69,7 @@ pub enum Remember {
     InMemory,
     /// It is kept in the user's state directory, for one process at a time. For programs on systems
     /// where no broker of ours runs; accounts there are found besides those of the system's broker.
-    #[cfg(windows)]
+    #[cfg(not(target_os = "linux"))]
     OnDisk,
 }
 

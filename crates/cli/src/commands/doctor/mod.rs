@@ -1,13 +1,13 @@
 //! What is found, what will be used and why; every problem with its next step.
 
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod broker;
 mod browser;
 mod finding;
-#[cfg_attr(windows, path = "machine_windows.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "machine_elsewhere.rs")]
 mod machine;
 mod network;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod storage;
 
 use std::process::ExitCode;

@@ -4,9 +4,9 @@ use keybearer_core::{Error, Missing, Result};
 use super::below_help;
 use crate::failure::ErrorFormat;
 
-/// Not on Windows: the system's own broker serves every program
+/// Only on Linux: here the system's own broker serves every program
 ///
-/// Web Account Manager is part of Windows; there is nothing to run, look at or end.
+/// There is nothing to run, look at or end.
 #[derive(Args, Debug)]
 #[command(after_help = below_help("Example: what serves here\n  keybearer doctor"))]
 pub(crate) struct Broker {
@@ -18,7 +18,7 @@ pub(crate) struct Broker {
 impl Broker {
     #[allow(clippy::unused_self, reason = "as on other systems")]
     pub(crate) fn run(self) -> Result<()> {
-        let message = "run a broker: on Windows the system has its own";
+        let message = "run a broker: only Linux has none of its own";
         Err(Error::unavailable(Missing::Broker, message)
             .with_hint("run `keybearer doctor` to see what serves here"))
     }

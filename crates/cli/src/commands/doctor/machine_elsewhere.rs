@@ -6,7 +6,7 @@ use keybearer_host::{Environment, Paths};
 
 use super::finding::{Finding, Level};
 
-/// How long Windows may take to say whether it has a broker.
+/// How long the system may take to say whether it has a broker.
 const LIMIT: Duration = Duration::from_secs(5);
 
 /// Who serves here, and where tokens are kept.
@@ -31,8 +31,12 @@ pub(super) async fn examine(paths: &Paths, environment: &Environment, findings: 
             Finding::new(Level::Info, "store", found)
         }
     });
-    if paths.state_dir.join("master.key.sealed").exists() {
-        let found = "in a file that Windows sealed for you (DPAPI)";
-        findings.push(Finding::new(Level::Ok, "key", found));
+    for (file, found) in [
+        ("master.key.sealed", "in a file that Windows sealed for you (DPAPI)"),
+        ("master.key", "in a file only you can read"),
+    ] {
+        if paths.state_dir.join(file).exists() {
+            findings.push(Finding::new(Level::Ok, "key", found));
+        }
     }
 }
