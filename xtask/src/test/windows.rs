@@ -106,7 +106,8 @@ impl Servers {
         let browser = wine::windows_path(&repository.binary("xtask"));
         command.env("AZURE_AUTHORITY_HOST", authority);
         command.env("KEYBEARER_TRUSTED_AUTHORITY_HOSTS", host);
-        command.env("SSL_CERT_FILE", wine::windows_path(&ca)).env_remove("SSL_CERT_DIR");
+        // Wine understands paths of this side too; cargo and the browser, no others.
+        command.env("SSL_CERT_FILE", ca).env_remove("SSL_CERT_DIR");
         command.env("BROWSER", format!("{browser} browse"));
         if let Some(user) = self.ready.users.first() {
             command.env("KEYBEARER_BROWSE_USER", &user.upn);
