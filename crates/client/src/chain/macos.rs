@@ -9,7 +9,7 @@ use keybearer_core::Result;
 use keybearer_core::{Error, Missing};
 use keybearer_host::Environment;
 
-use super::Reachable;
+use super::{LocalBrokerOptions, Reachable};
 
 #[cfg(feature = "macos-sso-extension")]
 impl Reachable for crate::macos::ExtensionBroker {
@@ -20,7 +20,11 @@ impl Reachable for crate::macos::ExtensionBroker {
 }
 
 #[cfg(feature = "macos-sso-extension")]
-pub(super) async fn find(_: &Environment, _: Duration) -> Result<Arc<dyn Reachable>> {
+pub(super) async fn find(
+    _: &Environment,
+    _: &LocalBrokerOptions,
+    _: Duration,
+) -> Result<Arc<dyn Reachable>> {
     let extension = crate::macos::SsoExtension;
     extension.check()?;
     let clock = Arc::new(keybearer_host::SystemClock);
@@ -28,7 +32,11 @@ pub(super) async fn find(_: &Environment, _: Duration) -> Result<Arc<dyn Reachab
 }
 
 #[cfg(not(feature = "macos-sso-extension"))]
-pub(super) async fn find(_: &Environment, _: Duration) -> Result<Arc<dyn Reachable>> {
+pub(super) async fn find(
+    _: &Environment,
+    _: &LocalBrokerOptions,
+    _: Duration,
+) -> Result<Arc<dyn Reachable>> {
     let message = "this build does not ask macOS (feature macos-sso-extension)";
     Err(Error::unavailable(Missing::Broker, message))
 }

@@ -1,5 +1,5 @@
 //! Where the master key is kept (invariant I4): the desktop's keyring, or a file only the user can
-//! read, or the memory of this process.
+//! read (on Windows one that Windows sealed for the user), or the memory of this process.
 
 mod ephemeral;
 #[cfg(unix)]
@@ -8,6 +8,7 @@ mod file;
 mod keychain;
 #[cfg(all(unix, feature = "keyring"))]
 mod keyring;
+mod sealed_file;
 #[cfg(unix)]
 mod select;
 
@@ -18,6 +19,7 @@ pub use file::FileKeys;
 pub use keychain::Keychain;
 #[cfg(all(unix, feature = "keyring"))]
 pub use keyring::Keyring;
+pub use sealed_file::{KeySealer, SealedFileKeys};
 #[cfg(unix)]
 pub use select::{KeyringAccess, MasterKeys};
 
@@ -33,6 +35,9 @@ pub enum KeyProtection {
     Keyring,
     /// A file that only this user can read.
     File,
+    /// A file that Windows sealed for this user (DPAPI).
+    #[cfg(windows)]
+    Sealed,
     /// The memory of this process; nothing survives it.
     Ephemeral,
 }
@@ -45,7 +50,6 @@ fn fresh(random: &dyn Random) -> MasterKey {
 }
 
 /// The key these bytes are, if they are one.
-#[cfg(unix)]
 fn parse(bytes: &[u8]) -> Option<MasterKey> {
     bytes.try_into().ok().map(MasterKey::new)
 }
