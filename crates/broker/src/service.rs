@@ -35,9 +35,11 @@ impl Service {
     pub(crate) async fn open(environment: &Environment, paths: Paths) -> Result<Self> {
         let settings = Settings::load(&paths.config_file, environment)?;
         let host = Host::durable(&paths, environment);
-        let trusted_authority_hosts = settings.trusted_authority_hosts.into_iter().collect();
-        let engine =
-            Engine::open(host.effects(), EngineSettings { trusted_authority_hosts }).await?;
+        let engine_settings = EngineSettings {
+            trusted_authority_hosts: settings.trusted_authority_hosts.into_iter().collect(),
+            family_refresh_tokens: settings.family_refresh_tokens,
+        };
+        let engine = Engine::open(host.effects(), engine_settings).await?;
         Ok(Self {
             engine,
             host,

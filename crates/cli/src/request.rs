@@ -68,6 +68,7 @@ impl Target {
             claims: claims.map_or(Ok(None), Claims::parse)?,
             capabilities: Capabilities::default(),
             access_token_to_renew: None,
+            proof_of_possession: None,
             extra_query: Default::default(),
             correlation_id: correlation_id(),
             timeout: limit.duration(),

@@ -1,33 +1,24 @@
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use keybearer_core::{
-    AccountChoice, Authority, Broker, Caller, Capabilities, Claims, CorrelationId, Error,
-    ErrorKind, HomeAccountId, InteractiveRequest, Prompt, Result, ScopeSet, SilentRequest, Tenant,
-    Token, TokenParameters,
+    AccountChoice, Authority, AuthorityHost, Broker, Caller, Capabilities, Claims, CorrelationId,
+    Error, ErrorKind, HomeAccountId, InteractiveRequest, Missing, Prompt, Result, ScopeSet,
+    SilentRequest, Tenant, Token, TokenParameters,
 };
 use keybearer_engine::{Clock, Random};
 use keybearer_host::{Environment, SystemClock, SystemRandom};
 
 use crate::cache::{Hit, Query, TokenCache};
 use crate::chain::{LocalBroker, LocalBrokerOptions};
-use crate::options::{CredentialOptions, Settings};
+use crate::flights::{Boarding, Flights};
+use crate::options::{Asking, CredentialOptions, Settings};
+use crate::per_process::PerProcess;
+use crate::query::{Purpose, TokenQuery, Wanted};
+use crate::record::AuthenticationRecord;
 use crate::runtime::background;
 use crate::tenant::{Allowed, resolve};
-
-/// What one call asks for.
-#[derive(Clone, Copy, Debug, Default)]
-#[allow(clippy::exhaustive_structs, reason = "the credential crates build it field by field")]
-pub struct TokenQuery<'a> {
-    /// The scopes, all of one resource.
-    pub scopes: &'a [&'a str],
-    /// Another directory than the credential's own.
-    pub tenant_id: Option<&'a str>,
-    /// A claims challenge, as decoded JSON.
-    pub claims: Option<&'a str>,
-    /// Whether the caller handles claims challenges (continuous access evaluation).
-    pub enable_cae: bool,
-}
 
 /// A brokered credential without any SDK's types. Clones share the cache and the broker.
 ///
@@ -41,20 +32,12 @@ struct Inner {
     single_tenant: bool,
     broker: Arc<dyn Broker>,
     cache: TokenCache,
+    flights: PerProcess<Flights<Wanted, Result<Arc<Token>>>>,
     account: Mutex<Option<HomeAccountId>>,
 }
 
 /// Whoever was asked ends at the limit too, and says why; its answer gets this long to arrive.
 const ANSWER_TIME: Duration = Duration::from_millis(150);
-
-/// A query, parsed.
-#[derive(Clone)]
-struct Wanted {
-    scopes: ScopeSet,
-    tenant: Tenant,
-    claims: Option<Claims>,
-    cae: bool,
-}
 
 impl Credential {
     /// A credential that asks this machine's broker. Nothing is contacted yet.
@@ -64,11 +47,17 @@ impl Credential {
     pub fn new(options: &CredentialOptions) -> Result<Self> {
         let environment = Environment::current();
         let settings = Settings::new(options, environment.text("AZURE_AUTHORITY_HOST"))?;
-        let mut broker = LocalBrokerOptions { choice: options.broker, ..Default::default() };
+        let mut broker = LocalBrokerOptions {
+            choice: options.broker,
+            parent_window: options.parent_window,
+            http: options.http.clone(),
+            prompter: options.prompter.clone(),
+            ..Default::default()
+        };
         if options.disable_instance_discovery {
             broker.trusted_authority_hosts.insert(settings.host.clone());
         }
-        let broker = Arc::new(LocalBroker::new(environment.clone(), broker));
+        let broker = LocalBroker::shared(environment.clone(), broker);
         Ok(Self::assemble(settings, &environment, broker))
     }
 
@@ -85,7 +74,8 @@ impl Credential {
         let single_tenant = environment.has("AZURE_IDENTITY_DISABLE_MULTITENANTAUTH");
         let account = Mutex::new(settings.home_account_id.clone());
         let cache = TokenCache::default();
-        Self(Arc::new(Inner { settings, single_tenant, broker, cache, account }))
+        let flights = PerProcess::default();
+        Self(Arc::new(Inner { settings, single_tenant, broker, cache, flights, account }))
     }
 
     /// How long one call may take in all.
@@ -100,7 +90,8 @@ impl Credential {
     /// # Errors
     /// `InvalidRequest` names the part of the query that is wrong.
     pub fn cached(&self, query: TokenQuery<'_>) -> Result<Option<Arc<Token>>> {
-        let tenant_id = query.tenant_id.filter(|id| !id.is_empty());
+        let own = self.0.settings.tenant.as_str();
+        let tenant_id = query.tenant_id.filter(|id| !id.is_empty() && *id != own);
         let resolved;
         let tenant = match tenant_id {
             None => &self.0.settings.tenant,
@@ -110,8 +101,13 @@ impl Credential {
             }
         };
         let claims = query.claims.map_or(Ok(None), Claims::parse)?;
-        let lookup =
-            Query { scopes: query.scopes, tenant, claims: claims.as_ref(), cae: query.enable_cae };
+        let lookup = Query {
+            scopes: query.scopes,
+            tenant,
+            claims: claims.as_ref(),
+            cae: query.enable_cae,
+            proof: query.proof_of_possession,
+        };
         Ok(match self.0.cache.find(lookup, SystemClock.now()) {
             None => None,
             Some(Hit::Fresh(token)) => Some(token),
@@ -131,14 +127,7 @@ impl Credential {
         if let Some(token) = self.cached(query)? {
             return Ok(token);
         }
-        let (wanted, inner) = (self.0.parse(query)?, Arc::clone(&self.0));
-        let work = background()?.spawn(async move { inner.ask_in_time(wanted).await });
-        let abort = AbortOnDrop(work.abort_handle());
-        let result = work.await;
-        drop(abort);
-        result.unwrap_or_else(|error| {
-            Err(Error::internal("the request ended without a result").with_source(error))
-        })
+        self.ask(self.0.parse(query, Purpose::Token)?).await
     }
 
     /// As [`acquire`](Self::acquire), for callers that cannot await. Every 50 ms `interrupted` is
@@ -149,13 +138,59 @@ impl Credential {
     pub fn acquire_blocking(
         &self,
         query: TokenQuery<'_>,
-        mut interrupted: impl FnMut() -> bool,
+        interrupted: impl FnMut() -> bool,
     ) -> Result<Arc<Token>> {
-        const PATIENCE: Duration = Duration::from_millis(50);
         if let Some(token) = self.cached(query)? {
             return Ok(token);
         }
-        let (wanted, inner) = (self.0.parse(query)?, Arc::clone(&self.0));
+        self.ask_blocking(self.0.parse(query, Purpose::Token)?, interrupted)
+    }
+
+    /// Has a person sign in, and tells who it was. The token that comes of it is kept.
+    ///
+    /// A person who is named already, by a record, a login hint, `use_default_broker_account` or an
+    /// earlier token of this credential, is asked only if the broker cannot do without. Without
+    /// scopes it is the cloud's Resource Manager that the person signs in for.
+    ///
+    /// # Errors
+    /// As [`acquire`](Self::acquire); `InvalidRequest` on `scopes` if there are none and the cloud's
+    /// Resource Manager is not known.
+    pub async fn authenticate(&self, query: TokenQuery<'_>) -> Result<AuthenticationRecord> {
+        let wanted = self.0.sign_in(query)?;
+        self.ask(wanted).await.map(|token| self.0.record(&token))
+    }
+
+    /// As [`authenticate`](Self::authenticate), for callers that cannot await.
+    ///
+    /// # Errors
+    /// As [`authenticate`](Self::authenticate); `Cancelled` if interrupted.
+    pub fn authenticate_blocking(
+        &self,
+        query: TokenQuery<'_>,
+        interrupted: impl FnMut() -> bool,
+    ) -> Result<AuthenticationRecord> {
+        let wanted = self.0.sign_in(query)?;
+        self.ask_blocking(wanted, interrupted).map(|token| self.0.record(&token))
+    }
+
+    async fn ask(&self, wanted: Wanted) -> Result<Arc<Token>> {
+        let inner = Arc::clone(&self.0);
+        let work = background()?.spawn(async move { inner.ask_in_time(wanted).await });
+        let abort = AbortOnDrop(work.abort_handle());
+        let result = work.await;
+        drop(abort);
+        result.unwrap_or_else(|error| {
+            Err(Error::internal("the request ended without a result").with_source(error))
+        })
+    }
+
+    fn ask_blocking(
+        &self,
+        wanted: Wanted,
+        mut interrupted: impl FnMut() -> bool,
+    ) -> Result<Arc<Token>> {
+        const PATIENCE: Duration = Duration::from_millis(50);
+        let inner = Arc::clone(&self.0);
         let (answer, answered) = std::sync::mpsc::sync_channel(1);
         let work = background()?.spawn(async move {
             // Nobody listens any more if the caller was interrupted.
@@ -165,11 +200,11 @@ impl Credential {
         loop {
             match answered.recv_timeout(PATIENCE) {
                 Ok(result) => return result,
-                Err(std::sync::mpsc::RecvTimeoutError::Timeout) if interrupted() => {
+                Err(RecvTimeoutError::Timeout) if interrupted() => {
                     return Err(Error::cancelled("the program was interrupted"));
                 }
-                Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
-                Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => {
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => {
                     return Err(Error::internal("the request ended without a result"));
                 }
             }
@@ -177,13 +212,14 @@ impl Credential {
     }
 
     fn renew_in_background(&self, query: TokenQuery<'_>) {
-        let (Ok(wanted), Ok(runtime)) = (self.0.parse(query), background()) else { return };
+        let wanted = self.0.parse(query, Purpose::Token);
+        let (Ok(wanted), Ok(runtime)) = (wanted, background()) else { return };
         let inner = Arc::clone(&self.0);
         runtime.spawn(async move {
             let parameters = inner.parameters(&wanted, inner.settings.timeout);
-            match inner.broker.acquire_silent(SilentRequest { parameters }).await {
-                Ok(token) => drop(inner.keep(&wanted, token)),
-                Err(error) => tracing::debug!(%error, "renewal in the background failed"),
+            if let Ok(token) = inner.acquire_silent(parameters).await {
+                // What cannot be kept is what could not be used either.
+                let _ = inner.keep(&wanted, token);
             }
         });
     }
@@ -199,18 +235,36 @@ impl Inner {
         resolve(allowed, tenant_id)
     }
 
-    fn parse(&self, query: TokenQuery<'_>) -> Result<Wanted> {
+    fn parse(&self, query: TokenQuery<'_>, purpose: Purpose) -> Result<Wanted> {
         Ok(Wanted {
+            purpose,
             scopes: ScopeSet::parse(query.scopes)?,
             tenant: self.resolve(query.tenant_id)?,
             claims: query.claims.map_or(Ok(None), Claims::parse)?,
             cae: query.enable_cae,
+            proof: query.proof_of_possession.cloned(),
         })
     }
 
-    async fn ask_in_time(&self, wanted: Wanted) -> Result<Arc<Token>> {
+    fn sign_in(&self, query: TokenQuery<'_>) -> Result<Wanted> {
+        let default;
+        let scopes = if query.scopes.is_empty() {
+            default = [resource_manager(&self.settings.host)?];
+            &default
+        } else {
+            query.scopes
+        };
+        self.parse(TokenQuery { scopes, ..query }, Purpose::SignIn)
+    }
+
+    fn record(&self, token: &Token) -> AuthenticationRecord {
+        let settings = &self.settings;
+        AuthenticationRecord::of(settings.host.clone(), settings.client_id.clone(), token)
+    }
+
+    async fn ask_in_time(self: Arc<Self>, wanted: Wanted) -> Result<Arc<Token>> {
         let limit = self.settings.timeout;
-        let asking = self.ask(&wanted, Instant::now() + limit);
+        let asking = self.ask_together(wanted, Instant::now() + limit);
         let asked = tokio::time::timeout(limit + ANSWER_TIME, asking).await;
         asked.unwrap_or_else(|_| {
             let message = format!("no token was had within {:.1} s", limit.as_secs_f32());
@@ -218,26 +272,89 @@ impl Inner {
         })
     }
 
-    /// Silently, and with the person only if there is no other way.
+    /// Together with everybody who wants the same (invariant I6).
+    async fn ask_together(
+        self: &Arc<Self>,
+        wanted: Wanted,
+        deadline: Instant,
+    ) -> Result<Arc<Token>> {
+        loop {
+            if wanted.is_for_one_request() {
+                return self.ask(&wanted, deadline).await;
+            }
+            let (inner, asked) = (Arc::clone(self), wanted.clone());
+            let begin = || async move { inner.ask(&asked, deadline).await };
+            let (flight, boarding) = self.flights.get().join(wanted.clone(), begin);
+            match flight.await {
+                // Whoever began it had less time left than this caller has.
+                Err(error)
+                    if boarding == Boarding::Joined
+                        && *error.kind() == ErrorKind::TimedOut
+                        && Instant::now() < deadline => {}
+                result => return result,
+            }
+        }
+    }
+
+    /// Silently, and with the person only if there is no other way or the program wants it so.
     async fn ask(&self, wanted: &Wanted, deadline: Instant) -> Result<Arc<Token>> {
         let left = || deadline.saturating_duration_since(Instant::now());
-        let parameters = self.parameters(wanted, left());
-        let refusal = match self.broker.acquire_silent(SilentRequest { parameters }).await {
-            Ok(token) => return Ok(self.keep(wanted, token)),
-            Err(error) => error,
+        let mut parameters = self.parameters(wanted, left());
+        let choose = wanted.purpose == Purpose::SignIn && self.may_ask_whom(&parameters);
+        if !choose {
+            match self.acquire_silent(parameters.clone()).await {
+                Ok(token) => return self.keep(wanted, token),
+                Err(refusal) => parameters.claims = self.to_be_asked(wanted, refusal)?,
+            }
+        }
+        // People are asked one thing at a time, and often the first answer does for the others.
+        let _question = self.flights.get().question().await;
+        if self.account() != parameters.account {
+            parameters.account = self.account();
+            parameters.timeout = left();
+            if let Ok(token) = self.acquire_silent(parameters.clone()).await {
+                return self.keep(wanted, token);
+            }
+        }
+        parameters.timeout = left();
+        let prompt = match parameters.account {
+            AccountChoice::Only if choose => Prompt::SelectAccount,
+            _ => Prompt::IfNeeded,
         };
+        let token = self.acquire_interactive(InteractiveRequest { parameters, prompt }).await?;
+        self.keep(wanted, token)
+    }
+
+    /// Whether nobody has said who is to sign in, so that the person may be asked.
+    fn may_ask_whom(&self, parameters: &TokenParameters) -> bool {
+        parameters.account == AccountChoice::Only && self.settings.asking != Asking::Never
+    }
+
+    /// The claims a sign-in has to satisfy, if the refusal is one that a sign-in can lift and the
+    /// person may be asked; else the error to end with.
+    fn to_be_asked(&self, wanted: &Wanted, refusal: Error) -> Result<Option<Claims>> {
         let ErrorKind::InteractionRequired { claims, .. } = refusal.kind() else {
             return Err(refusal);
         };
-        if self.settings.disable_automatic_authentication {
-            return Err(refusal);
+        match (self.settings.asking, wanted.purpose) {
+            (Asking::Never, _) => Err(nobody_to_ask(refusal)),
+            (Asking::OnDemand, Purpose::Token) => Err(refusal),
+            (Asking::OnDemand, Purpose::SignIn) | (Asking::Automatic, _) => {
+                Ok(wanted.claims.clone().or_else(|| claims.clone()))
+            }
         }
-        tracing::debug!(error = %refusal, "a person has to take part");
-        let mut parameters = self.parameters(wanted, left());
-        parameters.claims = parameters.claims.or_else(|| claims.clone());
-        let request = InteractiveRequest { parameters, prompt: Prompt::IfNeeded };
-        let token = self.broker.acquire_interactive(request).await?;
-        Ok(self.keep(wanted, token))
+    }
+
+    async fn acquire_silent(&self, parameters: TokenParameters) -> Result<Token> {
+        let begun = self.settings.begin("without the person", &parameters);
+        let result = self.broker.acquire_silent(SilentRequest { parameters }).await;
+        begun.ended(result)
+    }
+
+    async fn acquire_interactive(&self, request: InteractiveRequest) -> Result<Token> {
+        let begun = self.settings.begin("with the person", &request.parameters);
+        let result = self.broker.acquire_interactive(request).await;
+        begun.ended(result)
     }
 
     fn parameters(&self, wanted: &Wanted, timeout: Duration) -> TokenParameters {
@@ -257,7 +374,12 @@ impl Inner {
                 Capabilities::default()
             },
             access_token_to_renew: None,
-            extra_query: Default::default(),
+            proof_of_possession: wanted.proof.clone(),
+            extra_query: if settings.enable_msa_passthrough {
+                [("msal_request_type".to_owned(), "consumer_passthrough".to_owned())].into()
+            } else {
+                Default::default()
+            },
             correlation_id: CorrelationId::from_random(random),
             timeout,
             caller: Caller::in_process(),
@@ -274,22 +396,43 @@ impl Inner {
         }
     }
 
-    /// Keeps the token, and the account for every later request.
-    fn keep(&self, wanted: &Wanted, token: Token) -> Arc<Token> {
+    /// Keeps the token if it is good for more than one request, and the account for every later one.
+    fn keep(&self, wanted: &Wanted, token: Token) -> Result<Arc<Token>> {
+        wanted.check_type(token.token_type)?;
         let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
         account.get_or_insert_with(|| token.account.home_account_id.clone());
         drop(account);
         let token = Arc::new(token);
-        let scopes: Vec<&str> = wanted.scopes.iter().collect();
-        let query = Query {
-            scopes: &scopes,
-            tenant: &wanted.tenant,
-            claims: wanted.claims.as_ref(),
-            cae: wanted.cae,
-        };
-        self.cache.insert(query, &wanted.scopes, &token);
-        token
+        if !wanted.is_for_one_request() {
+            let scopes: Vec<&str> = wanted.scopes.iter().collect();
+            self.cache.insert(wanted.lookup(&scopes), &wanted.scopes, &token);
+        }
+        Ok(token)
     }
+}
+
+/// The scope of Azure Resource Manager in the cloud of this authority.
+fn resource_manager(host: &AuthorityHost) -> Result<&'static str> {
+    match host.environment() {
+        "login.windows.net" => Ok("https://management.core.windows.net//.default"),
+        "login.partner.microsoftonline.cn" => {
+            Ok("https://management.core.chinacloudapi.cn//.default")
+        }
+        "login.microsoftonline.us" => Ok("https://management.core.usgovcloudapi.net//.default"),
+        _ => Err(Error::invalid_request(
+            "scopes",
+            format!("{host} is no cloud whose Azure Resource Manager is known"),
+        )
+        .with_hint("name the scopes to sign in for")),
+    }
+}
+
+fn nobody_to_ask(refusal: Error) -> Error {
+    let message = "a person would have to be asked, and the credential must not ask";
+    Error::unavailable(Missing::UserInterface, message)
+        .with_correlation_id(refusal.context().correlation_id.clone())
+        .with_hint("sign in first, with `keybearer login` or another credential")
+        .with_source(refusal)
 }
 
 /// A caller that leaves ends its own wait; the broker goes on if others wait for the same.

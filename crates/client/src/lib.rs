@@ -10,22 +10,31 @@
 mod cache;
 mod chain;
 mod credential;
+mod flights;
 mod in_process;
+mod log;
 #[cfg(any(test, all(target_os = "macos", feature = "macos-sso-extension")))]
 mod macos;
 mod options;
+mod per_process;
+mod query;
+mod record;
 mod runtime;
 #[cfg(target_os = "linux")]
 mod start;
 mod tenant;
+mod window;
 #[cfg(target_os = "linux")]
 mod wsl;
 
 pub use chain::{BrokerChoice, LocalBroker, LocalBrokerOptions, Reachable};
-pub use credential::{Credential, TokenQuery};
+pub use credential::Credential;
 pub use options::{AZURE_DEVELOPER_APP, CredentialOptions};
+pub use query::{TokenQuery, signed_request};
+pub use record::AuthenticationRecord;
 pub use runtime::background;
 #[cfg(target_os = "linux")]
 pub use start::{find_program, start_broker};
+pub use window::{ParentWindow, WindowHandle};
 #[cfg(target_os = "linux")]
 pub use wsl::{FoundBy, FoundProxy, ProxyBroker, WslPlaces};

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use keybearer_client::{BrokerChoice, LocalBroker, LocalBrokerOptions};
-use keybearer_core::{AccountsRequest, Broker, CorrelationId, Error, ErrorKind, Missing, Result};
+use keybearer_core::{
+    AccountsRequest, Broker, CorrelationId, Denial, Error, ErrorKind, Missing, Result,
+    SilentRequest, TokenParameters,
+};
 use keybearer_dbus::server::serve_socket;
 use keybearer_host::Environment;
 use keybearer_testkit::double::{Answer, ScriptedBroker};
@@ -141,4 +144,49 @@ async fn an_answer_of_the_broker_is_not_replaced_by_work_in_this_process() {
     });
     let error = accounts(&broker(&environment, BrokerChoice::Auto), LONG).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Cancelled);
+}
+
+#[tokio::test]
+async fn what_a_broker_lacks_this_process_may_have() {
+    // What the broker answers, and the kind the caller sees: nobody has signed in here.
+    let cases = [
+        (Error::unavailable(Missing::DeviceRegistration, "not joined"), "interaction_required"),
+        (Error::unavailable(Missing::Key, "the keyring is locked"), "interaction_required"),
+        (Error::internal("the store is damaged"), "interaction_required"),
+        (Error::new(ErrorKind::Denied(Denial::Server), "AADSTS53003"), "denied"),
+        (Error::transient(None, "busy"), "transient"),
+    ];
+    for (answer, expected) in cases {
+        let (dir, environment) = bare_machine();
+        let listener = socket(dir.path());
+        let double = Arc::new(ScriptedBroker::new());
+        double.on_silent(Answer::Now(Err(answer.clone())));
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            serve_socket(stream, double, 0).await
+        });
+        let parameters = TokenParameters { timeout: LONG, ..sample::parameters() };
+        let request = SilentRequest { parameters };
+        let result = broker(&environment, BrokerChoice::Auto).acquire_silent(request).await;
+        let error = result.unwrap_err();
+        assert_eq!(error.kind().name(), expected, "{answer}");
+        // What the broker said is not lost.
+        let said: Vec<String> = error.causes().chain([error.message()]).collect();
+        assert!(said.iter().any(|said| said.contains(&answer.context().message)), "{said:?}");
+    }
+}
+
+#[tokio::test]
+async fn on_windows_and_in_wsl_a_missing_broker_lets_a_chain_go_on() {
+    let (dir, _) = bare_machine();
+    let environment = Environment::from_pairs([
+        ("HOME", dir.path().join("home").into_os_string()),
+        ("PATH", dir.path().join("bin").into_os_string()),
+        ("XDG_RUNTIME_DIR", dir.path().join("run").into_os_string()),
+        ("WSL_DISTRO_NAME", "Debian".into()),
+    ]);
+    let error = accounts(&broker(&environment, BrokerChoice::Auto), LONG).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Unavailable(Missing::Broker));
+    // Who says so explicitly signs in from this process there, too.
+    assert_eq!(accounts(&broker(&environment, BrokerChoice::Never), LONG).await.unwrap(), 0);
 }

@@ -93,7 +93,7 @@ impl Windows {
         let emulator = Emulator::start(options).unwrap();
         let windows = Self { place, emulator };
         let trusted_authority_hosts = [windows.authority()].into();
-        let settings = EngineSettings { trusted_authority_hosts };
+        let settings = EngineSettings { trusted_authority_hosts, ..Default::default() };
         let engine = Engine::open(windows.effects(), settings).await.unwrap();
         windows.serve(Arc::new(engine));
         windows

@@ -25,8 +25,9 @@ pub use claims::{Capabilities, Claims};
 pub use error::{Denial, Error, ErrorContext, ErrorKind, Missing, Result};
 pub use ids::{ClientId, CorrelationId, HomeAccountId, TenantId};
 pub use request::{
-    AccountsRequest, CancelRequest, InteractiveRequest, Prompt, RemoveAccountRequest,
-    SignHttpRequest, SilentRequest, SsoCookieRequest, TokenParameters,
+    AccountsRequest, CancelRequest, HttpRequestToSign, InteractiveRequest, Prompt,
+    ProofOfPossession, RemoveAccountRequest, SignHttpRequest, SilentRequest, SsoCookieRequest,
+    TokenParameters,
 };
 pub use scope::{OIDC_SCOPES, ScopeSet};
 pub use secret::{

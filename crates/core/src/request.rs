@@ -28,6 +28,8 @@ pub struct TokenParameters {
     pub capabilities: Capabilities,
     /// A token that the resource refused and that must not be served again.
     pub access_token_to_renew: Option<AccessToken>,
+    /// What the token is to be bound to; `None` for a bearer token.
+    pub proof_of_possession: Option<ProofOfPossession>,
     /// Further parameters for the authorization endpoint.
     pub extra_query: BTreeMap<String, String>,
     /// Ties log lines and errors together.
@@ -36,6 +38,36 @@ pub struct TokenParameters {
     pub timeout: Duration,
     /// Who asks.
     pub caller: Caller,
+}
+
+/// Which key a token is to be bound to, and what is made of it.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[allow(clippy::exhaustive_enums, reason = "a broker must not hand out the other kind")]
+pub enum ProofOfPossession {
+    /// A key of the broker's. The token handed out is a finished signed HTTP request (SHR), good
+    /// for this request only.
+    Signed(HttpRequestToSign),
+    /// A key of the app's, which signs its requests itself. The token is the provider's.
+    BoundTo {
+        /// The key's SHA-256 thumbprint, base64url, RFC 7638.
+        key_id: String,
+    },
+}
+
+/// The HTTP request that a signature is to be about, draft-ietf-oauth-signed-http-request §3.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+#[allow(clippy::exhaustive_structs, reason = "plain data")]
+pub struct HttpRequestToSign {
+    /// Upper-case method; signed as `m`.
+    pub method: Option<String>,
+    /// `host[:port]`; signed as `u`.
+    pub host: Option<String>,
+    /// Path, and query if there is one; signed as `p` and `q`.
+    pub path: Option<String>,
+    /// The resource server's nonce; without one the signature carries a random one.
+    pub nonce: Option<String>,
+    /// JSON to be signed along as `client_claims`.
+    pub client_claims: Option<String>,
 }
 
 /// Asks for a token without any user interface.
@@ -141,14 +173,8 @@ pub struct SignHttpRequest {
     pub client_id: Option<ClientId>,
     /// Whose key.
     pub account: AccountChoice,
-    /// Upper-case HTTP method.
-    pub method: String,
-    /// `host[:port]` of the request.
-    pub host: String,
-    /// Path of the request.
-    pub path: String,
-    /// The server's nonce, if it gave one.
-    pub nonce: Option<String>,
+    /// What is to be signed.
+    pub http: HttpRequestToSign,
     /// Ties log lines and errors together.
     pub correlation_id: CorrelationId,
     /// How long the caller is ready to wait, from now.

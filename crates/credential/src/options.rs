@@ -1,9 +1,36 @@
+use std::sync::Arc;
 use std::time::Duration;
 
-use keybearer_client::{BrokerChoice, CredentialOptions};
+use azure_core::http::HttpClient;
+use keybearer_client::{AuthenticationRecord, BrokerChoice, CredentialOptions, ParentWindow};
+
+use crate::prompt::Prompter;
+use crate::transport::Transport;
 
 /// How an [`InteractiveBrowserBrokerCredential`](crate::InteractiveBrowserBrokerCredential) asks
 /// for tokens. `None`, empty and `false` mean the default.
+///
+/// Beside the keywords of `azure.identity.broker.InteractiveBrowserBrokerCredential` 1.3.0, Python:
+///
+/// | here | there | there it does |
+/// |---|---|---|
+/// | `authority`, `client_id`, `redirect_uri` | the same | the same |
+/// | `tenant_id`, `additionally_allowed_tenants` | the same | with the default `organizations`, requests may name no other directory |
+/// | `login_hint` | the same | passed on, but the account picker is shown all the same |
+/// | `home_account_id` | none | |
+/// | `authentication_record` | the same | leads back to an account in the app's own cache only |
+/// | `use_default_broker_account` | the same | documented for Windows and WSL only |
+/// | `disable_automatic_authentication` | the same | also keeps the broker from being asked silently |
+/// | `disable_interactive_fallback` | the same, not documented | without `use_default_broker_account` every request fails |
+/// | `disable_instance_discovery` | the same | the same |
+/// | `enable_msa_passthrough` | the same | the same |
+/// | `enable_support_logging` | the same | logs personal data |
+/// | `parent_window` | `parent_window_handle`, a number or an object | without one, the broker is passed over on Linux and macOS, and the request fails on Windows |
+/// | `timeout` | `timeout`, seconds | ends only the browser's sign-in; a broker is waited for without end |
+/// | `broker` | none | a broker if it starts, else the browser |
+/// | `http_client` | `transport` | the same |
+/// | `prompter` | none | |
+/// | none | `cache_persistence_options` | the broker keeps the tokens here |
 #[derive(Clone, Debug, Default)]
 #[allow(clippy::exhaustive_structs, reason = "options are built field by field with ..Default")]
 pub struct InteractiveBrowserBrokerCredentialOptions {
@@ -11,46 +38,62 @@ pub struct InteractiveBrowserBrokerCredentialOptions {
     /// `AZURE_AUTHORITY_HOST`, else the public cloud.
     pub authority: Option<String>,
     /// The directory to sign in to: a GUID, a domain, `organizations`, `common` or `consumers`.
-    /// Default `organizations`.
+    /// Default: the one of `authentication_record`, else `organizations`.
     pub tenant_id: Option<String>,
-    /// Directories a request may name besides `tenant_id`; `*` allows any. Default none.
+    /// Directories a request may name besides `tenant_id`; `*` allows any. Default: none if
+    /// `tenant_id` is one directory, else any.
     pub additionally_allowed_tenants: Vec<String>,
     /// The app registration. Default: Microsoft's public client for Azure developer tools.
     pub client_id: Option<String>,
-    /// The user principal name that is expected to sign in. Default: the only connected account,
-    /// else the person chooses.
+    /// The user principal name that is expected to sign in. That account is used without asking if
+    /// it is connected; else the name is filled in for the person, who may choose another. Default:
+    /// the only connected account, else the person chooses.
     pub login_hint: Option<String>,
-    /// The home account id of an earlier sign-in; goes before `login_hint`.
+    /// The home account id of an earlier sign-in; goes before `login_hint`. No other account is
+    /// accepted then.
     pub home_account_id: Option<String>,
+    /// An earlier sign-in, as
+    /// [`authenticate`](crate::InteractiveBrowserBrokerCredential::authenticate) or an Azure SDK
+    /// tells it. Its account, app and authority go before the options for these; no other account
+    /// is accepted. Default: none.
+    pub authentication_record: Option<AuthenticationRecord>,
     /// A redirect URI of the app registration. Default `http://localhost`, any port.
     pub redirect_uri: Option<String>,
     /// With several connected accounts, use the one that signed in last instead of asking which.
     /// Default false.
     pub use_default_broker_account: bool,
     /// Fail with [`InteractionRequired`](crate::ErrorKind::InteractionRequired) instead of asking a
-    /// person. Default false.
+    /// person, until the program calls
+    /// [`authenticate`](crate::InteractiveBrowserBrokerCredential::authenticate). Default false.
     pub disable_automatic_authentication: bool,
-    /// Trust `authority` without asking Microsoft about it, in this process; for private clouds.
-    /// Default false.
+    /// Never ask a person, not even when `authenticate` is called: fail with
+    /// [`Unavailable`](crate::ErrorKind::Unavailable), so that a chain goes on. Default false.
+    pub disable_interactive_fallback: bool,
+    /// Trust `authority` without asking Microsoft about it, in this process; for private clouds. A
+    /// broker that does not trust it is passed over. Default false.
     pub disable_instance_discovery: bool,
+    /// Let personal accounts pass through to an app that is registered for organizations only; for
+    /// a few of Microsoft's own apps. Default false.
+    pub enable_msa_passthrough: bool,
+    /// Name accounts, directories and apps in the log lines (`tracing`, level debug). They are
+    /// personal data; secrets are never logged. Default false: correlation ids only.
+    pub enable_support_logging: bool,
     /// The window a broker's own window belongs to. Brokers on Linux have no use for it.
     pub parent_window: ParentWindow,
     /// How long one request may take in all, a person's sign-in included. Default 300 s; zero ends
-    /// every request that the credential's own cache cannot answer.
+    /// every request that the credential's own cache cannot answer; more than a year means a year.
     pub timeout: Option<Duration>,
     /// Whether to use a broker. Default: if there is one.
     pub broker: BrokerChoice,
-}
-
-/// The window a sign-in belongs to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[non_exhaustive]
-pub enum ParentWindow {
-    /// Whatever suits: the console's window, else the desktop.
-    #[default]
-    Automatic,
-    /// A native window handle of the operating system (`HWND` on Windows).
-    Handle(isize),
+    /// What requests to the provider go through when they are made from this process: a client of
+    /// the Azure SDK, such as a `reqwest::Client` with certificates or a proxy of its own. It must
+    /// not follow redirects. A broker uses its own. Default: HTTPS, trusting the system's
+    /// certificates or those of `SSL_CERT_FILE`, through the proxy of `HTTPS_PROXY`.
+    pub http_client: Option<Arc<dyn HttpClient>>,
+    /// What takes the person through a sign-in that is made from this process, such as a window of
+    /// the app's own. A broker has its own. Default: the system browser, with the answer at a
+    /// loopback address.
+    pub prompter: Option<Arc<dyn Prompter>>,
 }
 
 impl InteractiveBrowserBrokerCredentialOptions {
@@ -62,12 +105,19 @@ impl InteractiveBrowserBrokerCredentialOptions {
             client_id: self.client_id,
             login_hint: self.login_hint,
             home_account_id: self.home_account_id,
+            authentication_record: self.authentication_record,
             redirect_uri: self.redirect_uri,
             use_default_broker_account: self.use_default_broker_account,
             disable_automatic_authentication: self.disable_automatic_authentication,
+            disable_interactive_fallback: self.disable_interactive_fallback,
             disable_instance_discovery: self.disable_instance_discovery,
+            enable_msa_passthrough: self.enable_msa_passthrough,
+            enable_support_logging: self.enable_support_logging,
+            parent_window: self.parent_window,
             timeout: self.timeout,
             broker: self.broker,
+            http: self.http_client.map(Transport::shared),
+            prompter: self.prompter,
         }
     }
 }

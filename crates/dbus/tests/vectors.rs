@@ -8,14 +8,14 @@
 use std::path::{Path, PathBuf};
 
 use keybearer_core::{
-    AccessToken, Account, AccountChoice, AccountsRequest, CorrelationId, Error,
-    RemoveAccountRequest, Result, SignHttpRequest, SilentRequest, SsoCookieRequest, Token,
-    TokenParameters,
+    AccessToken, Account, AccountChoice, AccountsRequest, CorrelationId, Error, HttpRequestToSign,
+    ProofOfPossession, RemoveAccountRequest, Result, SignHttpRequest, SilentRequest,
+    SsoCookieRequest, Token, TokenParameters,
 };
 use keybearer_dbus::message::{
     AcquirePrtSsoCookie, AcquireTokenInteractively, AcquireTokenSilently, Call,
     CancelInteractiveFlow, GenerateSignedHttpRequest, GetAccounts, GetLinuxBrokerVersion, Method,
-    RemoveAccount,
+    RemoveAccount, TokenEcho,
 };
 use keybearer_testkit::sample;
 use serde_json::{Value, json};
@@ -82,14 +82,14 @@ fn reader(table: &[(&str, Reader)], vector: &Vector, path: &Path) -> Reader {
 
 const REQUESTS: [(&str, Reader); 8] = [
     (AcquireTokenSilently::NAME, |json, vector| {
-        let (request, scopes) = AcquireTokenSilently::decode_request(json, &vector.call())?;
+        let (request, echo) = AcquireTokenSilently::decode_request(json, &vector.call())?;
         let written = AcquireTokenSilently::encode_request(&request);
-        Ok((token_request(&request.parameters, &scopes), written))
+        Ok((token_request(&request.parameters, &echo.requested_scopes), written))
     }),
     (AcquireTokenInteractively::NAME, |json, vector| {
         let call = vector.call();
-        let (request, scopes) = AcquireTokenInteractively::decode_request(json, &call)?;
-        let mut meaning = token_request(&request.parameters, &scopes);
+        let (request, echo) = AcquireTokenInteractively::decode_request(json, &call)?;
+        let mut meaning = token_request(&request.parameters, &echo.requested_scopes);
         meaning["prompt"] = json!(request.prompt.as_parameter());
         Ok((meaning, AcquireTokenInteractively::encode_request(&request)))
     }),
@@ -123,8 +123,8 @@ const REQUESTS: [(&str, Reader); 8] = [
         let meaning = json!({
             "account": choice(&request.account),
             "clientId": request.client_id.as_ref().map(|id| id.as_str()),
-            "host": request.host, "method": request.method, "nonce": request.nonce,
-            "path": request.path,
+            "host": request.http.host, "method": request.http.method, "nonce": request.http.nonce,
+            "path": request.http.path,
             "timeoutMs": request.timeout.as_millis() as u64,
         });
         Ok((meaning, GenerateSignedHttpRequest::encode_request(&request)))
@@ -160,7 +160,7 @@ const REPLIES: [(&str, Reader); 6] = [
     (AcquireTokenSilently::NAME, |json, vector| {
         let request = SilentRequest { parameters: sample::parameters() };
         let token = AcquireTokenSilently::decode_reply(json, &request)?;
-        let written = AcquireTokenSilently::encode_reply(&token, &vector.scopes());
+        let written = AcquireTokenSilently::encode_reply(&token, &TokenEcho::new(vector.scopes()));
         Ok((token_meaning(&token), written))
     }),
     (GetAccounts::NAME, |json, _| {
@@ -210,8 +210,18 @@ fn errors_of_known_brokers_are_understood() {
     }
 }
 
+fn proof_of_possession(proof: &ProofOfPossession) -> Value {
+    match proof {
+        ProofOfPossession::BoundTo { key_id } => json!({ "keyId": key_id }),
+        ProofOfPossession::Signed(http) => json!({
+            "clientClaims": http.client_claims, "host": http.host, "method": http.method,
+            "nonce": http.nonce, "path": http.path,
+        }),
+    }
+}
+
 fn token_request(parameters: &TokenParameters, scopes: &[String]) -> Value {
-    json!({
+    let mut meaning = json!({
         "account": choice(&parameters.account),
         "accessTokenToRenew": parameters.access_token_to_renew.as_ref().map(AccessToken::expose),
         "authority": parameters.authority.to_string(),
@@ -224,7 +234,11 @@ fn token_request(parameters: &TokenParameters, scopes: &[String]) -> Value {
         "requestedScopes": scopes,
         "scopes": parameters.scopes.to_string(),
         "timeoutMs": parameters.timeout.as_millis() as u64,
-    })
+    });
+    if let Some(proof) = &parameters.proof_of_possession {
+        meaning["proofOfPossession"] = proof_of_possession(proof);
+    }
+    meaning
 }
 
 fn choice(account: &AccountChoice) -> Value {
@@ -286,10 +300,12 @@ fn sign_request() -> SignHttpRequest {
     SignHttpRequest {
         client_id: None,
         account: AccountChoice::Only,
-        method: "GET".into(),
-        host: "graph.microsoft.com".into(),
-        path: "/".into(),
-        nonce: None,
+        http: HttpRequestToSign {
+            method: Some("GET".into()),
+            host: Some("graph.microsoft.com".into()),
+            path: Some("/".into()),
+            ..Default::default()
+        },
         correlation_id,
         timeout,
     }

@@ -114,6 +114,11 @@ impl Params {
         Self(url::form_urlencoded::parse(bytes).into_owned().collect())
     }
 
+    /// Every name with its value, in their order.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The first value that is not empty.
     pub(crate) fn first(&self, name: &str) -> Option<&str> {
         let value = self.0.iter().find(|pair| pair.0 == name).map(|pair| pair.1.as_str());

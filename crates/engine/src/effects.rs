@@ -10,8 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use keybearer_core::{
     Account, AuthorityHost, Caller, ClientId, CorrelationId, HomeAccountId, MasterKey, Result,
-    ScopeSet, Timestamp,
+    ScopeSet, Tenant, Timestamp,
 };
+use keybearer_protocol::authorize::ResponseMode;
 use keybearer_protocol::{Body, RedirectParameters};
 use url::Url;
 
@@ -157,6 +158,8 @@ pub struct SignInPrompt {
     pub client_id: ClientId,
     /// Who will ask for credentials.
     pub authority_host: AuthorityHost,
+    /// In which directory.
+    pub tenant: Tenant,
     /// For what.
     pub scopes: ScopeSet,
     /// The app's redirect URI, if it named one.
@@ -171,6 +174,12 @@ pub struct SignInPrompt {
 pub trait SignIn: Send {
     /// Where answers arrive, with the real port.
     fn redirect_uri(&self) -> &Url;
+
+    /// How the answer travels there. By form, unless nothing there can read one: the code then stays
+    /// out of the browser's history.
+    fn response_mode(&self) -> ResponseMode {
+        ResponseMode::FormPost
+    }
 
     /// Lets the person choose among connected accounts.
     ///

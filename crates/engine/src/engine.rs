@@ -5,9 +5,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use keybearer_core::{
     Account, AccountsRequest, AuthorityHost, Broker, CancelRequest, ClientId, CorrelationId, Error,
-    ErrorKind, InteractiveRequest, RemoveAccountRequest, Result, SilentRequest, Token,
-    TokenParameters,
+    ErrorKind, InteractiveRequest, RemoveAccountRequest, Result, SignHttpRequest,
+    SignedHttpRequest, SilentRequest, Token, TokenParameters,
 };
+
+use keybearer_protocol::shr::ProofKey;
 
 use crate::cache::{CacheKey, Moment, TokenCache};
 use crate::deadline::{unless_cancelled, within};
@@ -16,7 +18,7 @@ use crate::flights::{Flights, lock};
 use crate::interactive::{InteractiveKey, seen_in_browser};
 use crate::providers::Providers;
 use crate::records::{RecordName, decode_account, decode_refresh, encode_account, encode_refresh};
-use crate::registry::{AccountKey, RefreshEntry, Registry};
+use crate::registry::{AccountKey, FamilyRefreshTokens, RefreshEntry, Registry};
 use crate::throttle::Throttle;
 use crate::vault::Vault;
 
@@ -26,6 +28,8 @@ use crate::vault::Vault;
 pub struct EngineSettings {
     /// Authority hosts, beyond Microsoft's clouds, that are used without instance discovery.
     pub trusted_authority_hosts: BTreeSet<AuthorityHost>,
+    /// Whether an app may use the refresh token of another app of its family.
+    pub family_refresh_tokens: FamilyRefreshTokens,
 }
 
 /// The broker's brain: connected accounts, cached tokens, sign-ins. Clones share everything.
@@ -44,8 +48,9 @@ pub(crate) struct Inner {
     waiting: crate::waiting::Waiting,
     state: Mutex<State>,
     vault: Vault,
+    pub(crate) families: FamilyRefreshTokens,
     /// Held from reading the registry to the end of the commit, so that commits are in order.
-    commit_turn: tokio::sync::Mutex<()>,
+    pub(crate) commit_turn: tokio::sync::Mutex<()>,
     unreadable_records: usize,
 }
 
@@ -75,6 +80,7 @@ impl Engine {
             waiting: Default::default(),
             state: Mutex::new(state),
             vault,
+            families: settings.family_refresh_tokens,
             commit_turn: Default::default(),
             unreadable_records,
         })))
@@ -122,6 +128,9 @@ fn restore(registry: &mut Registry, vault: &Vault, record: &Record) -> Result<()
         Some(RecordName::Account(key)) => {
             let (account, signed_in) = decode_account(&key, &plaintext)?;
             registry.insert(account, signed_in);
+        }
+        Some(RecordName::ProofKey(key)) => {
+            registry.set_proof_key(&key, ProofKey::from_pkcs8(&plaintext)?);
         }
         Some(RecordName::Refresh(key, client)) => {
             registry.set_refresh(&key, client, decode_refresh(&plaintext)?);
@@ -209,7 +218,7 @@ impl Inner {
         }
     }
 
-    fn put(&self, name: &RecordName, plaintext: &[u8]) -> Result<Change> {
+    pub(crate) fn put(&self, name: &RecordName, plaintext: &[u8]) -> Result<Change> {
         self.vault.seal(&*self.effects.random, name.key(), plaintext).map(Change::Put)
     }
 
@@ -218,7 +227,8 @@ impl Inner {
         let _turn = self.commit_turn.lock().await;
         let clients = self.state().registry.clients(account);
         let refresh = clients.into_iter().map(|id| RecordName::Refresh(account.clone(), id));
-        let names = std::iter::once(RecordName::Account(account.clone())).chain(refresh);
+        let own = [RecordName::Account(account.clone()), RecordName::ProofKey(account.clone())];
+        let names = own.into_iter().chain(refresh);
         let changes = names.map(|name| Change::Delete(name.key())).collect();
         self.effects.store.commit(changes).await?;
         let mut state = self.state();
@@ -277,7 +287,7 @@ impl Broker for Engine {
         let work = async {
             let authority = &request.parameters.authority;
             self.0.providers.check_trust(&self.0.effects, authority, &id).await?;
-            self.0.join_sign_in(request).await
+            Box::pin(self.0.join_sign_in(request)).await
         };
         let work = unless_cancelled(registration.cancelled(), work);
         self.0.within(limit, "the sign-in", &id, work).await.map_err(|error| match error.kind() {
@@ -299,6 +309,11 @@ impl Broker for Engine {
             self.0.within(request.timeout, "the sign-out", id, self.0.forget(&key)).await?;
         }
         Ok(())
+    }
+
+    async fn sign_http_request(&self, request: SignHttpRequest) -> Result<SignedHttpRequest> {
+        let work = self.0.sign_http(&request);
+        self.0.within(request.timeout, "the signature", &request.correlation_id, work).await
     }
 
     async fn cancel(&self, request: CancelRequest) -> Result<()> {

@@ -5,15 +5,18 @@ use std::sync::Arc;
 
 use keybearer_core::{
     Account, AccountChoice, Authority, AuthorizationCode, Claims, ClientId, CodeVerifier, Error,
-    ErrorKind, InteractiveRequest, Prompt, Result, Token, TokenParameters, TokenSource,
+    ErrorKind, HttpRequestToSign, InteractiveRequest, Prompt, ProofOfPossession, Result, Token,
+    TokenParameters, TokenSource,
 };
-use keybearer_protocol::authorize::{self, Answer, AuthorizationRequest, Expected, ResponseMode};
+use keybearer_protocol::authorize::{self, Answer, AuthorizationRequest, Expected};
 use keybearer_protocol::error::with_redirect_hint;
 use keybearer_protocol::metadata::ProviderMetadata;
 use keybearer_protocol::pkce;
+use keybearer_protocol::shr;
 use keybearer_protocol::token::{self, Grant, TokenRequest, TokenResponse};
 use url::Url;
 
+use crate::cache::Binding;
 use crate::deadline::unless_cancelled;
 use crate::effects::{AccountPick, SignIn, SignInOutcome, SignInPrompt};
 use crate::engine::Inner;
@@ -21,7 +24,7 @@ use crate::flights::Abandoned;
 use crate::issue::{Asked, Issued, another_account};
 use crate::providers::exchange;
 use crate::registry::RefreshEntry;
-use crate::silent::Refresh;
+use crate::silent::{Refresh, nested};
 
 /// Callers that ask for the same thing share one sign-in.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -33,6 +36,7 @@ pub(crate) struct InteractiveKey {
     claims: Option<Claims>,
     capabilities: keybearer_core::Capabilities,
     redirect_uri: Option<Url>,
+    proof_of_possession: Option<ProofOfPossession>,
     extra_query: BTreeMap<String, String>,
     prompt: Prompt,
 }
@@ -48,6 +52,7 @@ impl InteractiveKey {
             claims: parameters.claims.clone(),
             capabilities: parameters.capabilities.clone(),
             redirect_uri: parameters.redirect_uri.clone(),
+            proof_of_possession: parameters.proof_of_possession.clone(),
             extra_query: parameters.extra_query.clone(),
             prompt: request.prompt,
         }
@@ -86,17 +91,22 @@ impl Inner {
         self: &Arc<Self>,
         request: InteractiveRequest,
     ) -> Result<Token> {
-        let (key, inner) = (InteractiveKey::of(&request), Arc::clone(self));
         let parameters = request.parameters.clone();
+        let request = InteractiveRequest { parameters: shared(request.parameters)?, ..request };
+        let (key, inner) = (InteractiveKey::of(&request), Arc::clone(self));
         let start = |abandoned| inner.interactive(request, abandoned);
         let token = self.sign_ins.join(&*self.effects.spawner, &key, start).landed().await?;
         let refused = parameters.access_token_to_renew.as_ref();
-        if refused.is_none_or(|refused| !refused.same_as(&token.access_token)) {
+        let is_refused = refused.is_some_and(|refused| refused.same_as(&token.access_token));
+        if !is_refused && parameters.proof_of_possession.is_none() {
             return Ok(token);
         }
-        // The sign-in was begun by somebody whom that token was good enough for.
+        // The sign-in was begun by somebody whom that token was good enough for; or whose key the
+        // token is to be bound to was not known before it, and every caller gets a signature of
+        // its own.
         let account = AccountChoice::Exact(token.account.home_account_id);
-        Box::pin(self.silent(&TokenParameters { account, ..parameters })).await
+        let bound = Box::pin(self.silent(&TokenParameters { account, ..parameters })).await?;
+        Ok(if is_refused { bound } else { Token { source: token.source, ..bound } })
     }
 
     /// The interactive flow for a request whose authority is trusted: silently if that will do.
@@ -183,7 +193,7 @@ impl Inner {
             metadata,
             client_id: &parameters.client_id,
             redirect_uri: &redirect_uri,
-            response_mode: ResponseMode::FormPost,
+            response_mode: sign_in.response_mode(),
             scopes: &parameters.scopes,
             state: &ties.state,
             nonce: &ties.nonce,
@@ -280,7 +290,7 @@ impl Inner {
             scopes: &parameters.scopes,
             claims: merged_claims(parameters).as_ref(),
             account: None,
-            extra: &Default::default(),
+            extra: &nested(parameters),
             correlation_id: &parameters.correlation_id,
         }
         .http()?;
@@ -315,9 +325,23 @@ impl Inner {
         self.connect(account.clone(), &parameters.client_id, refresh).await?;
         let issued = Issued { asked: &asked, response, source: TokenSource::SignIn };
         let token = self.token(issued, account);
-        self.remember(Refresh::new(parameters, &token.account).key, token.clone());
+        let key = Refresh::new(parameters, &token.account, Binding::Bearer).key;
+        self.remember(key, token.clone());
         Ok(token)
     }
+}
+
+/// A sign-in is the same whatever HTTP request is to be signed in the end, so callers share it.
+///
+/// # Errors
+/// Those of a request that could not be signed: better before the sign-in than after it.
+fn shared(parameters: TokenParameters) -> Result<TokenParameters> {
+    let mut parameters = parameters;
+    if let Some(ProofOfPossession::Signed(http)) = &mut parameters.proof_of_possession {
+        shr::check(http)?;
+        *http = HttpRequestToSign::default();
+    }
+    Ok(parameters)
 }
 
 fn prompt_of(parameters: &TokenParameters) -> SignInPrompt {
@@ -325,6 +349,7 @@ fn prompt_of(parameters: &TokenParameters) -> SignInPrompt {
         caller: parameters.caller.clone(),
         client_id: parameters.client_id.clone(),
         authority_host: parameters.authority.host().clone(),
+        tenant: parameters.authority.tenant().clone(),
         scopes: parameters.scopes.clone(),
         redirect_uri: parameters.redirect_uri.clone(),
         correlation_id: parameters.correlation_id.clone(),

@@ -11,6 +11,7 @@ mod engine;
 mod flights;
 mod interactive;
 mod issue;
+mod proof;
 mod providers;
 mod records;
 mod registry;
@@ -24,3 +25,4 @@ pub use effects::{
     SealedRecord, SignIn, SignInOutcome, SignInPrompt, Spawner, TokenStore,
 };
 pub use engine::{Engine, EngineSettings};
+pub use registry::FamilyRefreshTokens;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// A snapshot of the environment variables, so that everything that depends on them is a pure
 /// function of it.
-#[derive(Clone, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct Environment(BTreeMap<OsString, OsString>);
 
 impl Environment {
@@ -19,6 +19,12 @@ impl Environment {
         pairs: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
         Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+
+    /// All of them.
+    #[cfg(unix)]
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.0.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }
 
     /// The value of a variable; an empty one is as good as unset.

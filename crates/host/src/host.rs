@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use keybearer_core::Result;
-use keybearer_engine::{Effects, KeyStore, TokenStore};
+use keybearer_engine::{Effects, KeyStore, Prompter, TokenStore};
 
 use crate::browser::Browser;
 use crate::clock::SystemClock;
@@ -17,6 +17,8 @@ use crate::{
     keys::{KeyringAccess, MasterKeys},
     paths::Paths,
     store::{FileStore, StoreNotice},
+    ways::Ways,
+    window::{Profiles, WindowPrompter},
 };
 
 /// The effects of an engine on this machine, and what a person may want to know about them.
@@ -47,7 +49,9 @@ impl Host {
         let random = Arc::new(SystemRandom);
         let keys = Arc::new(MasterKeys::new(&paths.state_dir, keyring(environment), random));
         let kept: Arc<dyn TokenStore> = Arc::new(store.clone());
-        let effects = effects(environment, kept, Arc::clone(&keys) as Arc<dyn KeyStore>);
+        let prompter = prompter(environment, Profiles::Kept(paths.state_dir.join("window")));
+        let keys_of = Arc::clone(&keys) as Arc<dyn KeyStore>;
+        let effects = effects(environment, prompter, kept, keys_of);
         Self { effects, disk: Some(Disk { store, keys }) }
     }
 
@@ -58,7 +62,8 @@ impl Host {
     #[must_use]
     pub fn in_process(environment: &Environment) -> Self {
         let keys = Arc::new(EphemeralKeys::new(&SystemRandom));
-        let effects = effects(environment, Arc::new(MemoryStore::default()), keys);
+        let prompter = in_process_prompter(environment);
+        let effects = effects(environment, prompter, Arc::new(MemoryStore::default()), keys);
         Self {
             effects,
             #[cfg(unix)]
@@ -94,20 +99,47 @@ impl Host {
 
 fn effects(
     environment: &Environment,
+    prompter: Arc<dyn Prompter>,
     store: Arc<dyn TokenStore>,
     keys: Arc<dyn KeyStore>,
 ) -> Effects {
-    let random = Arc::new(SystemRandom);
-    let browser = Arc::new(Browser::new(environment.clone()));
     Effects {
         http: Arc::new(HttpClient::new(environment)),
         clock: Arc::new(SystemClock),
-        prompter: Arc::new(LoopbackPrompter::new(browser, random.clone())),
-        random,
+        prompter,
+        random: Arc::new(SystemRandom),
         store,
         keys,
         spawner: Arc::new(RuntimeSpawner::current()),
     }
+}
+
+/// The ways to sign a person in; windows of our own keep what they remember in `profiles`.
+#[cfg(unix)]
+fn prompter(environment: &Environment, profiles: Profiles) -> Arc<dyn Prompter> {
+    let random = Arc::new(SystemRandom);
+    let window = WindowPrompter::new(environment.clone(), profiles, random);
+    Arc::new(Ways {
+        environment: environment.clone(),
+        browser: browser_prompter(environment),
+        window: Arc::new(window),
+    })
+}
+
+fn browser_prompter(environment: &Environment) -> Arc<dyn Prompter> {
+    let browser = Arc::new(Browser::new(environment.clone()));
+    Arc::new(LoopbackPrompter::new(browser, Arc::new(SystemRandom)))
+}
+
+#[cfg(unix)]
+fn in_process_prompter(environment: &Environment) -> Arc<dyn Prompter> {
+    let temporary = environment.value("TMPDIR").unwrap_or_else(|| "/tmp".as_ref());
+    prompter(environment, Profiles::Temporary(temporary.into(), Arc::new(SystemRandom)))
+}
+
+#[cfg(not(unix))]
+fn in_process_prompter(environment: &Environment) -> Arc<dyn Prompter> {
+    browser_prompter(environment)
 }
 
 /// The login keychain.

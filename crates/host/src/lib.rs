@@ -1,5 +1,5 @@
 //! The real world for the engine: HTTP, clock, randomness, the store on disk and its key, the
-//! browser and the loopback listener.
+//! browser, the loopback listener and the sign-in window.
 //!
 //! This crate promises that every wait has a deadline (invariant I7), that what it keeps on disk is
 //! whole after a crash (I3) and closed to other users, and that nothing it starts writes to this
@@ -22,6 +22,9 @@ mod settings;
 mod spawner;
 #[cfg(unix)]
 mod store;
+mod ways;
+#[cfg(unix)]
+mod window;
 
 pub use self::http::HttpClient;
 pub use browser::{Browser, BrowserCommand, BrowserRoute, Launch, UserAgent};
@@ -48,3 +51,4 @@ pub use settings::{Config, Settings};
 pub use spawner::RuntimeSpawner;
 #[cfg(unix)]
 pub use store::{FileStore, StoreNotice};
+pub use ways::{Surroundings, Way};

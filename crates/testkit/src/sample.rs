@@ -49,6 +49,7 @@ pub fn parameters() -> TokenParameters {
         claims: None,
         capabilities: Capabilities::default(),
         access_token_to_renew: None,
+        proof_of_possession: None,
         extra_query: BTreeMap::new(),
         correlation_id: CorrelationId::new("5a3ad5d1-0000-4000-8000-000000000001"),
         timeout: Duration::from_secs(10),

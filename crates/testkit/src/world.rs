@@ -183,6 +183,7 @@ pub fn parameters(scope: &str) -> TokenParameters {
         claims: None,
         capabilities: Capabilities::default(),
         access_token_to_renew: None,
+        proof_of_possession: None,
         extra_query: Default::default(),
         correlation_id: CorrelationId::default(),
         timeout: Duration::from_secs(60),
@@ -260,7 +261,7 @@ pub async fn remove(engine: &Engine, user: User) -> Result<()> {
 #[must_use]
 pub fn trusting(host: &str) -> EngineSettings {
     let hosts = [AuthorityHost::parse(host).unwrap()];
-    EngineSettings { trusted_authority_hosts: hosts.into() }
+    EngineSettings { trusted_authority_hosts: hosts.into(), ..Default::default() }
 }
 
 #[cfg(test)]

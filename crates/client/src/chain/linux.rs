@@ -17,6 +17,10 @@ impl Reachable for BrokerProxy {
     fn is_closed(&self) -> bool {
         Self::is_closed(self)
     }
+
+    fn is_keybearer(&self) -> bool {
+        self.is_on_socket()
+    }
 }
 
 /// A broker that does not even shake hands in this time is as good as absent.

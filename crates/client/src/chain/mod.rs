@@ -2,6 +2,7 @@
 //! none is to be had, an engine in this process signs in with the system browser and remembers only
 //! as long as the process lives.
 
+mod fallback;
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "macos")]
@@ -11,19 +12,23 @@ mod wsl;
 
 use std::collections::BTreeSet;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use keybearer_core::{
-    Account, AccountsRequest, Authority, AuthorityHost, Broker, CancelRequest, Error, ErrorKind,
-    InteractiveRequest, Missing, RemoveAccountRequest, Result, SignHttpRequest, SignedHttpRequest,
-    SilentRequest, SsoCookie, SsoCookieRequest, Token,
+    Account, AccountChoice, AccountsRequest, Authority, AuthorityHost, Broker, CancelRequest,
+    Error, ErrorKind, InteractiveRequest, Missing, RemoveAccountRequest, Result, SignHttpRequest,
+    SignedHttpRequest, SilentRequest, SsoCookie, SsoCookieRequest, Token,
 };
+use keybearer_engine::{Http, Prompter};
 use keybearer_host::Environment;
 use tokio::sync::Mutex;
 
 use crate::in_process::InProcess;
+use crate::per_process::PerProcess;
+use crate::window::ParentWindow;
+use fallback::{Asked, Place, browser_can_help};
 #[cfg(target_os = "linux")]
 use linux::find;
 #[cfg(target_os = "macos")]
@@ -33,7 +38,9 @@ use macos::find;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[allow(clippy::exhaustive_enums, reason = "there is no fourth way")]
 pub enum BrokerChoice {
-    /// If there is one or one can be started; else sign in from this process.
+    /// If there is one or one can be started; else sign in from this process with the system
+    /// browser, also where the broker cannot serve a request and a browser can. On Windows, WSL
+    /// included, there is no such way out: `Unavailable` lets a chain go on.
     #[default]
     Auto,
     /// Only; fail with `Unavailable` if there is none.
@@ -51,6 +58,22 @@ pub struct LocalBrokerOptions {
     /// Authority hosts this process trusts without asking. A broker does not take our word for
     /// it, so a request it refuses for its authority is then made from this process.
     pub trusted_authority_hosts: BTreeSet<AuthorityHost>,
+    /// The window a broker's window belongs to.
+    pub parent_window: ParentWindow,
+    /// What an engine in this process reaches the provider through, instead of its own.
+    pub http: Option<Arc<dyn Http>>,
+    /// What takes the person through an engine's sign-ins in this process, instead of the system
+    /// browser.
+    pub prompter: Option<Arc<dyn Prompter>>,
+}
+
+impl LocalBrokerOptions {
+    /// Whether they are of so few kinds that a process can keep a broker for each.
+    fn are_common(&self) -> bool {
+        self.http.is_none()
+            && self.prompter.is_none()
+            && !matches!(self.parent_window, ParentWindow::Handle(_))
+    }
 }
 
 /// The broker of this machine, found on first use and found again if it went away.
@@ -58,15 +81,8 @@ pub struct LocalBrokerOptions {
 pub struct LocalBroker {
     environment: Environment,
     options: LocalBrokerOptions,
-    connection: Mutex<Option<Connection>>,
+    connection: PerProcess<Mutex<Option<Arc<dyn Reachable>>>>,
     in_process: InProcess,
-}
-
-/// A connection belongs to one process: a forked child must make its own.
-#[derive(Clone, Debug)]
-struct Connection {
-    process: u32,
-    broker: Arc<dyn Reachable>,
 }
 
 /// A broker outside of this process, which may go away.
@@ -74,6 +90,17 @@ pub trait Reachable: Broker {
     /// Whether it has gone, so that every call would fail. One that is asked anew by each call
     /// never has.
     fn is_closed(&self) -> bool;
+
+    /// Whether it is Keybearer's, so that it signs in as this process would.
+    fn is_keybearer(&self) -> bool {
+        false
+    }
+}
+
+/// A request that was not served, and by whom.
+struct Refusal {
+    broker: fallback::Broker,
+    error: Error,
 }
 
 /// Whether a request that a broker dropped may be made again.
@@ -87,9 +114,31 @@ impl LocalBroker {
     /// A broker to be found by these rules. Nothing is contacted yet.
     #[must_use]
     pub fn new(environment: Environment, options: LocalBrokerOptions) -> Self {
-        let trusted = options.trusted_authority_hosts.clone();
-        let in_process = InProcess::new(environment.clone(), trusted);
-        Self { environment, options, connection: Mutex::default(), in_process }
+        let in_process = InProcess::new(environment.clone(), &options);
+        Self { environment, options, connection: PerProcess::default(), in_process }
+    }
+
+    /// As [`new`](Self::new), one for all in this process that want the same: they share the
+    /// connection and, without a broker, who has signed in. They last as long as the process.
+    pub(crate) fn shared(environment: Environment, options: LocalBrokerOptions) -> Arc<Self> {
+        if !options.are_common() {
+            return Arc::new(Self::new(environment, options));
+        }
+        static SHARED: std::sync::Mutex<Vec<Arc<LocalBroker>>> = std::sync::Mutex::new(Vec::new());
+        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        let same = |broker: &&Arc<Self>| {
+            let own = &broker.options;
+            broker.environment == environment
+                && own.choice == options.choice
+                && own.parent_window == options.parent_window
+                && own.trusted_authority_hosts == options.trusted_authority_hosts
+        };
+        if let Some(broker) = shared.iter().find(same) {
+            return Arc::clone(broker);
+        }
+        let broker = Arc::new(Self::new(environment, options));
+        shared.push(Arc::clone(&broker));
+        broker
     }
 
     /// The broker process that serves this machine now, started if need be.
@@ -98,24 +147,35 @@ impl LocalBroker {
     /// `Unavailable(Broker)` with what was tried; `TimedOut`; other kinds if what answers is not
     /// to be trusted.
     pub async fn connect(&self, limit: Duration) -> Result<Arc<dyn Reachable>> {
+        let begun = Instant::now();
         let connected = tokio::time::timeout(limit, self.connected(limit)).await;
-        connected.unwrap_or_else(|_| Err(Error::timed_out("find the broker")))
+        match connected {
+            // Whoever did not answer had all the time there was.
+            Ok(Err(error))
+                if *error.kind() == ErrorKind::Unavailable(Missing::Broker)
+                    && begun.elapsed() >= limit =>
+            {
+                Err(Error::timed_out("find a broker that answers").with_source(error))
+            }
+            Ok(result) => result,
+            Err(_) => Err(Error::timed_out("find the broker")),
+        }
     }
 
     async fn connected(&self, limit: Duration) -> Result<Arc<dyn Reachable>> {
-        let mut connection = self.connection.lock().await;
-        let process = std::process::id();
-        if let Some(own) = connection.as_ref().filter(|own| own.process == process) {
-            return Ok(Arc::clone(&own.broker));
+        let connection = self.connection.get();
+        let mut connection = connection.lock().await;
+        if let Some(broker) = &*connection {
+            return Ok(Arc::clone(broker));
         }
         let broker = find(&self.environment, limit).await?;
-        *connection = Some(Connection { process, broker: Arc::clone(&broker) });
-        Ok(broker)
+        Ok(Arc::clone(connection.insert(broker)))
     }
 
     async fn forget(&self, broker: &Arc<dyn Reachable>) {
-        let mut connection = self.connection.lock().await;
-        if connection.as_ref().is_some_and(|own| Arc::ptr_eq(&own.broker, broker)) {
+        let connection = self.connection.get();
+        let mut connection = connection.lock().await;
+        if connection.as_ref().is_some_and(|own| Arc::ptr_eq(own, broker)) {
             *connection = None;
         }
     }
@@ -137,39 +197,79 @@ impl LocalBroker {
         if self.options.choice == BrokerChoice::Never {
             return call(self.in_process.broker().await?, left()).await;
         }
-        let result = match self.connect(left()).await {
-            Ok(broker) => match call(broker.clone(), left()).await {
-                Err(error) if broker.is_closed() => {
-                    tracing::debug!(%error, "the broker went away");
-                    self.forget(&broker).await;
-                    match (repeat, self.connect(left()).await) {
-                        (Repeat::Once, Ok(broker)) => call(broker, left()).await,
-                        _ => Err(error),
-                    }
+        match self.at_broker(deadline, repeat, &call).await {
+            Err(refusal) if self.can_do_without(&refusal, authority) => {
+                let kind = refusal.error.kind().name();
+                match refusal.broker {
+                    fallback::Broker::Absent => tracing::debug!(kind, "no broker: do without"),
+                    _ => tracing::warn!(kind, "the broker does not serve: do without"),
                 }
-                result => result,
-            },
-            Err(error) => Err(error),
-        };
-        match result {
-            Err(error) if self.can_do_without(&error, authority) => {
-                tracing::debug!(%error, "sign in from this process");
-                call(self.in_process.broker().await?, left()).await
+                let result = call(self.in_process.broker().await?, left()).await;
+                result.map_err(|error| because(error, refusal.error))
             }
-            result => result,
+            result => result.map_err(|refusal| refusal.error),
         }
     }
 
-    /// No broker, or one that will not serve an authority this process trusts.
-    fn can_do_without(&self, error: &Error, authority: Option<&Authority>) -> bool {
-        let trusted =
-            authority.is_some_and(|own| self.options.trusted_authority_hosts.contains(own.host()));
-        self.options.choice == BrokerChoice::Auto
-            && match error.kind() {
-                ErrorKind::Unavailable(Missing::Broker) => true,
-                ErrorKind::InvalidRequest { field } => field == "authority" && trusted,
-                _ => false,
+    /// Makes one call at the broker process, once more if that went away and it does no harm.
+    async fn at_broker<T, F, Fut>(
+        &self,
+        deadline: Instant,
+        repeat: Repeat,
+        call: &F,
+    ) -> Result<T, Refusal>
+    where
+        F: Fn(Arc<dyn Broker>, Duration) -> Fut,
+        Fut: Future<Output = Result<T>>,
+    {
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let absent = |error| Refusal { broker: fallback::Broker::Absent, error };
+        let mut broker = self.connect(left()).await.map_err(absent)?;
+        let mut result = call(broker.clone(), left()).await;
+        if let (Err(error), true) = (&result, broker.is_closed()) {
+            tracing::debug!(%error, "the broker went away");
+            self.forget(&broker).await;
+            if let (Repeat::Once, Ok(again)) = (repeat, self.connect(left()).await) {
+                broker = again;
+                result = call(broker.clone(), left()).await;
             }
+        }
+        result.map_err(|error| Refusal {
+            broker: match broker.is_keybearer() {
+                true => fallback::Broker::Keybearer,
+                false => fallback::Broker::Foreign,
+            },
+            error,
+        })
+    }
+
+    fn can_do_without(&self, refusal: &Refusal, authority: Option<&Authority>) -> bool {
+        let trusted = |host| self.options.trusted_authority_hosts.contains(host);
+        let asked = match authority {
+            None => Asked::Knowledge,
+            Some(authority) if trusted(authority.host()) => Asked::TrustedToken,
+            Some(_) => Asked::Token,
+        };
+        self.options.choice == BrokerChoice::Auto
+            && browser_can_help(Place::of(&self.environment), refusal.broker, asked, &refusal.error)
+    }
+
+    /// Whoever signed in here while no broker served is unknown to one that does now.
+    async fn signed_in_here(&self, request: SilentRequest) -> Option<Token> {
+        let by_name = matches!(
+            request.parameters.account,
+            AccountChoice::Exact(_) | AccountChoice::LoginHint(_)
+        );
+        let engine = self.in_process.opened().filter(|_| by_name)?;
+        engine.acquire_silent(request).await.ok()
+    }
+}
+
+/// Whoever sees that this process could not do it either sees what the broker said as well.
+fn because(error: Error, refusal: Error) -> Error {
+    match std::error::Error::source(&error) {
+        None => error.with_source(refusal),
+        Some(_) => error,
     }
 }
 
@@ -189,12 +289,20 @@ impl Broker for LocalBroker {
 
     async fn acquire_silent(&self, request: SilentRequest) -> Result<Token> {
         let (limit, authority) = (request.parameters.timeout, request.parameters.authority.clone());
-        self.call(limit, Some(&authority), Repeat::Once, |broker, timeout| {
+        let deadline = Instant::now() + limit;
+        let asked = self.call(limit, Some(&authority), Repeat::Once, |broker, timeout| {
             let mut request = request.clone();
             request.parameters.timeout = timeout;
             async move { broker.acquire_silent(request).await }
-        })
-        .await
+        });
+        let result = asked.await;
+        let Err(error) = &result else { return result };
+        if !matches!(error.kind(), ErrorKind::InteractionRequired { .. }) {
+            return result;
+        }
+        let mut request = request;
+        request.parameters.timeout = deadline.saturating_duration_since(Instant::now());
+        self.signed_in_here(request).await.map_or(result, Ok)
     }
 
     async fn acquire_interactive(&self, request: InteractiveRequest) -> Result<Token> {

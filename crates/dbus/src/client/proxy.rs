@@ -58,6 +58,13 @@ impl BrokerProxy {
         &self.0.connection
     }
 
+    /// Whether the broker listens on a socket of its own, as only Keybearer's does, rather than on
+    /// a bus.
+    #[must_use]
+    pub fn is_on_socket(&self) -> bool {
+        self.0.destination.is_none()
+    }
+
     /// Whether the connection has ended, so that every call would fail.
     #[must_use]
     pub fn is_closed(&self) -> bool {

@@ -2,7 +2,6 @@ use keybearer_core::{
     AccountChoice, ClientId, Error, HomeAccountId, Result, SignHttpRequest, SignedHttpRequest,
 };
 use serde::{Deserialize, Serialize};
-use url::Url;
 
 use super::error::ErrorMembers;
 use super::own::{OwnMembers, OwnObject, SILENT_TIMEOUT};
@@ -62,17 +61,13 @@ impl Method for GenerateSignedHttpRequest {
         to_json(&Object {
             client_id: request.client_id.as_ref().map_or("", ClientId::as_str),
             keybearer: OwnObject::new(request.timeout).with_account(&request.account),
-            pop_params: PopObject {
-                client_claims: "",
-                home_account_id: match &request.account {
+            pop_params: PopObject::signing(
+                &request.http,
+                match &request.account {
                     AccountChoice::Exact(id) => id.as_str(),
                     _ => "",
                 },
-                http_method: &request.method,
-                nonce: request.nonce.as_deref().unwrap_or_default(),
-                uri_host: &request.host,
-                uri_path: &request.path,
-            },
+            ),
         })
     }
 
@@ -81,19 +76,14 @@ impl Method for GenerateSignedHttpRequest {
         let own = OwnMembers::of(keybearer);
         let Nested(pop) = pop_params.required("popParams")?;
         let client_id = client_id.in_request("clientId")?;
-        let account = pop.home_account_id.in_request("homeAccountId")?;
-        let path = pop.uri_path.in_request("uriPath")?;
-        let (host, path) = place(&pop.uri_host.required("uriHost")?, path.as_deref())?;
+        let account = pop.home_account_id.clone().in_request("homeAccountId")?;
         let request = SignHttpRequest {
             client_id: client_id.map(|id| ClientId::parse(&id)).transpose()?,
             account: match account {
                 Some(id) => AccountChoice::Exact(HomeAccountId::parse(&id)?),
                 None => own.open_choice(),
             },
-            method: pop.http_method.required("httpMethod")?.to_ascii_uppercase(),
-            host,
-            path,
-            nonce: pop.nonce.in_request("nonce")?,
+            http: pop.http_request()?,
             correlation_id: call.correlation_id.clone(),
             timeout: own.timeout(SILENT_TIMEOUT),
         };
@@ -112,19 +102,4 @@ impl Method for GenerateSignedHttpRequest {
             None => Err(Error::protocol("signedHttpRequest in the broker's reply", "none")),
         }
     }
-}
-
-/// Host and path; some clients put the whole URL where the host belongs.
-fn place(host: &str, path: Option<&str>) -> Result<(String, String)> {
-    if !host.contains("://") {
-        return Ok((host.to_owned(), path.unwrap_or("/").to_owned()));
-    }
-    let url = super::parameters::parse_url(host, "uriHost")?;
-    let name = url.host_str().unwrap_or_default();
-    let host = url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
-    Ok((host, path.map_or_else(|| path_and_query(&url), str::to_owned)))
-}
-
-fn path_and_query(url: &Url) -> String {
-    url.query().map_or_else(|| url.path().to_owned(), |query| format!("{}?{query}", url.path()))
 }

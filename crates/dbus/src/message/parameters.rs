@@ -2,15 +2,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use keybearer_core::{
-    AccessToken, AccountChoice, Authority, Claims, ClientId, Error, HomeAccountId, Missing, Prompt,
-    Result, ScopeSet, TokenParameters,
+    AccessToken, AccountChoice, Authority, Claims, ClientId, Error, HomeAccountId, Prompt, Result,
+    ScopeSet, TokenParameters,
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::account::{AccountMembers, AccountObject};
+use super::account::{AccountMembers, AccountObject, UnknownMembers};
 use super::own::{OwnMembers, OwnObject};
-use super::pop_parameters::PopMembers;
+use super::pop_parameters::{PopMembers, PopObject};
 use super::{Call, Member, Nested, from_request, to_json};
 
 /// The request of both token methods.
@@ -44,8 +44,25 @@ pub(crate) struct AuthParametersMembers {
 pub(crate) struct ReadParameters {
     pub(crate) parameters: TokenParameters,
     pub(crate) prompt: Prompt,
+    pub(crate) echo: TokenEcho,
+}
+
+/// What of a token request is repeated in the reply.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct TokenEcho {
     /// The scopes as the client spelt them; clients look for each of them in the reply.
-    pub(crate) requested_scopes: Vec<String>,
+    pub requested_scopes: Vec<String>,
+    /// What the client keeps in the account that it named, besides what is known of accounts.
+    pub(crate) account: Option<(HomeAccountId, UnknownMembers)>,
+}
+
+impl TokenEcho {
+    /// Of a request for these scopes.
+    #[must_use]
+    pub fn new(requested_scopes: Vec<String>) -> Self {
+        Self { requested_scopes, account: None }
+    }
 }
 
 /// Reads the request of a token method.
@@ -53,22 +70,44 @@ pub(crate) fn read(json: &str, call: &Call, default_timeout: Duration) -> Result
     let TokenRequestMembers { account, auth_parameters, keybearer } = from_request(json)?;
     let Nested(members) = auth_parameters.required("authParameters")?;
     let own = OwnMembers::of(keybearer);
-    refuse_proof_of_possession(members.pop_params)?;
+    let proof_of_possession = match members.pop_params.in_request("popParams")? {
+        Some(Nested(pop)) => pop.proof_of_possession()?,
+        None => None,
+    };
     let scopes = members.requested_scopes.required("requestedScopes")?;
     let (claims, capabilities) = match members.decoded_claims.in_request("decodedClaims")? {
         Some(text) => Claims::parse(&text)?.map(Claims::split).unwrap_or_default(),
         None => Default::default(),
     };
-    let redirect_uri = members.redirect_uri.in_request("redirectUri")?;
     let authority = members.authority.in_request("authority")?;
-    let named_prompt = members.prompt.lenient().map(|word| Prompt::from_parameter(&word));
-    let choice =
-        AccountSources { nested: members.account, top_level: account, username: members.username };
+    let mut extra_query = members
+        .additional_query_parameters_for_authorization
+        .in_request("additionalQueryParametersForAuthorization")?
+        .unwrap_or_default();
+    // Some callers say among the extra parameters what has a place of its own.
+    let extra_prompt = extra_query.remove("prompt");
+    let extra_hint = extra_query.remove("login_hint");
+    let app = App {
+        client_id: members.client_id.required("clientId")?,
+        redirect_uri: members.redirect_uri.in_request("redirectUri")?,
+    };
+    let app = app.innermost(&mut extra_query);
+    let named_prompt = members.prompt.lenient().or(extra_prompt);
+    let named_prompt = named_prompt.map(|word| Prompt::from_parameter(&word));
+    let mut choice = AccountSources {
+        nested: members.account,
+        top_level: account,
+        username: match members.username {
+            Member::Absent => extra_hint.map_or(Member::Absent, Member::Is),
+            username => username,
+        },
+    };
+    let unknown = choice.take_unknown();
     let parameters = TokenParameters {
         authority: Authority::parse(authority.as_deref().unwrap_or(DEFAULT_AUTHORITY))?,
-        client_id: ClientId::parse(&members.client_id.required("clientId")?)?,
-        redirect_uri: redirect_uri.map(|text| parse_url(&text, "redirectUri")).transpose()?,
-        scopes: ScopeSet::parse(&scopes)?,
+        client_id: ClientId::parse(&app.client_id)?,
+        redirect_uri: app.redirect_uri.map(|text| parse_url(&text, "redirectUri")).transpose()?,
+        scopes: ScopeSet::parse_or_sign_in(&scopes)?,
         account: choice.read(&own)?,
         claims,
         capabilities,
@@ -76,30 +115,41 @@ pub(crate) fn read(json: &str, call: &Call, default_timeout: Duration) -> Result
             .access_token_to_renew
             .in_request("accessTokenToRenew")?
             .map(AccessToken::new),
-        extra_query: members
-            .additional_query_parameters_for_authorization
-            .in_request("additionalQueryParametersForAuthorization")?
-            .unwrap_or_default(),
+        proof_of_possession,
+        extra_query,
         correlation_id: call.correlation_id.clone(),
         timeout: own.timeout(default_timeout),
         caller: call.caller.clone(),
     };
+    let account = match (&parameters.account, unknown) {
+        (AccountChoice::Exact(id), unknown) if !unknown.is_empty() => Some((id.clone(), unknown)),
+        _ => None,
+    };
     Ok(ReadParameters {
         parameters,
         prompt: own.prompt().or(named_prompt).unwrap_or_default(),
-        requested_scopes: scopes,
+        echo: TokenEcho { requested_scopes: scopes, account },
     })
 }
 
-/// A bearer token in place of one bound to a key would only fail later and less clearly.
-fn refuse_proof_of_possession(member: Member<Nested<PopMembers>>) -> Result<()> {
-    match member.in_request("popParams")? {
-        Some(Nested(pop)) if pop.asks_for_proof() => Err(Error::unavailable(
-            Missing::Key,
-            "get a proof-of-possession token: this broker has no key for it",
-        )
-        .with_hint("ask for a bearer token")),
-        _ => Ok(()),
+/// The app that asks.
+struct App {
+    client_id: String,
+    redirect_uri: Option<String>,
+}
+
+impl App {
+    /// An app that hosts another names it in `child_client_id`, as MSAL.js does towards platform
+    /// brokers. To the provider the inner app is the one that asks, and the host its broker
+    /// (`brk_client_id`), as MSAL.js itself tells the provider where there is no platform broker.
+    fn innermost(self, extra_query: &mut BTreeMap<String, String>) -> Self {
+        let Some(client_id) = extra_query.remove("child_client_id") else { return self };
+        let host =
+            [("brk_client_id", Some(self.client_id)), ("brk_redirect_uri", self.redirect_uri)];
+        for (name, value) in host {
+            extra_query.extend(value.map(|value| (name.to_owned(), value)));
+        }
+        Self { client_id, redirect_uri: extra_query.remove("child_redirect_uri") }
     }
 }
 
@@ -114,6 +164,15 @@ pub(crate) struct AccountSources {
 }
 
 impl AccountSources {
+    fn take_unknown(&mut self) -> UnknownMembers {
+        match (&mut self.nested, &mut self.top_level) {
+            (Member::Is(Nested(account)), _) | (_, Member::Is(Nested(account))) => {
+                account.take_unknown()
+            }
+            _ => UnknownMembers::new(),
+        }
+    }
+
     /// The most exact of what was said.
     pub(crate) fn read(self, own: &OwnMembers) -> Result<AccountChoice> {
         let nested = self.nested.in_request("account")?;
@@ -162,7 +221,7 @@ struct AuthParametersObject<'a> {
     decoded_claims: String,
     enrollment_id: &'a str,
     password: &'a str,
-    pop_params: Option<()>,
+    pop_params: Option<PopObject<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     prompt: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -195,7 +254,7 @@ pub(crate) fn write(parameters: &TokenParameters, prompt: Option<Prompt>) -> Str
         decoded_claims: claims.map(|claims| claims.as_str().to_owned()).unwrap_or_default(),
         enrollment_id: "",
         password: "",
-        pop_params: None,
+        pop_params: parameters.proof_of_possession.as_ref().map(PopObject::new),
         prompt: prompt.and_then(Prompt::as_parameter),
         redirect_uri: parameters.redirect_uri.as_ref().map(Url::as_str),
         requested_scopes: parameters.scopes.iter().collect(),

@@ -72,7 +72,7 @@ async fn examine(environment: &Environment) -> Vec<Finding> {
             network::examine_settings(&paths, environment, &mut findings);
         }
     }
-    findings.push(browser::examine(environment));
+    browser::examine(environment, &mut findings);
     findings.extend(wsl::examine(environment, &WslPlaces::default()).await);
     network::examine(environment, &mut findings);
     findings

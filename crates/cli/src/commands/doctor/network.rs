@@ -15,10 +15,11 @@ const PROXIES: [&str; 8] = [
     "NO_PROXY",
     "no_proxy",
 ];
-const OWN: [&str; 4] = [
+const OWN: [&str; 5] = [
     "KEYBEARER_PROGRAM",
     "KEYBEARER_LOG",
     "KEYBEARER_TRUSTED_AUTHORITY_HOSTS",
+    "KEYBEARER_WINDOW_BROWSER",
     "KEYBEARER_WSL_PROXY",
 ];
 const AZURE: [&str; 3] =
