@@ -4,6 +4,7 @@
 use keybearer_core::{Denial, Error, ErrorKind, Missing};
 use keybearer_host::Environment;
 
+#[cfg(target_os = "linux")]
 use crate::WslPlaces;
 
 /// Whose desktop the person is at.
@@ -20,13 +21,19 @@ impl Place {
     /// A container in WSL has the kernel, not the variables; its browser, if any, is what it was
     /// given. Whoever switched the way to Windows off wants a plain Linux.
     pub(super) fn of(environment: &Environment) -> Self {
-        let wsl = environment.has("WSL_INTEROP") || environment.has("WSL_DISTRO_NAME");
-        if cfg!(windows) || (wsl && WslPlaces::default().wanted(environment)) {
-            Self::Windows
-        } else {
-            Self::Open
-        }
+        if cfg!(windows) || is_used_wsl(environment) { Self::Windows } else { Self::Open }
     }
+}
+
+#[cfg(target_os = "linux")]
+fn is_used_wsl(environment: &Environment) -> bool {
+    let wsl = environment.has("WSL_INTEROP") || environment.has("WSL_DISTRO_NAME");
+    wsl && WslPlaces::default().wanted(environment)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_used_wsl(_: &Environment) -> bool {
+    false
 }
 
 /// Who did not serve the request.
@@ -134,6 +141,7 @@ mod tests {
         }
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn wsl_is_a_part_of_windows() {
         let place =
