@@ -25,7 +25,7 @@ use url::Url;
 
 const USER: &str = "dev@contoso.example";
 
-/// A browser whose person does nothing but look: the emulator signs its user in at once.
+/// A browser whose person submits every form as it is: the emulator signs its user in at once.
 #[derive(Debug)]
 struct Looking(reqwest::Client);
 
@@ -38,10 +38,16 @@ impl UserAgent for Looking {
     async fn open(&self, url: &Url) -> Result<Launch> {
         let (browser, url) = (self.0.clone(), url.clone());
         tokio::spawn(async move {
-            let page = browser.get(url).send().await.unwrap().text().await.unwrap();
-            // The answer is a form that submits itself.
-            if let Some((action, fields)) = form(&page) {
-                browser.post(action).form(&fields).send().await.unwrap();
+            const MOST_PAGES: usize = 6;
+            let mut response = browser.get(url).send().await.unwrap();
+            for _ in 0..MOST_PAGES {
+                let url = response.url().clone();
+                let page = response.text().await.unwrap();
+                let Some((action, fields)) = form(&page) else { return };
+                let action = url.join(&action).unwrap();
+                let origin = url.origin().ascii_serialization();
+                let answer = browser.post(action).header("origin", origin).form(&fields);
+                response = answer.send().await.unwrap();
             }
         });
         Ok(Launch::default())
@@ -71,10 +77,14 @@ fn form(page: &str) -> Option<(String, Vec<(String, String)>)> {
         let value = element.split_once(&format!("{name}=\""))?.1.split_once('"')?.0;
         Some(value.replace("&amp;", "&").replace("&#x2F;", "/"))
     };
-    let form = page.split_once("<form")?.1;
-    let inputs = form.split("<input").skip(1);
-    let field = |input: &str| Some((attribute(input, "name")?, attribute(input, "value")?));
-    Some((attribute(form, "action")?, inputs.filter_map(field).collect()))
+    let form = page.split_once("<form")?.1.split_once("</form")?.0;
+    let field = |input: &str| {
+        let element = input.split_once('>')?.0;
+        Some((attribute(element, "name")?, attribute(element, "value").unwrap_or_default()))
+    };
+    let inputs = form.split("<input").skip(1).filter_map(field);
+    let button = form.split("<button").nth(1).and_then(field);
+    Some((attribute(form, "action")?, inputs.chain(button).collect()))
 }
 
 /// What stands for Windows. Everything ends with the test.
