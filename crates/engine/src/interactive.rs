@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use keybearer_core::{
     Account, AccountChoice, Authority, AuthorizationCode, Claims, ClientId, CodeVerifier, Error,
-    ErrorKind, InteractiveRequest, Prompt, ProofOfPossession, Result, Token, TokenParameters,
-    TokenSource,
+    ErrorKind, HttpRequestToSign, InteractiveRequest, Prompt, ProofOfPossession, Result, Token,
+    TokenParameters, TokenSource,
 };
 use keybearer_protocol::authorize::{self, Answer, AuthorizationRequest, Expected};
 use keybearer_protocol::error::with_redirect_hint;
 use keybearer_protocol::metadata::ProviderMetadata;
 use keybearer_protocol::pkce;
+use keybearer_protocol::shr;
 use keybearer_protocol::token::{self, Grant, TokenRequest, TokenResponse};
 use url::Url;
 
@@ -90,8 +91,9 @@ impl Inner {
         self: &Arc<Self>,
         request: InteractiveRequest,
     ) -> Result<Token> {
-        let (key, inner) = (InteractiveKey::of(&request), Arc::clone(self));
         let parameters = request.parameters.clone();
+        let request = InteractiveRequest { parameters: shared(request.parameters)?, ..request };
+        let (key, inner) = (InteractiveKey::of(&request), Arc::clone(self));
         let start = |abandoned| inner.interactive(request, abandoned);
         let token = self.sign_ins.join(&*self.effects.spawner, &key, start).landed().await?;
         let refused = parameters.access_token_to_renew.as_ref();
@@ -327,6 +329,19 @@ impl Inner {
         self.remember(key, token.clone());
         Ok(token)
     }
+}
+
+/// A sign-in is the same whatever HTTP request is to be signed in the end, so callers share it.
+///
+/// # Errors
+/// Those of a request that could not be signed: better before the sign-in than after it.
+fn shared(parameters: TokenParameters) -> Result<TokenParameters> {
+    let mut parameters = parameters;
+    if let Some(ProofOfPossession::Signed(http)) = &mut parameters.proof_of_possession {
+        shr::check(http)?;
+        *http = HttpRequestToSign::default();
+    }
+    Ok(parameters)
 }
 
 fn prompt_of(parameters: &TokenParameters) -> SignInPrompt {

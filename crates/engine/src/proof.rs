@@ -12,7 +12,7 @@ use keybearer_core::{
     SignedHttpRequest, Token, TokenParameters, TokenType,
 };
 use keybearer_protocol::pkce;
-use keybearer_protocol::shr::{self, ProofKey};
+use keybearer_protocol::shr::{self, KeyHolder, ProofKey};
 
 use crate::cache::Binding;
 use crate::engine::Inner;
@@ -51,8 +51,8 @@ impl Binding {
     pub(crate) fn parameters(&self) -> BTreeMap<String, String> {
         match self {
             Self::Bearer => BTreeMap::new(),
-            Self::OwnKey(key_id) => shr::token_request_parameters(key_id, true),
-            Self::KeyOfApp(key_id) => shr::token_request_parameters(key_id, false),
+            Self::OwnKey(key_id) => shr::token_request_parameters(key_id, KeyHolder::Broker),
+            Self::KeyOfApp(key_id) => shr::token_request_parameters(key_id, KeyHolder::App),
         }
     }
 }

@@ -111,6 +111,35 @@ async fn a_sign_in_can_end_with_a_signed_request() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_sign_in_serves_callers_who_want_different_requests_signed() {
+    let world = World::default();
+    let engine = world.engine().await;
+    world.person.will(Conduct::SignsIn(DEV));
+    let ask = |path: &str| {
+        let mut request = interactive(STORAGE, Prompt::IfNeeded);
+        let http = HttpRequestToSign { path: Some(path.into()), ..me() };
+        request.parameters.proof_of_possession = Some(ProofOfPossession::Signed(http));
+        engine.acquire_interactive(request)
+    };
+    let (one, two) = tokio::join!(ask("/one"), ask("/two"));
+    let path = |token: Token| parts(&token.access_token).1["p"].clone();
+    assert_eq!((path(one.unwrap()), path(two.unwrap())), (json!("/one"), json!("/two")));
+    assert_eq!(world.person.seen().opened, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_asked_to_sign_in_for_a_request_that_cannot_be_signed() {
+    let world = World::default();
+    let engine = world.engine().await;
+    let mut request = interactive(STORAGE, Prompt::IfNeeded);
+    let http = HttpRequestToSign { client_claims: Some("{".into()), ..me() };
+    request.parameters.proof_of_possession = Some(ProofOfPossession::Signed(http));
+    let error = engine.acquire_interactive(request).await.unwrap_err();
+    let wanted = ErrorKind::InvalidRequest { field: "client_claims".into() };
+    assert_eq!((error.kind(), world.person.seen().opened), (&wanted, 0));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_key_of_an_app_is_passed_on_and_nothing_is_signed() {
     let world = World::default();
     let engine = world.connected(DEV).await;
