@@ -41,6 +41,7 @@ pub use cancel_interactive_flow::{CancelInteractiveFlow, Cancellation};
 pub use generate_signed_http_request::GenerateSignedHttpRequest;
 pub use get_accounts::GetAccounts;
 pub use get_linux_broker_version::{BrokerVersion, GetLinuxBrokerVersion};
+pub use parameters::TokenEcho;
 pub use remove_account::RemoveAccount;
 
 use error::{ErrorMembers, ErrorObject};
