@@ -18,6 +18,7 @@ mod html;
 mod jwt;
 mod keys;
 mod metadata;
+mod nested;
 mod policies;
 mod pop;
 mod random;
