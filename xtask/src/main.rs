@@ -32,9 +32,9 @@ enum Command {
     /// Sign in once, list blob containers from Rust and from Python, offline
     Demo(demo::Options),
     /// Run every test of the project
-    Test,
+    Test(test::Options),
     /// Formatting, lints, sizes, crate graph, docs, licences
-    Check,
+    Check(check::Options),
     /// The performance targets, each beside its peer
     Bench(bench::Options),
     /// Act as the person in a sign-in; serves as $BROWSER
@@ -45,8 +45,8 @@ enum Command {
 async fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Demo(options) => demo::run(&options).await,
-        Command::Test => test::run().await,
-        Command::Check => check::run().await,
+        Command::Test(options) => test::run(&options).await,
+        Command::Check(options) => check::run(&options).await,
         Command::Bench(options) => bench::run(&options).await,
         Command::Browse(options) => browse::run(&options).await,
     };

@@ -1,4 +1,5 @@
 //! Finding the broker of this machine, on a machine made for the test.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::os::unix::fs::PermissionsExt;
@@ -166,8 +167,12 @@ async fn what_a_broker_lacks_this_process_may_have() {
         });
         let parameters = TokenParameters { timeout: LONG, ..sample::parameters() };
         let request = SilentRequest { parameters };
-        let error = broker(&environment, BrokerChoice::Auto).acquire_silent(request).await;
-        assert_eq!(error.unwrap_err().kind().name(), expected, "{answer}");
+        let result = broker(&environment, BrokerChoice::Auto).acquire_silent(request).await;
+        let error = result.unwrap_err();
+        assert_eq!(error.kind().name(), expected, "{answer}");
+        // What the broker said is not lost.
+        let said: Vec<String> = error.causes().chain([error.message()]).collect();
+        assert!(said.iter().any(|said| said.contains(&answer.context().message)), "{said:?}");
     }
 }
 

@@ -14,6 +14,7 @@ mod entra_error;
 mod error;
 mod faults;
 mod fixture;
+mod host_names;
 mod html;
 mod jwt;
 mod keys;
@@ -30,5 +31,6 @@ mod tls;
 mod token;
 mod world;
 
-pub use self::emulator::{Emulator, EmulatorOptions, Ready, ReadyApp, ReadyUser};
+pub use self::emulator::{Emulator, EmulatorOptions, Ready, ReadyApp, ReadyPorts, ReadyUser};
 pub use self::error::Error;
+pub use self::host_names::HostNames;

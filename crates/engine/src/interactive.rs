@@ -349,6 +349,7 @@ fn prompt_of(parameters: &TokenParameters) -> SignInPrompt {
         caller: parameters.caller.clone(),
         client_id: parameters.client_id.clone(),
         authority_host: parameters.authority.host().clone(),
+        tenant: parameters.authority.tenant().clone(),
         scopes: parameters.scopes.clone(),
         redirect_uri: parameters.redirect_uri.clone(),
         correlation_id: parameters.correlation_id.clone(),

@@ -120,7 +120,7 @@ pub(crate) fn no_window(detail: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use keybearer_core::{AuthorityHost, Caller, ClientId, CorrelationId, ScopeSet};
+    use keybearer_core::{AuthorityHost, Caller, ClientId, CorrelationId, ScopeSet, Tenant};
 
     use super::*;
 
@@ -178,6 +178,7 @@ mod tests {
             caller: Caller::in_process(),
             client_id: ClientId::parse("app-1").unwrap(),
             authority_host: AuthorityHost::parse("login.example").unwrap(),
+            tenant: Tenant::Organizations,
             scopes: ScopeSet::parse(&["User.Read"]).unwrap(),
             redirect_uri: Some(Url::parse(NATIVE_CLIENT).unwrap()),
             correlation_id: CorrelationId::new("c-1"),

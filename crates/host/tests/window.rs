@@ -11,13 +11,14 @@ use std::time::{Duration, Instant};
 use keybearer_core::{
     Account, AccountChoice, Authority, AuthorityHost, Broker, Caller, CallerId, ClientId,
     CorrelationId, ErrorKind, HomeAccountId, InteractiveRequest, Process, Prompt, Result, ScopeSet,
-    TenantId, Token, TokenParameters,
+    Tenant, TenantId, Token, TokenParameters,
 };
 use keybearer_emulator::{Emulator, EmulatorOptions};
 use keybearer_engine::{
     AccountPick, Effects, Engine, EngineSettings, SignIn, SignInOutcome, SignInPrompt,
 };
 use keybearer_host::{Environment, Host, Paths};
+use serde_json::json;
 use support::{Chromium, Person, Trusting};
 use tempfile::TempDir;
 use url::Url;
@@ -58,6 +59,7 @@ fn prompt(redirect_uri: &str) -> SignInPrompt {
         caller: Caller { id: CallerId::new("c"), process },
         client_id: ClientId::parse("app-1").unwrap(),
         authority_host: AuthorityHost::parse("login.example").unwrap(),
+        tenant: Tenant::Organizations,
         scopes: ScopeSet::parse(&["User.Read"]).unwrap(),
         redirect_uri: Some(Url::parse(redirect_uri).unwrap()),
         correlation_id: CorrelationId::new("c-1"),
@@ -166,6 +168,38 @@ async fn closing_the_window_cancels_at_once() {
     assert!(closed.elapsed() < Duration::from_secs(2), "{:?}", closed.elapsed());
     sign_in.finish(SignInOutcome::Failed { reason: "cancelled".into() }).await;
     home.chromium.ended().await;
+}
+
+#[tokio::test]
+async fn two_sign_ins_at_a_time_have_a_window_each() {
+    let Some(home) = Home::new() else { return };
+    let (mut first, mut one) = open(&home).await;
+    home.chromium.forget();
+    let (mut second, mut other) = open(&home).await;
+    for (sign_in, person) in [(&mut second, &mut other), (&mut first, &mut one)] {
+        sign_in.visit(&provider()).await.unwrap();
+        person.reads(0, "Provider").await;
+        person.closes(0).await;
+        assert_eq!(sign_in.answer().await.unwrap_err().kind(), &ErrorKind::Cancelled);
+    }
+}
+
+#[tokio::test]
+async fn a_browser_that_crashes_ends_the_sign_in_and_does_not_spoil_the_next() {
+    let Some(home) = Home::new() else { return };
+    let (mut sign_in, mut person) = open(&home).await;
+    sign_in.visit(&provider()).await.unwrap();
+    person.reads(0, "Provider").await;
+    person.call(None, "Browser.crash", json!({})).await;
+    assert_eq!(sign_in.answer().await.unwrap_err().kind(), &ErrorKind::Cancelled);
+    sign_in.finish(SignInOutcome::Failed { reason: "cancelled".into() }).await;
+    home.chromium.ended().await;
+    let profile = home.directory.path().join(".local/state/keybearer/window/profile-1");
+    assert!(profile.join("SingletonLock").symlink_metadata().is_ok(), "it is left locked");
+    let (mut sign_in, mut person) = open(&home).await;
+    sign_in.visit(&provider()).await.unwrap();
+    person.reads(0, "Provider").await;
+    assert!(!profile.with_file_name("profile-2").exists());
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use keybearer_core::{AccountChoice, Broker, InteractiveRequest, Prompt, Result};
 use super::below_help;
 use crate::output;
 use crate::request::{Limit, Target};
-use crate::session::{broker, run, say_where_to_look};
+use crate::session::{broker, browser_broker, run, say_where_to_look};
 
 const EXAMPLE: &str = "\
 Example: sign in to one directory
@@ -24,7 +24,7 @@ pub(crate) struct Login {
     /// User name that is expected to sign in
     #[arg(long, value_name = "UPN")]
     login_hint: Option<String>,
-    /// Use the system's browser (the default)
+    /// Use the browser, also where the system's own broker would sign in (Windows)
     #[arg(long)]
     browser: bool,
     #[command(flatten)]
@@ -40,7 +40,8 @@ impl Login {
         let parameters = self.target.request(&self.scopes, account, None, self.limit)?;
         let request = InteractiveRequest { parameters, prompt };
         say_where_to_look();
-        let token = run(async { broker().acquire_interactive(request).await })?;
+        let broker = if self.browser { browser_broker() } else { broker() };
+        let token = run(async { broker.acquire_interactive(request).await })?;
         let account = token.account;
         output::text(&format!("signed in as {} (tenant {})\n", account.username, account.realm))
     }

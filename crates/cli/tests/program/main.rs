@@ -1,4 +1,5 @@
 //! The real program, as its users run it.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod broker;
@@ -6,3 +7,4 @@ mod bus;
 mod cases;
 mod home;
 mod requests;
+mod wsl;

@@ -82,6 +82,10 @@ fn listed_account(value: Value) -> Option<ListedAccount> {
 }
 
 /// The request of a token method: `prompt` is for the interactive one.
+///
+/// Windows lets the person choose where no account is named, so that is how it is asked to. The
+/// other prompts go among the parameters for the provider; Windows may refuse them, which is better
+/// than to pass over them.
 #[must_use]
 pub fn token_request(
     parameters: &TokenParameters,
@@ -97,7 +101,9 @@ pub fn token_request(
         auth_parameters: AuthParameters<'a>,
     }
     let mut extra_query = parameters.extra_query.clone();
-    if let Some(word) = prompt.and_then(Prompt::as_parameter) {
+    let account = account.filter(|_| prompt != Some(Prompt::SelectAccount));
+    if let Some(prompt @ (Prompt::Login | Prompt::Consent)) = prompt {
+        let word = prompt.as_parameter().unwrap_or_default();
         extra_query.insert("prompt".to_owned(), word.to_owned());
     }
     let object = account.map(|account| &account.object);

@@ -5,7 +5,7 @@ use keybearer_core::{Account, Error, Result};
 use keybearer_engine::{AccountPick, Random, SignInPrompt};
 use url::Url;
 
-use super::desk::{Arrivals, Desk, Reply};
+use super::desk::{Arrivals, Desk, Offer, Reply};
 use super::listener::Listener;
 use super::pages::Page;
 use super::place::Place;
@@ -30,10 +30,11 @@ impl Picker {
         let place = Place::bind(None).await?;
         let (nonce, token) = (random_hex(&*random, 16), random_hex(&*random, 16));
         let (desk, arrivals) = Desk::new(&place.redirect_uri, &nonce, token);
-        let page = Page::picker(prompt, accounts, desk.picker_path(), &desk.token);
-        desk.offer(page, accounts.iter().map(|account| account.home_account_id.clone()).collect());
+        let page = Page::picker(prompt, accounts, desk.target()).without_script();
+        let ids = accounts.iter().map(|account| account.home_account_id.clone()).collect();
+        desk.offer(page, Offer::Accounts(ids));
         let mut url = place.redirect_uri;
-        url.set_path(desk.picker_path());
+        url.set_path(desk.first_path());
         let listener = Listener::start(place.listeners, desk, random);
         Ok(Self { url, arrivals, _listener: listener })
     }
@@ -48,13 +49,14 @@ impl Picker {
     /// # Errors
     /// `Cancelled` if the person gives up.
     pub(crate) async fn choice(&mut self) -> Result<AccountPick> {
-        let choice = self.arrivals.choices.recv().await;
-        let choice = choice.ok_or_else(|| Error::internal("choose an account: no page is open"))?;
-        let page = match &choice.pick {
-            Some(_) => Page::notice("One moment", "You are being signed in."),
-            None => Page::cancelled(),
+        let choice = tokio::select! {
+            biased;
+            choice = self.arrivals.choices.recv() => choice,
+            error = self.arrivals.person.departed() => return Err(error),
         };
+        let choice = choice.ok_or_else(|| Error::internal("choose an account: no page is open"))?;
+        let page = Page::notice("One moment", "You are being signed in.");
         choice.browser.reply(Reply::Page(StatusCode::OK, page));
-        choice.pick.ok_or_else(|| Error::cancelled("choose an account"))
+        Ok(choice.pick)
     }
 }

@@ -1,9 +1,13 @@
 //! What is found, what will be used and why; every problem with its next step.
 
+#[cfg(target_os = "linux")]
 mod broker;
 mod browser;
 mod finding;
+#[cfg_attr(not(target_os = "linux"), path = "machine_elsewhere.rs")]
+mod machine;
 mod network;
+#[cfg(target_os = "linux")]
 mod storage;
 mod wsl;
 
@@ -66,9 +70,7 @@ async fn examine(environment: &Environment) -> Vec<Finding> {
     match Paths::current(environment) {
         Err(error) => findings.push(Finding::of_error("paths", Level::Error, &error)),
         Ok(paths) => {
-            let status = broker::examine(&paths, &mut findings).await;
-            broker::examine_bus(environment, status.as_ref(), &mut findings).await;
-            storage::examine(&paths, environment, status.as_ref(), &mut findings);
+            machine::examine(&paths, environment, &mut findings).await;
             network::examine_settings(&paths, environment, &mut findings);
         }
     }
