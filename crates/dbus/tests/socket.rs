@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use keybearer_core::{
     AccessToken, AccountChoice, AccountsRequest, Broker, CorrelationId, Denial, Error,
-    ErrorContext, ErrorKind, IdToken, InteractiveRequest, Missing, Prompt, SilentRequest,
-    SsoCookie, SsoCookieContent, SsoCookieRequest, Token, TokenParameters, TokenSource, TokenType,
+    ErrorContext, ErrorKind, HttpRequestToSign, IdToken, InteractiveRequest, Missing, Prompt,
+    ProofOfPossession, SilentRequest, SsoCookie, SsoCookieContent, SsoCookieRequest, Token,
+    TokenParameters, TokenSource, TokenType,
 };
 use keybearer_dbus::client::BrokerProxy;
 use keybearer_dbus::interface::{INTERFACE, OBJECT_PATH};
@@ -128,6 +129,22 @@ async fn i8_another_accounts_token_is_refused() {
     let parameters = TokenParameters { account, ..sample::parameters() };
     let error = proxy.acquire_silent(SilentRequest { parameters }).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Protocol { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_bearer_token_in_place_of_a_signed_request_is_refused() {
+    let (broker, _socket, proxy) = connected().await;
+    let ask = |proof| SilentRequest {
+        parameters: TokenParameters { proof_of_possession: Some(proof), ..sample::parameters() },
+    };
+    broker.on_silent(Answer::Now(Ok(token("at"))));
+    let signed = ProofOfPossession::Signed(HttpRequestToSign::default());
+    let error = proxy.acquire_silent(ask(signed)).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Protocol { .. }), "{error}");
+    // Whether a token is bound to an app's key, other brokers do not say.
+    broker.on_silent(Answer::Now(Ok(token("at"))));
+    let bound = ProofOfPossession::BoundTo { key_id: "k".into() };
+    proxy.acquire_silent(ask(bound)).await.unwrap();
 }
 
 #[tokio::test]

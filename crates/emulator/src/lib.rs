@@ -19,6 +19,7 @@ mod html;
 mod jwt;
 mod keys;
 mod metadata;
+mod nested;
 mod policies;
 mod pop;
 mod random;

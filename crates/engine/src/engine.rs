@@ -18,7 +18,8 @@ use crate::flights::{Flights, lock};
 use crate::interactive::{InteractiveKey, seen_in_browser};
 use crate::providers::Providers;
 use crate::records::{RecordName, decode_account, decode_refresh, encode_account, encode_refresh};
-use crate::registry::{AccountKey, FamilyRefreshTokens, RefreshEntry, Registry};
+use crate::refresh_entry::RefreshEntry;
+use crate::registry::{AccountKey, FamilyRefreshTokens, Registry};
 use crate::throttle::Throttle;
 use crate::vault::Vault;
 

@@ -23,7 +23,7 @@ use crate::engine::Inner;
 use crate::flights::Abandoned;
 use crate::issue::{Asked, Issued, another_account};
 use crate::providers::exchange;
-use crate::registry::RefreshEntry;
+use crate::refresh_entry::RefreshEntry;
 use crate::silent::{Refresh, nested};
 
 /// Callers that ask for the same thing share one sign-in.

@@ -14,6 +14,7 @@ mod issue;
 mod proof;
 mod providers;
 mod records;
+mod refresh_entry;
 mod registry;
 mod silent;
 mod throttle;

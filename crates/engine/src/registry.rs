@@ -15,6 +15,8 @@ use keybearer_core::{
 };
 use keybearer_protocol::shr::ProofKey;
 
+use crate::refresh_entry::RefreshEntry;
+
 /// An account within a cloud.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct AccountKey {
@@ -112,7 +114,7 @@ impl Registry {
     pub(crate) fn set_refresh(&mut self, key: &AccountKey, client: ClientId, token: RefreshEntry) {
         self.next_generation += 1;
         if let Some(entry) = self.entries.get_mut(key) {
-            let token = RefreshEntry { generation: self.next_generation, ..token };
+            let token = token.with_generation(self.next_generation);
             entry.refresh_tokens.insert(client, token);
         }
     }
@@ -180,9 +182,9 @@ impl Registry {
             holder,
             account: entry.account.clone(),
             refresh_token: refresh.start(),
-            previous: refresh.previous.clone(),
+            previous: refresh.spare().cloned(),
             connection: entry.connection,
-            generation: refresh.generation,
+            generation: refresh.generation(),
         })
     }
 
@@ -198,7 +200,7 @@ impl Registry {
             return false;
         }
         if let Some(refresh) = self.refresh_entry_mut(key, &redemption.holder)
-            && refresh.generation == redemption.generation
+            && refresh.generation() == redemption.generation
         {
             refresh.land(successor);
         }
@@ -222,10 +224,8 @@ impl Registry {
         client: &ClientId,
         token: &RefreshToken,
     ) {
-        if let Some(entry) = self.refresh_entry_mut(key, client)
-            && entry.newest().same_as(token)
-        {
-            entry.newest_is_durable = true;
+        if let Some(entry) = self.refresh_entry_mut(key, client) {
+            entry.set_durable(token);
         }
     }
 
@@ -264,7 +264,7 @@ impl Entry {
             return Some(client.clone());
         }
         let mut members = self.refresh_tokens.iter();
-        let member = members.find(|(_, token)| token.family.is_some());
+        let member = members.find(|(_, token)| token.family().is_some());
         member
             .filter(|_| families == FamilyRefreshTokens::SameFamily)
             .map(|(holder, _)| holder.clone())
@@ -293,73 +293,6 @@ fn choose(accounts: &[Account], choice: &AccountChoice) -> Result<Account> {
 
 fn sign_in_needed(message: String) -> Error {
     Error::interaction_required(message).with_hint("sign in with `keybearer login`")
-}
-
-/// The refresh token of one account for one app, and its neighbours in the rotation.
-pub(crate) struct RefreshEntry {
-    active: RefreshToken,
-    successor: Option<RefreshToken>,
-    previous: Option<RefreshToken>,
-    newest_is_durable: bool,
-    in_flight: u32,
-    family: Option<String>,
-    /// Tells entries apart when a new sign-in replaces one in mid-flight.
-    generation: u64,
-}
-
-impl RefreshEntry {
-    /// A token nobody has redeemed yet, and which is in the store.
-    pub(crate) fn new(
-        current: RefreshToken,
-        previous: Option<RefreshToken>,
-        family: Option<String>,
-    ) -> Self {
-        Self {
-            active: current,
-            successor: None,
-            previous,
-            newest_is_durable: true,
-            in_flight: 0,
-            family,
-            generation: 0,
-        }
-    }
-
-    /// What to redeem next time nothing is in flight.
-    pub(crate) fn newest(&self) -> &RefreshToken {
-        self.successor.as_ref().unwrap_or(&self.active)
-    }
-
-    /// The one before, kept until the newest has been used once.
-    pub(crate) fn previous(&self) -> Option<&RefreshToken> {
-        if self.successor.is_some() { Some(&self.active) } else { self.previous.as_ref() }
-    }
-
-    /// The family of apps that may redeem it, if the provider named one.
-    pub(crate) fn family(&self) -> Option<&str> {
-        self.family.as_deref()
-    }
-
-    fn start(&mut self) -> RefreshToken {
-        if self.in_flight == 0
-            && self.newest_is_durable
-            && let Some(successor) = self.successor.take()
-        {
-            self.previous = Some(std::mem::replace(&mut self.active, successor));
-        }
-        self.in_flight += 1;
-        self.active.clone()
-    }
-
-    fn land(&mut self, successor: Option<RefreshToken>) {
-        self.in_flight = self.in_flight.saturating_sub(1);
-        if let Some(successor) = successor {
-            // The active token has now been used, so the one before it is spent.
-            self.previous = None;
-            self.successor = Some(successor);
-            self.newest_is_durable = false;
-        }
-    }
 }
 
 #[cfg(test)]
@@ -417,19 +350,6 @@ mod tests {
     }
 
     #[test]
-    fn a_successor_is_not_used_while_its_predecessor_is_in_flight() {
-        let mut entry = RefreshEntry::new(token("1"), None, None);
-        assert_eq!(entry.start().expose(), "1");
-        assert_eq!(entry.start().expose(), "1");
-        entry.land(Some(token("2")));
-        assert_eq!(entry.start().expose(), "1", "another redemption of 1 is still in flight");
-        entry.land(Some(token("3")));
-        entry.land(None);
-        entry.newest_is_durable = true;
-        assert_eq!(entry.start().expose(), "3");
-    }
-
-    #[test]
     fn a_successor_is_not_used_before_it_is_durable_inv_i3() {
         let (one, client) = (account("a.tid", "a@x"), client());
         let key = AccountKey::of(&one);
@@ -449,19 +369,6 @@ mod tests {
             registry.start(&key, &client, FamilyRefreshTokens::Off).unwrap().refresh_token.expose(),
             "3"
         );
-    }
-
-    #[test]
-    fn the_previous_token_is_kept_until_the_new_one_has_been_used() {
-        let mut entry = RefreshEntry::new(token("1"), None, None);
-        entry.start();
-        entry.land(Some(token("2")));
-        assert_eq!((entry.newest().expose(), entry.previous().unwrap().expose()), ("2", "1"));
-        entry.newest_is_durable = true;
-        entry.start();
-        assert_eq!((entry.newest().expose(), entry.previous().unwrap().expose()), ("2", "1"));
-        entry.land(Some(token("3")));
-        assert_eq!((entry.newest().expose(), entry.previous().unwrap().expose()), ("3", "2"));
     }
 
     #[test]

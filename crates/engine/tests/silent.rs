@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use keybearer_core::{
-    AccountChoice, Authority, Broker, Capabilities, ClientId, ErrorKind, Result, SilentRequest,
-    Token, TokenSource,
+    AccountChoice, Authority, Broker, Capabilities, ErrorKind, Result, SilentRequest, Token,
+    TokenSource,
 };
-use keybearer_engine::{Engine, FamilyRefreshTokens};
+use keybearer_engine::Engine;
 use keybearer_testkit::effects::{Action, Gate, Rule};
-use keybearer_testkit::provider::{APP, DEV, Lifetimes, OPS, Template};
+use keybearer_testkit::provider::{DEV, Lifetimes, OPS, Template};
 use keybearer_testkit::world::{
     MANAGEMENT, STORAGE, World, challenge, exactly, interactive, remove, silent, usernames,
 };
@@ -469,38 +469,4 @@ async fn a_flight_answers_silent_and_interactive_callers_alike() {
     assert!(one.access_token.same_as(&other.access_token));
     assert_eq!(world.http.token_requests(), 1);
     assert_eq!(world.person.seen().opened, 0, "nobody was bothered");
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_app_uses_the_refresh_token_of_its_family_only_under_that_policy() {
-    const IDE: &str = "872cd9fa-d31f-45e0-9eab-6e460a02d1f1";
-    const OUTSIDER: &str = "c0ffee00-1111-4222-8333-444455556666";
-    for family_refresh_tokens in [FamilyRefreshTokens::Off, FamilyRefreshTokens::SameFamily] {
-        let mut world = World::default();
-        world.settings.family_refresh_tokens = family_refresh_tokens;
-        world.provider.make_family(&[APP, IDE]);
-        let engine = world.connected(DEV).await;
-        let request = |client: &str| {
-            let mut request = silent(STORAGE);
-            request.parameters.client_id = ClientId::parse(client).unwrap();
-            request
-        };
-        let result = engine.acquire_silent(request(IDE)).await;
-        if family_refresh_tokens == FamilyRefreshTokens::Off {
-            assert!(matches!(kind(&result), ErrorKind::InteractionRequired { .. }));
-            assert_eq!(world.http.token_requests(), 0);
-            continue;
-        }
-        result.unwrap();
-        engine.acquire_silent(silent(MANAGEMENT)).await.unwrap();
-        world.http.forget();
-        for _ in 0..2 {
-            let outsider = engine.acquire_silent(request(OUTSIDER)).await;
-            assert!(matches!(kind(&outsider), ErrorKind::InteractionRequired { .. }));
-        }
-        assert_eq!(world.http.token_requests(), 1, "the provider has said no once");
-        let engine = world.restart().await;
-        engine.acquire_silent(request(IDE)).await.unwrap();
-        assert_eq!(world.provider.reuses(), 0, "one chain of tokens for the family");
-    }
 }

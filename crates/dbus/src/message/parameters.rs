@@ -80,25 +80,20 @@ pub(crate) fn read(json: &str, call: &Call, default_timeout: Duration) -> Result
         None => Default::default(),
     };
     let authority = members.authority.in_request("authority")?;
-    let mut extra_query = members
-        .additional_query_parameters_for_authorization
-        .in_request("additionalQueryParametersForAuthorization")?
-        .unwrap_or_default();
-    // Some callers say among the extra parameters what has a place of its own.
-    let extra_prompt = extra_query.remove("prompt");
-    let extra_hint = extra_query.remove("login_hint");
+    let extra = members.additional_query_parameters_for_authorization;
+    let mut extra = Extra::read(extra.in_request("additionalQueryParametersForAuthorization")?);
     let app = App {
         client_id: members.client_id.required("clientId")?,
         redirect_uri: members.redirect_uri.in_request("redirectUri")?,
     };
-    let app = app.innermost(&mut extra_query);
-    let named_prompt = members.prompt.lenient().or(extra_prompt);
+    let app = app.innermost(&mut extra.query);
+    let named_prompt = members.prompt.lenient().or(extra.prompt);
     let named_prompt = named_prompt.map(|word| Prompt::from_parameter(&word));
     let mut choice = AccountSources {
         nested: members.account,
         top_level: account,
         username: match members.username {
-            Member::Absent => extra_hint.map_or(Member::Absent, Member::Is),
+            Member::Absent => extra.login_hint.map_or(Member::Absent, Member::Is),
             username => username,
         },
     };
@@ -116,7 +111,7 @@ pub(crate) fn read(json: &str, call: &Call, default_timeout: Duration) -> Result
             .in_request("accessTokenToRenew")?
             .map(AccessToken::new),
         proof_of_possession,
-        extra_query,
+        extra_query: extra.query,
         correlation_id: call.correlation_id.clone(),
         timeout: own.timeout(default_timeout),
         caller: call.caller.clone(),
@@ -130,6 +125,22 @@ pub(crate) fn read(json: &str, call: &Call, default_timeout: Duration) -> Result
         prompt: own.prompt().or(named_prompt).unwrap_or_default(),
         echo: TokenEcho { requested_scopes: scopes, account },
     })
+}
+
+/// Parameters for the authorization endpoint.
+struct Extra {
+    query: BTreeMap<String, String>,
+    /// Some callers say among them what has a place of its own.
+    login_hint: Option<String>,
+    prompt: Option<String>,
+}
+
+impl Extra {
+    fn read(parameters: Option<BTreeMap<String, String>>) -> Self {
+        let mut query = parameters.unwrap_or_default();
+        let (login_hint, prompt) = (query.remove("login_hint"), query.remove("prompt"));
+        Self { query, login_hint, prompt }
+    }
 }
 
 /// The app that asks.

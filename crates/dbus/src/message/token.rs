@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use keybearer_core::{
-    AccessToken, AccountChoice, Error, ErrorKind, IdToken, Result, ScopeSet, Timestamp, Token,
-    TokenParameters, TokenSource, TokenType,
+    AccessToken, AccountChoice, Error, ErrorKind, IdToken, ProofOfPossession, Result, ScopeSet,
+    Timestamp, Token, TokenParameters, TokenSource, TokenType,
 };
 use serde::{Deserialize, Serialize};
 
@@ -126,12 +126,18 @@ pub(crate) fn read(json: &str, parameters: &TokenParameters) -> Result<Token> {
         .ok_or_else(|| Error::protocol("an account or an ID token", "neither"))?;
     let scopes = members.granted_scopes.lenient().unwrap_or_default();
     let refresh_on = telemetry.get(REFRESH_ON).and_then(|millis| millis.parse().ok());
+    let token_type = match members.access_token_type.in_reply("accessTokenType")? {
+        Some(PROOF_OF_POSSESSION) => TokenType::ProofOfPossession,
+        _ => TokenType::Bearer,
+    };
+    let signed = matches!(parameters.proof_of_possession, Some(ProofOfPossession::Signed(_)));
+    if signed && token_type == TokenType::Bearer {
+        // Not every broker knows how; a bearer token would be good for whoever steals it.
+        return Err(Error::protocol("a signed HTTP request", "a bearer token"));
+    }
     Ok(Token {
         access_token: AccessToken::new(present(members.access_token, "accessToken")?),
-        token_type: match members.access_token_type.in_reply("accessTokenType")? {
-            Some(PROOF_OF_POSSESSION) => TokenType::ProofOfPossession,
-            _ => TokenType::Bearer,
-        },
+        token_type,
         expires_on: expiry(present(members.expires_on, "expiresOn")?),
         refresh_on: refresh_on.map(Timestamp::from_unix_millis),
         // What is not told, or is no set of scopes, is what was asked for.
