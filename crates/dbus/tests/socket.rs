@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keybearer_core::{
-    AccessToken, AccountChoice, AccountsRequest, Broker, CorrelationId, Denial, Error,
+    AccessToken, AccountChoice, AccountsRequest, Broker, CallerId, CorrelationId, Denial, Error,
     ErrorContext, ErrorKind, HttpRequestToSign, IdToken, InteractiveRequest, Missing, Prompt,
     ProofOfPossession, SilentRequest, SsoCookie, SsoCookieContent, SsoCookieRequest, Token,
     TokenParameters, TokenSource, TokenType,
@@ -16,7 +16,7 @@ use keybearer_core::{
 use keybearer_dbus::client::BrokerProxy;
 use keybearer_dbus::interface::{INTERFACE, OBJECT_PATH};
 use keybearer_dbus::message::{AcquireTokenInteractively, Method};
-use keybearer_dbus::server::MAX_PENDING;
+use keybearer_dbus::server::{MAX_PENDING, Session};
 use keybearer_testkit::capture::LeakCheck;
 use keybearer_testkit::double::{Answer, Received, ScriptedBroker};
 use keybearer_testkit::sample;
@@ -199,6 +199,31 @@ async fn a_client_that_disconnects_ends_its_sign_in() {
     }
     client.close().await.unwrap();
     tokio::time::timeout(PATIENCE, broker.wait_for_cancels(1)).await.unwrap();
+}
+
+/// Microsoft's runtime sends both from threads of its own.
+#[tokio::test(start_paused = true)]
+async fn a_cancellation_that_overtakes_its_sign_in_ends_that_one_and_no_later_one() {
+    let broker = Arc::new(ScriptedBroker::new());
+    let session = Session::new(broker.clone(), CallerId::new(":1.7"), None);
+    let request = AcquireTokenInteractively::encode_request(&interactive());
+    let vector = include_str!("../testdata/requests/msal-runtime-cancel.json");
+    let cancel = || session.cancel_interactive_flow("another", vector);
+
+    assert_eq!(cancel().await, "{}");
+    let reply = session.acquire_token_interactively("c-1", &request).await;
+    assert!(reply.contains(r#""status":8"#) || reply.contains(r#""status":7"#), "{reply}");
+    assert_eq!(broker.received().len(), 0);
+
+    broker.on_interactive(Answer::Now(Ok(token("second"))));
+    let reply = session.acquire_token_interactively("c-2", &request).await;
+    assert!(reply.contains("second"), "{reply}");
+
+    cancel().await;
+    tokio::time::advance(Duration::from_millis(501)).await;
+    broker.on_interactive(Answer::Now(Ok(token("third"))));
+    let reply = session.acquire_token_interactively("c-3", &request).await;
+    assert!(reply.contains("third"), "{reply}");
 }
 
 #[tokio::test]
