@@ -341,7 +341,7 @@ impl Inner {
             AccountChoice::Only if choose => Prompt::SelectAccount,
             _ => Prompt::IfNeeded,
         };
-        let token = self.acquire_interactive(InteractiveRequest { parameters, prompt }).await?;
+        let token = self.acquire_interactive(InteractiveRequest::new(parameters, prompt)).await?;
         Ok(self.keep(wanted, token))
     }
 

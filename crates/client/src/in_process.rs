@@ -40,13 +40,16 @@ impl InProcess {
     async fn open(&self) -> Result<Arc<dyn Broker>> {
         let paths = Paths::current(&self.environment)?;
         let settings = Settings::load(&paths.config_file, &self.environment)?;
+        let loopback_port = settings.loopback_port;
         let mut trusted_authority_hosts = self.trusted.clone();
         trusted_authority_hosts.extend(settings.trusted_authority_hosts);
         let mut effects = Host::in_process(&self.environment).effects();
         if let Some(http) = &self.http {
             effects.http = Arc::clone(http);
         }
-        let engine = Engine::open(effects, EngineSettings { trusted_authority_hosts }).await?;
+        let engine =
+            Engine::open(effects, EngineSettings { trusted_authority_hosts, loopback_port })
+                .await?;
         Ok(Arc::new(engine))
     }
 }

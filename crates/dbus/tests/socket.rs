@@ -40,7 +40,7 @@ fn silent() -> SilentRequest {
 }
 
 fn interactive() -> InteractiveRequest {
-    InteractiveRequest { parameters: sample::parameters(), prompt: Prompt::Login }
+    InteractiveRequest::new(sample::parameters(), Prompt::Login)
 }
 
 fn accounts() -> AccountsRequest {
@@ -69,7 +69,7 @@ async fn a_request_and_its_token_arrive_whole() {
         timeout: Duration::from_millis(5432),
         ..sample::parameters()
     };
-    let request = InteractiveRequest { parameters: parameters.clone(), prompt: Prompt::Login };
+    let request = InteractiveRequest::new(parameters.clone(), Prompt::Login);
     let received = proxy.acquire_interactive(request).await.unwrap();
     let sent = token("at");
     assert!(received.access_token.same_as(&sent.access_token));

@@ -5,8 +5,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use keybearer_core::{
     Account, AccountsRequest, AuthorityHost, Broker, CancelRequest, ClientId, CorrelationId, Error,
-    ErrorKind, InteractiveRequest, Missing, RemoveAccountRequest, Result, SilentRequest, Token,
-    TokenParameters,
+    ErrorKind, InteractiveRequest, Missing, RemoveAccountRequest, Result, SignInMethod,
+    SilentRequest, Token, TokenParameters,
 };
 
 use crate::cache::{CacheKey, Moment, TokenCache};
@@ -26,6 +26,18 @@ use crate::vault::Vault;
 pub struct EngineSettings {
     /// Authority hosts, beyond Microsoft's clouds, that are used without instance discovery.
     pub trusted_authority_hosts: BTreeSet<AuthorityHost>,
+    /// The loopback port for answers of browsers on other machines; default [`FORWARDED_PORT`].
+    pub loopback_port: Option<u16>,
+}
+
+/// Where the answer of a browser on another machine is awaited unless the settings say otherwise. It
+/// is always the same, so that a forwarding can be part of an SSH configuration.
+pub const FORWARDED_PORT: u16 = 27410;
+
+impl EngineSettings {
+    pub(crate) fn forwarded_port(&self) -> u16 {
+        self.loopback_port.unwrap_or(FORWARDED_PORT)
+    }
 }
 
 /// The broker's brain: connected accounts, cached tokens, sign-ins. Clones share everything.
@@ -38,6 +50,7 @@ pub struct Engine(Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) effects: Effects,
+    pub(crate) settings: EngineSettings,
     pub(crate) providers: Providers,
     pub(crate) refreshes: Flights<CacheKey, Token>,
     pub(crate) sign_ins: Flights<InteractiveKey, Token>,
@@ -69,7 +82,8 @@ impl Engine {
         let unreadable_records = load(&mut state.registry, &vault, &effects).await?;
         Ok(Self(Arc::new(Inner {
             effects,
-            providers: Providers::new(settings.trusted_authority_hosts),
+            providers: Providers::new(settings.trusted_authority_hosts.clone()),
+            settings,
             refreshes: Flights::default(),
             sign_ins: Flights::default(),
             waiting: Default::default(),
@@ -283,6 +297,7 @@ impl Broker for Engine {
     async fn acquire_interactive(&self, mut request: InteractiveRequest) -> Result<Token> {
         self.0.correlated(&mut request.parameters);
         let (id, limit) = (request.parameters.correlation_id.clone(), request.parameters.timeout);
+        let on_this_device = request.presence.method != SignInMethod::DeviceCode;
         let registration = self.0.waiting.register(request.parameters.caller.id.clone());
         let work = async {
             refuse_proof_of_possession(&request.parameters)?;
@@ -293,7 +308,7 @@ impl Broker for Engine {
         let work = unless_cancelled(registration.cancelled(), work);
         self.0.within(limit, "the sign-in", &id, work).await.map_err(|error| match error.kind() {
             // A provider that refuses the redirect URI says so in the browser only.
-            ErrorKind::TimedOut => error.with_hint(seen_in_browser(UNFINISHED)),
+            ErrorKind::TimedOut if on_this_device => error.with_hint(seen_in_browser(UNFINISHED)),
             _ => error,
         })
     }

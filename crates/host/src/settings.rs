@@ -14,6 +14,9 @@ pub struct Config {
     /// Authority hosts (`host` or `host:port`), beyond Microsoft's clouds, that may be used
     /// without instance discovery. Default: none.
     pub trusted_authority_hosts: Vec<String>,
+    /// The port of this machine where the answer of a browser on another machine is awaited, for
+    /// `ssh -L`. Default: 27410.
+    pub loopback_port: Option<u16>,
 }
 
 impl Config {
@@ -53,6 +56,8 @@ impl Config {
 pub struct Settings {
     /// Authority hosts, beyond Microsoft's clouds, that may be used without instance discovery.
     pub trusted_authority_hosts: Vec<AuthorityHost>,
+    /// The port where the answer of a browser on another machine is awaited, if one was named.
+    pub loopback_port: Option<u16>,
 }
 
 impl Settings {
@@ -71,7 +76,8 @@ impl Settings {
         let mut hosts: Vec<AuthorityHost> = named.map(host).collect::<Result<_>>()?;
         hosts.sort_unstable();
         hosts.dedup();
-        Ok(Self { trusted_authority_hosts: hosts })
+        let loopback_port = config.loopback_port.filter(|port| *port != 0);
+        Ok(Self { trusted_authority_hosts: hosts, loopback_port })
     }
 
     /// The settings of this user.
@@ -97,13 +103,14 @@ mod tests {
 
     #[test]
     fn file_and_environment_are_joined() {
-        let text = "# mine\ntrusted_authority_hosts = [\"localhost:8443\", \"b.example\"]\n";
+        let text = "# mine\nloopback_port = 8123\ntrusted_authority_hosts = [\"localhost:8443\", \"b.example\"]\n";
         let config = Config::parse(text, Path::new("/c")).unwrap();
         let variable = ("KEYBEARER_TRUSTED_AUTHORITY_HOSTS", " a.example , b.example,,");
         let settings = Settings::resolve(&config, &Environment::from_pairs([variable])).unwrap();
         let hosts: Vec<&str> =
             settings.trusted_authority_hosts.iter().map(AuthorityHost::as_str).collect();
         assert_eq!(hosts, ["a.example", "b.example", "localhost:8443"]);
+        assert_eq!(settings.loopback_port, Some(8123));
     }
 
     #[test]

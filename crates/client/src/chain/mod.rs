@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use keybearer_core::{
     Account, AccountChoice, AccountsRequest, Authority, AuthorityHost, Broker, CancelRequest,
-    Error, ErrorKind, InteractiveRequest, RemoveAccountRequest, Result, SignHttpRequest,
+    Error, ErrorKind, InteractiveRequest, Presenter, RemoveAccountRequest, Result, SignHttpRequest,
     SignedHttpRequest, SilentRequest, SsoCookie, SsoCookieRequest, Token,
 };
 use keybearer_engine::Http;
@@ -22,6 +22,7 @@ use tokio::sync::Mutex;
 
 use crate::in_process::InProcess;
 use crate::per_process::PerProcess;
+use crate::presenter::DesktopPresenter;
 use crate::window::ParentWindow;
 use fallback::{Asked, Place, browser_can_help};
 use linux::find;
@@ -54,12 +55,17 @@ pub struct LocalBrokerOptions {
     pub parent_window: ParentWindow,
     /// What an engine in this process reaches the provider through, instead of its own.
     pub http: Option<Arc<dyn Http>>,
+    /// The caller's side of sign-ins, for requests that bring none. Default: the browser of this
+    /// process's environment ([`DesktopPresenter`]).
+    pub presenter: Option<Arc<dyn Presenter>>,
 }
 
 impl LocalBrokerOptions {
     /// Whether they are of so few kinds that a process can keep a broker for each.
     fn are_common(&self) -> bool {
-        self.http.is_none() && !matches!(self.parent_window, ParentWindow::Handle(_))
+        self.http.is_none()
+            && self.presenter.is_none()
+            && !matches!(self.parent_window, ParentWindow::Handle(_))
     }
 }
 
@@ -70,6 +76,7 @@ pub struct LocalBroker {
     options: LocalBrokerOptions,
     connection: PerProcess<Mutex<Option<Arc<dyn Reachable>>>>,
     in_process: InProcess,
+    presenter: Arc<dyn Presenter>,
 }
 
 /// A broker outside of this process, which may go away.
@@ -102,7 +109,12 @@ impl LocalBroker {
     #[must_use]
     pub fn new(environment: Environment, options: LocalBrokerOptions) -> Self {
         let in_process = InProcess::new(environment.clone(), &options);
-        Self { environment, options, connection: PerProcess::default(), in_process }
+        let presenter = options
+            .presenter
+            .clone()
+            .unwrap_or_else(|| Arc::new(DesktopPresenter::new(&environment)));
+        let connection = PerProcess::default();
+        Self { environment, options, connection, in_process, presenter }
     }
 
     /// As [`new`](Self::new), one for all in this process that want the same: they share the
@@ -268,7 +280,8 @@ impl Broker for LocalBroker {
         self.signed_in_here(request).await.map_or(result, Ok)
     }
 
-    async fn acquire_interactive(&self, request: InteractiveRequest) -> Result<Token> {
+    async fn acquire_interactive(&self, mut request: InteractiveRequest) -> Result<Token> {
+        request.presence.presenter.get_or_insert_with(|| Arc::clone(&self.presenter));
         let (limit, authority) = (request.parameters.timeout, request.parameters.authority.clone());
         self.call(limit, Some(&authority), Repeat::Never, |broker, timeout| {
             let mut request = request.clone();

@@ -77,7 +77,10 @@ pub(super) struct RequestFile {
 impl RequestFile {
     pub(super) fn settings(&self) -> EngineSettings {
         let host = |text: &String| AuthorityHost::parse(text).unwrap();
-        EngineSettings { trusted_authority_hosts: self.trusted_hosts.iter().map(host).collect() }
+        EngineSettings {
+            trusted_authority_hosts: self.trusted_hosts.iter().map(host).collect(),
+            ..EngineSettings::default()
+        }
     }
 
     pub(super) fn prompt(&self) -> Prompt {
