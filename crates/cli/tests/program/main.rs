@@ -5,4 +5,7 @@ mod broker;
 mod bus;
 mod cases;
 mod home;
+mod person;
 mod requests;
+mod sign_in;
+mod terminal;
