@@ -303,7 +303,7 @@ impl Broker for Engine {
             refuse_proof_of_possession(&request.parameters)?;
             let authority = &request.parameters.authority;
             self.0.providers.check_trust(&self.0.effects, authority, &id).await?;
-            self.0.join_sign_in(request).await
+            Box::pin(self.0.join_sign_in(request)).await
         };
         let work = unless_cancelled(registration.cancelled(), work);
         self.0.within(limit, "the sign-in", &id, work).await.map_err(|error| match error.kind() {
