@@ -112,7 +112,7 @@ async fn silent(parameters: TokenParameters) -> Result<Token, Error> {
 
 async fn interactive(parameters: TokenParameters) -> Result<Token, Error> {
     let prompt = Prompt::IfNeeded;
-    broker().acquire_interactive(InteractiveRequest { parameters, prompt }).await
+    broker().acquire_interactive(InteractiveRequest::new(parameters, prompt)).await
 }
 
 #[tokio::test]
@@ -237,7 +237,7 @@ async fn a_window_that_is_none_is_refused_before_anybody_is_asked() {
     };
     let broker = LocalBroker::new(Environment::current(), options);
     let (parameters, prompt) = (sample::parameters(), Prompt::IfNeeded);
-    let error = broker.acquire_interactive(InteractiveRequest { parameters, prompt }).await;
+    let error = broker.acquire_interactive(InteractiveRequest::new(parameters, prompt)).await;
     let expected = ErrorKind::InvalidRequest { field: "parent_window".into() };
     assert_eq!(*error.unwrap_err().kind(), expected);
     assert!(stage.calls("interactive").is_empty());

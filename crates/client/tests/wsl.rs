@@ -190,7 +190,7 @@ async fn a_sign_in_that_is_cancelled_is_cancelled_in_windows_and_ended_inv_i7() 
     );
     let parameters = TokenParameters { caller: sample::caller("one"), ..sample::parameters() };
     let correlation_id = parameters.correlation_id.to_string();
-    let request = InteractiveRequest { parameters, prompt: Prompt::SelectAccount };
+    let request = InteractiveRequest::new(parameters, Prompt::SelectAccount);
     let cancelling = async {
         until(|| fake.read("own").ends_with('\n')).await;
         fake.broker.cancel(CancelRequest { caller: sample::caller("two") }).await.unwrap();
@@ -212,7 +212,7 @@ async fn a_sign_in_that_nobody_waits_for_any_more_is_cancelled_in_windows() {
         "echo \"$2\" >> \"$dir/calls\"\n\
          case \"$2\" in acquireTokenInteractively) echo $$ > \"$dir/own\"; exec sleep 1000;; esac",
     );
-    let request = InteractiveRequest { parameters: sample::parameters(), prompt: Prompt::IfNeeded };
+    let request = InteractiveRequest::new(sample::parameters(), Prompt::IfNeeded);
     tokio::select! {
         _ = fake.broker.acquire_interactive(request) => panic!("nobody should have answered"),
         () = until(|| fake.read("own").ends_with('\n')) => {}

@@ -5,7 +5,7 @@ use url::Url;
 
 use crate::{
     AccessToken, AccountChoice, Authority, Caller, Capabilities, Claims, ClientId, CorrelationId,
-    HomeAccountId, ScopeSet,
+    HomeAccountId, Presence, ScopeSet,
 };
 
 /// What every token request says.
@@ -86,6 +86,16 @@ pub struct InteractiveRequest {
     pub parameters: TokenParameters,
     /// How insistently the person is asked.
     pub prompt: Prompt,
+    /// Where the person is, and how they want to sign in.
+    pub presence: Presence,
+}
+
+impl InteractiveRequest {
+    /// A request that leaves it to the broker how the person is asked.
+    #[must_use]
+    pub fn new(parameters: TokenParameters, prompt: Prompt) -> Self {
+        Self { parameters, prompt, presence: Presence::default() }
+    }
 }
 
 /// When a person is asked, OpenID Connect Core §3.1.2.1 `prompt`.

@@ -176,7 +176,7 @@ async fn a_client_that_leaves_the_bus_ends_its_sign_in() {
     let client = zbus::connection::Builder::address(address).build().await.unwrap();
     {
         let parameters = sample::parameters();
-        let request = InteractiveRequest { parameters, prompt: Prompt::IfNeeded };
+        let request = InteractiveRequest::new(parameters, Prompt::IfNeeded);
         let arguments = ("0.0", "", AcquireTokenInteractively::encode_request(&request));
         let method = AcquireTokenInteractively::NAME;
         let call =

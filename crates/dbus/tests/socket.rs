@@ -41,7 +41,7 @@ fn silent() -> SilentRequest {
 }
 
 fn interactive() -> InteractiveRequest {
-    InteractiveRequest { parameters: sample::parameters(), prompt: Prompt::Login }
+    InteractiveRequest::new(sample::parameters(), Prompt::Login)
 }
 
 fn accounts() -> AccountsRequest {
@@ -70,7 +70,7 @@ async fn a_request_and_its_token_arrive_whole() {
         timeout: Duration::from_millis(5432),
         ..sample::parameters()
     };
-    let request = InteractiveRequest { parameters: parameters.clone(), prompt: Prompt::Login };
+    let request = InteractiveRequest::new(parameters.clone(), Prompt::Login);
     let received = proxy.acquire_interactive(request).await.unwrap();
     let sent = token("at");
     assert!(received.access_token.same_as(&sent.access_token));
@@ -211,18 +211,18 @@ async fn a_cancellation_that_overtakes_its_sign_in_ends_that_one_and_no_later_on
     let cancel = || session.cancel_interactive_flow("another", vector);
 
     assert_eq!(cancel().await, "{}");
-    let reply = session.acquire_token_interactively("c-1", &request).await;
+    let reply = session.acquire_token_interactively("c-1", &request, None).await;
     assert!(reply.contains(r#""status":8"#) || reply.contains(r#""status":7"#), "{reply}");
     assert_eq!(broker.received().len(), 0);
 
     broker.on_interactive(Answer::Now(Ok(token("second"))));
-    let reply = session.acquire_token_interactively("c-2", &request).await;
+    let reply = session.acquire_token_interactively("c-2", &request, None).await;
     assert!(reply.contains("second"), "{reply}");
 
     cancel().await;
     tokio::time::advance(Duration::from_millis(501)).await;
     broker.on_interactive(Answer::Now(Ok(token("third"))));
-    let reply = session.acquire_token_interactively("c-3", &request).await;
+    let reply = session.acquire_token_interactively("c-3", &request, None).await;
     assert!(reply.contains("third"), "{reply}");
 }
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keybearer_core::{
-    Account, AccountChoice, Authority, AuthorizationCode, Claims, ClientId, CodeVerifier, Error,
-    ErrorKind, HttpRequestToSign, InteractiveRequest, Prompt, ProofOfPossession, Result, Token,
-    TokenParameters, TokenSource,
+    Account, AccountChoice, AccountPick, Authority, AuthorizationCode, CallerId, Claims, ClientId,
+    CodeVerifier, Error, ErrorKind, HttpRequestToSign, InteractiveRequest, Missing, Prompt,
+    ProofOfPossession, Result, SignInMethod, Token, TokenParameters, TokenSource,
 };
 use keybearer_protocol::authorize::{self, Answer, AuthorizationRequest, Expected};
 use keybearer_protocol::error::with_redirect_hint;
@@ -18,13 +18,17 @@ use url::Url;
 
 use crate::cache::Binding;
 use crate::deadline::unless_cancelled;
-use crate::effects::{AccountPick, SignIn, SignInOutcome, SignInPrompt};
+use crate::device_code::no_terminal;
+use crate::effects::{SignIn, SignInOutcome, SignInPrompt};
 use crate::engine::Inner;
 use crate::flights::Abandoned;
 use crate::issue::{Asked, Issued, another_account};
 use crate::providers::exchange;
 use crate::refresh_entry::RefreshEntry;
+use crate::registry::several_accounts;
 use crate::silent::{Refresh, nested};
+use crate::terminal::{TerminalSignIn, forwarded, is_native_client, paste_redirect_uri};
+use crate::way::Way;
 
 /// Callers that ask for the same thing share one sign-in.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -39,12 +43,18 @@ pub(crate) struct InteractiveKey {
     proof_of_possession: Option<ProofOfPossession>,
     extra_query: BTreeMap<String, String>,
     prompt: Prompt,
+    method: SignInMethod,
+    /// Whose terminal it is, if nobody else can take part.
+    only: Option<CallerId>,
 }
 
 impl InteractiveKey {
     pub(crate) fn of(request: &InteractiveRequest) -> Self {
-        let parameters = &request.parameters;
+        let (parameters, method) = (&request.parameters, request.presence.method);
+        let private = Way::is_private(method, &request.presence.abilities());
         Self {
+            method,
+            only: private.then(|| parameters.caller.id.clone()),
             authority: parameters.authority.clone(),
             client_id: parameters.client_id.clone(),
             scopes: parameters.scopes.clone(),
@@ -75,12 +85,13 @@ enum Answered {
 }
 
 /// Whom the provider is asked to sign in, and how insistently.
-struct Ask {
+pub(crate) struct Ask {
     login_hint: Option<String>,
     prompt: Prompt,
 }
 
-enum Chosen {
+/// What came of choosing an account.
+pub(crate) enum Chosen {
     Token(Box<Token>),
     Ask(Ask),
 }
@@ -138,14 +149,91 @@ impl Inner {
         }
         let id = &parameters.correlation_id;
         let metadata = self.providers.metadata(&self.effects, &parameters.authority, id).await?;
-        let mut sign_in = self.effects.prompter.open(&prompt_of(parameters)).await?;
-        let result = self.sign_in(request, &metadata, &mut *sign_in, abandoned).await;
+        let mut abandoned = abandoned;
+        let mut unseen = None;
+        for way in Way::order(request.presence.method, &request.presence.abilities()) {
+            match Box::pin(self.attempt(request, &metadata, *way, &mut abandoned)).await {
+                Err(error) if *error.kind() == ErrorKind::Unavailable(Missing::UserInterface) => {
+                    tracing::debug!(correlation_id = %id, ?way, %error, "not a way to sign in");
+                    unseen = Some(error);
+                }
+                decided => return decided,
+            }
+        }
+        Err(self.unseen(parameters, unseen))
+    }
+
+    /// Nobody can be asked. Where the question was only which account, its name is all it takes.
+    fn unseen(&self, parameters: &TokenParameters, last: Option<Error>) -> Error {
+        let environment = parameters.authority.host().environment();
+        let connected = self.state().registry.accounts_in(environment);
+        match (&parameters.account, &connected[..]) {
+            (AccountChoice::Only, [_, _, ..]) => several_accounts(&connected),
+            _ => last.unwrap_or_else(no_terminal),
+        }
+    }
+
+    /// Signs in one way, to the end.
+    async fn attempt(
+        self: &Arc<Self>,
+        request: &InteractiveRequest,
+        metadata: &ProviderMetadata,
+        way: Way,
+        abandoned: &mut Abandoned,
+    ) -> Result<Token> {
+        let mut sign_in = self.open(request, way).await?;
+        let result = match way {
+            Way::DeviceCode => {
+                self.sign_in_elsewhere(request, metadata, &mut *sign_in, abandoned).await
+            }
+            Way::Desktop => {
+                if let Some(presenter) = &request.presence.presenter {
+                    presenter.point_to_browser().await;
+                }
+                self.sign_in(request, metadata, &mut *sign_in, abandoned).await
+            }
+            Way::Terminal | Way::Paste => {
+                self.sign_in(request, metadata, &mut *sign_in, abandoned).await
+            }
+        };
         let outcome = match &result {
             Ok(token) => SignInOutcome::SignedIn { username: token.account.username.clone() },
             Err(error) => SignInOutcome::Failed { reason: error.to_string() },
         };
         sign_in.finish(outcome).await;
         result
+    }
+
+    async fn open(&self, request: &InteractiveRequest, way: Way) -> Result<Box<dyn SignIn>> {
+        let prompter = &self.effects.prompter;
+        let prompt = prompt_of(request);
+        let requested = prompt.redirect_uri.as_ref();
+        let terminal = || {
+            let presenter = request.presence.presenter.clone();
+            presenter.filter(|p| p.abilities().terminal.is_some()).ok_or_else(no_terminal)
+        };
+        Ok(match way {
+            Way::Desktop => return prompter.open(&prompt).await,
+            Way::Terminal if !requested.is_some_and(is_native_client) => {
+                let presenter = terminal()?;
+                let fixed = forwarded(requested, self.settings.forwarded_port());
+                let prompt_at = |redirect_uri| SignInPrompt { redirect_uri, ..prompt.clone() };
+                let mut listening = prompter.listen(&prompt_at(fixed.clone())).await;
+                if fixed.is_some() && listening.is_err() {
+                    listening = prompter.listen(&prompt).await;
+                }
+                Box::new(TerminalSignIn::listening(presenter, listening?))
+            }
+            Way::Terminal | Way::Paste | Way::DeviceCode => {
+                let presenter = terminal()?;
+                let redirect_uri = match way {
+                    // It is not used.
+                    Way::DeviceCode => paste_redirect_uri(None)?,
+                    _ => paste_redirect_uri(requested)?,
+                };
+                Box::new(TerminalSignIn::pasting(presenter, redirect_uri))
+            }
+        })
     }
 
     /// While the person is asked, everybody may leave; once there is a code, it is redeemed and
@@ -155,7 +243,7 @@ impl Inner {
         request: &InteractiveRequest,
         metadata: &ProviderMetadata,
         sign_in: &mut dyn SignIn,
-        mut abandoned: Abandoned,
+        abandoned: &mut Abandoned,
     ) -> Result<Token> {
         let parameters = &request.parameters;
         let asking = self.ask(request, metadata, sign_in);
@@ -171,7 +259,7 @@ impl Inner {
                 let response = redeemed.map_err(|error| {
                     with_redirect_hint(error, &redirect_uri, &parameters.client_id)
                 })?;
-                self.complete(parameters, metadata, &response, &ties.nonce).await
+                self.complete(parameters, metadata, &response, Some(&ties.nonce)).await
             }
         }
     }
@@ -216,7 +304,7 @@ impl Inner {
     }
 
     /// Decides whom to ask the provider for; a connected account may make asking unnecessary.
-    async fn choose(
+    pub(crate) async fn choose(
         self: &Arc<Self>,
         request: &InteractiveRequest,
         sign_in: &mut dyn SignIn,
@@ -298,19 +386,19 @@ impl Inner {
     }
 
     /// Connects the account and stores what was issued before anything is handed out.
-    async fn complete(
+    pub(crate) async fn complete(
         &self,
         parameters: &TokenParameters,
         metadata: &ProviderMetadata,
         response: &TokenResponse,
-        nonce: &str,
+        nonce: Option<&str>,
     ) -> Result<Token> {
         let asked = Asked {
             authority: &parameters.authority,
             metadata,
             client_id: &parameters.client_id,
             scopes: &parameters.scopes,
-            nonce: Some(nonce),
+            nonce,
             correlation_id: &parameters.correlation_id,
         };
         let account = self.identify(&asked, response).await?;
@@ -344,7 +432,8 @@ fn shared(parameters: TokenParameters) -> Result<TokenParameters> {
     Ok(parameters)
 }
 
-fn prompt_of(parameters: &TokenParameters) -> SignInPrompt {
+fn prompt_of(request: &InteractiveRequest) -> SignInPrompt {
+    let parameters = &request.parameters;
     SignInPrompt {
         caller: parameters.caller.clone(),
         client_id: parameters.client_id.clone(),
@@ -353,6 +442,7 @@ fn prompt_of(parameters: &TokenParameters) -> SignInPrompt {
         scopes: parameters.scopes.clone(),
         redirect_uri: parameters.redirect_uri.clone(),
         correlation_id: parameters.correlation_id.clone(),
+        presenter: request.presence.presenter.clone(),
     }
 }
 
@@ -364,7 +454,7 @@ pub(crate) fn seen_in_browser(hint: &str) -> String {
     )
 }
 
-fn merged_claims(parameters: &TokenParameters) -> Option<Claims> {
+pub(crate) fn merged_claims(parameters: &TokenParameters) -> Option<Claims> {
     Claims::merge(parameters.claims.as_ref(), &parameters.capabilities)
 }
 

@@ -6,6 +6,7 @@
 
 mod cache;
 mod deadline;
+mod device_code;
 mod effects;
 mod engine;
 mod flights;
@@ -17,13 +18,16 @@ mod records;
 mod refresh_entry;
 mod registry;
 mod silent;
+mod terminal;
 mod throttle;
 mod vault;
 mod waiting;
+mod way;
 
 pub use effects::{
-    AccountPick, Change, Clock, Effects, Http, KeyStore, Prompter, Random, Record, RecordKey,
-    SealedRecord, SignIn, SignInOutcome, SignInPrompt, Spawner, TokenStore,
+    Change, Clock, Effects, Http, KeyStore, Prompter, Random, Record, RecordKey, SealedRecord,
+    SignIn, SignInOutcome, SignInPrompt, Spawner, TokenStore,
 };
-pub use engine::{Engine, EngineSettings};
+pub use engine::{Engine, EngineSettings, FORWARDED_PORT};
+pub use keybearer_core::AccountPick;
 pub use registry::FamilyRefreshTokens;

@@ -184,6 +184,7 @@ mod tests {
             scopes: ScopeSet::parse(&["User.Read"]).unwrap(),
             redirect_uri: Some(Url::parse(NATIVE_CLIENT).unwrap()),
             correlation_id: CorrelationId::new("c-1"),
+            presenter: None,
         };
         let last = Error::invalid_request("redirect_uri", "the browser was tried");
         for (window, expected) in [

@@ -63,6 +63,7 @@ fn prompt(redirect_uri: &str) -> SignInPrompt {
         scopes: ScopeSet::parse(&["User.Read"]).unwrap(),
         redirect_uri: Some(Url::parse(redirect_uri).unwrap()),
         correlation_id: CorrelationId::new("c-1"),
+        presenter: None,
     }
 }
 
@@ -101,7 +102,7 @@ fn request(emulator: &Emulator, client_id: &str, account: AccountChoice) -> Inte
         timeout: Duration::from_secs(60),
         caller: Caller::in_process(),
     };
-    InteractiveRequest { parameters, prompt: Prompt::IfNeeded }
+    InteractiveRequest::new(parameters, Prompt::IfNeeded)
 }
 
 async fn engine(home: &Home, emulator: &Emulator) -> Engine {

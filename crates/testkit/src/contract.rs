@@ -371,7 +371,7 @@ async fn interactive(
     let (caller, account) = (party.caller.clone(), AccountChoice::Only);
     let parameters = TokenParameters { account, timeout: limit, caller, ..fixture.parameters() };
     let prompt = Prompt::IfNeeded;
-    party.broker.acquire_interactive(InteractiveRequest { parameters, prompt }).await
+    party.broker.acquire_interactive(InteractiveRequest::new(parameters, prompt)).await
 }
 
 async fn remove(party: &Party, home_account_id: HomeAccountId) -> Result<()> {

@@ -60,7 +60,7 @@ impl ExtensionBroker {
     }
 
     async fn sign_in(&self, request: InteractiveRequest, deadline: Instant) -> Result<Token> {
-        let InteractiveRequest { parameters, prompt } = request;
+        let InteractiveRequest { parameters, prompt, .. } = request;
         let (account, hint) = match &parameters.account {
             AccountChoice::Exact(_) => (self.choose(&parameters, deadline).await.ok(), None),
             AccountChoice::LoginHint(username) => (None, Some(username.as_str())),

@@ -173,7 +173,7 @@ fn dev() -> HomeAccountId {
 
 async fn interactive(broker: &WamBroker, account: AccountChoice, prompt: Prompt) -> Result<Token> {
     let parameters = parameters("organizations", account);
-    broker.acquire_interactive(InteractiveRequest { parameters, prompt }).await
+    broker.acquire_interactive(InteractiveRequest::new(parameters, prompt)).await
 }
 
 #[tokio::test]
@@ -344,7 +344,7 @@ async fn without_web_account_manager_everything_is_unavailable() {
         let parameters = parameters("organizations", choice);
         let silent = broker.acquire_silent(SilentRequest { parameters: parameters.clone() }).await;
         assert_eq!(*silent.unwrap_err().kind(), unavailable);
-        let request = InteractiveRequest { parameters, prompt: Prompt::IfNeeded };
+        let request = InteractiveRequest::new(parameters, Prompt::IfNeeded);
         let interactive = broker.acquire_interactive(request).await;
         assert_eq!(*interactive.unwrap_err().kind(), unavailable);
     }

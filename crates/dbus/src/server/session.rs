@@ -15,6 +15,7 @@ use crate::message::{
     CancelInteractiveFlow, Cancellation, GenerateSignedHttpRequest, GetAccounts,
     GetLinuxBrokerVersion, Method, RemoveAccount,
 };
+use crate::presenter::CallersLine;
 
 /// How many calls of one connection may wait at the same time; more are refused as transient.
 pub const MAX_PENDING: usize = 128;
@@ -63,9 +64,14 @@ impl Session {
         .await
     }
 
-    /// Answers `acquireTokenInteractively`.
-    pub async fn acquire_token_interactively(&self, correlation_id: &str, json: &str) -> String {
-        let mut call = self.call(correlation_id);
+    /// Answers `acquireTokenInteractively`; `line` leads back to the client.
+    pub async fn acquire_token_interactively(
+        &self,
+        correlation_id: &str,
+        json: &str,
+        line: Option<CallersLine>,
+    ) -> String {
+        let mut call = Call { line, ..self.call(correlation_id) };
         let flow = self.begin_flow(call.correlation_id.clone());
         call.caller.id = self.flow_caller(&flow.correlation_id).id;
         let given_up = flow.given_up;
@@ -180,7 +186,8 @@ impl Session {
     }
 
     fn call(&self, correlation_id: &str) -> Call {
-        Call { correlation_id: CorrelationId::new(correlation_id), caller: self.caller.clone() }
+        let (correlation_id, caller) = (CorrelationId::new(correlation_id), self.caller.clone());
+        Call { correlation_id, caller, line: None }
     }
 
     fn flow_caller(&self, flow: &CorrelationId) -> Caller {
