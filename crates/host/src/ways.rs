@@ -111,6 +111,11 @@ impl Prompter for Ways {
         }
         Err(last.unwrap_or_else(|| Error::internal("sign in: no way was tried")))
     }
+
+    /// A listener on the loopback interface is there even where no browser is.
+    async fn listen(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
+        self.browser.listen(prompt).await
+    }
 }
 
 pub(crate) fn no_window(detail: &str) -> Error {
