@@ -4,13 +4,14 @@ mod broker;
 mod browser;
 mod finding;
 mod network;
+mod sign_in;
 mod storage;
 
 use std::process::ExitCode;
 
 use clap::Args;
 use finding::{Finding, Level};
-use keybearer_core::Result;
+use keybearer_core::{Result, SignInMethod};
 use keybearer_host::{Environment, Paths};
 use serde_json::json;
 
@@ -20,6 +21,7 @@ use crate::exit::Exit;
 use crate::failure::ErrorFormat;
 use crate::output;
 use crate::session::run;
+use crate::terminal::presence;
 
 const EXAMPLE: &str = "\
 Example:
@@ -69,6 +71,8 @@ async fn examine(environment: &Environment) -> Vec<Finding> {
     findings.push(browser::examine(environment));
     findings.extend(browser::examine_wsl(environment));
     network::examine(environment, &mut findings);
+    let caller = presence(SignInMethod::Auto).abilities();
+    findings.push(sign_in::examine(&caller, sign_in::settings(environment).as_ref()));
     findings
 }
 
