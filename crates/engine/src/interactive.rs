@@ -176,13 +176,10 @@ impl Inner {
             Way::DeviceCode => {
                 self.sign_in_elsewhere(request, metadata, &mut *sign_in, abandoned).await
             }
-            Way::Desktop => {
-                if let Some(presenter) = &request.presence.presenter {
-                    presenter.point_to_browser().await;
+            Way::Desktop | Way::Terminal | Way::Paste => {
+                if way == Way::Desktop {
+                    point_to_browser(request, abandoned).await;
                 }
-                self.sign_in(request, metadata, &mut *sign_in, abandoned).await
-            }
-            Way::Terminal | Way::Paste => {
                 self.sign_in(request, metadata, &mut *sign_in, abandoned).await
             }
         };
@@ -405,6 +402,18 @@ impl Inner {
         let token = self.token(issued, account);
         self.remember(Refresh::new(parameters, &token.account).key, token.clone());
         Ok(token)
+    }
+}
+
+/// A caller that does not answer is not waited for longer than anybody waits for the sign-in.
+async fn point_to_browser(request: &InteractiveRequest, abandoned: &mut Abandoned) {
+    if let Some(presenter) = &request.presence.presenter {
+        let pointing = async {
+            presenter.point_to_browser().await;
+            Ok(())
+        };
+        // Whoever has left is noticed again by what follows.
+        let _ = unless_cancelled(abandoned.wait(), pointing).await;
     }
 }
 
