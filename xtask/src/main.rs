@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask demo`, `test`, `check`, `bench` and
+//! The project's own commands: `cargo xtask demo`, `test`, `check`, `bench`, `interop` and
 //! `browse`.
 //!
 //! Nothing here is part of what users install. Every command prepares the tools it needs below
@@ -11,6 +11,7 @@ mod browse;
 mod check;
 mod demo;
 mod failure;
+mod interop;
 mod process;
 mod services;
 mod source_files;
@@ -32,11 +33,13 @@ enum Command {
     /// Sign in once, list blob containers from Rust and from Python, offline
     Demo(demo::Options),
     /// Run every test of the project
-    Test,
+    Test(test::Options),
     /// Formatting, lints, sizes, crate graph, docs, licences
-    Check,
+    Check(check::Options),
     /// The performance targets, each beside its peer
     Bench(bench::Options),
+    /// Other vendors' clients, unmodified, through our broker; part of `test`
+    Interop,
     /// Act as the person in a sign-in; serves as $BROWSER
     Browse(browse::Options),
 }
@@ -45,9 +48,10 @@ enum Command {
 async fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Demo(options) => demo::run(&options).await,
-        Command::Test => test::run().await,
-        Command::Check => check::run().await,
+        Command::Test(options) => test::run(&options).await,
+        Command::Check(options) => check::run(&options).await,
         Command::Bench(options) => bench::run(&options).await,
+        Command::Interop => interop::run().await,
         Command::Browse(options) => browse::run(&options).await,
     };
     failure::report(outcome)

@@ -36,10 +36,12 @@ impl Service {
         let settings = Settings::load(&paths.config_file, environment)?;
         let loopback_port = settings.loopback_port;
         let host = Host::durable(&paths, environment);
-        let trusted_authority_hosts = settings.trusted_authority_hosts.into_iter().collect();
-        let engine =
-            Engine::open(host.effects(), EngineSettings { trusted_authority_hosts, loopback_port })
-                .await?;
+        let engine_settings = EngineSettings {
+            trusted_authority_hosts: settings.trusted_authority_hosts.into_iter().collect(),
+            family_refresh_tokens: settings.family_refresh_tokens,
+            loopback_port,
+        };
+        let engine = Engine::open(host.effects(), engine_settings).await?;
         Ok(Self {
             engine,
             host,

@@ -2,14 +2,40 @@
 
 use std::future::Future;
 
+#[cfg(not(target_os = "linux"))]
+use keybearer_client::Remember;
 use keybearer_client::{BrokerChoice, LocalBroker, LocalBrokerOptions};
 use keybearer_core::{Error, Result};
 use keybearer_host::Environment;
 
 /// The broker of this machine, started if need be. A command needs one: what it signs in is to be
 /// there for the next.
+#[cfg(target_os = "linux")]
 pub(crate) fn broker() -> LocalBroker {
-    let options = LocalBrokerOptions { choice: BrokerChoice::Required, ..Default::default() };
+    local(LocalBrokerOptions { choice: BrokerChoice::Required, ..Default::default() })
+}
+
+/// The broker for a sign-in that is to use the browser: the same.
+#[cfg(target_os = "linux")]
+pub(crate) fn browser_broker() -> LocalBroker {
+    broker()
+}
+
+/// The system's own broker, and an engine that keeps what it signs in with the browser, for what that
+/// one does not know.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn broker() -> LocalBroker {
+    local(LocalBrokerOptions { remember: Remember::OnDisk, ..Default::default() })
+}
+
+/// The engine that keeps what it signs in with the browser.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn browser_broker() -> LocalBroker {
+    let (choice, remember) = (BrokerChoice::Never, Remember::OnDisk);
+    local(LocalBrokerOptions { choice, remember, ..Default::default() })
+}
+
+fn local(options: LocalBrokerOptions) -> LocalBroker {
     LocalBroker::new(Environment::current(), options)
 }
 

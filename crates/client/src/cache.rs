@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use keybearer_core::{Claims, OIDC_SCOPES, ScopeSet, Tenant, Timestamp, Token};
+use keybearer_core::{Claims, OIDC_SCOPES, ProofOfPossession, ScopeSet, Tenant, Timestamp, Token};
 
 /// Tokens that end sooner than this are not handed out.
 const MARGIN: Duration = Duration::from_secs(300);
@@ -22,6 +22,7 @@ pub(crate) struct Query<'a> {
     pub(crate) tenant: &'a Tenant,
     pub(crate) claims: Option<&'a Claims>,
     pub(crate) cae: bool,
+    pub(crate) proof: Option<&'a ProofOfPossession>,
 }
 
 #[derive(Default)]
@@ -32,6 +33,7 @@ struct Entry {
     tenant: Tenant,
     claims: Option<Claims>,
     cae: bool,
+    proof: Option<ProofOfPossession>,
     token: Arc<Token>,
     renew_from: AtomicI64,
 }
@@ -65,6 +67,7 @@ impl TokenCache {
             tenant: query.tenant.clone(),
             claims: query.claims.cloned(),
             cae: query.cae,
+            proof: query.proof.cloned(),
             token: Arc::clone(token),
             renew_from: AtomicI64::new(
                 token.refresh_on.map_or(i64::MAX, |moment| moment.unix_millis()),
@@ -86,6 +89,7 @@ impl Entry {
         self.cae == query.cae
             && self.tenant == *query.tenant
             && self.claims.as_ref() == query.claims
+            && self.proof.as_ref() == query.proof
             && self.scopes.matches(query.scopes)
     }
 
@@ -110,7 +114,7 @@ fn hash(query: Query<'_>) -> u64 {
     };
     let resource = query.scopes.iter().filter(|scope| !OIDC_SCOPES.contains(scope));
     let scopes = resource.map(|scope| of(&|hasher| scope.hash(hasher)));
-    let rest = of(&|hasher| (query.tenant, query.claims, query.cae).hash(hasher));
+    let rest = of(&|hasher| (query.tenant, query.claims, query.cae, query.proof).hash(hasher));
     scopes.fold(rest, u64::wrapping_add)
 }
 
@@ -127,7 +131,7 @@ mod tests {
     }
 
     fn query<'a>(scopes: &'a [&'a str], tenant: &'a Tenant) -> Query<'a> {
-        Query { scopes, tenant, claims: None, cae: false }
+        Query { scopes, tenant, claims: None, cae: false, proof: None }
     }
 
     fn token(text: &str) -> Arc<Token> {
@@ -166,6 +170,9 @@ mod tests {
         assert!(found(&cache, query(&["r/a"], &tenant), 0).is_none());
         assert!(found(&cache, query(&two, &Tenant::Common), 0).is_none());
         assert!(found(&cache, Query { cae: true, ..query(&two, &tenant) }, 0).is_none());
+        let bound = ProofOfPossession::BoundTo { key_id: "k".into() };
+        let bound = Query { proof: Some(&bound), ..query(&two, &tenant) };
+        assert!(found(&cache, bound, 0).is_none());
     }
 
     #[test]

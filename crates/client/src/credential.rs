@@ -15,23 +15,10 @@ use crate::chain::{LocalBroker, LocalBrokerOptions};
 use crate::flights::{Boarding, Flights};
 use crate::options::{Asking, CredentialOptions, Settings};
 use crate::per_process::PerProcess;
+use crate::query::{Purpose, TokenQuery, Wanted};
 use crate::record::AuthenticationRecord;
 use crate::runtime::background;
 use crate::tenant::{Allowed, resolve};
-
-/// What one call asks for.
-#[derive(Clone, Copy, Debug, Default)]
-#[allow(clippy::exhaustive_structs, reason = "the credential crates build it field by field")]
-pub struct TokenQuery<'a> {
-    /// The scopes, all of one resource.
-    pub scopes: &'a [&'a str],
-    /// Another directory than the credential's own.
-    pub tenant_id: Option<&'a str>,
-    /// A claims challenge, as decoded JSON.
-    pub claims: Option<&'a str>,
-    /// Whether the caller handles claims challenges (continuous access evaluation).
-    pub enable_cae: bool,
-}
 
 /// A brokered credential without any SDK's types. Clones share the cache and the broker.
 ///
@@ -52,25 +39,6 @@ struct Inner {
 /// Whoever was asked ends at the limit too, and says why; its answer gets this long to arrive.
 const ANSWER_TIME: Duration = Duration::from_millis(150);
 
-/// A query, parsed.
-#[derive(Clone, PartialEq, Eq, Hash)]
-struct Wanted {
-    scopes: ScopeSet,
-    tenant: Tenant,
-    claims: Option<Claims>,
-    cae: bool,
-    purpose: Purpose,
-}
-
-/// What the program wants to come of it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-enum Purpose {
-    /// A token, with as little ado as possible.
-    Token,
-    /// A person who has signed in, or has said which of the connected accounts to use.
-    SignIn,
-}
-
 impl Credential {
     /// A credential that asks this machine's broker. Nothing is contacted yet.
     ///
@@ -83,6 +51,7 @@ impl Credential {
             choice: options.broker,
             parent_window: options.parent_window,
             http: options.http.clone(),
+            prompter: options.prompter.clone(),
             ..Default::default()
         };
         if options.disable_instance_discovery {
@@ -121,7 +90,8 @@ impl Credential {
     /// # Errors
     /// `InvalidRequest` names the part of the query that is wrong.
     pub fn cached(&self, query: TokenQuery<'_>) -> Result<Option<Arc<Token>>> {
-        let tenant_id = query.tenant_id.filter(|id| !id.is_empty());
+        let own = self.0.settings.tenant.as_str();
+        let tenant_id = query.tenant_id.filter(|id| !id.is_empty() && *id != own);
         let resolved;
         let tenant = match tenant_id {
             None => &self.0.settings.tenant,
@@ -131,8 +101,13 @@ impl Credential {
             }
         };
         let claims = query.claims.map_or(Ok(None), Claims::parse)?;
-        let lookup =
-            Query { scopes: query.scopes, tenant, claims: claims.as_ref(), cae: query.enable_cae };
+        let lookup = Query {
+            scopes: query.scopes,
+            tenant,
+            claims: claims.as_ref(),
+            cae: query.enable_cae,
+            proof: query.proof_of_possession,
+        };
         Ok(match self.0.cache.find(lookup, SystemClock.now()) {
             None => None,
             Some(Hit::Fresh(token)) => Some(token),
@@ -223,7 +198,7 @@ impl Credential {
         });
         let _abort = AbortOnDrop(work.abort_handle());
         loop {
-            match answered.recv_timeout(PATIENCE) {
+            match receive(&answered, PATIENCE) {
                 Ok(result) => return result,
                 Err(RecvTimeoutError::Timeout) if interrupted() => {
                     return Err(Error::cancelled("the program was interrupted"));
@@ -243,7 +218,8 @@ impl Credential {
         runtime.spawn(async move {
             let parameters = inner.parameters(&wanted, inner.settings.timeout);
             if let Ok(token) = inner.acquire_silent(parameters).await {
-                inner.keep(&wanted, token);
+                // What cannot be kept is what could not be used either.
+                let _ = inner.keep(&wanted, token);
             }
         });
     }
@@ -266,6 +242,7 @@ impl Inner {
             tenant: self.resolve(query.tenant_id)?,
             claims: query.claims.map_or(Ok(None), Claims::parse)?,
             cae: query.enable_cae,
+            proof: query.proof_of_possession.cloned(),
         })
     }
 
@@ -302,6 +279,9 @@ impl Inner {
         deadline: Instant,
     ) -> Result<Arc<Token>> {
         loop {
+            if wanted.is_for_one_request() {
+                return self.ask(&wanted, deadline).await;
+            }
             let (inner, asked) = (Arc::clone(self), wanted.clone());
             let begin = || async move { inner.ask(&asked, deadline).await };
             let (flight, boarding) = self.flights.get().join(wanted.clone(), begin);
@@ -323,7 +303,7 @@ impl Inner {
         let choose = wanted.purpose == Purpose::SignIn && self.may_ask_whom(&parameters);
         if !choose {
             match self.acquire_silent(parameters.clone()).await {
-                Ok(token) => return Ok(self.keep(wanted, token)),
+                Ok(token) => return self.keep(wanted, token),
                 Err(refusal) => parameters.claims = self.to_be_asked(wanted, refusal)?,
             }
         }
@@ -333,7 +313,7 @@ impl Inner {
             parameters.account = self.account();
             parameters.timeout = left();
             if let Ok(token) = self.acquire_silent(parameters.clone()).await {
-                return Ok(self.keep(wanted, token));
+                return self.keep(wanted, token);
             }
         }
         parameters.timeout = left();
@@ -342,7 +322,7 @@ impl Inner {
             _ => Prompt::IfNeeded,
         };
         let token = self.acquire_interactive(InteractiveRequest::new(parameters, prompt)).await?;
-        Ok(self.keep(wanted, token))
+        self.keep(wanted, token)
     }
 
     /// Whether nobody has said who is to sign in, so that the person may be asked.
@@ -394,7 +374,7 @@ impl Inner {
                 Capabilities::default()
             },
             access_token_to_renew: None,
-            proof_of_possession: None,
+            proof_of_possession: wanted.proof.clone(),
             extra_query: if settings.enable_msa_passthrough {
                 [("msal_request_type".to_owned(), "consumer_passthrough".to_owned())].into()
             } else {
@@ -416,21 +396,18 @@ impl Inner {
         }
     }
 
-    /// Keeps the token, and the account for every later request.
-    fn keep(&self, wanted: &Wanted, token: Token) -> Arc<Token> {
+    /// Keeps the token if it is good for more than one request, and the account for every later one.
+    fn keep(&self, wanted: &Wanted, token: Token) -> Result<Arc<Token>> {
+        wanted.check_type(token.token_type)?;
         let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
         account.get_or_insert_with(|| token.account.home_account_id.clone());
         drop(account);
         let token = Arc::new(token);
-        let scopes: Vec<&str> = wanted.scopes.iter().collect();
-        let query = Query {
-            scopes: &scopes,
-            tenant: &wanted.tenant,
-            claims: wanted.claims.as_ref(),
-            cae: wanted.cae,
-        };
-        self.cache.insert(query, &wanted.scopes, &token);
-        token
+        if !wanted.is_for_one_request() {
+            let scopes: Vec<&str> = wanted.scopes.iter().collect();
+            self.cache.insert(wanted.lookup(&scopes), &wanted.scopes, &token);
+        }
+        Ok(token)
     }
 }
 
@@ -456,6 +433,18 @@ fn nobody_to_ask(refusal: Error) -> Error {
         .with_correlation_id(refusal.context().correlation_id.clone())
         .with_hint("sign in first, with `keybearer login` or another credential")
         .with_source(refusal)
+}
+
+#[cfg(windows)]
+use crate::windows::receive;
+
+/// Waits for a value, so long.
+#[cfg(not(windows))]
+fn receive<T>(
+    from: &std::sync::mpsc::Receiver<T>,
+    patience: Duration,
+) -> Result<T, RecvTimeoutError> {
+    from.recv_timeout(patience)
 }
 
 /// A caller that leaves ends its own wait; the broker goes on if others wait for the same.

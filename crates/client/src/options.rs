@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keybearer_core::{AuthorityHost, ClientId, Error, HomeAccountId, Result, Tenant};
-use keybearer_engine::Http;
+use keybearer_engine::{Http, Prompter};
 use url::Url;
 
 use crate::chain::BrokerChoice;
@@ -67,6 +67,9 @@ pub struct CredentialOptions {
     /// What requests to the provider go through when they are made from this process; a broker uses
     /// its own. Default: HTTPS through the proxy of `HTTPS_PROXY`.
     pub http: Option<Arc<dyn Http>>,
+    /// What takes the person through a sign-in that is made from this process; a broker has its
+    /// own. Default: the system browser, with an answer at a loopback address.
+    pub prompter: Option<Arc<dyn Prompter>>,
 }
 
 /// The options, parsed and with defaults filled in.

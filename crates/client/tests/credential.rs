@@ -3,17 +3,25 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use keybearer_client::{AuthenticationRecord, Credential, CredentialOptions, TokenQuery};
+use keybearer_client::{
+    AuthenticationRecord, Credential, CredentialOptions, TokenQuery, signed_request,
+};
 use keybearer_core::{
-    AccessToken, AccountChoice, Claims, Error, ErrorKind, HomeAccountId, Prompt, ScopeSet,
+    AccessToken, Account, AccountChoice, Claims, Error, ErrorKind, HomeAccountId, Prompt, ScopeSet,
     Timestamp, Token, TokenSource, TokenType,
 };
+use keybearer_testkit::capture::LeakCheck;
 use keybearer_testkit::double::{Answer, Received, ScriptedBroker};
 use keybearer_testkit::sample;
 
 const SCOPES: &[&str] = &["https://storage.azure.com/.default"];
-const QUERY: TokenQuery<'_> =
-    TokenQuery { scopes: SCOPES, tenant_id: None, claims: None, enable_cae: false };
+const QUERY: TokenQuery<'_> = TokenQuery {
+    scopes: SCOPES,
+    tenant_id: None,
+    claims: None,
+    enable_cae: false,
+    proof_of_possession: None,
+};
 const CHALLENGE: &str = r#"{"access_token":{"nbf":{"value":"1"}}}"#;
 
 fn token(secret: &str) -> Token {
@@ -59,6 +67,37 @@ async fn a_token_is_asked_for_once_and_then_held() {
         assert_eq!(credential.acquire(QUERY).await.unwrap().access_token.expose(), "t-1");
     }
     assert_eq!(broker.received().len(), 1);
+}
+
+#[tokio::test]
+async fn a_token_worth_renewing_is_handed_out_and_renewed_behind_the_callers_back() {
+    let due = |secret| Token { refresh_on: Some(Timestamp::from_unix_seconds(0)), ..token(secret) };
+    let broker = Arc::new(ScriptedBroker::new());
+    broker.on_silent(Answer::Now(Ok(due("t-1"))));
+    broker.on_silent(Answer::Now(Err(Error::transient(None, "the provider is busy"))));
+    let credential = credential(&broker, CredentialOptions::default());
+    credential.acquire(QUERY).await.unwrap();
+    let held = || credential.cached(QUERY).unwrap().unwrap();
+    for _ in 0..3 {
+        assert_eq!(held().access_token.expose(), "t-1");
+    }
+    // One of the three asked, and its failure is nobody's.
+    broker.wait_for_calls(2).await;
+    assert_eq!(credential.acquire(QUERY).await.unwrap().access_token.expose(), "t-1");
+    assert_eq!(broker.received().len(), 2);
+
+    let broker = Arc::new(ScriptedBroker::new());
+    broker.on_silent(Answer::Now(Ok(due("t-1"))));
+    broker.on_silent(Answer::Now(Ok(token("t-2"))));
+    let credential = self::credential(&broker, CredentialOptions::default());
+    credential.acquire(QUERY).await.unwrap();
+    let renewed = async {
+        while credential.cached(QUERY).unwrap().unwrap().access_token.expose() != "t-2" {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), renewed).await.unwrap();
+    assert_eq!(broker.received().len(), 2);
 }
 
 #[tokio::test]
@@ -170,6 +209,30 @@ async fn where_the_resource_manager_is_not_known_authenticate_needs_scopes() {
 }
 
 #[tokio::test]
+async fn a_signed_request_is_had_anew_each_time_and_never_replaced_by_a_bearer_token() {
+    let signed = |secret| Token { token_type: TokenType::ProofOfPossession, ..token(secret) };
+    let broker = Arc::new(ScriptedBroker::new());
+    for answer in [token("bearer"), signed("pop-1"), signed("pop-2"), token("bearer-2")] {
+        broker.on_silent(Answer::Now(Ok(answer)));
+    }
+    let credential = credential(&broker, CredentialOptions::default());
+    credential.acquire(QUERY).await.unwrap();
+    let proof = signed_request("GET", "https://graph.microsoft.com/v1.0/me", Some("n")).unwrap();
+    let query = TokenQuery { proof_of_possession: Some(&proof), ..QUERY };
+    for expected in ["pop-1", "pop-2"] {
+        assert_eq!(credential.acquire(query).await.unwrap().access_token.expose(), expected);
+    }
+    let error = credential.acquire(query).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Protocol { .. }), "{error}");
+    let asked = broker.received().into_iter().filter_map(|received| match received {
+        Received::Silent(request) => Some(request.parameters.proof_of_possession),
+        _ => None,
+    });
+    assert_eq!(asked.collect::<Vec<_>>()[1], Some(proof));
+    assert_eq!(credential.acquire(QUERY).await.unwrap().access_token.expose(), "bearer");
+}
+
+#[tokio::test]
 async fn personal_accounts_pass_through_on_request() {
     for (enable_msa_passthrough, expected) in [(false, None), (true, Some("consumer_passthrough"))]
     {
@@ -250,6 +313,37 @@ async fn a_claims_challenge_bypasses_the_held_token_and_its_answer_replaces_it()
     let challenged = TokenQuery { claims: Some(CHALLENGE), ..QUERY };
     assert_eq!(credential.acquire(challenged).await.unwrap().access_token.expose(), "t-2");
     assert_eq!(credential.acquire(QUERY).await.unwrap().access_token.expose(), "t-2");
+}
+
+#[tokio::test]
+async fn people_are_named_in_the_log_on_request_only_and_secrets_never_inv_i5() {
+    let mut check = LeakCheck::start();
+    check.secret("access token", "token-of-the-log-test");
+    check.secret("username", "unnamed-in-the-log@contoso.example");
+    let cases = [
+        (true, "named-in-the-log@contoso.example", Ok(token("token-of-the-log-test"))),
+        (false, "unnamed-in-the-log@contoso.example", Ok(token("token-of-the-log-test"))),
+        (
+            false,
+            "unnamed-in-the-log@contoso.example",
+            Err(Error::transient(None, "the server says unnamed-in-the-log@contoso.example")),
+        ),
+    ];
+    for (enable_support_logging, username, answer) in cases {
+        let broker = Arc::new(ScriptedBroker::new());
+        let account = Account { username: username.to_owned(), ..sample::account() };
+        broker.on_silent(Answer::Now(answer.map(|token| Token { account, ..token })));
+        let options = CredentialOptions {
+            login_hint: Some(username.to_owned()),
+            enable_support_logging,
+            ..Default::default()
+        };
+        let _ = credential(&broker, options).acquire(QUERY).await;
+    }
+    let log = check.log();
+    assert!(log.contains("ask for a token without the person"), "{log}");
+    assert!(log.contains("named-in-the-log@contoso.example"), "{log}");
+    check.assert_clean();
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
 use azure_core::time::OffsetDateTime;
 use keybearer_client::{AuthenticationRecord, Credential, TokenQuery};
-use keybearer_core::{Broker, Error, ErrorKind, Token};
+use keybearer_core::{Broker, Error, ErrorKind, ProofOfPossession, Token};
 
 use crate::error::to_azure;
 use crate::options::InteractiveBrowserBrokerCredentialOptions;
@@ -17,7 +17,17 @@ use crate::options::InteractiveBrowserBrokerCredentialOptions;
 #[derive(Debug)]
 pub struct InteractiveBrowserBrokerCredential(Credential);
 
-/// What [`InteractiveBrowserBrokerCredential::acquire`] is asked for besides the scopes.
+/// What a token is to be like, besides its scopes.
+///
+/// The SDK's `TokenRequestOptions` have no fields for it. As a value of the `Context` of a client's
+/// method options, or of `TokenRequestOptions`, it reaches `get_token` all the same:
+///
+/// ```
+/// # use azure_core::{credentials::TokenRequestOptions, http::Context};
+/// let wanted = keybearer::AcquireOptions { enable_cae: true, ..Default::default() };
+/// let mut options = TokenRequestOptions::default();
+/// options.method_options.context = Context::new().with_value(wanted);
+/// ```
 #[derive(Clone, Debug, Default)]
 #[allow(clippy::exhaustive_structs, reason = "options are built field by field with ..Default")]
 pub struct AcquireOptions {
@@ -27,6 +37,10 @@ pub struct AcquireOptions {
     pub claims: Option<String>,
     /// Whether the caller handles claims challenges (continuous access evaluation).
     pub enable_cae: bool,
+    /// What the token is to be bound to. With
+    /// [`signed_request`](crate::signed_request) the token is a finished signed HTTP request, good
+    /// for that request only, to be sent as `Authorization: PoP TOKEN`. Default: a bearer token.
+    pub proof_of_possession: Option<ProofOfPossession>,
 }
 
 impl InteractiveBrowserBrokerCredential {
@@ -56,6 +70,23 @@ impl InteractiveBrowserBrokerCredential {
     /// A token with all that is known about it: whose it is, where it came from, when to renew.
     /// Works on any async runtime.
     ///
+    /// ```no_run
+    /// # use keybearer::{AcquireOptions, Error, InteractiveBrowserBrokerCredential, signed_request};
+    /// # async fn ask(credential: &InteractiveBrowserBrokerCredential) -> Result<(), Error> {
+    /// let storage = ["https://storage.azure.com/.default"];
+    /// let token = credential.acquire(&storage, None).await?;
+    /// println!("for {} until {:?}", token.account.username, token.expires_on);
+    ///
+    /// // A token that is good for one request, and for nobody else's.
+    /// let request = signed_request("GET", "https://graph.microsoft.com/v1.0/me", Some("nonce"))?;
+    /// let options = AcquireOptions { proof_of_possession: Some(request), ..Default::default() };
+    /// let graph = ["https://graph.microsoft.com/User.Read"];
+    /// let token = credential.acquire(&graph, Some(options)).await?;
+    /// let authorization = format!("PoP {}", token.access_token.expose());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Every kind, see [`ErrorKind`].
     pub async fn acquire(
@@ -64,7 +95,15 @@ impl InteractiveBrowserBrokerCredential {
         options: Option<AcquireOptions>,
     ) -> Result<Token, Error> {
         let options = options.unwrap_or_default();
-        self.0.acquire(options.query(scopes)).await.map(|token| Token::clone(&token))
+        self.token(scopes, &options).await.map(|token| Token::clone(&token))
+    }
+
+    pub(crate) async fn token(
+        &self,
+        scopes: &[&str],
+        options: &AcquireOptions,
+    ) -> Result<Arc<Token>, Error> {
+        self.0.acquire(options.query(scopes)).await
     }
 
     /// Has a person sign in, and tells who it was. Keep the record, and give it to
@@ -74,6 +113,31 @@ impl InteractiveBrowserBrokerCredential {
     /// The person is asked which account to use, unless one is named already: by the options or by
     /// an earlier token of this credential. Then they are asked only if the broker cannot do
     /// without. Without scopes they sign in for Azure Resource Manager of the authority's cloud.
+    ///
+    /// A program that decides itself when a person is asked sets
+    /// [`disable_automatic_authentication`](InteractiveBrowserBrokerCredentialOptions::disable_automatic_authentication),
+    /// and calls this when a request ends with
+    /// [`InteractionRequired`](ErrorKind::InteractionRequired), with the claims of that error.
+    ///
+    /// ```no_run
+    /// # use keybearer::{AcquireOptions, AuthenticationRecord, InteractiveBrowserBrokerCredential};
+    /// # use keybearer::InteractiveBrowserBrokerCredentialOptions;
+    /// # async fn sign_in() -> Result<(), Box<dyn std::error::Error>> {
+    /// let credential = InteractiveBrowserBrokerCredential::new(None)?;
+    /// let record = credential.authenticate(&[], None).await?;
+    /// std::fs::write("account.json", record.serialize())?;
+    ///
+    /// // The next time: the same account, whoever else is connected.
+    /// let record = AuthenticationRecord::deserialize(&std::fs::read_to_string("account.json")?)?;
+    /// let credential = InteractiveBrowserBrokerCredential::new(Some(
+    ///     InteractiveBrowserBrokerCredentialOptions {
+    ///         authentication_record: Some(record),
+    ///         ..Default::default()
+    ///     },
+    /// ))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Every kind, see [`ErrorKind`]; [`InvalidRequest`](ErrorKind::InvalidRequest) on `scopes` if
@@ -95,6 +159,7 @@ impl AcquireOptions {
             tenant_id: self.tenant_id.as_deref(),
             claims: self.claims.as_deref(),
             enable_cae: self.enable_cae,
+            proof_of_possession: self.proof_of_possession.as_ref(),
         }
     }
 }
@@ -104,9 +169,18 @@ impl TokenCredential for InteractiveBrowserBrokerCredential {
     async fn get_token(
         &self,
         scopes: &[&str],
-        _options: Option<TokenRequestOptions<'_>>,
+        options: Option<TokenRequestOptions<'_>>,
     ) -> azure_core::Result<AccessToken> {
-        let query = TokenQuery { scopes, ..TokenQuery::default() };
+        let context = options.as_ref().map(|options| &options.method_options.context);
+        let query = match context.and_then(|context| context.value::<AcquireOptions>()) {
+            Some(options) => options.query(scopes),
+            None => TokenQuery { scopes, ..TokenQuery::default() },
+        };
+        if query.proof_of_possession.is_some() {
+            let message = "the SDK would send a bound token as a bearer token";
+            let error = Error::invalid_request("proof_of_possession", message);
+            return Err(to_azure(error.with_hint("use acquire")));
+        }
         let token = self.0.acquire(query).await.map_err(to_azure)?;
         let expires_on = OffsetDateTime::from_unix_timestamp(token.expires_on.unix_seconds());
         Ok(AccessToken {

@@ -1,10 +1,37 @@
 //! The one mapping to the SDK's errors.
 
+use std::error::Error as StdError;
+
 use azure_core::error::ErrorKind;
 use keybearer_core::Error;
 
-/// Every failure is a credential failure to the SDK; ours is inside, see
-/// [`azure_core::Error::downcast_ref`].
+/// What this credential said, inside the error of an Azure client: the kind, the server's code, the
+/// next step. `None` if something else failed.
+///
+/// An error of [`get_token`](azure_core::credentials::TokenCredential::get_token) itself gives it by
+/// [`downcast_ref`](azure_core::Error::downcast_ref), too; clients wrap that error once more.
+///
+/// ```
+/// # fn chain_goes_on(error: &azure_core::Error) -> bool {
+/// use keybearer::{ErrorKind, credential_error};
+/// // In a chain of credentials: is the broker not here, or did it refuse?
+/// matches!(credential_error(error).map(|ours| ours.kind()), Some(ErrorKind::Unavailable(_)))
+/// # }
+/// ```
+#[must_use]
+pub fn credential_error(error: &azure_core::Error) -> Option<&Error> {
+    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(error) = next {
+        let inside = error.downcast_ref().and_then(azure_core::Error::downcast_ref);
+        if let Some(ours) = error.downcast_ref::<Error>().or(inside) {
+            return Some(ours);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// Every failure is a credential failure to the SDK; ours is inside.
 pub(crate) fn to_azure(error: Error) -> azure_core::Error {
     let message = error.to_string();
     azure_core::Error::with_error(ErrorKind::Credential, error, message)
@@ -18,8 +45,17 @@ mod tests {
     fn our_error_can_be_had_back_from_the_sdks() {
         let error = to_azure(Error::timed_out("wait"));
         assert!(matches!(error.kind(), ErrorKind::Credential));
-        let ours = error.downcast_ref::<Error>().unwrap();
-        assert_eq!(*ours.kind(), keybearer_core::ErrorKind::TimedOut);
+        let wrapped = azure_core::Error::with_error(
+            ErrorKind::Credential,
+            to_azure(Error::timed_out("wait")),
+            "the client's words",
+        );
+        for error in [&error, &wrapped] {
+            let ours = credential_error(error).unwrap();
+            assert_eq!(*ours.kind(), keybearer_core::ErrorKind::TimedOut);
+        }
         assert!(error.to_string().contains("timeout option"));
+        let other = azure_core::Error::with_message(ErrorKind::Io, "x");
+        assert!(credential_error(&other).is_none());
     }
 }

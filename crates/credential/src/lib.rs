@@ -1,14 +1,30 @@
 #![doc = include_str!("../README.md")]
 
+mod challenge;
 mod credential;
 mod error;
 mod options;
+mod transport;
 
+pub mod prompt {
+    //! What a program implements that takes a person through sign-ins itself, see
+    //! [`prompter`](crate::InteractiveBrowserBrokerCredentialOptions::prompter).
+
+    pub use keybearer_core::{AuthorityHost, Caller, ClientId, CorrelationId};
+    pub use keybearer_engine::{AccountPick, Prompter, SignIn, SignInOutcome, SignInPrompt};
+    pub use keybearer_protocol::RedirectParameters;
+}
+
+pub use challenge::claims_challenge_policy;
 pub use credential::{AcquireOptions, InteractiveBrowserBrokerCredential};
-pub use keybearer_client::{AuthenticationRecord, BrokerChoice, ParentWindow, WindowHandle};
+pub use error::credential_error;
+pub use keybearer_client::{
+    AuthenticationRecord, BrokerChoice, ParentWindow, WindowHandle, signed_request,
+};
 pub use keybearer_core::{
-    AccessToken, Account, AccountsRequest, Broker, CancelRequest, Denial, Error, ErrorContext,
-    ErrorKind, HomeAccountId, InteractiveRequest, Missing, RemoveAccountRequest, ScopeSet,
-    SilentRequest, Timestamp, Token, TokenSource, TokenType,
+    AccessToken, Account, AccountsRequest, AuthorityHost, Broker, CancelRequest, ClientId, Denial,
+    Error, ErrorContext, ErrorKind, HomeAccountId, HttpRequestToSign, InteractiveRequest, Missing,
+    ProofOfPossession, RemoveAccountRequest, ScopeSet, SilentRequest, TenantId, Timestamp, Token,
+    TokenSource, TokenType,
 };
 pub use options::InteractiveBrowserBrokerCredentialOptions;

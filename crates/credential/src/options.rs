@@ -1,9 +1,36 @@
+use std::sync::Arc;
 use std::time::Duration;
 
+use azure_core::http::HttpClient;
 use keybearer_client::{AuthenticationRecord, BrokerChoice, CredentialOptions, ParentWindow};
+
+use crate::prompt::Prompter;
+use crate::transport::Transport;
 
 /// How an [`InteractiveBrowserBrokerCredential`](crate::InteractiveBrowserBrokerCredential) asks
 /// for tokens. `None`, empty and `false` mean the default.
+///
+/// Beside the keywords of `azure.identity.broker.InteractiveBrowserBrokerCredential` 1.3.0, Python:
+///
+/// | here | there | there it does |
+/// |---|---|---|
+/// | `authority`, `client_id`, `redirect_uri` | the same | the same |
+/// | `tenant_id`, `additionally_allowed_tenants` | the same | with the default `organizations`, requests may name no other directory |
+/// | `login_hint` | the same | passed on, but the account picker is shown all the same |
+/// | `home_account_id` | none | |
+/// | `authentication_record` | the same | leads back to an account in the app's own cache only |
+/// | `use_default_broker_account` | the same | documented for Windows and WSL only |
+/// | `disable_automatic_authentication` | the same | also keeps the broker from being asked silently |
+/// | `disable_interactive_fallback` | the same, not documented | without `use_default_broker_account` every request fails |
+/// | `disable_instance_discovery` | the same | the same |
+/// | `enable_msa_passthrough` | the same | the same |
+/// | `enable_support_logging` | the same | logs personal data |
+/// | `parent_window` | `parent_window_handle`, a number or an object | without one, the broker is passed over on Linux and macOS, and the request fails on Windows |
+/// | `timeout` | `timeout`, seconds | ends only the browser's sign-in; a broker is waited for without end |
+/// | `broker` | none | a broker if it starts, else the browser |
+/// | `http_client` | `transport` | the same |
+/// | `prompter` | none | |
+/// | none | `cache_persistence_options` | the broker keeps the tokens here |
 #[derive(Clone, Debug, Default)]
 #[allow(clippy::exhaustive_structs, reason = "options are built field by field with ..Default")]
 pub struct InteractiveBrowserBrokerCredentialOptions {
@@ -58,6 +85,15 @@ pub struct InteractiveBrowserBrokerCredentialOptions {
     pub timeout: Option<Duration>,
     /// Whether to use a broker. Default: if there is one.
     pub broker: BrokerChoice,
+    /// What requests to the provider go through when they are made from this process: a client of
+    /// the Azure SDK, such as a `reqwest::Client` with certificates or a proxy of its own. It must
+    /// not follow redirects. A broker uses its own. Default: HTTPS, trusting the system's
+    /// certificates or those of `SSL_CERT_FILE`, through the proxy of `HTTPS_PROXY`.
+    pub http_client: Option<Arc<dyn HttpClient>>,
+    /// What takes the person through a sign-in that is made from this process, such as a window of
+    /// the app's own. A broker has its own. Default: the system browser, with the answer at a
+    /// loopback address.
+    pub prompter: Option<Arc<dyn Prompter>>,
 }
 
 impl InteractiveBrowserBrokerCredentialOptions {
@@ -80,7 +116,8 @@ impl InteractiveBrowserBrokerCredentialOptions {
             parent_window: self.parent_window,
             timeout: self.timeout,
             broker: self.broker,
-            http: None,
+            http: self.http_client.map(Transport::shared),
+            prompter: self.prompter,
         }
     }
 }

@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keybearer_core::{
-    AccessToken, AccountChoice, AccountsRequest, Broker, CorrelationId, Denial, Error,
-    ErrorContext, ErrorKind, IdToken, InteractiveRequest, Missing, Prompt, SilentRequest,
-    SsoCookie, SsoCookieContent, SsoCookieRequest, Token, TokenParameters, TokenSource, TokenType,
+    AccessToken, AccountChoice, AccountsRequest, Broker, CallerId, CorrelationId, Denial, Error,
+    ErrorContext, ErrorKind, HttpRequestToSign, IdToken, InteractiveRequest, Missing, Prompt,
+    ProofOfPossession, SilentRequest, SsoCookie, SsoCookieContent, SsoCookieRequest, Token,
+    TokenParameters, TokenSource, TokenType,
 };
 use keybearer_dbus::client::BrokerProxy;
 use keybearer_dbus::interface::{INTERFACE, OBJECT_PATH};
 use keybearer_dbus::message::{AcquireTokenInteractively, Method};
-use keybearer_dbus::server::MAX_PENDING;
+use keybearer_dbus::server::{MAX_PENDING, Session};
 use keybearer_testkit::capture::LeakCheck;
 use keybearer_testkit::double::{Answer, Received, ScriptedBroker};
 use keybearer_testkit::sample;
@@ -131,6 +132,22 @@ async fn i8_another_accounts_token_is_refused() {
 }
 
 #[tokio::test]
+async fn a_bearer_token_in_place_of_a_signed_request_is_refused() {
+    let (broker, _socket, proxy) = connected().await;
+    let ask = |proof| SilentRequest {
+        parameters: TokenParameters { proof_of_possession: Some(proof), ..sample::parameters() },
+    };
+    broker.on_silent(Answer::Now(Ok(token("at"))));
+    let signed = ProofOfPossession::Signed(HttpRequestToSign::default());
+    let error = proxy.acquire_silent(ask(signed)).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Protocol { .. }), "{error}");
+    // Whether a token is bound to an app's key, other brokers do not say.
+    broker.on_silent(Answer::Now(Ok(token("at"))));
+    let bound = ProofOfPossession::BoundTo { key_id: "k".into() };
+    proxy.acquire_silent(ask(bound)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_waiting_sign_in_delays_no_silent_call() {
     let (broker, _socket, proxy) = connected().await;
     broker.on_interactive(Answer::Hang);
@@ -206,6 +223,31 @@ async fn a_client_that_disconnects_ends_its_sign_in() {
     }
     client.close().await.unwrap();
     tokio::time::timeout(PATIENCE, broker.wait_for_cancels(1)).await.unwrap();
+}
+
+/// Microsoft's runtime sends both from threads of its own.
+#[tokio::test(start_paused = true)]
+async fn a_cancellation_that_overtakes_its_sign_in_ends_that_one_and_no_later_one() {
+    let broker = Arc::new(ScriptedBroker::new());
+    let session = Session::new(broker.clone(), CallerId::new(":1.7"), None);
+    let request = AcquireTokenInteractively::encode_request(&interactive());
+    let vector = include_str!("../testdata/requests/msal-runtime-cancel.json");
+    let cancel = || session.cancel_interactive_flow("another", vector);
+
+    assert_eq!(cancel().await, "{}");
+    let reply = session.acquire_token_interactively("c-1", &request, None).await;
+    assert!(reply.contains(r#""status":8"#) || reply.contains(r#""status":7"#), "{reply}");
+    assert_eq!(broker.received().len(), 0);
+
+    broker.on_interactive(Answer::Now(Ok(token("second"))));
+    let reply = session.acquire_token_interactively("c-2", &request, None).await;
+    assert!(reply.contains("second"), "{reply}");
+
+    cancel().await;
+    tokio::time::advance(Duration::from_millis(501)).await;
+    broker.on_interactive(Answer::Now(Ok(token("third"))));
+    let reply = session.acquire_token_interactively("c-3", &request, None).await;
+    assert!(reply.contains("third"), "{reply}");
 }
 
 #[tokio::test]
@@ -324,7 +366,7 @@ async fn a_missing_a_silent_and_an_open_socket_are_no_broker() {
 async fn the_version_tells_that_it_is_one_of_ours() {
     let (_broker, _socket, proxy) = connected().await;
     let version = proxy.version(PATIENCE).await.unwrap();
-    assert_eq!(version.linux_broker, env!("CARGO_PKG_VERSION"));
+    assert_eq!(version.linux_broker, "3.0.2", "read as newer than 2.0.1");
     assert_eq!(version.keybearer.as_deref(), Some(env!("CARGO_PKG_VERSION")));
     assert_eq!(proxy.process().pid, std::process::id());
 }

@@ -79,9 +79,10 @@ fn refuse(world: &World, why: Unacceptable) -> Reply {
         Unacceptable::Expired => "ExpiredAuthenticationToken",
         Unacceptable::Audience => "InvalidAuthenticationTokenAudience",
         Unacceptable::Issuer => "InvalidAuthenticationTokenTenant",
-        Unacceptable::NotYetValid | Unacceptable::Signature | Unacceptable::Subject => {
-            "InvalidAuthenticationToken"
-        }
+        Unacceptable::Bound
+        | Unacceptable::NotYetValid
+        | Unacceptable::Signature
+        | Unacceptable::Subject => "InvalidAuthenticationToken",
     };
     let message = format!("The access token is not accepted: {why:?}.");
     let challenge = format!(

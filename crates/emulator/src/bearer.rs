@@ -22,6 +22,8 @@ pub(crate) struct Bearer<'a> {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Unacceptable {
     Audience,
+    /// It is bound to a key, and nothing proves that the sender has it.
+    Bound,
     Expired,
     Issuer,
     Missing,
@@ -35,7 +37,20 @@ impl<'a> Bearer<'a> {
     pub(crate) fn of(world: &'a World, call: &Call, uri: &str) -> Result<Self, Unacceptable> {
         let token = call.bearer().ok_or(Unacceptable::Missing)?;
         let claims = world.keys.verify(token).ok_or(Unacceptable::Signature)?;
+        if !claims["cnf"].is_null() {
+            return Err(Unacceptable::Bound);
+        }
         Self::from_claims(world, &claims, uri, call.now())
+    }
+
+    /// The caller a token stands for whose sender has proved to have its key.
+    pub(crate) fn with_proof(
+        world: &'a World,
+        claims: &Value,
+        uri: &str,
+        now: i64,
+    ) -> Result<Self, Unacceptable> {
+        Self::from_claims(world, claims, uri, now)
     }
 
     fn from_claims(
@@ -83,13 +98,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::emulator::ReadyPorts;
     use crate::fixture::Fixture;
+    use crate::host_names::HostNames;
 
     #[test]
     fn token_that_is_wrong_in_one_claim_is_refused_for_that_claim() {
         let fixture = Fixture::load(None).unwrap();
         let (tenant, oid) = (fixture.tenants[0].id.clone(), fixture.users[0].oid.clone());
-        let world = World::new(fixture, [1, 2]).unwrap();
+        let world =
+            World::new(fixture, HostNames::Loopback, ReadyPorts { authority: 1, blob: 2 }).unwrap();
         let good = json!({
             "aud": "https://storage.azure.com/", "iss": format!("https://sts.windows.net/{tenant}/"),
             "tid": tenant, "oid": oid, "appid": "app", "nbf": 100, "exp": 200,

@@ -91,6 +91,8 @@ impl Call {
             path: self.path.clone(),
             grant: self.form.first("grant_type").map(owned),
             client_id: self.param("client_id").map(owned),
+            brk_client_id: self.param("brk_client_id").map(owned),
+            token_type: self.form.first("token_type").map(owned),
             scopes: self
                 .param("scope")
                 .unwrap_or_default()
@@ -112,6 +114,11 @@ impl Params {
     /// Reads `application/x-www-form-urlencoded`.
     pub(crate) fn parse(bytes: &[u8]) -> Self {
         Self(url::form_urlencoded::parse(bytes).into_owned().collect())
+    }
+
+    /// Every name with its value, in their order.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// The first value that is not empty.

@@ -26,7 +26,7 @@ use crate::faults::{Action, Endpoint};
 use crate::html::Page;
 use crate::reply::{ClosesConnection, Reply};
 use crate::world::World;
-use crate::{arm, authorize, blob, control, metadata, token};
+use crate::{arm, authorize, blob, control, metadata, pop, token};
 
 /// More than any form or container request needs.
 const MAX_BODY: usize = 1 << 20;
@@ -108,11 +108,17 @@ pub(crate) fn authority_router(world: Arc<World>) -> Router {
 /// The storage account.
 pub(crate) fn blob_router(world: Arc<World>) -> Router {
     let account = at(Endpoint::Blob, blob::account);
-    Router::new()
-        .route("/devstoreaccount1", axum::routing::any(account.clone()))
-        .route("/devstoreaccount1/{*path}", axum::routing::any(account.clone()))
-        .route("/devstoreaccount1/", axum::routing::any(account))
-        .fallback(at(Endpoint::Blob, no_such_account))
+    let router = match world.host_names.account_path() {
+        "" => Router::new().fallback(account),
+        path => Router::new()
+            .route(path, axum::routing::any(account.clone()))
+            .route(&format!("{path}/{{*path}}"), axum::routing::any(account.clone()))
+            .route(&format!("{path}/"), axum::routing::any(account))
+            .fallback(at(Endpoint::Blob, no_such_account)),
+    };
+    router
+        .route("/pop", axum::routing::any(at(Endpoint::Blob, pop::resource)))
+        .route("/pop/{*path}", axum::routing::any(at(Endpoint::Blob, pop::resource)))
         .with_state(world)
 }
 

@@ -3,11 +3,11 @@
 //! A token ends by the wall clock or by the uptime, whichever comes first: a wall clock that is set
 //! back must not prolong it, and one that was wrong when the token came must not either.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use keybearer_core::{
-    AccessToken, Capabilities, Claims, ClientId, ScopeSet, Tenant, Timestamp, Token, TokenType,
+    AccessToken, Capabilities, Claims, ClientId, ScopeSet, Tenant, Timestamp, Token,
 };
 
 use crate::registry::AccountKey;
@@ -32,7 +32,20 @@ pub(crate) struct CacheKey {
     pub(crate) scopes: ScopeSet,
     pub(crate) claims: Option<Claims>,
     pub(crate) capabilities: Capabilities,
-    pub(crate) token_type: TokenType,
+    pub(crate) binding: Binding,
+    /// Parameters of nested app authentication, which the provider reads at every step.
+    pub(crate) nested: BTreeMap<String, String>,
+}
+
+/// What a token is bound to.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Binding {
+    /// Nothing: whoever has the token may use it.
+    Bearer,
+    /// The broker's key for the account, by its thumbprint (RFC 7638).
+    OwnKey(Box<str>),
+    /// A key that the app has, by its thumbprint.
+    KeyOfApp(Box<str>),
 }
 
 #[derive(Default)]
@@ -142,7 +155,7 @@ impl TokenCache {
 
 #[cfg(test)]
 mod tests {
-    use keybearer_core::{Account, HomeAccountId, TenantId, TokenSource};
+    use keybearer_core::{Account, HomeAccountId, TenantId, TokenSource, TokenType};
 
     use super::*;
 
@@ -166,7 +179,8 @@ mod tests {
             scopes: ScopeSet::parse(&["User.Read"]).unwrap(),
             claims: claims.and_then(|text| Claims::parse(text).unwrap()),
             capabilities: Capabilities::default(),
-            token_type: TokenType::Bearer,
+            binding: Binding::Bearer,
+            nested: BTreeMap::new(),
         }
     }
 

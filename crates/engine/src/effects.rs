@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use keybearer_core::{
     Account, AccountPick, AuthorityHost, Caller, ClientId, CorrelationId, Error, MasterKey,
-    Missing, Presenter, Result, ScopeSet, Timestamp,
+    Missing, Presenter, Result, ScopeSet, Tenant, Timestamp,
 };
 use keybearer_protocol::authorize::ResponseMode;
 use keybearer_protocol::{Body, RedirectParameters};
@@ -169,6 +169,8 @@ pub struct SignInPrompt {
     pub client_id: ClientId,
     /// Who will ask for credentials.
     pub authority_host: AuthorityHost,
+    /// In which directory.
+    pub tenant: Tenant,
     /// For what.
     pub scopes: ScopeSet,
     /// The app's redirect URI, if it named one.

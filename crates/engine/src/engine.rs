@@ -5,9 +5,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use keybearer_core::{
     Account, AccountsRequest, AuthorityHost, Broker, CancelRequest, ClientId, CorrelationId, Error,
-    ErrorKind, InteractiveRequest, Missing, RemoveAccountRequest, Result, SignInMethod,
-    SilentRequest, Token, TokenParameters,
+    ErrorKind, InteractiveRequest, RemoveAccountRequest, Result, SignHttpRequest, SignInMethod,
+    SignedHttpRequest, SilentRequest, Token, TokenParameters,
 };
+
+use keybearer_protocol::shr::ProofKey;
 
 use crate::cache::{CacheKey, Moment, TokenCache};
 use crate::deadline::{unless_cancelled, within};
@@ -16,7 +18,8 @@ use crate::flights::{Flights, lock};
 use crate::interactive::{InteractiveKey, seen_in_browser};
 use crate::providers::Providers;
 use crate::records::{RecordName, decode_account, decode_refresh, encode_account, encode_refresh};
-use crate::registry::{AccountKey, RefreshEntry, Registry};
+use crate::refresh_entry::RefreshEntry;
+use crate::registry::{AccountKey, FamilyRefreshTokens, Registry};
 use crate::throttle::Throttle;
 use crate::vault::Vault;
 
@@ -26,6 +29,8 @@ use crate::vault::Vault;
 pub struct EngineSettings {
     /// Authority hosts, beyond Microsoft's clouds, that are used without instance discovery.
     pub trusted_authority_hosts: BTreeSet<AuthorityHost>,
+    /// Whether an app may use the refresh token of another app of its family.
+    pub family_refresh_tokens: FamilyRefreshTokens,
     /// The loopback port for answers of browsers on other machines; default [`FORWARDED_PORT`].
     pub loopback_port: Option<u16>,
 }
@@ -58,7 +63,7 @@ pub(crate) struct Inner {
     state: Mutex<State>,
     vault: Vault,
     /// Held from reading the registry to the end of the commit, so that commits are in order.
-    commit_turn: tokio::sync::Mutex<()>,
+    pub(crate) commit_turn: tokio::sync::Mutex<()>,
     unreadable_records: usize,
 }
 
@@ -136,6 +141,9 @@ fn restore(registry: &mut Registry, vault: &Vault, record: &Record) -> Result<()
         Some(RecordName::Account(key)) => {
             let (account, signed_in) = decode_account(&key, &plaintext)?;
             registry.insert(account, signed_in);
+        }
+        Some(RecordName::ProofKey(key)) => {
+            registry.set_proof_key(&key, ProofKey::from_pkcs8(&plaintext)?);
         }
         Some(RecordName::Refresh(key, client)) => {
             registry.set_refresh(&key, client, decode_refresh(&plaintext)?);
@@ -223,7 +231,7 @@ impl Inner {
         }
     }
 
-    fn put(&self, name: &RecordName, plaintext: &[u8]) -> Result<Change> {
+    pub(crate) fn put(&self, name: &RecordName, plaintext: &[u8]) -> Result<Change> {
         self.vault.seal(&*self.effects.random, name.key(), plaintext).map(Change::Put)
     }
 
@@ -232,7 +240,8 @@ impl Inner {
         let _turn = self.commit_turn.lock().await;
         let clients = self.state().registry.clients(account);
         let refresh = clients.into_iter().map(|id| RecordName::Refresh(account.clone(), id));
-        let names = std::iter::once(RecordName::Account(account.clone())).chain(refresh);
+        let own = [RecordName::Account(account.clone()), RecordName::ProofKey(account.clone())];
+        let names = own.into_iter().chain(refresh);
         let changes = names.map(|name| Change::Delete(name.key())).collect();
         self.effects.store.commit(changes).await?;
         let mut state = self.state();
@@ -261,15 +270,6 @@ impl Inner {
     }
 }
 
-/// A bearer token in place of one bound to a key would only fail later and less clearly.
-fn refuse_proof_of_possession(parameters: &TokenParameters) -> Result<()> {
-    if parameters.proof_of_possession.is_none() {
-        return Ok(());
-    }
-    let message = "get a proof-of-possession token: this broker has no key for it";
-    Err(Error::unavailable(Missing::Key, message).with_hint("ask for a bearer token"))
-}
-
 const UNFINISHED: &str = "finish the sign-in in the browser in time";
 
 #[async_trait]
@@ -287,7 +287,6 @@ impl Broker for Engine {
         let parameters = &request.parameters;
         let id = &parameters.correlation_id;
         let work = async {
-            refuse_proof_of_possession(parameters)?;
             self.0.providers.check_trust(&self.0.effects, &parameters.authority, id).await?;
             self.0.silent(parameters).await
         };
@@ -300,7 +299,6 @@ impl Broker for Engine {
         let on_this_device = request.presence.method != SignInMethod::DeviceCode;
         let registration = self.0.waiting.register(request.parameters.caller.id.clone());
         let work = async {
-            refuse_proof_of_possession(&request.parameters)?;
             let authority = &request.parameters.authority;
             self.0.providers.check_trust(&self.0.effects, authority, &id).await?;
             Box::pin(self.0.join_sign_in(request)).await
@@ -325,6 +323,11 @@ impl Broker for Engine {
             self.0.within(request.timeout, "the sign-out", id, self.0.forget(&key)).await?;
         }
         Ok(())
+    }
+
+    async fn sign_http_request(&self, request: SignHttpRequest) -> Result<SignedHttpRequest> {
+        let work = self.0.sign_http(&request);
+        self.0.within(request.timeout, "the signature", &request.correlation_id, work).await
     }
 
     async fn cancel(&self, request: CancelRequest) -> Result<()> {

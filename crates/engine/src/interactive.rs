@@ -5,26 +5,27 @@ use std::sync::Arc;
 
 use keybearer_core::{
     Account, AccountChoice, AccountPick, Authority, AuthorizationCode, CallerId, Claims, ClientId,
-    CodeVerifier, Error, ErrorKind, InteractiveRequest, Missing, Prompt, Result, SignInMethod,
-    Token, TokenParameters, TokenSource,
+    CodeVerifier, Error, ErrorKind, HttpRequestToSign, InteractiveRequest, Prompt,
+    ProofOfPossession, Result, SignInMethod, Token, TokenParameters, TokenSource,
 };
 use keybearer_protocol::authorize::{self, Answer, AuthorizationRequest, Expected};
 use keybearer_protocol::error::with_redirect_hint;
 use keybearer_protocol::metadata::ProviderMetadata;
 use keybearer_protocol::pkce;
+use keybearer_protocol::shr;
 use keybearer_protocol::token::{self, Grant, TokenRequest, TokenResponse};
 use url::Url;
 
+use crate::attempt::is_unseen;
+use crate::cache::Binding;
 use crate::deadline::unless_cancelled;
-use crate::device_code::no_terminal;
-use crate::effects::{SignIn, SignInOutcome, SignInPrompt};
+use crate::effects::SignIn;
 use crate::engine::Inner;
 use crate::flights::Abandoned;
 use crate::issue::{Asked, Issued, another_account};
 use crate::providers::exchange;
-use crate::registry::{RefreshEntry, several_accounts};
-use crate::silent::Refresh;
-use crate::terminal::{TerminalSignIn, forwarded, is_native_client, paste_redirect_uri};
+use crate::refresh_entry::RefreshEntry;
+use crate::silent::{Refresh, nested};
 use crate::way::Way;
 
 /// Callers that ask for the same thing share one sign-in.
@@ -37,6 +38,7 @@ pub(crate) struct InteractiveKey {
     claims: Option<Claims>,
     capabilities: keybearer_core::Capabilities,
     redirect_uri: Option<Url>,
+    proof_of_possession: Option<ProofOfPossession>,
     extra_query: BTreeMap<String, String>,
     prompt: Prompt,
     method: SignInMethod,
@@ -58,6 +60,7 @@ impl InteractiveKey {
             claims: parameters.claims.clone(),
             capabilities: parameters.capabilities.clone(),
             redirect_uri: parameters.redirect_uri.clone(),
+            proof_of_possession: parameters.proof_of_possession.clone(),
             extra_query: parameters.extra_query.clone(),
             prompt: request.prompt,
         }
@@ -97,17 +100,22 @@ impl Inner {
         self: &Arc<Self>,
         request: InteractiveRequest,
     ) -> Result<Token> {
-        let (key, inner) = (InteractiveKey::of(&request), Arc::clone(self));
         let parameters = request.parameters.clone();
+        let request = InteractiveRequest { parameters: shared(request.parameters)?, ..request };
+        let (key, inner) = (InteractiveKey::of(&request), Arc::clone(self));
         let start = |abandoned| inner.interactive(request, abandoned);
         let token = self.sign_ins.join(&*self.effects.spawner, &key, start).landed().await?;
         let refused = parameters.access_token_to_renew.as_ref();
-        if refused.is_none_or(|refused| !refused.same_as(&token.access_token)) {
+        let is_refused = refused.is_some_and(|refused| refused.same_as(&token.access_token));
+        if !is_refused && parameters.proof_of_possession.is_none() {
             return Ok(token);
         }
-        // The sign-in was begun by somebody whom that token was good enough for.
+        // The sign-in was begun by somebody whom that token was good enough for; or whose key the
+        // token is to be bound to was not known before it, and every caller gets a signature of
+        // its own.
         let account = AccountChoice::Exact(token.account.home_account_id);
-        Box::pin(self.silent(&TokenParameters { account, ..parameters })).await
+        let bound = Box::pin(self.silent(&TokenParameters { account, ..parameters })).await?;
+        Ok(if is_refused { bound } else { Token { source: token.source, ..bound } })
     }
 
     /// The interactive flow for a request whose authority is trusted: silently if that will do.
@@ -143,7 +151,7 @@ impl Inner {
         let mut unseen = None;
         for way in Way::order(request.presence.method, &request.presence.abilities()) {
             match Box::pin(self.attempt(request, &metadata, *way, &mut abandoned)).await {
-                Err(error) if *error.kind() == ErrorKind::Unavailable(Missing::UserInterface) => {
+                Err(error) if is_unseen(&error) => {
                     tracing::debug!(correlation_id = %id, ?way, %error, "not a way to sign in");
                     unseen = Some(error);
                 }
@@ -153,79 +161,9 @@ impl Inner {
         Err(self.unseen(parameters, unseen))
     }
 
-    /// Nobody can be asked. Where the question was only which account, its name is all it takes.
-    fn unseen(&self, parameters: &TokenParameters, last: Option<Error>) -> Error {
-        let environment = parameters.authority.host().environment();
-        let connected = self.state().registry.accounts_in(environment);
-        match (&parameters.account, &connected[..]) {
-            (AccountChoice::Only, [_, _, ..]) => several_accounts(&connected),
-            _ => last.unwrap_or_else(no_terminal),
-        }
-    }
-
-    /// Signs in one way, to the end.
-    async fn attempt(
-        self: &Arc<Self>,
-        request: &InteractiveRequest,
-        metadata: &ProviderMetadata,
-        way: Way,
-        abandoned: &mut Abandoned,
-    ) -> Result<Token> {
-        let mut sign_in = self.open(request, way).await?;
-        let result = match way {
-            Way::DeviceCode => {
-                self.sign_in_elsewhere(request, metadata, &mut *sign_in, abandoned).await
-            }
-            Way::Desktop | Way::Terminal | Way::Paste => {
-                if way == Way::Desktop {
-                    point_to_browser(request, abandoned).await;
-                }
-                self.sign_in(request, metadata, &mut *sign_in, abandoned).await
-            }
-        };
-        let outcome = match &result {
-            Ok(token) => SignInOutcome::SignedIn { username: token.account.username.clone() },
-            Err(error) => SignInOutcome::Failed { reason: error.to_string() },
-        };
-        sign_in.finish(outcome).await;
-        result
-    }
-
-    async fn open(&self, request: &InteractiveRequest, way: Way) -> Result<Box<dyn SignIn>> {
-        let prompter = &self.effects.prompter;
-        let prompt = prompt_of(request);
-        let requested = prompt.redirect_uri.as_ref();
-        let terminal = || {
-            let presenter = request.presence.presenter.clone();
-            presenter.filter(|p| p.abilities().terminal.is_some()).ok_or_else(no_terminal)
-        };
-        Ok(match way {
-            Way::Desktop => return prompter.open(&prompt).await,
-            Way::Terminal if !requested.is_some_and(is_native_client) => {
-                let presenter = terminal()?;
-                let fixed = forwarded(requested, self.settings.forwarded_port());
-                let prompt_at = |redirect_uri| SignInPrompt { redirect_uri, ..prompt.clone() };
-                let mut listening = prompter.listen(&prompt_at(fixed.clone())).await;
-                if fixed.is_some() && listening.is_err() {
-                    listening = prompter.listen(&prompt).await;
-                }
-                Box::new(TerminalSignIn::listening(presenter, listening?))
-            }
-            Way::Terminal | Way::Paste | Way::DeviceCode => {
-                let presenter = terminal()?;
-                let redirect_uri = match way {
-                    // It is not used.
-                    Way::DeviceCode => paste_redirect_uri(None)?,
-                    _ => paste_redirect_uri(requested)?,
-                };
-                Box::new(TerminalSignIn::pasting(presenter, redirect_uri))
-            }
-        })
-    }
-
     /// While the person is asked, everybody may leave; once there is a code, it is redeemed and
     /// the account connected whoever still waits.
-    async fn sign_in(
+    pub(crate) async fn sign_in(
         self: &Arc<Self>,
         request: &InteractiveRequest,
         metadata: &ProviderMetadata,
@@ -365,7 +303,7 @@ impl Inner {
             scopes: &parameters.scopes,
             claims: merged_claims(parameters).as_ref(),
             account: None,
-            extra: &Default::default(),
+            extra: &nested(parameters),
             correlation_id: &parameters.correlation_id,
         }
         .http()?;
@@ -400,34 +338,23 @@ impl Inner {
         self.connect(account.clone(), &parameters.client_id, refresh).await?;
         let issued = Issued { asked: &asked, response, source: TokenSource::SignIn };
         let token = self.token(issued, account);
-        self.remember(Refresh::new(parameters, &token.account).key, token.clone());
+        let key = Refresh::new(parameters, &token.account, Binding::Bearer).key;
+        self.remember(key, token.clone());
         Ok(token)
     }
 }
 
-/// A caller that does not answer is not waited for longer than anybody waits for the sign-in.
-async fn point_to_browser(request: &InteractiveRequest, abandoned: &mut Abandoned) {
-    if let Some(presenter) = &request.presence.presenter {
-        let pointing = async {
-            presenter.point_to_browser().await;
-            Ok(())
-        };
-        // Whoever has left is noticed again by what follows.
-        let _ = unless_cancelled(abandoned.wait(), pointing).await;
+/// A sign-in is the same whatever HTTP request is to be signed in the end, so callers share it.
+///
+/// # Errors
+/// Those of a request that could not be signed: better before the sign-in than after it.
+fn shared(parameters: TokenParameters) -> Result<TokenParameters> {
+    let mut parameters = parameters;
+    if let Some(ProofOfPossession::Signed(http)) = &mut parameters.proof_of_possession {
+        shr::check(http)?;
+        *http = HttpRequestToSign::default();
     }
-}
-
-fn prompt_of(request: &InteractiveRequest) -> SignInPrompt {
-    let parameters = &request.parameters;
-    SignInPrompt {
-        caller: parameters.caller.clone(),
-        client_id: parameters.client_id.clone(),
-        authority_host: parameters.authority.host().clone(),
-        scopes: parameters.scopes.clone(),
-        redirect_uri: parameters.redirect_uri.clone(),
-        correlation_id: parameters.correlation_id.clone(),
-        presenter: request.presence.presenter.clone(),
-    }
+    Ok(parameters)
 }
 
 /// A provider that refuses the redirect URI says so on a page, not to us; the hint must do.

@@ -4,6 +4,7 @@
 //! This crate promises to touch the world only through its effects, so every test of it is
 //! deterministic. It does not know where records are kept, how a person is asked, or who may call.
 
+mod attempt;
 mod cache;
 mod deadline;
 mod device_code;
@@ -12,8 +13,10 @@ mod engine;
 mod flights;
 mod interactive;
 mod issue;
+mod proof;
 mod providers;
 mod records;
+mod refresh_entry;
 mod registry;
 mod silent;
 mod terminal;
@@ -28,3 +31,4 @@ pub use effects::{
 };
 pub use engine::{Engine, EngineSettings, FORWARDED_PORT};
 pub use keybearer_core::AccountPick;
+pub use registry::FamilyRefreshTokens;

@@ -1,5 +1,6 @@
-//! What the store keeps: one record per account and one per account and app. The only place in the
-//! engine where a refresh token is serialised, and only to be sealed at once.
+//! What the store keeps: one record per account, one per account and app, and one for the key that
+//! an account's tokens may be bound to. The only place in the engine where a refresh token is
+//! serialised, and only to be sealed at once.
 
 use keybearer_core::{
     Account, ClientId, Error, HomeAccountId, RefreshToken, Result, TenantId, Timestamp,
@@ -8,14 +9,18 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::effects::RecordKey;
-use crate::registry::{AccountKey, RefreshEntry};
+use crate::refresh_entry::RefreshEntry;
+use crate::registry::AccountKey;
 
 const ACCOUNT: &str = "account";
+const PROOF_KEY: &str = "proof-key";
 const REFRESH: &str = "refresh";
 
 /// What a record's key says about its content.
 pub(crate) enum RecordName {
     Account(AccountKey),
+    /// The private key, PKCS #8.
+    ProofKey(AccountKey),
     Refresh(AccountKey, ClientId),
 }
 
@@ -23,6 +28,7 @@ impl RecordName {
     pub(crate) fn key(&self) -> RecordKey {
         RecordKey(match self {
             Self::Account(account) => format!("{ACCOUNT}/{}", path(account)),
+            Self::ProofKey(account) => format!("{PROOF_KEY}/{}", path(account)),
             Self::Refresh(account, client) => format!("{REFRESH}/{}/{client}", path(account)),
         })
     }
@@ -38,6 +44,7 @@ impl RecordName {
         };
         match (kind, next(), next()) {
             (ACCOUNT, None, None) => Some(Self::Account(account)),
+            (PROOF_KEY, None, None) => Some(Self::ProofKey(account)),
             (REFRESH, Some(client), None) => {
                 Some(Self::Refresh(account, ClientId::parse(client).ok()?))
             }
@@ -154,8 +161,11 @@ mod tests {
     #[test]
     fn record_names_survive_the_way_through_the_store() {
         let client = ClientId::parse("app").unwrap();
-        for name in [RecordName::Account(account_key()), RecordName::Refresh(account_key(), client)]
-        {
+        for name in [
+            RecordName::Account(account_key()),
+            RecordName::ProofKey(account_key()),
+            RecordName::Refresh(account_key(), client),
+        ] {
             let key = name.key();
             assert_eq!(RecordName::parse(&key).unwrap().key(), key);
         }

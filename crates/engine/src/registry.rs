@@ -8,11 +8,14 @@
 //! one that starts when none is in flight moves on to the newest successor, provided that is
 //! durable (invariant I3): after a crash, the store must not be two steps behind the provider.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use keybearer_core::{
     Account, AccountChoice, ClientId, Error, HomeAccountId, RefreshToken, Result, Timestamp,
 };
+use keybearer_protocol::shr::ProofKey;
+
+use crate::refresh_entry::RefreshEntry;
 
 /// An account within a cloud.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -34,6 +37,8 @@ impl AccountKey {
 pub(crate) struct Registry {
     entries: HashMap<AccountKey, Entry>,
     next_generation: u64,
+    /// Apps that the provider has said are in no family of those whose tokens they tried.
+    outsiders: HashSet<ClientId>,
 }
 
 struct Entry {
@@ -42,11 +47,15 @@ struct Entry {
     /// Tells this connection of the account from an earlier one that was removed meanwhile.
     connection: u64,
     refresh_tokens: HashMap<ClientId, RefreshEntry>,
+    /// What tokens of the account may be bound to; made on first use, and then in the store.
+    proof_key: Option<ProofKey>,
 }
 
 /// Proof that a redemption has started; handed back when it ends.
 pub(crate) struct Redemption {
     pub(crate) account: Account,
+    /// The app whose refresh token it is: the one that asks, or another of its family.
+    pub(crate) holder: ClientId,
     pub(crate) refresh_token: RefreshToken,
     /// The one before, if the token has not been used yet.
     pub(crate) previous: Option<RefreshToken>,
@@ -70,23 +79,12 @@ impl Registry {
 
     /// The account a choice stands for, never another (invariant I8).
     pub(crate) fn choose(&self, environment: &str, choice: &AccountChoice) -> Result<Account> {
-        let accounts = self.accounts_in(environment);
-        let mut allowed = accounts.iter().filter(|account| choice.allows(account));
-        match (allowed.next(), allowed.next(), choice) {
-            (None, _, AccountChoice::Only | AccountChoice::Default) => {
-                Err(sign_in_needed("no account is connected".to_owned()))
-            }
-            (None, _, AccountChoice::LoginHint(username)) => {
-                Err(sign_in_needed(format!("the account {username} is not connected")))
-            }
-            (None, _, AccountChoice::Exact(id)) => {
-                Err(sign_in_needed(format!("the account {id} is not connected")))
-            }
-            (Some(_), Some(_), AccountChoice::Only | AccountChoice::LoginHint(_)) => {
-                Err(several_accounts(&accounts))
-            }
-            (Some(account), _, _) => Ok(account.clone()),
-        }
+        choose(&self.accounts_in(environment), choice)
+    }
+
+    /// The same for a request that names no authority.
+    pub(crate) fn choose_anywhere(&self, choice: &AccountChoice) -> Result<Account> {
+        choose(&self.accounts(), choice)
     }
 
     /// The account as it will be listed: the view from its home directory is preferred to others.
@@ -108,15 +106,27 @@ impl Registry {
         self.next_generation += 1;
         let connection = self.next_generation;
         let refresh_tokens = HashMap::new();
-        self.entries.insert(key, Entry { account, signed_in, connection, refresh_tokens });
+        let entry = Entry { account, signed_in, connection, refresh_tokens, proof_key: None };
+        self.entries.insert(key, entry);
     }
 
     /// Sets the refresh token of a fresh sign-in, or one read from the store.
     pub(crate) fn set_refresh(&mut self, key: &AccountKey, client: ClientId, token: RefreshEntry) {
         self.next_generation += 1;
         if let Some(entry) = self.entries.get_mut(key) {
-            let token = RefreshEntry { generation: self.next_generation, ..token };
+            let token = token.with_generation(self.next_generation);
             entry.refresh_tokens.insert(client, token);
+        }
+    }
+
+    /// The key that tokens of the account are bound to, if there is one yet.
+    pub(crate) fn proof_key(&self, key: &AccountKey) -> Option<&ProofKey> {
+        self.entries.get(key)?.proof_key.as_ref()
+    }
+
+    pub(crate) fn set_proof_key(&mut self, key: &AccountKey, proof_key: ProofKey) {
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.proof_key = Some(proof_key);
         }
     }
 
@@ -146,19 +156,35 @@ impl Registry {
         self.entries.get(key)?.refresh_tokens.get(client)
     }
 
-    /// Starts a redemption by the rule in the module's description.
-    pub(crate) fn start(&mut self, key: &AccountKey, client: &ClientId) -> Result<Redemption> {
+    /// Starts a redemption by the rule in the module's description. Under
+    /// [`FamilyRefreshTokens::SameFamily`] an app without a refresh token uses that of another which
+    /// the provider put into a family; the token's successors stay with that other app, so that
+    /// there is one chain. Whether an app belongs to the family only the provider knows: one that it
+    /// has refused is not tried again, see [`set_outsider`](Self::set_outsider).
+    pub(crate) fn start(
+        &mut self,
+        key: &AccountKey,
+        client: &ClientId,
+        families: FamilyRefreshTokens,
+    ) -> Result<Redemption> {
         let entry = self.entries.get_mut(key);
         let entry = entry.ok_or_else(|| sign_in_needed("the account is not connected".into()))?;
-        let refresh = entry.refresh_tokens.get_mut(client).ok_or_else(|| {
+        let families = match self.outsiders.contains(client) {
+            true => FamilyRefreshTokens::Off,
+            false => families,
+        };
+        let holder = entry.holder(client, families).ok_or_else(|| {
             sign_in_needed(format!("{} has not signed in to this app", entry.account.username))
         })?;
+        let refresh = entry.refresh_tokens.get_mut(&holder);
+        let refresh = refresh.ok_or_else(|| Error::internal("find a refresh token"))?;
         Ok(Redemption {
+            holder,
             account: entry.account.clone(),
             refresh_token: refresh.start(),
-            previous: refresh.previous.clone(),
+            previous: refresh.spare().cloned(),
             connection: entry.connection,
-            generation: refresh.generation,
+            generation: refresh.generation(),
         })
     }
 
@@ -167,19 +193,23 @@ impl Registry {
     pub(crate) fn land(
         &mut self,
         key: &AccountKey,
-        client: &ClientId,
         redemption: &Redemption,
         successor: Option<RefreshToken>,
     ) -> bool {
         if !self.is_connected(key, redemption) {
             return false;
         }
-        if let Some(refresh) = self.refresh_entry_mut(key, client)
-            && refresh.generation == redemption.generation
+        if let Some(refresh) = self.refresh_entry_mut(key, &redemption.holder)
+            && refresh.generation() == redemption.generation
         {
             refresh.land(successor);
         }
         true
+    }
+
+    /// The provider has refused an app the refresh token of a family (`client_mismatch`).
+    pub(crate) fn set_outsider(&mut self, client: &ClientId) {
+        self.outsiders.insert(client.clone());
     }
 
     /// Whether the account is still connected as it was when the redemption started.
@@ -194,10 +224,8 @@ impl Registry {
         client: &ClientId,
         token: &RefreshToken,
     ) {
-        if let Some(entry) = self.refresh_entry_mut(key, client)
-            && entry.newest().same_as(token)
-        {
-            entry.newest_is_durable = true;
+        if let Some(entry) = self.refresh_entry_mut(key, client) {
+            entry.set_durable(token);
         }
     }
 
@@ -210,84 +238,69 @@ impl Registry {
     }
 }
 
+/// Whether an app may use the refresh token of another app of its family, and so get tokens without
+/// a sign-in of its own.
+///
+/// Entra counts some of Microsoft's own apps to one family (`foci` in the token reply): Azure CLI,
+/// Azure PowerShell, Visual Studio, Office, Teams, OneDrive and others. No app outside is affected,
+/// and never another account.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[allow(clippy::exhaustive_enums, reason = "the whole policy")]
+pub enum FamilyRefreshTokens {
+    /// An app uses its own refresh token only. The default: whoever can reach the broker can name
+    /// any app, so with families shared a sign-in for Azure CLI also opens, without asking anybody,
+    /// what Office or Teams may read: mail, files and chats.
+    #[default]
+    Off,
+    /// An app without a refresh token uses that of another of its family. Fewer sign-ins, and what
+    /// every app of the family may do is open to every program of the user.
+    SameFamily,
+}
+
+impl Entry {
+    /// The app whose refresh token serves this one.
+    fn holder(&self, client: &ClientId, families: FamilyRefreshTokens) -> Option<ClientId> {
+        if self.refresh_tokens.contains_key(client) {
+            return Some(client.clone());
+        }
+        let mut members = self.refresh_tokens.iter();
+        let member = members.find(|(_, token)| token.family().is_some());
+        member
+            .filter(|_| families == FamilyRefreshTokens::SameFamily)
+            .map(|(holder, _)| holder.clone())
+    }
+}
+
+fn choose(accounts: &[Account], choice: &AccountChoice) -> Result<Account> {
+    let mut allowed = accounts.iter().filter(|account| choice.allows(account));
+    match (allowed.next(), allowed.next(), choice) {
+        (None, _, AccountChoice::Only | AccountChoice::Default) => {
+            Err(sign_in_needed("no account is connected".to_owned()))
+        }
+        (None, _, AccountChoice::LoginHint(username)) => {
+            Err(sign_in_needed(format!("the account {username} is not connected")))
+        }
+        (None, _, AccountChoice::Exact(id)) => {
+            Err(sign_in_needed(format!("the account {id} is not connected")))
+        }
+        (Some(_), Some(_), AccountChoice::Only | AccountChoice::LoginHint(_)) => {
+            Err(several_accounts(accounts))
+        }
+        (Some(account), _, _) => Ok(account.clone()),
+    }
+}
+
 /// Somebody has to say which of these is meant.
 pub(crate) fn several_accounts(accounts: &[Account]) -> Error {
     let names: Vec<&str> = accounts.iter().map(|account| account.username.as_str()).collect();
     let message =
         format!("several accounts are connected and none was chosen: {}", names.join(", "));
     Error::interaction_required(message)
-        .with_hint("name one, such as with --account, or ask for the default one")
+        .with_hint("name the account, such as with --account, or ask for the default one")
 }
 
 fn sign_in_needed(message: String) -> Error {
     Error::interaction_required(message).with_hint("sign in with `keybearer login`")
-}
-
-/// The refresh token of one account for one app, and its neighbours in the rotation.
-pub(crate) struct RefreshEntry {
-    active: RefreshToken,
-    successor: Option<RefreshToken>,
-    previous: Option<RefreshToken>,
-    newest_is_durable: bool,
-    in_flight: u32,
-    family: Option<String>,
-    /// Tells entries apart when a new sign-in replaces one in mid-flight.
-    generation: u64,
-}
-
-impl RefreshEntry {
-    /// A token nobody has redeemed yet, and which is in the store.
-    pub(crate) fn new(
-        current: RefreshToken,
-        previous: Option<RefreshToken>,
-        family: Option<String>,
-    ) -> Self {
-        Self {
-            active: current,
-            successor: None,
-            previous,
-            newest_is_durable: true,
-            in_flight: 0,
-            family,
-            generation: 0,
-        }
-    }
-
-    /// What to redeem next time nothing is in flight.
-    pub(crate) fn newest(&self) -> &RefreshToken {
-        self.successor.as_ref().unwrap_or(&self.active)
-    }
-
-    /// The one before, kept until the newest has been used once.
-    pub(crate) fn previous(&self) -> Option<&RefreshToken> {
-        if self.successor.is_some() { Some(&self.active) } else { self.previous.as_ref() }
-    }
-
-    /// The family of apps that may redeem it, if the provider named one.
-    pub(crate) fn family(&self) -> Option<&str> {
-        self.family.as_deref()
-    }
-
-    fn start(&mut self) -> RefreshToken {
-        if self.in_flight == 0
-            && self.newest_is_durable
-            && let Some(successor) = self.successor.take()
-        {
-            self.previous = Some(std::mem::replace(&mut self.active, successor));
-        }
-        self.in_flight += 1;
-        self.active.clone()
-    }
-
-    fn land(&mut self, successor: Option<RefreshToken>) {
-        self.in_flight = self.in_flight.saturating_sub(1);
-        if let Some(successor) = successor {
-            // The active token has now been used, so the one before it is spent.
-            self.previous = None;
-            self.successor = Some(successor);
-            self.newest_is_durable = false;
-        }
-    }
 }
 
 #[cfg(test)]
@@ -345,48 +358,25 @@ mod tests {
     }
 
     #[test]
-    fn a_successor_is_not_used_while_its_predecessor_is_in_flight() {
-        let mut entry = RefreshEntry::new(token("1"), None, None);
-        assert_eq!(entry.start().expose(), "1");
-        assert_eq!(entry.start().expose(), "1");
-        entry.land(Some(token("2")));
-        assert_eq!(entry.start().expose(), "1", "another redemption of 1 is still in flight");
-        entry.land(Some(token("3")));
-        entry.land(None);
-        entry.newest_is_durable = true;
-        assert_eq!(entry.start().expose(), "3");
-    }
-
-    #[test]
     fn a_successor_is_not_used_before_it_is_durable_inv_i3() {
         let (one, client) = (account("a.tid", "a@x"), client());
         let key = AccountKey::of(&one);
         let mut registry = registry(&[one]);
         registry.set_refresh(&key, client.clone(), RefreshEntry::new(token("1"), None, None));
-        let first = registry.start(&key, &client).unwrap();
-        registry.land(&key, &client, &first, Some(token("2")));
-        let again = registry.start(&key, &client).unwrap();
+        let first = registry.start(&key, &client, FamilyRefreshTokens::Off).unwrap();
+        registry.land(&key, &first, Some(token("2")));
+        let again = registry.start(&key, &client, FamilyRefreshTokens::Off).unwrap();
         assert_eq!(again.refresh_token.expose(), "1");
-        registry.land(&key, &client, &again, Some(token("3")));
+        registry.land(&key, &again, Some(token("3")));
         registry.set_durable(&key, &client, &token("2"));
-        let third = registry.start(&key, &client).unwrap();
+        let third = registry.start(&key, &client, FamilyRefreshTokens::Off).unwrap();
         assert_eq!(third.refresh_token.expose(), "1", "3 is the newest, and not durable");
-        registry.land(&key, &client, &third, None);
+        registry.land(&key, &third, None);
         registry.set_durable(&key, &client, &token("3"));
-        assert_eq!(registry.start(&key, &client).unwrap().refresh_token.expose(), "3");
-    }
-
-    #[test]
-    fn the_previous_token_is_kept_until_the_new_one_has_been_used() {
-        let mut entry = RefreshEntry::new(token("1"), None, None);
-        entry.start();
-        entry.land(Some(token("2")));
-        assert_eq!((entry.newest().expose(), entry.previous().unwrap().expose()), ("2", "1"));
-        entry.newest_is_durable = true;
-        entry.start();
-        assert_eq!((entry.newest().expose(), entry.previous().unwrap().expose()), ("2", "1"));
-        entry.land(Some(token("3")));
-        assert_eq!((entry.newest().expose(), entry.previous().unwrap().expose()), ("3", "2"));
+        assert_eq!(
+            registry.start(&key, &client, FamilyRefreshTokens::Off).unwrap().refresh_token.expose(),
+            "3"
+        );
     }
 
     #[test]
@@ -396,12 +386,12 @@ mod tests {
         let mut registry = registry(std::slice::from_ref(&one));
         let signed_in = || RefreshEntry::new(token("1"), None, None);
         registry.set_refresh(&key, client(), signed_in());
-        let redemption = registry.start(&key, &client()).unwrap();
+        let redemption = registry.start(&key, &client(), FamilyRefreshTokens::Off).unwrap();
         registry.remove(&key);
-        assert!(!registry.land(&key, &client(), &redemption, Some(token("2"))));
+        assert!(!registry.land(&key, &redemption, Some(token("2"))));
         registry.insert(one, Timestamp::from_unix_seconds(9));
         registry.set_refresh(&key, client(), signed_in());
-        assert!(!registry.land(&key, &client(), &redemption, Some(token("2"))));
+        assert!(!registry.land(&key, &redemption, Some(token("2"))));
         assert_eq!(registry.refresh_entry(&key, &client()).unwrap().newest().expose(), "1");
     }
 
@@ -411,9 +401,32 @@ mod tests {
         let key = AccountKey::of(&one);
         let mut registry = registry(&[one]);
         registry.set_refresh(&key, client(), RefreshEntry::new(token("1"), None, None));
-        let redemption = registry.start(&key, &client()).unwrap();
+        let redemption = registry.start(&key, &client(), FamilyRefreshTokens::Off).unwrap();
         registry.set_refresh(&key, client(), RefreshEntry::new(token("9"), None, None));
-        assert!(registry.land(&key, &client(), &redemption, Some(token("2"))));
+        assert!(registry.land(&key, &redemption, Some(token("2"))));
         assert_eq!(registry.refresh_entry(&key, &client()).unwrap().newest().expose(), "9");
+    }
+
+    #[test]
+    fn the_apps_of_a_family_share_one_chain_of_refresh_tokens_only_where_that_is_allowed() {
+        let one = account("a.tid", "a@x");
+        let key = AccountKey::of(&one);
+        let mut registry = registry(&[one]);
+        let (cli, ide) = (client(), ClientId::parse("ide").unwrap());
+        registry.set_refresh(&key, cli.clone(), RefreshEntry::new(token("1"), None, None));
+        assert!(
+            registry.start(&key, &ide, FamilyRefreshTokens::SameFamily).is_err(),
+            "not a family's token"
+        );
+        let family = RefreshEntry::new(token("2"), None, Some("1".into()));
+        registry.set_refresh(&key, cli.clone(), family);
+        assert!(registry.start(&key, &ide, FamilyRefreshTokens::Off).is_err());
+        let shared = registry.start(&key, &ide, FamilyRefreshTokens::SameFamily).unwrap();
+        assert_eq!((shared.refresh_token.expose(), &shared.holder), ("2", &cli));
+        assert!(registry.land(&key, &shared, Some(token("3"))));
+        assert_eq!(registry.refresh_entry(&key, &cli).unwrap().newest().expose(), "3");
+        registry.set_refresh(&key, ide.clone(), RefreshEntry::new(token("own"), None, None));
+        let own = registry.start(&key, &ide, FamilyRefreshTokens::SameFamily).unwrap();
+        assert_eq!(own.refresh_token.expose(), "own");
     }
 }

@@ -1,5 +1,6 @@
 //! A token without the person: from the cache, else with a refresh token.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keybearer_core::{
@@ -7,11 +8,13 @@ use keybearer_core::{
     HomeAccountId, RefreshToken, Result, Tenant, TenantId, Token, TokenParameters, TokenSource,
 };
 use keybearer_protocol::metadata::ProviderMetadata;
+use keybearer_protocol::shr;
 use keybearer_protocol::token::{self, Grant, TokenRequest, TokenResponse};
 
-use crate::cache::{CacheKey, Hit};
+use crate::cache::{Binding, CacheKey, Hit};
 use crate::engine::Inner;
 use crate::issue::{Asked, Issued, another_account};
+use crate::proof::check_binding;
 use crate::providers::exchange_again;
 use crate::registry::{AccountKey, Redemption};
 
@@ -27,8 +30,13 @@ pub(crate) struct Refresh {
 
 impl Refresh {
     /// The refresh that would answer a request for this account.
-    pub(crate) fn new(parameters: &TokenParameters, account: &Account) -> Self {
+    pub(crate) fn new(parameters: &TokenParameters, account: &Account, binding: Binding) -> Self {
         let tenant = resolve_tenant(parameters.authority.tenant(), account);
+        let refused = parameters.access_token_to_renew.as_ref().map(|token| match &binding {
+            // What was handed out, and refused, is a signature with the token inside.
+            Binding::OwnKey(_) => shr::token_inside(token).unwrap_or_else(|| token.clone()),
+            Binding::Bearer | Binding::KeyOfApp(_) => token.clone(),
+        });
         Self {
             key: CacheKey {
                 account: AccountKey::of(account),
@@ -37,13 +45,21 @@ impl Refresh {
                 scopes: parameters.scopes.clone(),
                 claims: parameters.claims.clone(),
                 capabilities: parameters.capabilities.clone(),
-                token_type: keybearer_core::TokenType::Bearer,
+                binding,
+                nested: nested(parameters),
             },
             authority: parameters.authority.with_tenant(tenant),
-            refused: parameters.access_token_to_renew.clone(),
+            refused,
             correlation_id: parameters.correlation_id.clone(),
         }
     }
+}
+
+/// An app inside another says so in the token request, too: `brk_client_id`, `brk_redirect_uri`.
+pub(crate) fn nested(parameters: &TokenParameters) -> BTreeMap<String, String> {
+    let extra = parameters.extra_query.iter();
+    let nested = extra.filter(|(name, _)| name.starts_with("brk_"));
+    nested.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 /// An authority for many directories means the account's home directory.
@@ -71,15 +87,17 @@ impl Inner {
         parameters: &TokenParameters,
         account: &Account,
     ) -> Result<Token> {
-        let refresh = Refresh::new(parameters, account);
-        match self.cached(&refresh) {
-            Some(Hit::Fresh(token)) => Ok(Token { source: TokenSource::Cache, ..token }),
+        let proof = self.proof(parameters, account).await?;
+        let refresh = Refresh::new(parameters, account, proof.binding.clone());
+        let token = match self.cached(&refresh) {
+            Some(Hit::Fresh(token)) => Token { source: TokenSource::Cache, ..token },
             Some(Hit::Renewable(token)) => {
                 self.renew_in_background(refresh);
-                Ok(Token { source: TokenSource::Cache, ..token })
+                Token { source: TokenSource::Cache, ..token }
             }
-            None => self.refresh(refresh).await,
-        }
+            None => self.refresh(refresh).await?,
+        };
+        proof.finish(self, token)
     }
 
     fn cached(&self, refresh: &Refresh) -> Option<Hit> {
@@ -137,22 +155,28 @@ impl Inner {
         // Fetched first: once the refresh token has rotated, nothing must keep us from reading the
         // answer.
         self.providers.keys(&self.effects, &metadata, id).await?;
-        let redemption = self.state().registry.start(&key.account, &key.client_id)?;
+        let redemption = self.state().registry.start(
+            &key.account,
+            &key.client_id,
+            self.settings.family_refresh_tokens,
+        )?;
         let result = self.redeem_started(refresh, &metadata, &redemption).await;
+        if result.as_ref().is_err_and(is_of_another_app) {
+            self.state().registry.set_outsider(&key.client_id);
+        }
         let successor = match &result {
             Ok((response, _)) => response.refresh_token.clone(),
             Err(_) => None,
         };
         let rotated = successor.is_some();
-        let connected =
-            self.state().registry.land(&key.account, &key.client_id, &redemption, successor);
+        let connected = self.state().registry.land(&key.account, &redemption, successor);
         let (_, token) = result?;
         if !connected {
             return Err(removed());
         }
         if rotated {
             // The successor is durable before the token leaves (design: one request, step 6).
-            self.persist(&key.account, &key.client_id).await?;
+            self.persist(&key.account, &redemption.holder).await?;
         }
         let moment = self.moment();
         let mut state = self.state();
@@ -216,6 +240,8 @@ impl Inner {
     ) -> Result<TokenResponse> {
         let key = &refresh.key;
         let claims = Claims::merge(key.claims.as_ref(), &key.capabilities);
+        let mut extra = key.binding.parameters();
+        extra.extend(key.nested.clone());
         let request = || {
             TokenRequest {
                 metadata,
@@ -224,12 +250,14 @@ impl Inner {
                 scopes: &key.scopes,
                 claims: claims.as_ref(),
                 account: Some(home_account_id),
-                extra: &Default::default(),
+                extra: &extra,
                 correlation_id: &refresh.correlation_id,
             }
             .http()
         };
-        token::parse(&exchange_again(&self.effects, request).await?)
+        let response = token::parse(&exchange_again(&self.effects, request).await?)?;
+        check_binding(&key.binding, response.token_type)?;
+        Ok(response)
     }
 
     /// Nobody asks again before the time the provider named, in whichever answer.
@@ -243,6 +271,14 @@ impl Inner {
 
 fn removed() -> Error {
     Error::interaction_required("the account was removed in the meantime")
+}
+
+/// The app is in no family with the app that the refresh token was issued to.
+fn is_of_another_app(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::InteractionRequired { suberror, .. } if suberror.as_deref() == Some("client_mismatch")
+    )
 }
 
 /// The token itself is no good, as opposed to a person being needed for another reason.

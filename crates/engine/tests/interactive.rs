@@ -427,3 +427,21 @@ async fn a_caller_whose_token_was_refused_does_not_get_it_from_somebody_elses_si
     let token = second.await.unwrap().unwrap();
     assert!(!token.access_token.same_as(&refused.access_token));
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_app_inside_another_says_so_at_every_step() {
+    let world = World::default();
+    let engine = world.engine().await;
+    world.person.will(Conduct::SignsIn(DEV));
+    let outer = ("brk_client_id".to_owned(), "outer".to_owned());
+    let mut request = interactive(STORAGE, Prompt::IfNeeded);
+    request.parameters.extra_query.extend([outer.clone()]);
+    engine.acquire_interactive(request).await.unwrap();
+    let mut request = silent(MANAGEMENT);
+    request.parameters.extra_query.extend([outer]);
+    engine.acquire_silent(request).await.unwrap();
+    let asked = world.http.asked();
+    let tokens: Vec<_> = asked.iter().filter(|asked| asked.grant.is_some()).collect();
+    assert_eq!(tokens.len(), 2);
+    assert!(tokens.iter().all(|asked| asked.nested_in.as_deref() == Some("outer")), "{tokens:?}");
+}

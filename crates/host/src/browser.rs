@@ -10,6 +10,8 @@ use crate::environment::Environment;
 
 /// A browser that fails does so within this time; an exit later is the person closing it.
 const EARLY: Duration = Duration::from_secs(5);
+/// Between the commands of `$BROWSER`. Paths of Windows have a colon in them.
+const SEPARATOR: char = if cfg!(windows) { ';' } else { ':' };
 const TEXT_MODE: [&str; 7] = ["w3m", "lynx", "links", "links2", "elinks", "www-browser", "browsh"];
 
 /// What can show a person a web page.
@@ -93,14 +95,14 @@ pub struct BrowserCommand {
 }
 
 impl BrowserRoute {
-    /// The way to a browser in this environment: the commands of `$BROWSER` (separated by `:`), then
-    /// those of the desktop if there is a display. Browsers in text mode are left out: they cannot
+    /// The way to a browser in this environment: the commands of `$BROWSER` (separated by `:`, on
+    /// Windows by `;`), then those of the desktop if there is a display. Browsers in text mode are left out: they cannot
     /// run the provider's pages, and would take over the terminal.
     ///
     /// # Errors
     /// `Unavailable(UserInterface)`, with what to do instead as hint.
     pub fn find(environment: &Environment) -> Result<Self> {
-        let listed = environment.text("BROWSER").unwrap_or_default().split(':');
+        let listed = environment.text("BROWSER").unwrap_or_default().split(SEPARATOR);
         let mut commands: Vec<BrowserCommand> =
             listed.filter_map(BrowserCommand::parse).filter(|c| !c.is_text_mode()).collect();
         if !cfg!(target_os = "linux") {

@@ -11,7 +11,10 @@ impl Environment {
     /// The variables of this process, now.
     #[must_use]
     pub fn current() -> Self {
-        Self(std::env::vars_os().collect())
+        let variables = std::env::vars_os();
+        // Windows does not tell `Path` from `PATH`.
+        let name = |name: OsString| if cfg!(windows) { name.to_ascii_uppercase() } else { name };
+        Self(variables.map(|(key, value)| (name(key), value)).collect())
     }
 
     /// The variables given and no others.
@@ -19,6 +22,12 @@ impl Environment {
         pairs: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
         Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+
+    /// All of them.
+    #[cfg(unix)]
+    pub(crate) fn variables(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.0.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }
 
     /// The value of a variable; an empty one is as good as unset.

@@ -1,5 +1,5 @@
 //! The real world for the engine: HTTP, clock, randomness, the store on disk and its key, the
-//! browser and the loopback listener.
+//! browser, the loopback listener and the sign-in window.
 //!
 //! This crate promises that every wait has a deadline (invariant I7), that what it keeps on disk is
 //! whole after a crash (I3) and closed to other users, and that nothing it starts writes to this
@@ -15,29 +15,32 @@ mod keys;
 mod loopback;
 mod memory_store;
 mod paths;
-#[cfg(unix)]
+#[cfg_attr(windows, path = "private_dir_windows.rs")]
 mod private_dir;
 mod process;
 mod random;
 mod settings;
 mod spawner;
-#[cfg(unix)]
 mod store;
+mod ways;
+#[cfg(unix)]
+mod window;
 
 pub use self::http::HttpClient;
 pub use browser::{Browser, BrowserCommand, BrowserRoute, Launch, UserAgent};
 pub use clock::SystemClock;
 pub use environment::Environment;
 pub use host::Host;
+#[cfg(target_os = "macos")]
+pub use keys::Keychain;
 #[cfg(all(unix, feature = "keyring"))]
 pub use keys::Keyring;
-pub use keys::{EphemeralKeys, KeyProtection};
+pub use keys::{EphemeralKeys, KeyProtection, KeySealer, SealedFileKeys};
 #[cfg(unix)]
 pub use keys::{FileKeys, KeyringAccess, MasterKeys};
 pub use loopback::LoopbackPrompter;
 pub use memory_store::MemoryStore;
 pub use paths::{Paths, UserFacts};
-#[cfg(unix)]
 pub use private_dir::{PrivateDir, private_dir};
 #[cfg(unix)]
 pub use process::own_process;
@@ -45,5 +48,5 @@ pub use process::process;
 pub use random::SystemRandom;
 pub use settings::{Config, Settings};
 pub use spawner::RuntimeSpawner;
-#[cfg(unix)]
 pub use store::{FileStore, StoreNotice};
+pub use ways::{Surroundings, Way};

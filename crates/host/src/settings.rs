@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use keybearer_core::{AuthorityHost, Error, Result};
+use keybearer_engine::FamilyRefreshTokens;
 use serde::Deserialize;
 
 use crate::environment::Environment;
@@ -14,9 +15,31 @@ pub struct Config {
     /// Authority hosts (`host` or `host:port`), beyond Microsoft's clouds, that may be used
     /// without instance discovery. Default: none.
     pub trusted_authority_hosts: Vec<String>,
+    /// `"off"` or `"same-family"`: whether an app may use the refresh token of another app that
+    /// Entra counts to its family, see [`FamilyRefreshTokens`]. Default: `"off"`.
+    #[serde(deserialize_with = "family_refresh_tokens")]
+    pub family_refresh_tokens: FamilyRefreshTokens,
     /// The port of this machine where the answer of a browser on another machine is awaited, for
     /// `ssh -L`. Default: 27410.
     pub loopback_port: Option<u16>,
+}
+
+fn family_refresh_tokens<'de, D>(
+    deserializer: D,
+) -> std::result::Result<FamilyRefreshTokens, D::Error>
+where
+    D: serde::Deserializer<'de>,
+{
+    #[derive(Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum Word {
+        Off,
+        SameFamily,
+    }
+    Ok(match Word::deserialize(deserializer)? {
+        Word::Off => FamilyRefreshTokens::Off,
+        Word::SameFamily => FamilyRefreshTokens::SameFamily,
+    })
 }
 
 impl Config {
@@ -56,6 +79,8 @@ impl Config {
 pub struct Settings {
     /// Authority hosts, beyond Microsoft's clouds, that may be used without instance discovery.
     pub trusted_authority_hosts: Vec<AuthorityHost>,
+    /// Whether an app may use the refresh token of another app of its family.
+    pub family_refresh_tokens: FamilyRefreshTokens,
     /// The port where the answer of a browser on another machine is awaited, if one was named.
     pub loopback_port: Option<u16>,
 }
@@ -76,8 +101,11 @@ impl Settings {
         let mut hosts: Vec<AuthorityHost> = named.map(host).collect::<Result<_>>()?;
         hosts.sort_unstable();
         hosts.dedup();
-        let loopback_port = config.loopback_port.filter(|port| *port != 0);
-        Ok(Self { trusted_authority_hosts: hosts, loopback_port })
+        Ok(Self {
+            trusted_authority_hosts: hosts,
+            family_refresh_tokens: config.family_refresh_tokens,
+            loopback_port: config.loopback_port.filter(|port| *port != 0),
+        })
     }
 
     /// The settings of this user.
@@ -114,10 +142,24 @@ mod tests {
     }
 
     #[test]
+    fn refresh_tokens_of_a_family_are_used_only_where_the_file_says_so() {
+        for (text, expected) in [
+            ("", FamilyRefreshTokens::Off),
+            ("family_refresh_tokens = \"off\"", FamilyRefreshTokens::Off),
+            ("family_refresh_tokens = \"same-family\"", FamilyRefreshTokens::SameFamily),
+        ] {
+            let config = Config::parse(text, Path::new("/c")).unwrap();
+            let settings = Settings::resolve(&config, &Environment::default()).unwrap();
+            assert_eq!(settings.family_refresh_tokens, expected, "{text}");
+        }
+    }
+
+    #[test]
     fn mistakes_in_the_file_are_named_with_their_line() {
         for (text, line, problem) in [
             ("\ntrusted_hosts = []\n", "line 2", "trusted_hosts"),
             ("trusted_authority_hosts = [\n  1,\n]\n", "line 2", "string"),
+            ("family_refresh_tokens = \"all\"", "line 1", "`off` or `same-family`"),
             ("a", "line 1", ""),
         ] {
             let message = Config::parse(text, Path::new("/c.toml")).unwrap_err().message();

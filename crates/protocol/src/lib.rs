@@ -19,6 +19,7 @@ pub mod metadata;
 mod parameters;
 pub mod pkce;
 mod redirect;
+pub mod shr;
 #[cfg(test)]
 mod testdata;
 pub mod token;

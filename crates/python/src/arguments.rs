@@ -96,6 +96,7 @@ impl Arguments {
             tenant_id: self.tenant_id.as_deref(),
             claims: self.claims.as_deref(),
             enable_cae: self.enable_cae,
+            ..TokenQuery::default()
         }
     }
 }

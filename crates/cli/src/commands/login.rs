@@ -4,7 +4,7 @@ use keybearer_core::{AccountChoice, Broker, InteractiveRequest, Prompt, Result, 
 use super::below_help;
 use crate::output;
 use crate::request::{Limit, Target};
-use crate::session::{broker, run};
+use crate::session::{broker, browser_broker, run};
 use crate::terminal::presence;
 
 const EXAMPLE: &str = "\
@@ -66,9 +66,10 @@ impl Login {
             None => (AccountChoice::Only, Prompt::SelectAccount),
         };
         let parameters = self.target.request(&self.scopes, account, None, self.limit)?;
-        let presence = presence(self.way.method());
-        let request = InteractiveRequest { parameters, prompt, presence };
-        let token = run(async { broker().acquire_interactive(request).await })?;
+        let method = self.way.method();
+        let broker = if method == SignInMethod::Browser { browser_broker() } else { broker() };
+        let request = InteractiveRequest { parameters, prompt, presence: presence(method) };
+        let token = run(async { broker.acquire_interactive(request).await })?;
         let account = token.account;
         output::text(&format!("signed in as {} (tenant {})\n", account.username, account.realm))
     }

@@ -1,4 +1,5 @@
 pub(crate) mod accounts;
+#[cfg_attr(not(target_os = "linux"), path = "broker_elsewhere.rs")]
 pub(crate) mod broker;
 pub(crate) mod completions;
 pub(crate) mod doctor;

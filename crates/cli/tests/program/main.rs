@@ -1,4 +1,5 @@
 //! The real program, as its users run it.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod broker;
@@ -9,3 +10,4 @@ mod person;
 mod requests;
 mod sign_in;
 mod terminal;
+mod wsl;

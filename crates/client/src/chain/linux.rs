@@ -1,4 +1,4 @@
-//! On Linux, in this order: Keybearer's socket; whoever owns, or can be activated for, the
+//! On Linux, in this order: in WSL the proxy to the Windows broker; Keybearer's socket; whoever owns, or can be activated for, the
 //! well-known name on the session bus; a Keybearer broker started now.
 
 use std::sync::Arc;
@@ -8,7 +8,9 @@ use keybearer_core::{Error, ErrorKind, Missing, Result};
 use keybearer_dbus::client::{Activation, BrokerProxy};
 use keybearer_host::{Environment, Paths};
 
-use super::Reachable;
+use super::wsl::ThroughProxy;
+use super::{LocalBrokerOptions, Reachable};
+use crate::WslPlaces;
 use crate::start::{find_program, start_broker};
 
 impl Reachable for BrokerProxy {
@@ -27,7 +29,35 @@ const SOCKET_LIMIT: Duration = Duration::from_secs(3);
 /// The same for one that the session bus may have to start.
 const BUS_LIMIT: Duration = Duration::from_secs(15);
 
-pub(super) async fn find(environment: &Environment, limit: Duration) -> Result<Arc<dyn Reachable>> {
+pub(super) async fn find(
+    environment: &Environment,
+    _: &LocalBrokerOptions,
+    limit: Duration,
+) -> Result<Arc<dyn Reachable>> {
+    let places = WslPlaces::default();
+    if !places.wanted(environment) {
+        return find_native(environment, limit).await;
+    }
+    let missing = match places.find(environment, limit).await {
+        Ok(proxy) => return Ok(Arc::new(ThroughProxy::new(proxy.program, environment.clone()))),
+        Err(error) => error,
+    };
+    tracing::debug!(error = %missing, "no way to the Windows broker");
+    find_native(environment, limit).await.map_err(|error| error_of_both(&missing, &error))
+}
+
+/// Windows comes first, so what to do about it does too.
+pub(super) fn error_of_both(windows: &Error, native: &Error) -> Error {
+    let message = format!("{}; {}", windows.message(), native.message());
+    let hints: Vec<&str> = [windows.hint(), native.hint()].into_iter().flatten().collect();
+    Error::new(native.kind().clone(), message).with_hint(hints.join("; or "))
+}
+
+/// Finds a broker of this Linux, whatever it runs in.
+pub(super) async fn find_native(
+    environment: &Environment,
+    limit: Duration,
+) -> Result<Arc<dyn Reachable>> {
     let mut tried: Vec<String> = Vec::new();
     let mut absent = |error: Error| match error.kind() {
         ErrorKind::Unavailable(Missing::Broker) => {

@@ -1,5 +1,6 @@
 use keybearer_core::{Error, InteractiveRequest, Result, Token};
 
+use super::parameters::TokenEcho;
 use super::{Call, Envelope, Method, own, parameters, token};
 
 /// `acquireTokenInteractively`: a token; the person may be asked.
@@ -13,7 +14,7 @@ pub struct AcquireTokenInteractively;
 impl Method for AcquireTokenInteractively {
     type Request = InteractiveRequest;
     type Reply = Token;
-    type Echo = Vec<String>;
+    type Echo = TokenEcho;
 
     const NAME: &'static str = "acquireTokenInteractively";
 
@@ -35,11 +36,11 @@ impl Method for AcquireTokenInteractively {
             prompt: read.prompt,
             presence: read.presence,
         };
-        Ok((request, read.requested_scopes))
+        Ok((request, read.echo))
     }
 
-    fn encode_reply(reply: &Token, requested_scopes: &Self::Echo) -> String {
-        token::write(reply, requested_scopes)
+    fn encode_reply(reply: &Token, echo: &TokenEcho) -> String {
+        token::write(reply, echo)
     }
 
     /// A person may choose another account than was hinted at, so the account is not checked here.

@@ -11,11 +11,15 @@ use super::{Call, Envelope, Member, Method, Nested, check_error, from_reply, to_
 #[non_exhaustive]
 pub struct GetLinuxBrokerVersion;
 
+/// The version of Microsoft's broker whose messages this one's are like. Clients compare it with
+/// 2.0.1, after which the place of the account and the form of the cookie changed.
+const SPOKEN: &str = "3.0.2";
+
 /// Which broker answers.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct BrokerVersion {
-    /// `linuxBrokerVersion`: what other clients show.
+    /// `linuxBrokerVersion`: what other clients show, and tell the form of messages by.
     pub linux_broker: String,
     /// `keybearerVersion`: there if it is one of ours.
     pub keybearer: Option<String>,
@@ -25,8 +29,8 @@ impl BrokerVersion {
     /// This build's.
     #[must_use]
     pub fn this() -> Self {
-        let version = env!("CARGO_PKG_VERSION").to_owned();
-        Self { linux_broker: version.clone(), keybearer: Some(version) }
+        let own = env!("CARGO_PKG_VERSION").to_owned();
+        Self { linux_broker: SPOKEN.to_owned(), keybearer: Some(own) }
     }
 }
 

@@ -36,6 +36,7 @@ mod pop_parameters;
 pub(crate) mod presenting;
 mod remove_account;
 mod token;
+pub mod windows_proxy;
 
 pub use acquire_prt_sso_cookie::AcquirePrtSsoCookie;
 pub use acquire_token_interactively::AcquireTokenInteractively;
@@ -44,6 +45,7 @@ pub use cancel_interactive_flow::{CancelInteractiveFlow, Cancellation};
 pub use generate_signed_http_request::GenerateSignedHttpRequest;
 pub use get_accounts::GetAccounts;
 pub use get_linux_broker_version::{BrokerVersion, GetLinuxBrokerVersion};
+pub use parameters::TokenEcho;
 pub use remove_account::RemoveAccount;
 
 use error::{ErrorMembers, ErrorObject};

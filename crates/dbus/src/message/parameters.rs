@@ -8,7 +8,7 @@ use keybearer_core::{
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::account::{AccountMembers, AccountObject};
+use super::account::{AccountMembers, AccountObject, UnknownMembers};
 use super::own::{OwnMembers, OwnObject};
 use super::pop_parameters::{PopMembers, PopObject};
 use super::{Call, Member, Nested, from_request, to_json};
@@ -44,9 +44,26 @@ pub(crate) struct AuthParametersMembers {
 pub(crate) struct ReadParameters {
     pub(crate) parameters: TokenParameters,
     pub(crate) prompt: Prompt,
-    /// The scopes as the client spelt them; clients look for each of them in the reply.
-    pub(crate) requested_scopes: Vec<String>,
+    pub(crate) echo: TokenEcho,
     pub(crate) presence: Presence,
+}
+
+/// What of a token request is repeated in the reply.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct TokenEcho {
+    /// The scopes as the client spelt them; clients look for each of them in the reply.
+    pub requested_scopes: Vec<String>,
+    /// What the client keeps in the account that it named, besides what is known of accounts.
+    pub(crate) account: Option<(HomeAccountId, UnknownMembers)>,
+}
+
+impl TokenEcho {
+    /// Of a request for these scopes.
+    #[must_use]
+    pub fn new(requested_scopes: Vec<String>) -> Self {
+        Self { requested_scopes, account: None }
+    }
 }
 
 /// Reads the request of a token method.
@@ -63,16 +80,30 @@ pub(crate) fn read(json: &str, call: &Call, default_timeout: Duration) -> Result
         Some(text) => Claims::parse(&text)?.map(Claims::split).unwrap_or_default(),
         None => Default::default(),
     };
-    let redirect_uri = members.redirect_uri.in_request("redirectUri")?;
     let authority = members.authority.in_request("authority")?;
-    let named_prompt = members.prompt.lenient().map(|word| Prompt::from_parameter(&word));
-    let choice =
-        AccountSources { nested: members.account, top_level: account, username: members.username };
+    let extra = members.additional_query_parameters_for_authorization;
+    let mut extra = Extra::read(extra.in_request("additionalQueryParametersForAuthorization")?);
+    let app = App {
+        client_id: members.client_id.required("clientId")?,
+        redirect_uri: members.redirect_uri.in_request("redirectUri")?,
+    };
+    let app = app.innermost(&mut extra.query);
+    let named_prompt = members.prompt.lenient().or(extra.prompt);
+    let named_prompt = named_prompt.map(|word| Prompt::from_parameter(&word));
+    let mut choice = AccountSources {
+        nested: members.account,
+        top_level: account,
+        username: match members.username {
+            Member::Absent => extra.login_hint.map_or(Member::Absent, Member::Is),
+            username => username,
+        },
+    };
+    let unknown = choice.take_unknown();
     let parameters = TokenParameters {
         authority: Authority::parse(authority.as_deref().unwrap_or(DEFAULT_AUTHORITY))?,
-        client_id: ClientId::parse(&members.client_id.required("clientId")?)?,
-        redirect_uri: redirect_uri.map(|text| parse_url(&text, "redirectUri")).transpose()?,
-        scopes: ScopeSet::parse(&scopes)?,
+        client_id: ClientId::parse(&app.client_id)?,
+        redirect_uri: app.redirect_uri.map(|text| parse_url(&text, "redirectUri")).transpose()?,
+        scopes: ScopeSet::parse_or_sign_in(&scopes)?,
         account: choice.read(&own)?,
         claims,
         capabilities,
@@ -81,20 +112,58 @@ pub(crate) fn read(json: &str, call: &Call, default_timeout: Duration) -> Result
             .in_request("accessTokenToRenew")?
             .map(AccessToken::new),
         proof_of_possession,
-        extra_query: members
-            .additional_query_parameters_for_authorization
-            .in_request("additionalQueryParametersForAuthorization")?
-            .unwrap_or_default(),
+        extra_query: extra.query,
         correlation_id: call.correlation_id.clone(),
         timeout: own.timeout(default_timeout),
         caller: call.caller.clone(),
     };
+    let account = match (&parameters.account, unknown) {
+        (AccountChoice::Exact(id), unknown) if !unknown.is_empty() => Some((id.clone(), unknown)),
+        _ => None,
+    };
     Ok(ReadParameters {
         parameters,
         prompt: own.prompt().or(named_prompt).unwrap_or_default(),
-        requested_scopes: scopes,
+        echo: TokenEcho { requested_scopes: scopes, account },
         presence: presence(&own, call),
     })
+}
+
+/// Parameters for the authorization endpoint.
+struct Extra {
+    query: BTreeMap<String, String>,
+    /// Some callers say among them what has a place of its own.
+    login_hint: Option<String>,
+    prompt: Option<String>,
+}
+
+impl Extra {
+    fn read(parameters: Option<BTreeMap<String, String>>) -> Self {
+        let mut query = parameters.unwrap_or_default();
+        let (login_hint, prompt) = (query.remove("login_hint"), query.remove("prompt"));
+        Self { query, login_hint, prompt }
+    }
+}
+
+/// The app that asks.
+struct App {
+    client_id: String,
+    redirect_uri: Option<String>,
+}
+
+impl App {
+    /// An app that hosts another names it in `child_client_id`, as MSAL.js does towards platform
+    /// brokers. To the provider the inner app is the one that asks, and the host its broker
+    /// (`brk_client_id`), as MSAL.js itself tells the provider where there is no platform broker.
+    fn innermost(self, extra_query: &mut BTreeMap<String, String>) -> Self {
+        let Some(client_id) = extra_query.remove("child_client_id") else { return self };
+        let host =
+            [("brk_client_id", Some(self.client_id)), ("brk_redirect_uri", self.redirect_uri)];
+        for (name, value) in host {
+            extra_query.extend(value.map(|value| (name.to_owned(), value)));
+        }
+        Self { client_id, redirect_uri: extra_query.remove("child_redirect_uri") }
+    }
 }
 
 /// Whoever calls without an id cannot be told from its other calls.
@@ -117,6 +186,15 @@ pub(crate) struct AccountSources {
 }
 
 impl AccountSources {
+    fn take_unknown(&mut self) -> UnknownMembers {
+        match (&mut self.nested, &mut self.top_level) {
+            (Member::Is(Nested(account)), _) | (_, Member::Is(Nested(account))) => {
+                account.take_unknown()
+            }
+            _ => UnknownMembers::new(),
+        }
+    }
+
     /// The most exact of what was said.
     pub(crate) fn read(self, own: &OwnMembers) -> Result<AccountChoice> {
         let nested = self.nested.in_request("account")?;

@@ -47,7 +47,9 @@ pub(crate) fn login(world: &World, call: &Call) -> Reply {
         Act::Again(alert) => advance(world, call, id, Some(&alert)),
         Act::SignedIn(upn, proof) => {
             let session = world.sign_ins().remember(call.cookie(COOKIE), &upn, proof);
-            let cookie = format!("{COOKIE}={session}; Path=/; Secure; HttpOnly; SameSite=None");
+            let cookie = format!(
+                "{COOKIE}={session}; Path=/; Max-Age=7776000; Secure; HttpOnly; SameSite=None"
+            );
             advance(world, call, id, None).with("set-cookie", &cookie)
         }
         Act::Refused(error) => {

@@ -9,11 +9,16 @@ pub(crate) use self::code::Codes;
 pub(crate) use self::device::{DeviceCodes, authorization, page};
 pub(crate) use self::refresh::RefreshTokens;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+
 use crate::call::Call;
 use crate::claims::Claims;
 use crate::directory::Authority;
 use crate::entra_error::EntraError;
 use crate::fixture::App;
+use crate::nested;
 use crate::reply::Reply;
 use crate::scopes::Scopes;
 use crate::world::World;
@@ -53,6 +58,10 @@ pub(crate) struct TokenRequest<'a> {
     /// Absent: as agreed before.
     scopes: Option<Scopes>,
     claims: Claims,
+    /// The key the access token is to be bound to, by its thumbprint.
+    key_id: Option<String>,
+    /// The app that the client is in.
+    host: Option<String>,
 }
 
 impl<'a> TokenRequest<'a> {
@@ -64,8 +73,25 @@ impl<'a> TokenRequest<'a> {
             app: public_client(world, call, authority)?,
             scopes: scopes.transpose()?,
             claims: Claims::parse(call.form.first("claims").unwrap_or_default())?,
+            key_id: key_id(call)?,
+            host: nested::host(&world.directory, call)?,
         })
     }
+}
+
+/// `token_type=pop` and `req_cnf`, the key by its thumbprint in base64url JSON.
+fn key_id(call: &Call) -> Result<Option<String>, EntraError> {
+    match call.form.first("token_type") {
+        None => return Ok(None),
+        Some(kind) if kind.eq_ignore_ascii_case("bearer") => return Ok(None),
+        Some("pop") => {}
+        Some(_) => return Err(EntraError::bad_parameter("token_type")),
+    }
+    let confirmation = URL_SAFE_NO_PAD.decode(required(call, "req_cnf")?).ok();
+    let confirmation = confirmation.and_then(|json| serde_json::from_slice::<Value>(&json).ok());
+    let key_id = confirmation.as_ref().and_then(|confirmation| confirmation["kid"].as_str());
+    let key_id = key_id.filter(|id| URL_SAFE_NO_PAD.decode(id).is_ok_and(|hash| hash.len() == 32));
+    key_id.map(|id| Some(id.to_owned())).ok_or_else(|| EntraError::bad_parameter("req_cnf"))
 }
 
 /// The app that asks. All of ours are public: one that shows a secret is mistaken.

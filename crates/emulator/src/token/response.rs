@@ -21,6 +21,8 @@ pub(super) struct Issuance<'a> {
     subject: Subject<'a>,
     resource: &'a Resource,
     foci: bool,
+    /// The key the access token is bound to.
+    key_id: Option<&'a str>,
 }
 
 impl<'a> Issuance<'a> {
@@ -28,7 +30,7 @@ impl<'a> Issuance<'a> {
     pub(super) fn new(
         world: &'a World,
         call: &'a Call,
-        request: &TokenRequest<'a>,
+        request: &'a TokenRequest<'a>,
         agreement: &'a Agreement,
     ) -> Result<Self, EntraError> {
         let Agreement { upn, tenant, client_id, scopes, proof, .. } = agreement;
@@ -43,7 +45,15 @@ impl<'a> Issuance<'a> {
             return Err(EntraError::mfa_required(&resource.uri));
         }
         let subject = Subject { user, tenant, oid, client_id, proof: *proof };
-        Ok(Self { world, call, agreement, subject, resource, foci: request.app.family })
+        Ok(Self {
+            world,
+            call,
+            agreement,
+            subject,
+            resource,
+            foci: request.app.family,
+            key_id: request.key_id.as_deref(),
+        })
     }
 
     /// When a refresh token made now ends, in seconds since 1970.
@@ -55,7 +65,7 @@ impl<'a> Issuance<'a> {
     pub(super) fn reply(&self, refresh_token: Option<String>) -> Reply {
         let lifetime = self.world.lifetimes.access_token_seconds;
         let mut body = json!({
-            "token_type": "Bearer",
+            "token_type": if self.key_id.is_some() { "pop" } else { "Bearer" },
             "scope": self.agreement.scopes.reply(self.resource),
             "expires_in": lifetime,
             "ext_expires_in": lifetime,
@@ -85,7 +95,10 @@ impl<'a> Issuance<'a> {
             claims: &self.agreement.claims,
             validity: self.validity(),
         };
-        let claims = self.subject.access_token(&grant, &self.world.authority_host);
+        let mut claims = self.subject.access_token(&grant, &self.world.authority_host);
+        if let Some(key_id) = self.key_id {
+            claims["cnf"] = json!({ "kid": key_id });
+        }
         self.world.keys.sign(&claims, Signature::Good)
     }
 

@@ -59,8 +59,9 @@ fn target(requested: Option<&Url>) -> Result<Url> {
 }
 
 /// `https://login.microsoftonline.com/common/oauth2/nativeclient` and its like in other clouds.
-fn is_native_client(url: &Url) -> bool {
-    url.scheme() == "https" && url.path() == "/common/oauth2/nativeclient"
+pub(crate) fn is_native_client(url: &Url) -> bool {
+    let plain = url.query().is_none() && url.fragment().is_none();
+    url.scheme() == "https" && url.path() == "/common/oauth2/nativeclient" && plain
 }
 
 /// Browsers take `localhost` for either address, so both are held if the machine has both: nobody

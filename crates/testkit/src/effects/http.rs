@@ -107,6 +107,8 @@ pub struct Asked {
     pub grant: Option<String>,
     /// The resource scopes of a token request, sorted.
     pub scopes: Vec<String>,
+    /// The `brk_client_id` of a token request.
+    pub nested_in: Option<String>,
     /// The `claims` of a token request.
     pub claims: Option<String>,
 }
@@ -236,6 +238,7 @@ fn asked(call: &Call) -> Asked {
         path: call.path.clone(),
         grant: value("grant_type"),
         scopes,
+        nested_in: value("brk_client_id"),
         claims: value("claims"),
     }
 }

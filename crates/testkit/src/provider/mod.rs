@@ -20,7 +20,7 @@ use url::Url;
 
 use self::directory::directory;
 pub use self::directory::{APP, CONTOSO, DEV, FABRIKAM, GUEST, OPS, USERS, User};
-use self::rotation::Rotation;
+use self::rotation::{Refusal, Rotation};
 pub use self::template::Template;
 use crate::effects::{ManualClock, SeededRandom, lock};
 use crate::leak::Secrets;
@@ -125,6 +125,11 @@ impl FakeProvider {
     /// How long access tokens last from now on.
     pub fn set_lifetimes(&self, lifetimes: Lifetimes) {
         lock(&self.0.state).lifetimes = lifetimes;
+    }
+
+    /// Makes a family of apps: they may use each other's refresh tokens, and are told so (`foci`).
+    pub fn make_family(&self, clients: &[&str]) {
+        lock(&self.0.state).rotation.share(clients);
     }
 
     /// Ends every session of a user: their refresh tokens are refused from now on.
@@ -273,8 +278,20 @@ impl FakeProvider {
     fn redeem_refresh_token(&self, call: &Call) -> Response<Body> {
         let (shown, client) = (call.form.get("refresh_token"), call.form.get("client_id"));
         let redeemed = lock(&self.0.state).rotation.redeem(shown, client);
-        let Some(redeemed) = redeemed else {
-            return self.error("invalid_grant", "AADSTS50173: The grant was revoked");
+        let redeemed = match redeemed {
+            Ok(redeemed) => redeemed,
+            Err(Refusal::Revoked) => {
+                return self.error("invalid_grant", "AADSTS50173: The grant was revoked");
+            }
+            Err(Refusal::OtherApp) => {
+                let body = json!({
+                    "error": "invalid_grant",
+                    "error_description": "AADSTS70000: The token was issued to another client",
+                    "error_codes": [70000],
+                    "suberror": "client_mismatch",
+                });
+                return self.json(400, &body);
+            }
         };
         let successor = self.secret("refresh token", "1.rt-");
         lock(&self.0.state).rotation.succeed(&redeemed, &successor);
@@ -290,7 +307,7 @@ impl FakeProvider {
     ) -> Response<Body> {
         let lifetimes = lock(&self.0.state).lifetimes;
         let mut body = json!({
-            "token_type": "Bearer",
+            "token_type": if call.form.get("token_type") == "pop" { "pop" } else { "Bearer" },
             "scope": resource_scopes(&call.form).join(" "),
             "expires_in": lifetimes.expires_in,
             "ext_expires_in": lifetimes.expires_in,
@@ -299,6 +316,9 @@ impl FakeProvider {
             "id_token": self.id_token(call, user, nonce, &json!({})),
             "client_info": client_info(user),
         });
+        if lock(&self.0.state).rotation.shares(call.form.get("client_id")) {
+            body["foci"] = "1".into();
+        }
         if let Some(refresh_in) = lifetimes.refresh_in {
             body["refresh_in"] = refresh_in.into();
         }

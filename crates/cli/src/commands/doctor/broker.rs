@@ -1,5 +1,4 @@
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::time::Duration;
 
 use keybearer_broker::{BrokerControl, BusStatus, Status};
 use keybearer_core::Process;
@@ -7,11 +6,9 @@ use keybearer_dbus::client::{Activation, BrokerProxy};
 use keybearer_dbus::interface::BUS_NAME;
 use keybearer_host::{Environment, Paths};
 
+use super::LIMIT;
 use super::finding::{Finding, Level};
 use crate::commands::broker::bus;
-
-/// How long a broker or a bus may take to answer.
-const LIMIT: Duration = Duration::from_secs(2);
 
 /// Whether our own broker runs, and whether its socket is as it should be.
 pub(super) async fn examine(paths: &Paths, findings: &mut Vec<Finding>) -> Option<Status> {

@@ -1,10 +1,21 @@
-use keybearer_host::{BrowserRoute, Environment};
+use keybearer_host::{BrowserRoute, Environment, Surroundings, Way};
+use url::Url;
 
 use super::finding::{Finding, Level};
 
-/// How a sign-in would be shown, as the broker decides it in this environment.
-pub(super) fn examine(environment: &Environment) -> Finding {
-    match BrowserRoute::find(environment) {
+/// What apps on Linux are told to register.
+const NATIVE_CLIENT: &str = "https://login.microsoftonline.com/common/oauth2/nativeclient";
+
+/// How sign-ins would be shown, as the broker decides it in this environment.
+pub(super) fn examine(environment: &Environment, findings: &mut Vec<Finding>) {
+    let surroundings = Surroundings::of(environment);
+    findings.push(browser(&surroundings));
+    findings.push(native_client(&surroundings));
+}
+
+/// For apps with a loopback redirect URI, or none.
+fn browser(surroundings: &Surroundings) -> Finding {
+    match &surroundings.browser {
         Ok(BrowserRoute::System) => {
             Finding::new(Level::Ok, "browser", "the system's default browser")
         }
@@ -13,38 +24,49 @@ pub(super) fn examine(environment: &Environment) -> Finding {
             let found = format!("first of: {}", programs.collect::<Vec<_>>().join(", "));
             Finding::new(Level::Ok, "browser", found)
         }
-        Err(error) => Finding::of_error("browser", Level::Warning, &error),
+        Err(error) => Finding::of_error("browser", Level::Warning, error),
     }
 }
 
-/// Whether this is Linux inside Windows.
-pub(super) fn examine_wsl(environment: &Environment) -> Option<Finding> {
-    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let wsl = is_wsl(&release) || environment.has("WSL_DISTRO_NAME");
-    wsl.then(|| Finding::new(Level::Info, "wsl", "this is the Windows Subsystem for Linux"))
-}
-
-fn is_wsl(release: &str) -> bool {
-    release.to_ascii_lowercase().contains("microsoft")
+/// For apps whose only redirect URI is the native-client address.
+fn native_client(surroundings: &Surroundings) -> Finding {
+    const ABOUT: &str = "sign-in window";
+    let redirect_uri = Url::parse(NATIVE_CLIENT).ok();
+    let best = Way::order(redirect_uri.as_ref(), surroundings).into_iter().next();
+    match (best, &surroundings.window) {
+        (Some(Way::Window), Ok(program)) => {
+            Finding::new(Level::Ok, ABOUT, program.display().to_string())
+        }
+        (_, Err(error)) => Finding::of_error(ABOUT, Level::Info, error),
+        (_, Ok(_)) => Finding::new(Level::Info, ABOUT, "not used"),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn windows_is_known_by_the_name_of_its_kernel() {
-        assert!(is_wsl("5.15.167.4-microsoft-standard-WSL2\n"));
-        assert!(is_wsl("4.4.0-19041-Microsoft"));
-        assert!(!is_wsl("6.12.8-amd64"));
+    fn examined(pairs: &[(&str, &str)]) -> [Finding; 2] {
+        let mut findings = Vec::new();
+        examine(&Environment::from_pairs(pairs.iter().copied()), &mut findings);
+        findings.try_into().unwrap()
     }
 
     #[test]
     fn without_a_display_the_finding_says_what_to_do() {
-        let finding = examine(&Environment::default());
-        assert_eq!(finding.level, Level::Warning);
-        assert!(finding.hint.is_some());
-        let named = Environment::from_pairs([("BROWSER", "my-browser --new")]);
-        assert_eq!(examine(&named).found, "first of: my-browser");
+        let [browser, window] = examined(&[]);
+        assert_eq!((browser.level, window.level), (Level::Warning, Level::Info));
+        assert!(browser.hint.is_some() && window.hint.is_some());
+        let [browser, _] = examined(&[("BROWSER", "my-browser --new")]);
+        assert_eq!(browser.found, "first of: my-browser");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn the_program_of_the_sign_in_window_is_named() {
+        let [_, window] = examined(&[("DISPLAY", ":0"), ("KEYBEARER_WINDOW_BROWSER", "/bin/sh")]);
+        assert_eq!((window.level, window.found.as_str()), (Level::Ok, "/bin/sh"));
+        let [_, window] = examined(&[("DISPLAY", ":0"), ("KEYBEARER_WINDOW_BROWSER", "/gone")]);
+        assert!(window.found.contains("/gone") && window.hint.is_some(), "{window:?}");
     }
 }

@@ -1,0 +1,137 @@
+//! In WSL: the Windows broker, and this Linux's own for as long as that one cannot be reached.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use keybearer_core::{
+    Account, AccountsRequest, Broker, CancelRequest, Error, ErrorKind, InteractiveRequest, Missing,
+    RemoveAccountRequest, Result, SignHttpRequest, SignedHttpRequest, SilentRequest, SsoCookie,
+    SsoCookieRequest, Token,
+};
+use keybearer_host::Environment;
+use tokio::sync::Mutex;
+
+use super::Reachable;
+use super::linux::{error_of_both, find_native};
+use crate::ProxyBroker;
+
+/// Asks the proxy. Once it shows that it cannot work here (it does not start, has no answer, or can
+/// show no dialog), this process stays with a broker of this Linux: nothing has been done yet that would be done
+/// twice, and accounts do not come and go from call to call.
+#[derive(Debug)]
+pub(super) struct ThroughProxy {
+    proxy: ProxyBroker,
+    environment: Environment,
+    instead: Mutex<Option<Arc<dyn Reachable>>>,
+}
+
+impl ThroughProxy {
+    pub(super) fn new(program: PathBuf, environment: Environment) -> Self {
+        Self { proxy: ProxyBroker::new(program), environment, instead: Mutex::default() }
+    }
+
+    async fn call<T, F, Fut>(&self, limit: Duration, call: F) -> Result<T>
+    where
+        F: Fn(Arc<dyn Broker>, Duration) -> Fut,
+        Fut: Future<Output = Result<T>>,
+    {
+        let deadline = Instant::now() + limit;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let instead = self.instead.lock().await.clone();
+        if let Some(instead) = instead.filter(|broker| !broker.is_closed()) {
+            return call(instead, left()).await;
+        }
+        let reason = match call(Arc::new(self.proxy.clone()), left()).await {
+            Err(error) if cannot_work(&error) => error,
+            outcome => return outcome,
+        };
+        tracing::debug!(error = %reason, "the Windows broker cannot be reached");
+        let found = find_native(&self.environment, left()).await;
+        let broker = found.map_err(|error| error_of_both(&reason, &error))?;
+        *self.instead.lock().await = Some(Arc::clone(&broker));
+        call(broker, left()).await
+    }
+}
+
+/// Windows was not asked, or cannot show a dialog here.
+fn cannot_work(error: &Error) -> bool {
+    let ErrorKind::Unavailable(missing) = error.kind() else { return false };
+    matches!(missing, Missing::Broker | Missing::UserInterface)
+}
+
+impl Reachable for ThroughProxy {
+    /// Each call finds a broker if it has to.
+    fn is_closed(&self) -> bool {
+        false
+    }
+}
+
+#[async_trait]
+impl Broker for ThroughProxy {
+    fn name(&self) -> &str {
+        self.proxy.name()
+    }
+
+    async fn accounts(&self, request: AccountsRequest) -> Result<Vec<Account>> {
+        self.call(request.timeout, |broker, timeout| {
+            let request = AccountsRequest { timeout, ..request.clone() };
+            async move { broker.accounts(request).await }
+        })
+        .await
+    }
+
+    async fn acquire_silent(&self, request: SilentRequest) -> Result<Token> {
+        self.call(request.parameters.timeout, |broker, timeout| {
+            let mut request = request.clone();
+            request.parameters.timeout = timeout;
+            async move { broker.acquire_silent(request).await }
+        })
+        .await
+    }
+
+    async fn acquire_interactive(&self, request: InteractiveRequest) -> Result<Token> {
+        self.call(request.parameters.timeout, |broker, timeout| {
+            let mut request = request.clone();
+            request.parameters.timeout = timeout;
+            async move { broker.acquire_interactive(request).await }
+        })
+        .await
+    }
+
+    async fn remove_account(&self, request: RemoveAccountRequest) -> Result<()> {
+        self.call(request.timeout, |broker, timeout| {
+            let request = RemoveAccountRequest { timeout, ..request.clone() };
+            async move { broker.remove_account(request).await }
+        })
+        .await
+    }
+
+    async fn sso_cookie(&self, request: SsoCookieRequest) -> Result<SsoCookie> {
+        self.call(request.timeout, |broker, timeout| {
+            let request = SsoCookieRequest { timeout, ..request.clone() };
+            async move { broker.sso_cookie(request).await }
+        })
+        .await
+    }
+
+    async fn sign_http_request(&self, request: SignHttpRequest) -> Result<SignedHttpRequest> {
+        self.call(request.timeout, |broker, timeout| {
+            let request = SignHttpRequest { timeout, ..request.clone() };
+            async move { broker.sign_http_request(request).await }
+        })
+        .await
+    }
+
+    /// Wherever the flows are.
+    async fn cancel(&self, request: CancelRequest) -> Result<()> {
+        let instead = self.instead.lock().await.clone();
+        self.proxy.cancel(request.clone()).await?;
+        match instead {
+            Some(instead) => instead.cancel(request).await,
+            None => Ok(()),
+        }
+    }
+}

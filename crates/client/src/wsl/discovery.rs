@@ -1,0 +1,143 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use keybearer_core::{Error, Missing, Result};
+use keybearer_host::Environment;
+use tokio::time::Instant;
+
+use super::process::{self, Failure};
+
+/// Where things are on a machine that may be WSL.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "tests name places of their own")]
+pub struct WslPlaces {
+    /// Holds the release of the kernel.
+    pub os_release: PathBuf,
+    /// The program of WSL that tells where the proxy is. An absolute path, because services have no
+    /// `/bin` in their `PATH`.
+    pub wslinfo: PathBuf,
+    /// Where the proxy is usually.
+    pub usual: PathBuf,
+}
+
+impl Default for WslPlaces {
+    fn default() -> Self {
+        Self {
+            os_release: "/proc/sys/kernel/osrelease".into(),
+            wslinfo: "/usr/bin/wslinfo".into(),
+            usual: "/mnt/c/Program Files/WSL/msal.wsl.proxy.exe".into(),
+        }
+    }
+}
+
+/// The proxy to the Windows broker.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "plain data")]
+pub struct FoundProxy {
+    /// The program.
+    pub program: PathBuf,
+    /// What told where it is.
+    pub by: FoundBy,
+}
+
+/// What told where the proxy is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(clippy::exhaustive_enums, reason = "doctor has words for each")]
+pub enum FoundBy {
+    /// The variable [`WslPlaces::VARIABLE`].
+    Variable,
+    /// `wslinfo --msal-proxy-path`.
+    Wslinfo,
+    /// It is where it usually is.
+    UsualPlace,
+}
+
+/// `wslinfo` is known to hang (microsoft/WSL issue 12714).
+const WSLINFO_LIMIT: Duration = Duration::from_secs(3);
+
+impl WslPlaces {
+    /// Names the proxy's program, on any Linux; `off` says not to use one.
+    pub const VARIABLE: &str = "KEYBEARER_WSL_PROXY";
+
+    /// Whether requests should go to Windows: this is WSL or the variable names a proxy, and the
+    /// variable does not say `off`.
+    #[must_use]
+    pub fn wanted(&self, environment: &Environment) -> bool {
+        match environment.value(Self::VARIABLE) {
+            Some(named) => named != OFF,
+            None => self.is_wsl(environment),
+        }
+    }
+
+    /// Whether this is WSL. Services have none of its variables, so the kernel is asked as well.
+    #[must_use]
+    pub fn is_wsl(&self, environment: &Environment) -> bool {
+        let release = std::fs::read_to_string(&self.os_release).unwrap_or_default();
+        release.to_ascii_lowercase().contains("microsoft") || environment.has("WSL_DISTRO_NAME")
+    }
+
+    /// Finds the proxy: where the variable says, else where WSL says, else at the usual place.
+    ///
+    /// # Errors
+    /// `Unavailable(Broker)` with what was tried and how to get it.
+    pub async fn find(&self, environment: &Environment, limit: Duration) -> Result<FoundProxy> {
+        if let Some(named) = environment.value(Self::VARIABLE) {
+            let program = PathBuf::from(named);
+            return if program.is_absolute() && program.is_file() {
+                Ok(FoundProxy { program, by: FoundBy::Variable })
+            } else {
+                let message = format!("{} names no program: {}", Self::VARIABLE, program.display());
+                let hint =
+                    format!("give {} the whole path of the proxy, or unset it", Self::VARIABLE);
+                Err(Error::unavailable(Missing::Broker, message).with_hint(hint))
+            };
+        }
+        let complaint = match self.ask_for_proxy(limit).await {
+            Ok(program) => return Ok(FoundProxy { program, by: FoundBy::Wslinfo }),
+            Err(complaint) => complaint,
+        };
+        tracing::debug!(complaint, "wslinfo names no proxy");
+        if self.usual.is_file() {
+            return Ok(FoundProxy { program: self.usual.clone(), by: FoundBy::UsualPlace });
+        }
+        let message = format!(
+            "find the proxy to the Windows broker: {complaint}; there is no {}",
+            self.usual.display()
+        );
+        Err(Error::unavailable(Missing::Broker, message).with_hint(UPDATE))
+    }
+
+    /// The version of WSL, if it tells.
+    pub async fn version(&self, limit: Duration) -> Option<String> {
+        const LONGEST: usize = 30;
+        let version = self.ask_wslinfo(&["--wsl-version"], limit).await.ok()?;
+        let is_version = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+        let known = !version.is_empty() && version.len() <= LONGEST;
+        (known && version.chars().all(is_version)).then_some(version)
+    }
+
+    async fn ask_for_proxy(&self, limit: Duration) -> Result<PathBuf, String> {
+        let path = PathBuf::from(self.ask_wslinfo(&["--msal-proxy-path", "-n"], limit).await?);
+        match path.is_absolute() && path.is_file() {
+            true => Ok(path),
+            false => Err(format!("{} names no program", self.wslinfo.display())),
+        }
+    }
+
+    async fn ask_wslinfo(&self, arguments: &[&str], limit: Duration) -> Result<String, String> {
+        let (wslinfo, limit) = (self.wslinfo.display(), limit.min(WSLINFO_LIMIT));
+        let output = process::run(&self.wslinfo, arguments, Instant::now() + limit).await;
+        let output = output.map_err(|failure| match failure {
+            Failure::Start(error) => format!("{wslinfo} does not start: {error}"),
+            Failure::TimedOut => format!("{wslinfo} did not answer within {limit:?}"),
+            Failure::TooMuch | Failure::Unreadable(_) => format!("{wslinfo} wrote something else"),
+        })?;
+        process::clean(&output.stdout).ok_or_else(|| format!("{wslinfo} wrote no text"))
+    }
+}
+
+const OFF: &str = "off";
+
+/// How to get a proxy.
+pub(super) const UPDATE: &str =
+    "run `wsl.exe --update` and then `wsl.exe --shutdown`: WSL 2.4.13 or newer brings the proxy";

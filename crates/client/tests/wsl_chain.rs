@@ -1,0 +1,153 @@
+//! Which broker a program in WSL asks.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod support;
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use keybearer_client::{BrokerChoice, LocalBroker, LocalBrokerOptions, WslPlaces};
+use keybearer_core::{AccountsRequest, Broker, CorrelationId, ErrorKind, Missing, Result};
+use keybearer_dbus::server::serve_socket;
+use keybearer_host::Environment;
+use keybearer_testkit::contract::Situation;
+use keybearer_testkit::double::{Answer, MemoryBroker, ScriptedBroker};
+use tempfile::TempDir;
+use tokio::net::UnixListener;
+
+const LONG: Duration = Duration::from_secs(20);
+
+/// A Linux in WSL on which nothing of ours runs or is installed.
+struct Wsl(TempDir);
+
+impl Wsl {
+    fn new() -> Self {
+        let wsl = Self(tempfile::tempdir().unwrap());
+        for place in ["home", "bin", "run", "run/keybearer", "windows"] {
+            let place = wsl.place(place);
+            std::fs::create_dir(&place).unwrap();
+            std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o700)).unwrap();
+        }
+        wsl
+    }
+
+    fn place(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn serve(&self, socket: &str, broker: Arc<dyn Broker>) -> PathBuf {
+        let socket = self.place(socket);
+        let listener = UnixListener::bind(&socket).unwrap();
+        tokio::spawn(async move {
+            for number in 0.. {
+                let (stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(serve_socket(stream, Arc::clone(&broker), number));
+            }
+        });
+        socket
+    }
+
+    /// A broker of this Linux, with no accounts.
+    fn serve_natively(&self, calls: usize) -> Arc<ScriptedBroker> {
+        let broker = Arc::new(ScriptedBroker::new());
+        for _ in 0..calls {
+            broker.on_accounts(Answer::Now(Ok(Vec::new())));
+        }
+        self.serve("run/keybearer/broker.sock", broker.clone());
+        broker
+    }
+
+    fn broker(&self, proxy: &str) -> LocalBroker {
+        let path = |name: &str| self.place(name).into_os_string();
+        let bus = format!("unix:path={}", self.place("no-bus").display());
+        let environment = Environment::from_pairs([
+            ("HOME", path("home")),
+            ("PATH", path("bin")),
+            ("XDG_RUNTIME_DIR", path("run")),
+            ("DBUS_SESSION_BUS_ADDRESS", bus.into()),
+            ("WSL_DISTRO_NAME", "Debian".into()),
+            (WslPlaces::VARIABLE, proxy.into()),
+        ]);
+        let choice = BrokerChoice::Required;
+        LocalBroker::new(environment, LocalBrokerOptions { choice, ..Default::default() })
+    }
+
+    fn broker_with(&self, proxy: PathBuf) -> LocalBroker {
+        self.broker(proxy.to_str().unwrap())
+    }
+}
+
+async fn accounts(broker: &LocalBroker) -> Result<usize> {
+    let correlation_id = CorrelationId::new("c");
+    let request = AccountsRequest { client_id: None, correlation_id, timeout: LONG };
+    broker.accounts(request).await.map(|accounts| accounts.len())
+}
+
+#[tokio::test]
+async fn windows_is_asked_before_a_broker_of_this_linux() {
+    let wsl = Wsl::new();
+    let native = wsl.serve_natively(1);
+    let windows = Arc::new(MemoryBroker::in_situation(Situation::OneAccount));
+    let socket = wsl.serve("windows/broker.sock", windows);
+    let proxy = support::proxy_to(&socket, &wsl.place("windows/proxy.exe"));
+    let broker = wsl.broker_with(proxy);
+    assert_eq!(accounts(&broker).await.unwrap(), 1);
+    assert!(native.received().is_empty());
+}
+
+#[tokio::test]
+async fn a_proxy_that_cannot_work_leaves_it_to_a_broker_of_this_linux_from_then_on() {
+    for body in ["exit 1", "exit 0", "kill -KILL $$"] {
+        let wsl = Wsl::new();
+        let native = wsl.serve_natively(2);
+        let log = wsl.place("windows/log");
+        let body = format!("echo run >> '{}'; {body}", log.display());
+        let proxy = support::script(&wsl.place("windows/proxy.exe"), &body);
+        let broker = wsl.broker_with(proxy);
+        assert_eq!(accounts(&broker).await.unwrap(), 0, "{body}");
+        assert_eq!(accounts(&broker).await.unwrap(), 0, "{body}");
+        assert_eq!(native.received().len(), 2);
+        assert_eq!(std::fs::read_to_string(log).unwrap(), "run\n", "once is enough");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_windows_is_not_replaced_by_another_brokers() {
+    let wsl = Wsl::new();
+    let native = wsl.serve_natively(1);
+    let error = r#"{"error":{"context":"closed","errorCode":0,"status":7,"tag":557155398}}"#;
+    let proxy = support::script(&wsl.place("windows/proxy.exe"), &format!("echo '{error}'"));
+    let error = accounts(&wsl.broker_with(proxy)).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Cancelled);
+    assert!(native.received().is_empty());
+}
+
+#[tokio::test]
+async fn without_the_proxy_a_broker_of_this_linux_serves() {
+    for proxy in ["off", "/nowhere/msal.wsl.proxy.exe"] {
+        let wsl = Wsl::new();
+        let native = wsl.serve_natively(1);
+        assert_eq!(accounts(&wsl.broker(proxy)).await.unwrap(), 0);
+        assert_eq!(native.received().len(), 1, "{proxy}");
+    }
+}
+
+#[tokio::test]
+async fn without_any_broker_the_error_says_what_was_tried_and_what_to_do_about_each() {
+    let wsl = Wsl::new();
+    let broken = support::script(&wsl.place("windows/proxy.exe"), "exit 1");
+    let broken = broken.to_str().unwrap();
+    for (proxy, hint) in [("/nowhere/proxy.exe", "whole path"), (broken, "wsl.exe --update")] {
+        let error = accounts(&wsl.broker(proxy)).await.unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::Unavailable(Missing::Broker), "{error}");
+        for part in ["run/keybearer", "session bus", "not installed", "proxy"] {
+            assert!(error.message().contains(part), "{part}: {error}");
+        }
+        for part in [hint, "install the keybearer program"] {
+            assert!(error.hint().unwrap().contains(part), "{part}: {error}");
+        }
+    }
+}

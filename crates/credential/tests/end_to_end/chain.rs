@@ -1,0 +1,111 @@
+//! In a chain of credentials "not here" and "here and refused" are told apart.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
+use azure_core::time::OffsetDateTime;
+use keybearer::{
+    Broker, BrokerChoice, Denial, Error, ErrorKind, InteractiveBrowserBrokerCredential,
+    InteractiveBrowserBrokerCredentialOptions as Options, Missing, credential_error,
+};
+use keybearer_client::{LocalBroker, LocalBrokerOptions};
+use keybearer_host::Environment;
+use keybearer_testkit::double::{Answer, ScriptedBroker};
+
+use crate::stage::STORAGE;
+
+/// As chained credentials of the other SDKs: whoever is not there is passed over.
+#[derive(Debug)]
+struct Chain(Vec<Arc<dyn TokenCredential>>);
+
+#[async_trait]
+impl TokenCredential for Chain {
+    async fn get_token(
+        &self,
+        scopes: &[&str],
+        options: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        let mut last = None;
+        for credential in &self.0 {
+            let result = credential.get_token(scopes, options.clone()).await;
+            let Err(error) = result else { return result };
+            let kind = credential_error(&error).map(Error::kind);
+            if !matches!(kind, Some(ErrorKind::Unavailable(_))) {
+                return Err(error);
+            }
+            last = Some(error);
+        }
+        Err(last.unwrap())
+    }
+}
+
+/// The one at the end of the chain.
+#[derive(Debug)]
+struct Other;
+
+#[async_trait]
+impl TokenCredential for Other {
+    async fn get_token(
+        &self,
+        _scopes: &[&str],
+        _options: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        Ok(AccessToken { token: Secret::new("other"), expires_on: OffsetDateTime::now_utc() })
+    }
+}
+
+/// What a chain of ours, over this broker, and another credential comes to: a token's text, or the
+/// name of the kind of our error.
+async fn chained(broker: Arc<dyn Broker>, options: Options) -> String {
+    let ours = InteractiveBrowserBrokerCredential::with_broker(broker, Some(options)).unwrap();
+    match Chain(vec![ours, Arc::new(Other)]).get_token(&[STORAGE], None).await {
+        Ok(token) => token.token.secret().to_owned(),
+        Err(error) => credential_error(&error).unwrap().kind().name().to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn a_chain_goes_on_from_what_is_not_here_and_stops_at_a_refusal() {
+    let denied = |denial| Error::new(ErrorKind::Denied(denial), "no");
+    let nobody = || Error::interaction_required("nobody is connected");
+    let automatic = Options::default;
+    let on_demand = || Options { disable_automatic_authentication: true, ..automatic() };
+    let never = || Options { disable_interactive_fallback: true, ..automatic() };
+    let cases = [
+        (automatic(), Error::unavailable(Missing::Broker, "none"), "other"),
+        (automatic(), Error::unavailable(Missing::Network, "offline"), "other"),
+        (automatic(), Error::unavailable(Missing::UserInterface, "no display"), "other"),
+        (never(), nobody(), "other"),
+        (on_demand(), nobody(), "interaction_required"),
+        (automatic(), denied(Denial::Server), "denied"),
+        (automatic(), denied(Denial::Person), "denied"),
+        (automatic(), denied(Denial::Configuration), "denied"),
+        (automatic(), Error::cancelled("the window was closed"), "cancelled"),
+        (automatic(), Error::transient(None, "busy"), "transient"),
+    ];
+    for (options, answer, expected) in cases {
+        let broker = Arc::new(ScriptedBroker::new());
+        broker.on_silent(Answer::Now(Err(answer.clone())));
+        assert_eq!(chained(broker, options).await, expected, "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_chain_goes_on_where_a_broker_is_required_and_in_wsl() {
+    let dir = tempfile::tempdir().unwrap();
+    let bare = |more: &[(&str, &str)]| {
+        let dir = dir.path().to_str().unwrap();
+        let pairs = [("HOME", dir), ("XDG_RUNTIME_DIR", dir), ("PATH", dir)];
+        Environment::from_pairs(pairs.iter().chain(more).copied())
+    };
+    let cases = [
+        (bare(&[]), BrokerChoice::Required),
+        (bare(&[("WSL_DISTRO_NAME", "Debian")]), BrokerChoice::Auto),
+    ];
+    for (environment, choice) in cases {
+        let options = LocalBrokerOptions { choice, ..LocalBrokerOptions::default() };
+        let broker = Arc::new(LocalBroker::new(environment, options));
+        assert_eq!(chained(broker, Options::default()).await, "other", "{choice:?}");
+    }
+}

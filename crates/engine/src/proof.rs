@@ -1,0 +1,126 @@
+//! Proof of possession: the key of an account, tokens bound to it, and signed HTTP requests.
+//!
+//! An account has one key, made when it is first needed. Tokens bound to it are cached like others;
+//! what is handed out is a signature over one HTTP request with the token inside, made anew for
+//! each request. For an app with a key of its own the provider's token is handed out as it is.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use keybearer_core::{
+    Account, Error, HttpRequestToSign, ProofOfPossession, Result, SignHttpRequest,
+    SignedHttpRequest, Token, TokenParameters, TokenType,
+};
+use keybearer_protocol::pkce;
+use keybearer_protocol::shr::{self, KeyHolder, ProofKey};
+
+use crate::cache::Binding;
+use crate::engine::Inner;
+use crate::records::RecordName;
+use crate::registry::AccountKey;
+
+/// What a token is bound to, and what has to be signed with it before it is handed out.
+pub(crate) struct Proof<'a> {
+    pub(crate) binding: Binding,
+    /// Whether the key is the broker's.
+    signing: Option<(ProofKey, &'a HttpRequestToSign)>,
+}
+
+impl Proof<'_> {
+    /// The token as it leaves the broker.
+    pub(crate) fn finish(&self, inner: &Inner, token: Token) -> Result<Token> {
+        let Some((key, http)) = &self.signing else { return Ok(token) };
+        let signed = inner.sign(key, http, Some(&token))?;
+        Ok(Token {
+            access_token: keybearer_core::AccessToken::new(signed.expose().into()),
+            ..token
+        })
+    }
+}
+
+impl Binding {
+    /// How a token bound like this is presented.
+    pub(crate) fn token_type(&self) -> TokenType {
+        match self {
+            Self::Bearer => TokenType::Bearer,
+            Self::OwnKey(_) | Self::KeyOfApp(_) => TokenType::ProofOfPossession,
+        }
+    }
+
+    /// What a token request says about it.
+    pub(crate) fn parameters(&self) -> BTreeMap<String, String> {
+        match self {
+            Self::Bearer => BTreeMap::new(),
+            Self::OwnKey(key_id) => shr::token_request_parameters(key_id, KeyHolder::Broker),
+            Self::KeyOfApp(key_id) => shr::token_request_parameters(key_id, KeyHolder::App),
+        }
+    }
+}
+
+impl Inner {
+    /// What the token of this request is to be bound to.
+    pub(crate) async fn proof<'a>(
+        self: &Arc<Self>,
+        parameters: &'a TokenParameters,
+        account: &Account,
+    ) -> Result<Proof<'a>> {
+        Ok(match &parameters.proof_of_possession {
+            None => Proof { binding: Binding::Bearer, signing: None },
+            Some(ProofOfPossession::BoundTo { key_id }) => {
+                Proof { binding: Binding::KeyOfApp(key_id.as_str().into()), signing: None }
+            }
+            Some(ProofOfPossession::Signed(http)) => {
+                let key = self.proof_key(&AccountKey::of(account)).await?;
+                let binding = Binding::OwnKey(key.thumbprint().into());
+                Proof { binding, signing: Some((key, http)) }
+            }
+        })
+    }
+
+    /// The account's key. A new one is durable before anything is bound to it (invariant I3).
+    async fn proof_key(&self, account: &AccountKey) -> Result<ProofKey> {
+        if let Some(key) = self.state().registry.proof_key(account) {
+            return Ok(key.clone());
+        }
+        let _turn = self.commit_turn.lock().await;
+        if let Some(key) = self.state().registry.proof_key(account) {
+            return Ok(key.clone());
+        }
+        let key = ProofKey::generate()?;
+        let name = RecordName::ProofKey(account.clone());
+        let change = self.put(&name, &key.to_pkcs8()?)?;
+        self.effects.store.commit(vec![change]).await?;
+        self.state().registry.set_proof_key(account, key.clone());
+        Ok(key)
+    }
+
+    /// Signs an HTTP request with an account's key, without a token.
+    pub(crate) async fn sign_http(&self, request: &SignHttpRequest) -> Result<SignedHttpRequest> {
+        let account = self.state().registry.choose_anywhere(&request.account)?;
+        let key = self.proof_key(&AccountKey::of(&account)).await?;
+        self.sign(&key, &request.http, None)
+    }
+
+    fn sign(
+        &self,
+        key: &ProofKey,
+        http: &HttpRequestToSign,
+        token: Option<&Token>,
+    ) -> Result<SignedHttpRequest> {
+        let nonce = pkce::opaque::<16>(self.random());
+        let token = token.map(|token| &token.access_token);
+        key.sign(http, token, self.effects.clock.now(), &nonce)
+    }
+}
+
+/// A bearer token in place of a bound one would be accepted from whoever has it.
+pub(crate) fn check_binding(binding: &Binding, issued: TokenType) -> Result<()> {
+    if binding.token_type() == issued {
+        return Ok(());
+    }
+    let name = |kind| match kind {
+        TokenType::Bearer => "a bearer token",
+        TokenType::ProofOfPossession => "a token bound to a key",
+    };
+    Err(Error::protocol(name(binding.token_type()), name(issued)))
+}

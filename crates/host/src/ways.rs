@@ -1,0 +1,209 @@
+//! Which way a person is signed in, decided from the request's redirect URI and what is there.
+//!
+//! An ordinary sign-in is done in the person's own browser: there are their passwords, passkeys and
+//! sessions, and no app can look over their shoulder (RFC 8252 §8.12). Our own window is for what a
+//! browser of the person cannot do: see where a page leads when nothing listens there.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use keybearer_core::{Error, ErrorKind, Missing, Result};
+use keybearer_engine::{Prompter, SignIn, SignInPrompt};
+use url::Url;
+
+use crate::browser::BrowserRoute;
+use crate::environment::Environment;
+use crate::loopback::is_native_client;
+
+/// A way to sign a person in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(clippy::exhaustive_enums, reason = "doctor has a sentence for each")]
+pub enum Way {
+    /// A browser window of our own that is watched for the redirect URI.
+    Window,
+    /// The person's browser, and a listener on the loopback interface.
+    Browser,
+}
+
+/// What there is to sign a person in with.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "plain data")]
+pub struct Surroundings {
+    /// The person's browser, or why there is none.
+    pub browser: Result<BrowserRoute>,
+    /// The program that would be our window, or why there can be none.
+    pub window: Result<PathBuf>,
+}
+
+impl Surroundings {
+    /// What there is in this environment.
+    #[must_use]
+    pub fn of(environment: &Environment) -> Self {
+        let display = environment.has("DISPLAY") || environment.has("WAYLAND_DISPLAY");
+        let window = match display {
+            true => window_browser(environment),
+            false => Err(no_window("there is no display")),
+        };
+        Self { browser: BrowserRoute::find(environment), window }
+    }
+}
+
+#[cfg(unix)]
+fn window_browser(environment: &Environment) -> Result<PathBuf> {
+    crate::window::WindowBrowser::find(environment).map(|browser| browser.program)
+}
+
+#[cfg(not(unix))]
+fn window_browser(_environment: &Environment) -> Result<PathBuf> {
+    Err(no_window("not on this system"))
+}
+
+impl Way {
+    /// The ways for a request with this redirect URI, the best first.
+    ///
+    /// The native-client address is served by our window. Without one, `http://localhost` stands in
+    /// for it, which the provider accepts if the app has that registered as well. Any other redirect
+    /// URI, and none, is a matter for the browser.
+    #[must_use]
+    pub fn order(redirect_uri: Option<&Url>, surroundings: &Surroundings) -> Vec<Self> {
+        let native_client = redirect_uri.is_some_and(is_native_client);
+        let window = native_client && surroundings.window.is_ok();
+        // The browser comes last in any case: its error says what to do where there is nothing.
+        window.then_some(Self::Window).into_iter().chain([Self::Browser]).collect()
+    }
+}
+
+/// Signs people in the first way that is there.
+#[derive(Debug)]
+pub(crate) struct Ways {
+    pub(crate) environment: Environment,
+    pub(crate) browser: Arc<dyn Prompter>,
+    /// None where there is no window of ours.
+    pub(crate) window: Option<Arc<dyn Prompter>>,
+}
+
+impl Ways {
+    const fn prompter(&self, way: Way) -> Option<&Arc<dyn Prompter>> {
+        match way {
+            Way::Window => self.window.as_ref(),
+            Way::Browser => Some(&self.browser),
+        }
+    }
+}
+
+#[async_trait]
+impl Prompter for Ways {
+    /// A way that turns out not to work here gives way to the next; the last one's error counts.
+    async fn open(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
+        let surroundings = Surroundings::of(&self.environment);
+        let mut last = None;
+        for way in Way::order(prompt.redirect_uri.as_ref(), &surroundings) {
+            let Some(prompter) = self.prompter(way) else { continue };
+            match prompter.open(prompt).await {
+                Err(error) if *error.kind() == ErrorKind::Unavailable(Missing::UserInterface) => {
+                    let correlation_id = &prompt.correlation_id;
+                    tracing::debug!(%correlation_id, ?way, %error, "not a way to sign in");
+                    last = Some(error);
+                }
+                decided => return decided,
+            }
+        }
+        Err(last.unwrap_or_else(|| Error::internal("sign in: no way was tried")))
+    }
+
+    /// A listener on the loopback interface is there even where no browser is.
+    async fn listen(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
+        self.browser.listen(prompt).await
+    }
+}
+
+pub(crate) fn no_window(detail: &str) -> Error {
+    Error::unavailable(Missing::UserInterface, format!("open a sign-in window: {detail}")).with_hint(
+        "for apps with the native-client redirect URI, install Chromium, Chrome or Edge (not as a \
+         snap), or register http://localhost as a mobile and desktop redirect URI of the app",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use keybearer_core::{AuthorityHost, Caller, ClientId, CorrelationId, ScopeSet, Tenant};
+
+    use super::*;
+
+    const NATIVE_CLIENT: &str = "https://login.microsoftonline.com/common/oauth2/nativeclient";
+
+    #[test]
+    fn the_native_client_address_is_for_the_window_and_everything_else_for_the_browser() {
+        let window = || Ok(PathBuf::from("/usr/bin/chromium"));
+        let none = || Err(no_window("none"));
+        for (redirect_uri, window, expected) in [
+            (Some(NATIVE_CLIENT), window(), vec![Way::Window, Way::Browser]),
+            (Some(NATIVE_CLIENT), none(), vec![Way::Browser]),
+            (
+                Some("https://login.microsoftonline.us/common/oauth2/nativeclient"),
+                window(),
+                vec![Way::Window, Way::Browser],
+            ),
+            (Some("http://localhost"), window(), vec![Way::Browser]),
+            (Some("http://localhost:8400/x"), window(), vec![Way::Browser]),
+            (Some("https://contoso.example/back"), window(), vec![Way::Browser]),
+            (Some("msauth.com.example.app://auth"), window(), vec![Way::Browser]),
+            (None, window(), vec![Way::Browser]),
+        ] {
+            let surroundings = Surroundings { browser: Err(no_window("none")), window };
+            let redirect_uri = redirect_uri.map(|uri| Url::parse(uri).unwrap());
+            assert_eq!(Way::order(redirect_uri.as_ref(), &surroundings), expected);
+        }
+    }
+
+    #[test]
+    fn without_a_display_there_is_no_window() {
+        let named = ("KEYBEARER_WINDOW_BROWSER", "/bin/sh");
+        let window = |pairs: &[(&str, &str)]| {
+            Surroundings::of(&Environment::from_pairs(pairs.iter().copied())).window.is_ok()
+        };
+        assert!(!window(&[named]));
+        assert_eq!(window(&[named, ("DISPLAY", ":0")]), cfg!(unix));
+        assert_eq!(window(&[named, ("WAYLAND_DISPLAY", "wayland-0")]), cfg!(unix));
+    }
+
+    #[derive(Debug)]
+    struct Fails(Error);
+
+    #[async_trait]
+    impl Prompter for Fails {
+        async fn open(&self, _: &SignInPrompt) -> Result<Box<dyn SignIn>> {
+            Err(self.0.clone())
+        }
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_way_that_does_not_work_gives_way_to_the_next_and_other_errors_are_final() {
+        let prompt = SignInPrompt {
+            caller: Caller::in_process(),
+            client_id: ClientId::parse("app-1").unwrap(),
+            authority_host: AuthorityHost::parse("login.example").unwrap(),
+            tenant: Tenant::Organizations,
+            scopes: ScopeSet::parse(&["User.Read"]).unwrap(),
+            redirect_uri: Some(Url::parse(NATIVE_CLIENT).unwrap()),
+            correlation_id: CorrelationId::new("c-1"),
+            presenter: None,
+        };
+        let last = Error::invalid_request("redirect_uri", "the browser was tried");
+        for (window, expected) in [
+            (no_window("it does not start"), "the browser was tried"),
+            (Error::internal("the profile is not ours"), "the profile is not ours"),
+        ] {
+            let pairs = [("KEYBEARER_WINDOW_BROWSER", "/bin/sh"), ("DISPLAY", ":0")];
+            let ways = Ways {
+                environment: Environment::from_pairs(pairs),
+                browser: Arc::new(Fails(last.clone())),
+                window: Some(Arc::new(Fails(window))),
+            };
+            let error = ways.open(&prompt).await.err().unwrap();
+            assert!(error.message().contains(expected), "{error}");
+        }
+    }
+}

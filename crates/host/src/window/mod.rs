@@ -1,0 +1,24 @@
+//! A sign-in window of our own, for apps whose only redirect URI is an address where nothing
+//! listens: `https://login.microsoftonline.com/common/oauth2/nativeclient`.
+//!
+//! The window is an installed Chromium, Chrome or Edge with a profile that belongs to the broker. It
+//! is steered through a DevTools pipe, two descriptors that only this process holds: there is no
+//! port that somebody else could connect to. Every navigation to the redirect URI is stopped before
+//! it leaves the machine, in every tab and pop-up, and its query is the answer; the page is never
+//! loaded, so the code gets neither onto the network nor into the profile's history. The person
+//! signs in on the provider's own page, and the provider's session stays in the profile: the next
+//! app needs no password.
+//!
+//! Nothing weakens the browser's own protection. It is not started as root, because Chromium has no
+//! sandbox there.
+
+mod browser;
+mod devtools;
+mod profile;
+mod prompter;
+mod sign_in;
+mod view;
+
+pub(crate) use browser::WindowBrowser;
+pub(crate) use profile::Profiles;
+pub(crate) use prompter::WindowPrompter;

@@ -1,0 +1,60 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use keybearer_core::{Error, Result};
+use keybearer_engine::{Prompter, Random, SignIn, SignInPrompt};
+use url::Url;
+
+use super::browser::WindowBrowser;
+use super::profile::Profiles;
+use super::sign_in::{LastPages, WindowSignIn};
+use super::view::View;
+use crate::environment::Environment;
+
+/// Signs people in with a browser window of our own that is watched for the redirect URI.
+#[derive(Clone, Debug)]
+pub(crate) struct WindowPrompter {
+    environment: Environment,
+    profiles: Profiles,
+    random: Arc<dyn Random>,
+    last_pages: Arc<LastPages>,
+}
+
+impl WindowPrompter {
+    /// Finds the browser in `environment` each time it is needed.
+    pub(crate) fn new(
+        environment: Environment,
+        profiles: Profiles,
+        random: Arc<dyn Random>,
+    ) -> Self {
+        Self { environment, profiles, random, last_pages: Arc::default() }
+    }
+}
+
+#[async_trait]
+impl Prompter for WindowPrompter {
+    async fn open(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
+        let redirect_uri = prompt.redirect_uri.clone().filter(is_watchable).ok_or_else(|| {
+            Error::invalid_request("redirect_uri", "watch a window for the app's redirect URI")
+                .with_hint("register the native-client address or http://localhost for the app")
+        })?;
+        let browser = WindowBrowser::find(&self.environment)?;
+        self.last_pages.close().await;
+        let profile = self.profiles.take()?;
+        let view = View::open(&browser, &self.environment, profile, &redirect_uri).await?;
+        tracing::debug!(correlation_id = %prompt.correlation_id, "sign-in window opened");
+        Ok(Box::new(WindowSignIn {
+            prompt: prompt.clone(),
+            redirect_uri,
+            view,
+            random: Arc::clone(&self.random),
+            last_pages: Arc::clone(&self.last_pages),
+            first_page: None,
+        }))
+    }
+}
+
+/// Nothing listens there, and the query is free for the answer.
+fn is_watchable(url: &Url) -> bool {
+    url.scheme() == "https" && url.query().is_none() && url.fragment().is_none()
+}

@@ -1,0 +1,242 @@
+use std::collections::HashMap;
+use std::process::Stdio;
+use std::time::Duration;
+
+use keybearer_core::{Error, Result};
+use keybearer_protocol::RedirectParameters;
+use serde_json::{Value, json};
+use tokio::process::{Child, Command};
+use tokio::sync::{mpsc, oneshot};
+use url::Url;
+
+use super::browser::WindowBrowser;
+use super::devtools::{DevTools, Event};
+use super::profile::Profile;
+use crate::environment::Environment;
+use crate::ways::no_window;
+
+/// How long a browser may take to show its first window, with a cold disk.
+const START: Duration = Duration::from_secs(20);
+/// How long it may take to write its profile when it is asked to end.
+const END: Duration = Duration::from_secs(5);
+/// How many answers may wait for their verdict.
+const QUEUE: usize = 16;
+/// Gives the browser our pipe as the descriptors 3 and 4, where it expects DevTools messages. Its own
+/// output gets nowhere near ours (invariant I10).
+const LAUNCH: &str = r#"exec "$0" "$@" 3<&0 4>&1 0</dev/null 1>/dev/null 2>/dev/null"#;
+const ARGUMENTS: [&str; 12] = [
+    "--remote-debugging-pipe",
+    "--app=data:text/html,<title>Sign in</title>",
+    "--window-size=560,760",
+    "--no-first-run",
+    "--no-default-browser-check",
+    "--hide-crash-restore-bubble",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-default-apps",
+    "--disable-extensions",
+    "--disable-sync",
+    "--disable-quic",
+];
+
+/// A browser window that is watched for navigations to one address.
+#[derive(Debug)]
+pub(super) struct View {
+    devtools: DevTools,
+    /// The first page's session.
+    main: String,
+    /// Ends when the last page is closed, or the browser.
+    answers: mpsc::Receiver<RedirectParameters>,
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    devtools: DevTools,
+    child: Child,
+    /// Held for its lock, and for its removal after use.
+    _profile: Profile,
+}
+
+impl View {
+    /// Opens an empty window.
+    ///
+    /// # Errors
+    /// `Unavailable(UserInterface)` if the browser does not start or cannot be steered.
+    pub(super) async fn open(
+        browser: &WindowBrowser,
+        environment: &Environment,
+        profile: Profile,
+        redirect_uri: &Url,
+    ) -> Result<Self> {
+        let mut user_data_dir = std::ffi::OsString::from("--user-data-dir=");
+        user_data_dir.push(&profile.path);
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", LAUNCH]).arg(&browser.program).args(ARGUMENTS).arg(user_data_dir);
+        command.env_clear().envs(environment.variables());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        // Interrupting this program in its terminal must not reach the browser before its profile is
+        // written; it ends with the pipe.
+        command.process_group(0).kill_on_drop(true);
+        let failed = |error: std::io::Error| no_window("it does not start").with_source(error);
+        let mut child = command.spawn().map_err(failed)?;
+        let pipe = child.stdin.take().zip(child.stdout.take());
+        let (writer, reader) = pipe.ok_or_else(|| Error::internal("open a pipe to the window"))?;
+        let (devtools, events) = DevTools::start(writer, reader);
+        let running = Running { devtools: devtools.clone(), child, _profile: profile };
+        let (answers_out, answers) = mpsc::channel(QUEUE);
+        let (ready_out, ready) = oneshot::channel();
+        let watch = Watch {
+            devtools: devtools.clone(),
+            redirect_uri: redirect_uri.clone(),
+            pages: HashMap::new(),
+            answers: answers_out,
+            ready: Some(ready_out),
+        };
+        tokio::spawn(watch.attend(events));
+        let all = json!({ "autoAttach": true, "waitForDebuggerOnStart": true, "flatten": true });
+        drop(devtools.send(None, "Target.setAutoAttach", all));
+        let deny = json!({ "behavior": "deny" });
+        drop(devtools.send(None, "Browser.setDownloadBehavior", deny));
+        match tokio::time::timeout(START, ready).await {
+            Ok(Ok(main)) => Ok(Self { devtools, main, answers, running: Some(running) }),
+            Ok(Err(_)) => {
+                running.end().await;
+                Err(no_window("the browser ended before it showed a window"))
+            }
+            Err(_) => {
+                running.end().await;
+                Err(no_window("the browser does not answer"))
+            }
+        }
+    }
+
+    /// Goes to a page.
+    pub(super) async fn visit(&self, url: &Url) -> Result<()> {
+        // A page may be slow to come, or lead to the redirect URI at once: the answer tells.
+        drop(self.devtools.send(Some(&self.main), "Page.navigate", json!({ "url": url.as_str() })));
+        drop(self.devtools.send(Some(&self.main), "Page.bringToFront", json!({})));
+        Ok(())
+    }
+
+    /// Waits for the next navigation to the redirect URI, or `None` if the person closes the window.
+    pub(super) async fn answer(&mut self) -> Option<RedirectParameters> {
+        self.answers.recv().await
+    }
+
+    /// Waits until the person closes the window; answers are lost.
+    pub(super) async fn closed(&mut self) {
+        while self.answers.recv().await.is_some() {}
+    }
+
+    /// Closes the window.
+    pub(super) async fn close(mut self) {
+        if let Some(running) = self.running.take() {
+            running.end().await;
+        }
+    }
+}
+
+/// A sign-in that is given up takes its window with it.
+impl Drop for View {
+    fn drop(&mut self) {
+        // Without a runtime the child is killed.
+        if let (Some(running), Ok(runtime)) =
+            (self.running.take(), tokio::runtime::Handle::try_current())
+        {
+            runtime.spawn(running.end());
+        }
+    }
+}
+
+impl Running {
+    /// Lets the browser write its profile; one that does not end is killed.
+    async fn end(mut self) {
+        drop(self.devtools.send(None, "Browser.close", json!({})));
+        if tokio::time::timeout(END, self.child.wait()).await.is_err() {
+            let _ = self.child.kill().await;
+        }
+    }
+}
+
+/// Sees everything that happens in the browser.
+struct Watch {
+    devtools: DevTools,
+    redirect_uri: Url,
+    /// The open pages: session and target.
+    pages: HashMap<String, String>,
+    answers: mpsc::Sender<RedirectParameters>,
+    ready: Option<oneshot::Sender<String>>,
+}
+
+impl Watch {
+    /// Until the browser ends or its last page is closed.
+    async fn attend(mut self, mut events: mpsc::UnboundedReceiver<Event>) {
+        while let Some(event) = events.recv().await {
+            match &*event.method {
+                "Target.attachedToTarget" => self.attached(&event.params).await,
+                "Target.detachedFromTarget" => {
+                    let session = event.params["sessionId"].as_str().unwrap_or_default();
+                    if self.pages.remove(session).is_some() && self.pages.is_empty() {
+                        return;
+                    }
+                }
+                "Fetch.requestPaused" => self.paused(event.session.as_deref(), &event.params),
+                _ => {}
+            }
+        }
+    }
+
+    /// A page is watched before it may load anything.
+    async fn attached(&mut self, params: &Value) {
+        let Some(session) = params["sessionId"].as_str() else { return };
+        let target = &params["targetInfo"];
+        if target["type"] == "page" {
+            let id = target["targetId"].as_str().unwrap_or_default();
+            self.pages.insert(session.to_owned(), id.to_owned());
+            // An asterisk stands for any query; what else it may stand for is sorted out later.
+            let pattern = format!("{}*", self.redirect_uri);
+            let patterns = json!({ "patterns": [{ "urlPattern": pattern }] });
+            if let Err(error) = self.devtools.call(Some(session), "Fetch.enable", patterns).await {
+                tracing::debug!(%error, "a page of the sign-in window cannot be watched");
+                drop(self.devtools.send(None, "Target.closeTarget", json!({ "targetId": id })));
+                return;
+            }
+            if let Some(ready) = self.ready.take() {
+                let _ = ready.send(session.to_owned());
+            }
+        }
+        drop(self.devtools.send(Some(session), "Runtime.runIfWaitingForDebugger", json!({})));
+    }
+
+    /// A request that may be the answer is stopped; any other goes on.
+    fn paused(&self, session: Option<&str>, params: &Value) {
+        let request = json!({ "requestId": params["requestId"] });
+        let url = params["request"]["url"].as_str().and_then(|url| Url::parse(url).ok());
+        let Some(url) = url.filter(|url| self.is_redirect_uri(url)) else {
+            drop(self.devtools.send(session, "Fetch.continueRequest", request));
+            return;
+        };
+        let stop = json!({ "requestId": params["requestId"], "errorReason": "Aborted" });
+        drop(self.devtools.send(session, "Fetch.failRequest", stop));
+        // What a frame, a script or a form does there is no answer.
+        let page = session.and_then(|session| self.pages.get(session));
+        let navigates = params["resourceType"] == "Document"
+            && page.is_some_and(|page| params["frameId"] == **page)
+            && params["request"]["method"] == "GET";
+        if let (true, Some(query)) = (navigates, url.query()) {
+            let answer = RedirectParameters::parse(query.as_bytes());
+            if self.answers.try_send(answer).is_err() {
+                tracing::debug!("too many answers in the sign-in window");
+            }
+        }
+    }
+
+    /// Whether this is exactly the redirect URI, with any query.
+    fn is_redirect_uri(&self, url: &Url) -> bool {
+        let mut bare = url.clone();
+        bare.set_query(None);
+        bare.set_fragment(None);
+        bare == self.redirect_uri
+    }
+}
