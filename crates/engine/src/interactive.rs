@@ -1,8 +1,10 @@
 //! A token with the person: choose an account, sign in at the provider with code and PKCE, redeem.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::future::{Either, select};
 use keybearer_core::{
     Account, AccountChoice, AccountPick, Authority, AuthorizationCode, CallerId, Claims, ClientId,
     CodeVerifier, Error, ErrorKind, HttpRequestToSign, InteractiveRequest, Prompt,
@@ -103,8 +105,22 @@ impl Inner {
         let parameters = request.parameters.clone();
         let request = InteractiveRequest { parameters: shared(request.parameters)?, ..request };
         let (key, inner) = (InteractiveKey::of(&request), Arc::clone(self));
-        let start = |abandoned| inner.interactive(request, abandoned);
-        let token = self.sign_ins.join(&*self.effects.spawner, &key, start).landed().await?;
+        let (presence, mut began) = (request.presence.clone(), false);
+        let start = |abandoned| {
+            began = true;
+            inner.interactive(request, abandoned)
+        };
+        let flight = self.sign_ins.join(&*self.effects.spawner, &key, start);
+        let token = match presence.presenter.filter(|_| !began) {
+            None => flight.landed().await?,
+            // Somebody else's browser has it; whoever waits for that is not left wondering.
+            Some(presenter) => {
+                match select(pin!(flight.landed()), presenter.point_to_browser()).await {
+                    Either::Left((landed, _)) => landed?,
+                    Either::Right(((), landed)) => landed.await?,
+                }
+            }
+        };
         let refused = parameters.access_token_to_renew.as_ref();
         let is_refused = refused.is_some_and(|refused| refused.same_as(&token.access_token));
         if !is_refused && parameters.proof_of_possession.is_none() {
