@@ -176,6 +176,30 @@ async fn dropping_a_sign_in_cancels_it_in_the_broker() {
 }
 
 #[tokio::test]
+async fn the_broker_calls_back_what_its_caller_can_show_inv_i5() {
+    let mut check = LeakCheck::start();
+    check.secret("pasted code", "pasted-code-marker");
+    let (broker, _socket, proxy) = connected().await;
+    support::presenting::acts_arrive(&broker, &proxy).await;
+    check.assert_clean();
+}
+
+#[tokio::test]
+async fn a_caller_that_disconnects_is_not_waited_for() {
+    let (broker, _socket, proxy) = connected().await;
+    let presenter = support::presenting::presenter();
+    let (call, remote) = support::presenting::waiting(&broker, &proxy, &presenter).await;
+    let pasting = tokio::spawn(async move { remote.paste(None).await });
+    while presenter.shown().complaints.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    proxy.connection().clone().close().await.unwrap();
+    let pasted = tokio::time::timeout(PATIENCE, pasting).await.unwrap().unwrap();
+    assert_eq!(*pasted.unwrap_err().kind(), ErrorKind::Cancelled);
+    call.abort();
+}
+
+#[tokio::test]
 async fn a_client_that_disconnects_ends_its_sign_in() {
     let (broker, socket, _proxy) = connected().await;
     broker.on_interactive(Answer::Hang);

@@ -19,6 +19,7 @@ use crate::engine::Inner;
 use crate::flights::Abandoned;
 use crate::interactive::{Chosen, merged_claims};
 use crate::providers::exchange;
+use crate::silent::nested;
 
 /// What is added to the interval each time the provider asks to slow down, RFC 8628 §3.5.
 const SLOWER: Duration = Duration::from_secs(5);
@@ -103,7 +104,7 @@ impl Inner {
                 scopes: &parameters.scopes,
                 claims: merged_claims(parameters).as_ref(),
                 account: None,
-                extra: &Default::default(),
+                extra: &nested(parameters),
                 correlation_id: &parameters.correlation_id,
             }
             .http()?;

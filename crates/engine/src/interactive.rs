@@ -1,11 +1,13 @@
 //! A token with the person: choose an account, sign in at the provider with code and PKCE, redeem.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::future::{Either, select};
 use keybearer_core::{
     Account, AccountChoice, AccountPick, Authority, AuthorizationCode, CallerId, Claims, ClientId,
-    CodeVerifier, Error, ErrorKind, HttpRequestToSign, InteractiveRequest, Missing, Prompt,
+    CodeVerifier, Error, ErrorKind, HttpRequestToSign, InteractiveRequest, Prompt,
     ProofOfPossession, Result, SignInMethod, Token, TokenParameters, TokenSource,
 };
 use keybearer_protocol::authorize::{self, Answer, AuthorizationRequest, Expected};
@@ -16,18 +18,16 @@ use keybearer_protocol::shr;
 use keybearer_protocol::token::{self, Grant, TokenRequest, TokenResponse};
 use url::Url;
 
+use crate::attempt::is_unseen;
 use crate::cache::Binding;
 use crate::deadline::unless_cancelled;
-use crate::device_code::no_terminal;
-use crate::effects::{SignIn, SignInOutcome, SignInPrompt};
+use crate::effects::SignIn;
 use crate::engine::Inner;
 use crate::flights::Abandoned;
 use crate::issue::{Asked, Issued, another_account};
 use crate::providers::exchange;
 use crate::refresh_entry::RefreshEntry;
-use crate::registry::several_accounts;
 use crate::silent::{Refresh, nested};
-use crate::terminal::{TerminalSignIn, forwarded, is_native_client, paste_redirect_uri};
 use crate::way::Way;
 
 /// Callers that ask for the same thing share one sign-in.
@@ -105,8 +105,22 @@ impl Inner {
         let parameters = request.parameters.clone();
         let request = InteractiveRequest { parameters: shared(request.parameters)?, ..request };
         let (key, inner) = (InteractiveKey::of(&request), Arc::clone(self));
-        let start = |abandoned| inner.interactive(request, abandoned);
-        let token = self.sign_ins.join(&*self.effects.spawner, &key, start).landed().await?;
+        let (presence, mut began) = (request.presence.clone(), false);
+        let start = |abandoned| {
+            began = true;
+            inner.interactive(request, abandoned)
+        };
+        let flight = self.sign_ins.join(&*self.effects.spawner, &key, start);
+        let token = match presence.presenter.filter(|_| !began) {
+            None => flight.landed().await?,
+            // Somebody else's browser has it; whoever waits for that is not left wondering.
+            Some(presenter) => {
+                match select(pin!(flight.landed()), presenter.point_to_browser()).await {
+                    Either::Left((landed, _)) => landed?,
+                    Either::Right(((), landed)) => landed.await?,
+                }
+            }
+        };
         let refused = parameters.access_token_to_renew.as_ref();
         let is_refused = refused.is_some_and(|refused| refused.same_as(&token.access_token));
         if !is_refused && parameters.proof_of_possession.is_none() {
@@ -153,7 +167,7 @@ impl Inner {
         let mut unseen = None;
         for way in Way::order(request.presence.method, &request.presence.abilities()) {
             match Box::pin(self.attempt(request, &metadata, *way, &mut abandoned)).await {
-                Err(error) if *error.kind() == ErrorKind::Unavailable(Missing::UserInterface) => {
+                Err(error) if is_unseen(&error) => {
                     tracing::debug!(correlation_id = %id, ?way, %error, "not a way to sign in");
                     unseen = Some(error);
                 }
@@ -163,82 +177,9 @@ impl Inner {
         Err(self.unseen(parameters, unseen))
     }
 
-    /// Nobody can be asked. Where the question was only which account, its name is all it takes.
-    fn unseen(&self, parameters: &TokenParameters, last: Option<Error>) -> Error {
-        let environment = parameters.authority.host().environment();
-        let connected = self.state().registry.accounts_in(environment);
-        match (&parameters.account, &connected[..]) {
-            (AccountChoice::Only, [_, _, ..]) => several_accounts(&connected),
-            _ => last.unwrap_or_else(no_terminal),
-        }
-    }
-
-    /// Signs in one way, to the end.
-    async fn attempt(
-        self: &Arc<Self>,
-        request: &InteractiveRequest,
-        metadata: &ProviderMetadata,
-        way: Way,
-        abandoned: &mut Abandoned,
-    ) -> Result<Token> {
-        let mut sign_in = self.open(request, way).await?;
-        let result = match way {
-            Way::DeviceCode => {
-                self.sign_in_elsewhere(request, metadata, &mut *sign_in, abandoned).await
-            }
-            Way::Desktop => {
-                if let Some(presenter) = &request.presence.presenter {
-                    presenter.point_to_browser().await;
-                }
-                self.sign_in(request, metadata, &mut *sign_in, abandoned).await
-            }
-            Way::Terminal | Way::Paste => {
-                self.sign_in(request, metadata, &mut *sign_in, abandoned).await
-            }
-        };
-        let outcome = match &result {
-            Ok(token) => SignInOutcome::SignedIn { username: token.account.username.clone() },
-            Err(error) => SignInOutcome::Failed { reason: error.to_string() },
-        };
-        sign_in.finish(outcome).await;
-        result
-    }
-
-    async fn open(&self, request: &InteractiveRequest, way: Way) -> Result<Box<dyn SignIn>> {
-        let prompter = &self.effects.prompter;
-        let prompt = prompt_of(request);
-        let requested = prompt.redirect_uri.as_ref();
-        let terminal = || {
-            let presenter = request.presence.presenter.clone();
-            presenter.filter(|p| p.abilities().terminal.is_some()).ok_or_else(no_terminal)
-        };
-        Ok(match way {
-            Way::Desktop => return prompter.open(&prompt).await,
-            Way::Terminal if !requested.is_some_and(is_native_client) => {
-                let presenter = terminal()?;
-                let fixed = forwarded(requested, self.settings.forwarded_port());
-                let prompt_at = |redirect_uri| SignInPrompt { redirect_uri, ..prompt.clone() };
-                let mut listening = prompter.listen(&prompt_at(fixed.clone())).await;
-                if fixed.is_some() && listening.is_err() {
-                    listening = prompter.listen(&prompt).await;
-                }
-                Box::new(TerminalSignIn::listening(presenter, listening?))
-            }
-            Way::Terminal | Way::Paste | Way::DeviceCode => {
-                let presenter = terminal()?;
-                let redirect_uri = match way {
-                    // It is not used.
-                    Way::DeviceCode => paste_redirect_uri(None)?,
-                    _ => paste_redirect_uri(requested)?,
-                };
-                Box::new(TerminalSignIn::pasting(presenter, redirect_uri))
-            }
-        })
-    }
-
     /// While the person is asked, everybody may leave; once there is a code, it is redeemed and
     /// the account connected whoever still waits.
-    async fn sign_in(
+    pub(crate) async fn sign_in(
         self: &Arc<Self>,
         request: &InteractiveRequest,
         metadata: &ProviderMetadata,
@@ -430,20 +371,6 @@ fn shared(parameters: TokenParameters) -> Result<TokenParameters> {
         *http = HttpRequestToSign::default();
     }
     Ok(parameters)
-}
-
-fn prompt_of(request: &InteractiveRequest) -> SignInPrompt {
-    let parameters = &request.parameters;
-    SignInPrompt {
-        caller: parameters.caller.clone(),
-        client_id: parameters.client_id.clone(),
-        authority_host: parameters.authority.host().clone(),
-        tenant: parameters.authority.tenant().clone(),
-        scopes: parameters.scopes.clone(),
-        redirect_uri: parameters.redirect_uri.clone(),
-        correlation_id: parameters.correlation_id.clone(),
-        presenter: request.presence.presenter.clone(),
-    }
 }
 
 /// A provider that refuses the redirect URI says so on a page, not to us; the hint must do.

@@ -4,6 +4,7 @@
 //! This crate promises to touch the world only through its effects, so every test of it is
 //! deterministic. It does not know where records are kept, how a person is asked, or who may call.
 
+mod attempt;
 mod cache;
 mod deadline;
 mod device_code;

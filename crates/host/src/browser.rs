@@ -248,7 +248,7 @@ async fn system(url: Url) -> Result<Launch> {
 
 fn no_browser(detail: &str) -> Error {
     Error::unavailable(Missing::UserInterface, format!("open a browser: {detail}")).with_hint(
-        "run `keybearer login` on a machine with a browser, or set BROWSER to the command of one",
+        "run `keybearer login` in a terminal, or set BROWSER to the command of a browser",
     )
 }
 

@@ -3,8 +3,10 @@
 //! Everything is written to standard error and read from the terminal itself, so standard output
 //! carries the answer only (invariant I10).
 
+mod key;
 mod picker;
 mod texts;
+#[cfg_attr(not(unix), path = "tty_elsewhere.rs")]
 mod tty;
 
 use std::io::{IsTerminal, Write};
@@ -19,14 +21,16 @@ use keybearer_core::{
 use keybearer_host::Environment;
 use url::Url;
 
+use key::Key;
 use picker::Picker;
 pub(crate) use texts::Style;
-use tty::{Key, Tty};
+use tty::Tty;
 
 /// How this program's person wants to sign in, and what there is to reach them.
 pub(crate) fn presence(method: SignInMethod) -> Presence {
     let environment = Environment::current();
-    let is_terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    let is_terminal =
+        cfg!(unix) && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     // Whoever asks for a code or for pasting reads standard error, whatever it is.
     let asked = matches!(method, SignInMethod::DeviceCode | SignInMethod::Paste);
     let terminal = (is_terminal || asked).then(|| Terminal { ssh: ssh_session(&environment) });

@@ -1,7 +1,8 @@
 use keybearer_core::{Account, AccountPick, Result};
 
+use super::key::Key;
 use super::say;
-use super::tty::{Key, Tty};
+use super::tty::Tty;
 
 /// More would scroll the heading away on a small terminal.
 const ROWS: usize = 10;

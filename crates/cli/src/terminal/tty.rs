@@ -11,24 +11,10 @@ use rustix::termios::{
 use tokio::net::unix::pipe::Receiver;
 use zeroize::Zeroizing;
 
+use super::key::Key;
+
 /// What follows an escape as a part of it, does so at once.
 const SEQUENCE: Duration = Duration::from_millis(50);
-
-/// What was typed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Key {
-    Character(char),
-    Enter,
-    Backspace,
-    /// The whole line is to go.
-    Clear,
-    Escape,
-    Up,
-    Down,
-    /// There will be nothing more.
-    End,
-    Other,
-}
 
 /// The terminal of this process, read key by key and without echo. Everything else stays as it is:
 /// Ctrl-C still interrupts. Dropping it gives the terminal its old state back.
