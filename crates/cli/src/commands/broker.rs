@@ -9,7 +9,7 @@ use keybearer_dbus::interface::BUS_NAME;
 use keybearer_host::{Environment, Paths};
 use serde_json::json;
 
-use super::below_help;
+use super::{below_help, install};
 use crate::arguments::TableFormat;
 use crate::failure::ErrorFormat;
 use crate::output;
@@ -25,7 +25,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// Calls under way may take five seconds to end.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
-/// Run, look at or end the per-user broker
+/// Run, look at, end or install the per-user broker
 ///
 /// Programs start it when they need it, so there is seldom a reason to.
 #[derive(Args, Debug)]
@@ -54,6 +54,10 @@ enum Action {
         #[arg(long, value_name = "FORMAT", default_value = "table")]
         output: TableFormat,
     },
+    Install(install::Install),
+    /// Remove what `install` wrote
+    #[command(after_help = below_help("Example:\n  keybearer broker uninstall"))]
+    Uninstall,
     /// End the broker that runs
     #[command(after_help = below_help("Example:\n  keybearer broker stop"))]
     Stop,
@@ -65,17 +69,22 @@ impl Broker {
             Action::Run { idle_exit } => {
                 let limit = Duration::from_secs(idle_exit);
                 let idle_exit = (!limit.is_zero()).then_some(limit);
-                keybearer_broker::run(BrokerOptions { idle_exit }).map(drop)
+                let options = BrokerOptions { idle_exit, listener: None }.with_handed_over();
+                keybearer_broker::run(options).map(drop)
             }
             Action::Status { output } => status(output),
+            Action::Install(install) => install.run(),
+            Action::Uninstall => install::uninstall(),
             Action::Stop => stop(),
         }
     }
 
     pub(crate) const fn error_format(&self) -> ErrorFormat {
-        match self.action {
+        match &self.action {
             Action::Status { output } => output.error_format(),
-            Action::Run { .. } | Action::Stop => ErrorFormat::Text,
+            Action::Run { .. } | Action::Install(_) | Action::Uninstall | Action::Stop => {
+                ErrorFormat::Text
+            }
         }
     }
 }

@@ -5,4 +5,5 @@ mod broker;
 mod bus;
 mod cases;
 mod home;
+mod install;
 mod requests;
