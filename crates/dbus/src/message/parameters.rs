@@ -44,6 +44,8 @@ pub(crate) struct AuthParametersMembers {
 pub(crate) struct ReadParameters {
     pub(crate) parameters: TokenParameters,
     pub(crate) prompt: Prompt,
+    /// Whether our own client wrote it.
+    pub(crate) is_own: bool,
     /// The scopes as the client spelt them; clients look for each of them in the reply.
     pub(crate) requested_scopes: Vec<String>,
 }
@@ -102,6 +104,7 @@ pub(crate) fn read(json: &str, call: &Call, default_timeout: Duration) -> Result
     Ok(ReadParameters {
         parameters,
         prompt: own.prompt().or(named_prompt).unwrap_or_default(),
+        is_own: own.is_there(),
         requested_scopes: scopes,
     })
 }
