@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask demo`, `test`, `check`, `bench` and
+//! The project's own commands: `cargo xtask demo`, `test`, `check`, `bench`, `interop` and
 //! `browse`.
 //!
 //! Nothing here is part of what users install. Every command prepares the tools it needs below
@@ -11,6 +11,7 @@ mod browse;
 mod check;
 mod demo;
 mod failure;
+mod interop;
 mod process;
 mod services;
 mod source_files;
@@ -37,6 +38,8 @@ enum Command {
     Check(check::Options),
     /// The performance targets, each beside its peer
     Bench(bench::Options),
+    /// Other vendors' clients, unmodified, through our broker; part of `test`
+    Interop,
     /// Act as the person in a sign-in; serves as $BROWSER
     Browse(browse::Options),
 }
@@ -48,6 +51,7 @@ async fn main() -> ExitCode {
         Command::Test(options) => test::run(&options).await,
         Command::Check(options) => check::run(&options).await,
         Command::Bench(options) => bench::run(&options).await,
+        Command::Interop => interop::run().await,
         Command::Browse(options) => browse::run(&options).await,
     };
     failure::report(outcome)

@@ -6,11 +6,12 @@ mod windows;
 use crate::arrows;
 use crate::demo;
 use crate::failure::{self, Interrupted, MissingTool};
+use crate::interop;
 use crate::process::{self, unless_interrupted};
 use crate::tools::{Python, Repository, node_packages};
 use anyhow::{Result, bail};
 use std::time::{Duration, Instant};
-use tally::Tally;
+pub(crate) use tally::Tally;
 use tokio::process::Command;
 
 #[derive(clap::Args)]
@@ -52,6 +53,7 @@ async fn sections(repository: &Repository, report: &mut Report) -> Result<()> {
     if repository.path("interop/node").is_dir() {
         report.section("real clients, Node", node_clients(repository)).await?;
     }
+    report.section("real clients, broker", interop::clients(repository)).await?;
     Ok(())
 }
 
@@ -104,7 +106,7 @@ async fn node_clients(repository: &Repository) -> Result<Tally> {
 }
 
 /// The suites start the programs in `target/debug`.
-async fn build(repository: &Repository, packages: &[&str]) -> Result<()> {
+pub(crate) async fn build(repository: &Repository, packages: &[&str]) -> Result<()> {
     let mut cargo = repository.cargo(&["build", "--quiet", "--locked"]);
     for package in packages {
         cargo.args(["-p", package]);
@@ -117,7 +119,7 @@ fn judged(outcome: Result<()>) -> Result<Tally> {
     outcome.map(|()| Tally::PASSED)
 }
 
-async fn counted(command: &mut Command, count: fn(&str) -> Tally) -> Result<Tally> {
+pub(crate) async fn counted(command: &mut Command, count: fn(&str) -> Tally) -> Result<Tally> {
     let output = process::tee(command).await?;
     let tally = count(&output.stdout);
     // A suite that could not even be built counts nothing.

@@ -109,7 +109,7 @@ pub(crate) async fn is_installed(program: &str) -> bool {
 }
 
 /// Installs Debian packages where that is possible without asking; else says what to install.
-async fn install_debian(packages: &str, advice: &str) -> Result<()> {
+pub(crate) async fn install_debian(packages: &str, advice: &str) -> Result<()> {
     if !(is_root() && is_installed("apt-get").await) {
         return Err(MissingTool { advice: advice.to_owned() }.into());
     }

@@ -34,10 +34,12 @@ impl Service {
     /// Those of the settings, of [`Engine::open`], and of the runtime directory.
     pub(crate) async fn open(environment: &Environment, paths: Paths) -> Result<Self> {
         let settings = Settings::load(&paths.config_file, environment)?;
+        let loopback_port = settings.loopback_port;
         let host = Host::durable(&paths, environment);
         let engine_settings = EngineSettings {
             trusted_authority_hosts: settings.trusted_authority_hosts.into_iter().collect(),
             family_refresh_tokens: settings.family_refresh_tokens,
+            loopback_port,
         };
         let engine = Engine::open(host.effects(), engine_settings).await?;
         Ok(Self {

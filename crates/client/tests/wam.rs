@@ -18,7 +18,7 @@ use keybearer_core::{
 use keybearer_engine::Clock;
 use keybearer_host::{Environment, SystemClock};
 use keybearer_testkit::contract::{ContractFixture, Party, Situation};
-use keybearer_testkit::{contract_tests, sample};
+use keybearer_testkit::{bearer_contract_tests, contract_tests, sample};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -105,6 +105,7 @@ impl ContractFixture for Stage {
 }
 
 contract_tests!(Stage::take().await);
+bearer_contract_tests!(Stage::take().await);
 
 async fn silent(parameters: TokenParameters) -> Result<Token, Error> {
     broker().acquire_silent(SilentRequest { parameters }).await
@@ -112,7 +113,7 @@ async fn silent(parameters: TokenParameters) -> Result<Token, Error> {
 
 async fn interactive(parameters: TokenParameters) -> Result<Token, Error> {
     let prompt = Prompt::IfNeeded;
-    broker().acquire_interactive(InteractiveRequest { parameters, prompt }).await
+    broker().acquire_interactive(InteractiveRequest::new(parameters, prompt)).await
 }
 
 #[tokio::test]
@@ -185,7 +186,8 @@ async fn an_operation_that_never_completes_ends_in_time_and_is_let_go_of_inv_i7(
     let stage = Stage::take().await;
     for call in ["silent", "interactive"] {
         stage.play(json!({ "accounts": [account("dev")], call: "never" }));
-        let limit = Duration::from_millis(300);
+        // Enough to come as far as the call that never completes.
+        let limit = Duration::from_secs(2);
         let parameters = TokenParameters { timeout: limit, ..sample::parameters() };
         let begun = Instant::now();
         let outcome = match call {
@@ -236,7 +238,7 @@ async fn a_window_that_is_none_is_refused_before_anybody_is_asked() {
     };
     let broker = LocalBroker::new(Environment::current(), options);
     let (parameters, prompt) = (sample::parameters(), Prompt::IfNeeded);
-    let error = broker.acquire_interactive(InteractiveRequest { parameters, prompt }).await;
+    let error = broker.acquire_interactive(InteractiveRequest::new(parameters, prompt)).await;
     let expected = ErrorKind::InvalidRequest { field: "parent_window".into() };
     assert_eq!(*error.unwrap_err().kind(), expected);
     assert!(stage.calls("interactive").is_empty());

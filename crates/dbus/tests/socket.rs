@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keybearer_core::{
-    AccessToken, AccountChoice, AccountsRequest, Broker, CorrelationId, Denial, Error,
+    AccessToken, AccountChoice, AccountsRequest, Broker, CallerId, CorrelationId, Denial, Error,
     ErrorContext, ErrorKind, HttpRequestToSign, IdToken, InteractiveRequest, Missing, Prompt,
     ProofOfPossession, SilentRequest, SsoCookie, SsoCookieContent, SsoCookieRequest, Token,
     TokenParameters, TokenSource, TokenType,
@@ -16,7 +16,7 @@ use keybearer_core::{
 use keybearer_dbus::client::BrokerProxy;
 use keybearer_dbus::interface::{INTERFACE, OBJECT_PATH};
 use keybearer_dbus::message::{AcquireTokenInteractively, Method};
-use keybearer_dbus::server::MAX_PENDING;
+use keybearer_dbus::server::{MAX_PENDING, Session};
 use keybearer_testkit::capture::LeakCheck;
 use keybearer_testkit::double::{Answer, Received, ScriptedBroker};
 use keybearer_testkit::sample;
@@ -41,7 +41,7 @@ fn silent() -> SilentRequest {
 }
 
 fn interactive() -> InteractiveRequest {
-    InteractiveRequest { parameters: sample::parameters(), prompt: Prompt::Login }
+    InteractiveRequest::new(sample::parameters(), Prompt::Login)
 }
 
 fn accounts() -> AccountsRequest {
@@ -70,7 +70,7 @@ async fn a_request_and_its_token_arrive_whole() {
         timeout: Duration::from_millis(5432),
         ..sample::parameters()
     };
-    let request = InteractiveRequest { parameters: parameters.clone(), prompt: Prompt::Login };
+    let request = InteractiveRequest::new(parameters.clone(), Prompt::Login);
     let received = proxy.acquire_interactive(request).await.unwrap();
     let sent = token("at");
     assert!(received.access_token.same_as(&sent.access_token));
@@ -176,6 +176,30 @@ async fn dropping_a_sign_in_cancels_it_in_the_broker() {
 }
 
 #[tokio::test]
+async fn the_broker_calls_back_what_its_caller_can_show_inv_i5() {
+    let mut check = LeakCheck::start();
+    check.secret("pasted code", "pasted-code-marker");
+    let (broker, _socket, proxy) = connected().await;
+    support::presenting::acts_arrive(&broker, &proxy).await;
+    check.assert_clean();
+}
+
+#[tokio::test]
+async fn a_caller_that_disconnects_is_not_waited_for() {
+    let (broker, _socket, proxy) = connected().await;
+    let presenter = support::presenting::presenter();
+    let (call, remote) = support::presenting::waiting(&broker, &proxy, &presenter).await;
+    let pasting = tokio::spawn(async move { remote.paste(None).await });
+    while presenter.shown().complaints.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    proxy.connection().clone().close().await.unwrap();
+    let pasted = tokio::time::timeout(PATIENCE, pasting).await.unwrap().unwrap();
+    assert_eq!(*pasted.unwrap_err().kind(), ErrorKind::Cancelled);
+    call.abort();
+}
+
+#[tokio::test]
 async fn a_client_that_disconnects_ends_its_sign_in() {
     let (broker, socket, _proxy) = connected().await;
     broker.on_interactive(Answer::Hang);
@@ -199,6 +223,31 @@ async fn a_client_that_disconnects_ends_its_sign_in() {
     }
     client.close().await.unwrap();
     tokio::time::timeout(PATIENCE, broker.wait_for_cancels(1)).await.unwrap();
+}
+
+/// Microsoft's runtime sends both from threads of its own.
+#[tokio::test(start_paused = true)]
+async fn a_cancellation_that_overtakes_its_sign_in_ends_that_one_and_no_later_one() {
+    let broker = Arc::new(ScriptedBroker::new());
+    let session = Session::new(broker.clone(), CallerId::new(":1.7"), None);
+    let request = AcquireTokenInteractively::encode_request(&interactive());
+    let vector = include_str!("../testdata/requests/msal-runtime-cancel.json");
+    let cancel = || session.cancel_interactive_flow("another", vector);
+
+    assert_eq!(cancel().await, "{}");
+    let reply = session.acquire_token_interactively("c-1", &request, None).await;
+    assert!(reply.contains(r#""status":8"#) || reply.contains(r#""status":7"#), "{reply}");
+    assert_eq!(broker.received().len(), 0);
+
+    broker.on_interactive(Answer::Now(Ok(token("second"))));
+    let reply = session.acquire_token_interactively("c-2", &request, None).await;
+    assert!(reply.contains("second"), "{reply}");
+
+    cancel().await;
+    tokio::time::advance(Duration::from_millis(501)).await;
+    broker.on_interactive(Answer::Now(Ok(token("third"))));
+    let reply = session.acquire_token_interactively("c-3", &request, None).await;
+    assert!(reply.contains("third"), "{reply}");
 }
 
 #[tokio::test]

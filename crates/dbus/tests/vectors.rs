@@ -35,7 +35,11 @@ impl Vector {
 
     fn call(&self) -> Call {
         let correlation_id = self.0["correlationId"].as_str().unwrap_or_default();
-        Call { correlation_id: CorrelationId::new(correlation_id), caller: sample::caller("c") }
+        Call {
+            correlation_id: CorrelationId::new(correlation_id),
+            caller: sample::caller("c"),
+            line: None,
+        }
     }
 
     fn scopes(&self) -> Vec<String> {

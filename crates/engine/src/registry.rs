@@ -284,11 +284,19 @@ fn choose(accounts: &[Account], choice: &AccountChoice) -> Result<Account> {
             Err(sign_in_needed(format!("the account {id} is not connected")))
         }
         (Some(_), Some(_), AccountChoice::Only | AccountChoice::LoginHint(_)) => {
-            Err(Error::interaction_required("several accounts are connected and none was chosen")
-                .with_hint("name the account, or ask for the default one"))
+            Err(several_accounts(accounts))
         }
         (Some(account), _, _) => Ok(account.clone()),
     }
+}
+
+/// Somebody has to say which of these is meant.
+pub(crate) fn several_accounts(accounts: &[Account]) -> Error {
+    let names: Vec<&str> = accounts.iter().map(|account| account.username.as_str()).collect();
+    let message =
+        format!("several accounts are connected and none was chosen: {}", names.join(", "));
+    Error::interaction_required(message)
+        .with_hint("name the account, such as with --account, or ask for the default one")
 }
 
 fn sign_in_needed(message: String) -> Error {

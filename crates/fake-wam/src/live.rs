@@ -6,13 +6,13 @@ static LIVE: AtomicUsize = AtomicUsize::new(0);
 
 /// A part of every object that is handed out: counts those alive.
 #[derive(Debug)]
-pub(crate) struct Live;
+pub(crate) struct Live(());
 
 impl Default for Live {
     fn default() -> Self {
         let count = LIVE.fetch_add(1, Ordering::SeqCst) + 1;
         script::write("live", &count.to_string());
-        Self
+        Self(())
     }
 }
 

@@ -9,7 +9,7 @@ use windows_future::IAsyncOperation;
 use crate::bindings::*;
 use crate::live::Live;
 use crate::objects::*;
-use crate::operation::{Never, done};
+use crate::operation::{done, later, never};
 use crate::script::{self, Account, Behaviour, Listing, World};
 
 const INVALID_ARGUMENT: u32 = 0x8007_0057;
@@ -250,12 +250,12 @@ impl Asked {
                 let message = format!("wrong request: {}", wrong.unwrap_or_default());
                 (WebTokenRequestStatus::ProviderError, Some((INVALID_ARGUMENT, message)))
             }
-            Behaviour::Never => return Ok(Never::operation()),
+            Behaviour::Never => return Ok(never()),
             Behaviour::Stuck => {
                 std::thread::sleep(STUCK);
                 return not_implemented();
             }
-            Behaviour::Fails { code } => return done(Err(HRESULT(code as i32).into())),
+            Behaviour::Fails { code } => return later(Err(HRESULT(code as i32).into())),
             Behaviour::Token => return self.token(request, WebTokenRequestStatus::Success),
             Behaviour::Switch => return self.token(request, WebTokenRequestStatus::AccountSwitch),
             Behaviour::Garbage => (WebTokenRequestStatus::Success, None),
@@ -267,7 +267,7 @@ impl Asked {
                 (WebTokenRequestStatus::ProviderError, Some((code, message)))
             }
         };
-        done(RequestResult { status, response: None, error, _live: Live::default() }.object())
+        later(RequestResult { status, response: None, error, _live: Live::default() }.object())
     }
 
     /// Logs the request; says what about it the real one would not take.
@@ -327,13 +327,13 @@ impl Asked {
         let Some(account) = account else {
             drop(world);
             let nobody = if self.call == "interactive" {
-                return Ok(Never::operation());
+                return Ok(never());
             } else {
                 WebTokenRequestStatus::UserInteractionRequired
             };
             let error = Some((0xcaa2_000c, "nobody".to_owned()));
             let _live = Live::default();
-            return done(RequestResult { status: nobody, response: None, error, _live }.object());
+            return later(RequestResult { status: nobody, response: None, error, _live }.object());
         };
         let last = world.script.tokens.len().saturating_sub(1);
         let token = world.script.tokens.get(world.issued.min(last)).cloned();
@@ -349,7 +349,7 @@ impl Asked {
         }
         .into();
         let response = Some(response.cast()?);
-        done(RequestResult { status, response, error: None, _live: Live::default() }.object())
+        later(RequestResult { status, response, error: None, _live: Live::default() }.object())
     }
 }
 

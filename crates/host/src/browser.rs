@@ -35,6 +35,30 @@ pub trait UserAgent: Send + Sync + fmt::Debug {
 pub struct Launch(Option<oneshot::Receiver<Error>>);
 
 impl Launch {
+    /// A start that goes on, and may fail.
+    pub(crate) fn watched(start: impl Future<Output = Result<()>> + Send + 'static) -> Self {
+        let (mut failure, launch) = oneshot::channel();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = failure.closed() => {}
+                outcome = start => drop(outcome.map_err(|error| failure.send(error))),
+            }
+        });
+        Self(Some(launch))
+    }
+
+    /// Waits until the browser has shown the page or had the time to fail.
+    ///
+    /// # Errors
+    /// `Unavailable(UserInterface)` if it failed.
+    pub async fn settled(mut self) -> Result<()> {
+        let Some(failure) = self.0.take() else { return Ok(()) };
+        match tokio::time::timeout(EARLY, failure).await {
+            Ok(Ok(error)) => Err(error),
+            Ok(Err(_)) | Err(_) => Ok(()),
+        }
+    }
+
     /// Waits until it is known that no page was shown; forever if one was.
     ///
     /// Dropping the wait and waiting again is fine.
@@ -224,7 +248,7 @@ async fn system(url: Url) -> Result<Launch> {
 
 fn no_browser(detail: &str) -> Error {
     Error::unavailable(Missing::UserInterface, format!("open a browser: {detail}")).with_hint(
-        "run `keybearer login` on a machine with a browser, or set BROWSER to the command of one",
+        "run `keybearer login` in a terminal, or set BROWSER to the command of a browser",
     )
 }
 
@@ -286,6 +310,9 @@ mod tests {
         let mut launch = open("/nonexistent/browser:false").await.unwrap();
         let error = launch.failed().await;
         assert!(error.message().contains("ended at once"), "{error}");
+        let settled = |commands| async move { open(commands).await.unwrap().settled().await };
+        assert!(settled("false").await.is_err());
+        assert!(settled("true").await.is_ok());
     }
 
     #[cfg(target_os = "linux")]

@@ -18,11 +18,9 @@ use crate::paths::Paths;
 use crate::random::SystemRandom;
 use crate::spawner::RuntimeSpawner;
 use crate::store::{FileStore, StoreNotice};
+use crate::ways::Ways;
 #[cfg(unix)]
-use crate::{
-    ways::Ways,
-    window::{Profiles, WindowPrompter},
-};
+use crate::window::{Profiles, WindowPrompter};
 
 /// The effects of an engine on this machine, and what a person may want to know about them.
 #[derive(Clone, Debug)]
@@ -53,7 +51,8 @@ impl Host {
         let random = Arc::new(SystemRandom);
         let keys = Arc::new(MasterKeys::new(&paths.state_dir, keyring(environment), random));
         let kept: Arc<dyn TokenStore> = Arc::new(store.clone());
-        let prompter = prompter(environment, Profiles::Kept(paths.state_dir.join("window")));
+        let window = window(environment, Profiles::Kept(paths.state_dir.join("window")));
+        let prompter = ways(environment, window);
         let keys_of = Arc::clone(&keys) as Arc<dyn KeyStore>;
         let effects = effects(environment, prompter, kept, keys_of);
         Self { effects, disk: Some(Disk { store, keys }) }
@@ -83,7 +82,7 @@ impl Host {
     #[must_use]
     pub fn in_process(environment: &Environment) -> Self {
         let keys = Arc::new(EphemeralKeys::new(&SystemRandom));
-        let prompter = in_process_prompter(environment);
+        let prompter = ways(environment, temporary_window(environment));
         let effects = effects(environment, prompter, Arc::new(MemoryStore::default()), keys);
         Self { effects, disk: None }
     }
@@ -142,32 +141,29 @@ fn effects(
     }
 }
 
-/// The ways to sign a person in; windows of our own keep what they remember in `profiles`.
-#[cfg(unix)]
-fn prompter(environment: &Environment, profiles: Profiles) -> Arc<dyn Prompter> {
-    let random = Arc::new(SystemRandom);
-    let window = WindowPrompter::new(environment.clone(), profiles, random);
-    Arc::new(Ways {
-        environment: environment.clone(),
-        browser: browser_prompter(environment),
-        window: Arc::new(window),
-    })
-}
-
-fn browser_prompter(environment: &Environment) -> Arc<dyn Prompter> {
+/// The ways to sign a person in.
+fn ways(environment: &Environment, window: Option<Arc<dyn Prompter>>) -> Arc<dyn Prompter> {
     let browser = Arc::new(Browser::new(environment.clone()));
-    Arc::new(LoopbackPrompter::new(browser, Arc::new(SystemRandom)))
+    let browser = Arc::new(LoopbackPrompter::new(browser, Arc::new(SystemRandom)));
+    Arc::new(Ways { environment: environment.clone(), browser, window })
+}
+
+/// Windows of our own keep what they remember in `profiles`.
+#[cfg(unix)]
+fn window(environment: &Environment, profiles: Profiles) -> Option<Arc<dyn Prompter>> {
+    let random = Arc::new(SystemRandom);
+    Some(Arc::new(WindowPrompter::new(environment.clone(), profiles, random)))
 }
 
 #[cfg(unix)]
-fn in_process_prompter(environment: &Environment) -> Arc<dyn Prompter> {
+fn temporary_window(environment: &Environment) -> Option<Arc<dyn Prompter>> {
     let temporary = environment.value("TMPDIR").unwrap_or_else(|| "/tmp".as_ref());
-    prompter(environment, Profiles::Temporary(temporary.into(), Arc::new(SystemRandom)))
+    window(environment, Profiles::Temporary(temporary.into(), Arc::new(SystemRandom)))
 }
 
 #[cfg(not(unix))]
-fn in_process_prompter(environment: &Environment) -> Arc<dyn Prompter> {
-    browser_prompter(environment)
+fn temporary_window(_environment: &Environment) -> Option<Arc<dyn Prompter>> {
+    None
 }
 
 /// The login keychain.

@@ -6,6 +6,7 @@
 //! process's standard output (I10). It decides nothing about tokens: the engine does.
 
 mod browser;
+mod callers_browser;
 mod clock;
 mod environment;
 mod host;

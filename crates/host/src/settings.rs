@@ -19,6 +19,9 @@ pub struct Config {
     /// Entra counts to its family, see [`FamilyRefreshTokens`]. Default: `"off"`.
     #[serde(deserialize_with = "family_refresh_tokens")]
     pub family_refresh_tokens: FamilyRefreshTokens,
+    /// The port of this machine where the answer of a browser on another machine is awaited, for
+    /// `ssh -L`. Default: 27410.
+    pub loopback_port: Option<u16>,
 }
 
 fn family_refresh_tokens<'de, D>(
@@ -78,6 +81,8 @@ pub struct Settings {
     pub trusted_authority_hosts: Vec<AuthorityHost>,
     /// Whether an app may use the refresh token of another app of its family.
     pub family_refresh_tokens: FamilyRefreshTokens,
+    /// The port where the answer of a browser on another machine is awaited, if one was named.
+    pub loopback_port: Option<u16>,
 }
 
 impl Settings {
@@ -99,6 +104,7 @@ impl Settings {
         Ok(Self {
             trusted_authority_hosts: hosts,
             family_refresh_tokens: config.family_refresh_tokens,
+            loopback_port: config.loopback_port.filter(|port| *port != 0),
         })
     }
 
@@ -125,13 +131,14 @@ mod tests {
 
     #[test]
     fn file_and_environment_are_joined() {
-        let text = "# mine\ntrusted_authority_hosts = [\"localhost:8443\", \"b.example\"]\n";
+        let text = "# mine\nloopback_port = 8123\ntrusted_authority_hosts = [\"localhost:8443\", \"b.example\"]\n";
         let config = Config::parse(text, Path::new("/c")).unwrap();
         let variable = ("KEYBEARER_TRUSTED_AUTHORITY_HOSTS", " a.example , b.example,,");
         let settings = Settings::resolve(&config, &Environment::from_pairs([variable])).unwrap();
         let hosts: Vec<&str> =
             settings.trusted_authority_hosts.iter().map(AuthorityHost::as_str).collect();
         assert_eq!(hosts, ["a.example", "b.example", "localhost:8443"]);
+        assert_eq!(settings.loopback_port, Some(8123));
     }
 
     #[test]

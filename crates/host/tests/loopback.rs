@@ -44,6 +44,7 @@ fn prompt(redirect_uri: Option<&str>) -> SignInPrompt {
         scopes: ScopeSet::parse(&["User.Read"]).unwrap(),
         redirect_uri: redirect_uri.map(|uri| Url::parse(uri).unwrap()),
         correlation_id: CorrelationId::new("c-1"),
+        presenter: None,
     }
 }
 

@@ -6,5 +6,8 @@ mod broker;
 mod bus;
 mod cases;
 mod home;
+mod person;
 mod requests;
+mod sign_in;
+mod terminal;
 mod wsl;

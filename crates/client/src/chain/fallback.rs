@@ -21,18 +21,18 @@ impl Place {
     /// A container in WSL has the kernel, not the variables; its browser, if any, is what it was
     /// given. Whoever switched the way to Windows off wants a plain Linux.
     pub(super) fn of(environment: &Environment) -> Self {
-        if cfg!(windows) || in_wsl(environment) { Self::Windows } else { Self::Open }
+        if cfg!(windows) || is_used_wsl(environment) { Self::Windows } else { Self::Open }
     }
 }
 
 #[cfg(target_os = "linux")]
-fn in_wsl(environment: &Environment) -> bool {
+fn is_used_wsl(environment: &Environment) -> bool {
     let wsl = environment.has("WSL_INTEROP") || environment.has("WSL_DISTRO_NAME");
     wsl && WslPlaces::default().wanted(environment)
 }
 
 #[cfg(not(target_os = "linux"))]
-fn in_wsl(_: &Environment) -> bool {
+fn is_used_wsl(_: &Environment) -> bool {
     false
 }
 

@@ -22,8 +22,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use keybearer_core::{
     Account, AccountChoice, AccountsRequest, Authority, AuthorityHost, Broker, CancelRequest,
-    Error, ErrorKind, InteractiveRequest, Missing, RemoveAccountRequest, Result, SignHttpRequest,
-    SignedHttpRequest, SilentRequest, SsoCookie, SsoCookieRequest, Token,
+    Error, ErrorKind, InteractiveRequest, Missing, Presenter, RemoveAccountRequest, Result,
+    SignHttpRequest, SignedHttpRequest, SilentRequest, SsoCookie, SsoCookieRequest, Token,
 };
 use keybearer_engine::{Http, Prompter};
 use keybearer_host::Environment;
@@ -31,6 +31,7 @@ use tokio::sync::Mutex;
 
 use crate::in_process::InProcess;
 use crate::per_process::PerProcess;
+use crate::presenter::DesktopPresenter;
 use crate::window::ParentWindow;
 use fallback::{Asked, Place, browser_can_help};
 #[cfg(target_os = "linux")]
@@ -75,6 +76,9 @@ pub struct LocalBrokerOptions {
     pub prompter: Option<Arc<dyn Prompter>>,
     /// What an engine in this process does with what it signs in.
     pub remember: Remember,
+    /// The caller's side of sign-ins, for requests that bring none. Default: the browser of this
+    /// process's environment ([`DesktopPresenter`]).
+    pub presenter: Option<Arc<dyn Presenter>>,
 }
 
 impl LocalBrokerOptions {
@@ -82,6 +86,7 @@ impl LocalBrokerOptions {
     fn are_common(&self) -> bool {
         self.http.is_none()
             && self.prompter.is_none()
+            && self.presenter.is_none()
             && !matches!(self.parent_window, ParentWindow::Handle(_))
     }
 }
@@ -106,6 +111,7 @@ pub struct LocalBroker {
     options: LocalBrokerOptions,
     connection: PerProcess<Mutex<Option<Arc<dyn Reachable>>>>,
     in_process: InProcess,
+    presenter: Arc<dyn Presenter>,
 }
 
 /// A broker outside of this process, which may go away.
@@ -138,7 +144,12 @@ impl LocalBroker {
     #[must_use]
     pub fn new(environment: Environment, options: LocalBrokerOptions) -> Self {
         let in_process = InProcess::new(environment.clone(), &options);
-        Self { environment, options, connection: PerProcess::default(), in_process }
+        let presenter = options
+            .presenter
+            .clone()
+            .unwrap_or_else(|| Arc::new(DesktopPresenter::new(&environment)));
+        let connection = PerProcess::default();
+        Self { environment, options, connection, in_process, presenter }
     }
 
     /// As [`new`](Self::new), one for all in this process that want the same: they share the
@@ -352,7 +363,8 @@ impl Broker for LocalBroker {
         self.signed_in_here(request).await.map_or(result, Ok)
     }
 
-    async fn acquire_interactive(&self, request: InteractiveRequest) -> Result<Token> {
+    async fn acquire_interactive(&self, mut request: InteractiveRequest) -> Result<Token> {
+        request.presence.presenter.get_or_insert_with(|| Arc::clone(&self.presenter));
         let (limit, authority) = (request.parameters.timeout, request.parameters.authority.clone());
         self.call(limit, Some(&authority), Repeat::Never, |broker, timeout| {
             let mut request = request.clone();

@@ -5,7 +5,7 @@ use keybearer_core::{
 };
 use keybearer_host::SystemClock;
 use keybearer_testkit::contract::{ContractFixture, Party, Situation};
-use keybearer_testkit::{contract_tests, sample};
+use keybearer_testkit::{bearer_contract_tests, contract_tests, sample};
 
 use super::transport::{PromptType, ProviderError, Request, Response, SystemError, WebAccount};
 use super::*;
@@ -161,6 +161,7 @@ impl ContractFixture for Wam {
 }
 
 contract_tests!(Wam);
+bearer_contract_tests!(Wam);
 
 fn parameters(tenant: &str, account: AccountChoice) -> TokenParameters {
     let text = format!("https://login.microsoftonline.com/{tenant}");
@@ -173,7 +174,7 @@ fn dev() -> HomeAccountId {
 
 async fn interactive(broker: &WamBroker, account: AccountChoice, prompt: Prompt) -> Result<Token> {
     let parameters = parameters("organizations", account);
-    broker.acquire_interactive(InteractiveRequest { parameters, prompt }).await
+    broker.acquire_interactive(InteractiveRequest::new(parameters, prompt)).await
 }
 
 #[tokio::test]
@@ -344,7 +345,7 @@ async fn without_web_account_manager_everything_is_unavailable() {
         let parameters = parameters("organizations", choice);
         let silent = broker.acquire_silent(SilentRequest { parameters: parameters.clone() }).await;
         assert_eq!(*silent.unwrap_err().kind(), unavailable);
-        let request = InteractiveRequest { parameters, prompt: Prompt::IfNeeded };
+        let request = InteractiveRequest::new(parameters, Prompt::IfNeeded);
         let interactive = broker.acquire_interactive(request).await;
         assert_eq!(*interactive.unwrap_err().kind(), unavailable);
     }

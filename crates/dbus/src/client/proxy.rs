@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use keybearer_core::{
-    Account, AccountsRequest, Broker, CancelRequest, Error, InteractiveRequest, Missing, Process,
-    RemoveAccountRequest, Result, SignHttpRequest, SignedHttpRequest, SilentRequest, SsoCookie,
-    SsoCookieRequest, Token,
+    Account, AccountsRequest, Broker, CancelRequest, CorrelationId, Error, InteractiveRequest,
+    Missing, Presence, Process, RemoveAccountRequest, Result, SignHttpRequest, SignedHttpRequest,
+    SilentRequest, SsoCookie, SsoCookieRequest, Token,
 };
 use tokio::time::timeout;
 use zbus::Connection;
@@ -19,6 +19,7 @@ use crate::message::{
     CancelInteractiveFlow, Cancellation, Envelope, GenerateSignedHttpRequest, GetAccounts,
     GetLinuxBrokerVersion, Method, RemoveAccount,
 };
+use crate::presenter::OfferedPresenter;
 
 /// A broker in another process. Cloning shares the connection, on which any number of calls can
 /// wait at the same time.
@@ -88,6 +89,27 @@ impl BrokerProxy {
         if let Err(error) = self.call::<CancelInteractiveFlow>(cancellation).await {
             tracing::debug!(%error, "cancelling an interactive request");
         }
+    }
+
+    /// Lets the broker call the request's presenter back. A request whose presenter cannot be served
+    /// goes without it.
+    async fn offer(
+        &self,
+        presence: &mut Presence,
+        call: &CorrelationId,
+    ) -> Option<OfferedPresenter> {
+        let presenter = presence.presenter.clone().filter(|_| !call.is_empty());
+        let Inner { connection, destination, .. } = &*self.0;
+        let offered = match presenter {
+            Some(presenter) => {
+                OfferedPresenter::serve(connection, destination.clone(), call, presenter).await.ok()
+            }
+            None => None,
+        };
+        if offered.is_none() {
+            presence.presenter = None;
+        }
+        offered
     }
 
     async fn call<M: Method>(&self, request: &M::Request) -> Result<M::Reply> {
@@ -173,13 +195,15 @@ impl Broker for BrokerProxy {
         self.call::<AcquireTokenSilently>(&request).await
     }
 
-    async fn acquire_interactive(&self, request: InteractiveRequest) -> Result<Token> {
+    async fn acquire_interactive(&self, mut request: InteractiveRequest) -> Result<Token> {
+        let offered = self.offer(&mut request.presence, &request.parameters.correlation_id).await;
         let parameters = &request.parameters;
         let flow = WaitingFlow::begin(self, &parameters.caller.id, &parameters.correlation_id);
         let outcome = self.call::<AcquireTokenInteractively>(&request).await;
         if !matches!(&outcome, Err(error) if *error.kind() == keybearer_core::ErrorKind::TimedOut) {
             flow.answered();
         }
+        drop(offered);
         outcome
     }
 

@@ -26,12 +26,16 @@ impl Method for AcquireTokenInteractively {
     }
 
     fn encode_request(request: &InteractiveRequest) -> String {
-        parameters::write(&request.parameters, Some(request.prompt))
+        parameters::write(&request.parameters, Some((request.prompt, &request.presence)))
     }
 
     fn decode_request(json: &str, call: &Call) -> Result<(InteractiveRequest, Self::Echo)> {
         let read = parameters::read(json, call, own::INTERACTIVE_TIMEOUT)?;
-        let request = InteractiveRequest { parameters: read.parameters, prompt: read.prompt };
+        let request = InteractiveRequest {
+            parameters: read.parameters,
+            prompt: read.prompt,
+            presence: read.presence,
+        };
         Ok((request, read.echo))
     }
 

@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use keybearer_core::{
-    AccessToken, AccountChoice, Authority, Claims, ClientId, Error, HomeAccountId, Prompt, Result,
-    ScopeSet, TokenParameters,
+    AccessToken, AccountChoice, Authority, Claims, ClientId, Error, HomeAccountId, Presence,
+    Prompt, Result, ScopeSet, TokenParameters,
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -45,6 +45,7 @@ pub(crate) struct ReadParameters {
     pub(crate) parameters: TokenParameters,
     pub(crate) prompt: Prompt,
     pub(crate) echo: TokenEcho,
+    pub(crate) presence: Presence,
 }
 
 /// What of a token request is repeated in the reply.
@@ -124,6 +125,7 @@ pub(crate) fn read(json: &str, call: &Call, default_timeout: Duration) -> Result
         parameters,
         prompt: own.prompt().or(named_prompt).unwrap_or_default(),
         echo: TokenEcho { requested_scopes: scopes, account },
+        presence: presence(&own, call),
     })
 }
 
@@ -162,6 +164,15 @@ impl App {
         }
         Self { client_id, redirect_uri: extra_query.remove("child_redirect_uri") }
     }
+}
+
+/// Whoever calls without an id cannot be told from its other calls.
+fn presence(own: &OwnMembers, call: &Call) -> Presence {
+    let line = call.line.as_ref().filter(|_| !call.correlation_id.is_empty());
+    let presenter = own.abilities().zip(line);
+    let presenter =
+        presenter.map(|(abilities, line)| line.presenter(abilities, &call.correlation_id));
+    Presence { method: own.method(), presenter }
 }
 
 /// Where clients put the account of a request.
@@ -242,8 +253,9 @@ struct AuthParametersObject<'a> {
     ux_context_handle: i64,
 }
 
-/// Writes the request of a token method; `prompt` is for the interactive one.
-pub(crate) fn write(parameters: &TokenParameters, prompt: Option<Prompt>) -> String {
+/// Writes the request of a token method; `asking` is for the interactive one.
+pub(crate) fn write(parameters: &TokenParameters, asking: Option<(Prompt, &Presence)>) -> String {
+    let prompt = asking.map(|(prompt, _)| prompt);
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct TokenRequest<'a> {
@@ -275,6 +287,10 @@ pub(crate) fn write(parameters: &TokenParameters, prompt: Option<Prompt>) -> Str
     let own = OwnObject::new(parameters.timeout)
         .with_account(&parameters.account)
         .with_prompt(prompt.unwrap_or_default());
+    let own = match asking {
+        Some((_, presence)) => own.with_presence(presence),
+        None => own,
+    };
     to_json(&TokenRequest { auth_parameters, keybearer: own })
 }
 

@@ -12,16 +12,18 @@
 //! page takes the place of ours: the sign-in works, but is not seen to be given up.
 
 mod desk;
+#[cfg(unix)]
+mod first_page;
 mod listener;
 mod pages;
-mod picker;
 mod place;
 mod presence;
 mod prompter;
 mod session;
 
-pub(crate) use pages::Page;
 #[cfg(unix)]
-pub(crate) use picker::Picker;
+pub(crate) use first_page::FirstPage;
+#[cfg(unix)]
+pub(crate) use pages::Page;
 pub(crate) use place::is_native_client;
 pub use prompter::LoopbackPrompter;

@@ -74,6 +74,7 @@ fn prompt() -> SignInPrompt {
         scopes: ScopeSet::parse(&["User.Read"]).unwrap(),
         redirect_uri: None,
         correlation_id: CorrelationId::new("c-1"),
+        presenter: None,
     }
 }
 

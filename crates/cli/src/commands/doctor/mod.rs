@@ -7,6 +7,7 @@ mod finding;
 #[cfg_attr(not(target_os = "linux"), path = "machine_elsewhere.rs")]
 mod machine;
 mod network;
+mod sign_in;
 #[cfg(target_os = "linux")]
 mod storage;
 mod wsl;
@@ -17,7 +18,7 @@ use std::time::Duration;
 use clap::Args;
 use finding::{Finding, Level};
 use keybearer_client::WslPlaces;
-use keybearer_core::Result;
+use keybearer_core::{Result, SignInMethod};
 use keybearer_host::{Environment, Paths};
 use serde_json::json;
 
@@ -27,6 +28,7 @@ use crate::exit::Exit;
 use crate::failure::ErrorFormat;
 use crate::output;
 use crate::session::run;
+use crate::terminal::presence;
 
 const EXAMPLE: &str = "\
 Example:
@@ -77,6 +79,8 @@ async fn examine(environment: &Environment) -> Vec<Finding> {
     browser::examine(environment, &mut findings);
     findings.extend(wsl::examine(environment, &WslPlaces::default()).await);
     network::examine(environment, &mut findings);
+    let caller = presence(SignInMethod::Auto).abilities();
+    findings.push(sign_in::examine(&caller, sign_in::settings(environment).as_ref()));
     findings
 }
 

@@ -7,32 +7,52 @@ use url::Url;
 
 use super::desk::{Arrivals, Desk, Offer, Reply};
 use super::listener::Listener;
-use super::pages::Page;
+use super::pages::{Page, Target};
 use super::place::Place;
 use crate::random::random_hex;
 
-/// The account picker for a window that is watched by other means and gets its answer elsewhere.
+/// The first page of a sign-in for a window that is watched by other means and gets its answer
+/// elsewhere.
 #[derive(Debug)]
-pub(crate) struct Picker {
+pub(crate) struct FirstPage {
     url: Url,
     arrivals: Arrivals,
     /// Held: dropping it closes the port.
     _listener: Listener,
 }
 
-impl Picker {
-    /// Serves the picker on any port.
-    pub(crate) async fn open(
+impl FirstPage {
+    /// Lets the person choose an account.
+    pub(crate) async fn picker(
         prompt: &SignInPrompt,
         accounts: &[Account],
+        random: Arc<dyn Random>,
+    ) -> Result<Self> {
+        let ids = accounts.iter().map(|account| account.home_account_id.clone()).collect();
+        let page = |target: Target<'_>| Page::picker(prompt, accounts, target);
+        Self::serve(page, Offer::Accounts(ids), random).await
+    }
+
+    /// Says who asks, and leads to this page of the provider.
+    pub(crate) async fn start(
+        prompt: &SignInPrompt,
+        provider: &Url,
+        random: Arc<dyn Random>,
+    ) -> Result<Self> {
+        let page = |target: Target<'_>| Page::start(prompt, target);
+        Self::serve(page, Offer::Visit(provider.clone()), random).await
+    }
+
+    /// On any port.
+    async fn serve(
+        page: impl FnOnce(Target<'_>) -> Page,
+        offer: Offer,
         random: Arc<dyn Random>,
     ) -> Result<Self> {
         let place = Place::bind(None).await?;
         let (nonce, token) = (random_hex(&*random, 16), random_hex(&*random, 16));
         let (desk, arrivals) = Desk::new(&place.redirect_uri, &nonce, token);
-        let page = Page::picker(prompt, accounts, desk.target()).without_script();
-        let ids = accounts.iter().map(|account| account.home_account_id.clone()).collect();
-        desk.offer(page, Offer::Accounts(ids));
+        desk.offer(page(desk.target()).without_script(), offer);
         let mut url = place.redirect_uri;
         url.set_path(desk.first_path());
         let listener = Listener::start(place.listeners, desk, random);
@@ -58,5 +78,10 @@ impl Picker {
         let page = Page::notice("One moment", "You are being signed in.");
         choice.browser.reply(Reply::Page(StatusCode::OK, page));
         Ok(choice.pick)
+    }
+
+    /// Waits until the person gives up.
+    pub(crate) async fn given_up(&mut self) -> Error {
+        self.arrivals.person.departed().await
     }
 }

@@ -1,0 +1,19 @@
+//! The caller's presenter, across the connection: while an interactive call waits, the client serves
+//! an object of its own that the broker calls back. Only that broker is served, and only the caller
+//! is called.
+
+mod offered;
+mod remote;
+
+use keybearer_core::CorrelationId;
+pub(crate) use offered::OfferedPresenter;
+pub use remote::CallersLine;
+
+/// The interface of the object.
+const INTERFACE: &str = "com.keybearer.Presenter1";
+
+/// Where the object of one call is: each call has a correlation id of its own.
+fn object_path(call: &CorrelationId) -> String {
+    let name: String = call.as_str().chars().filter(char::is_ascii_alphanumeric).collect();
+    format!("/com/keybearer/presenter/call{name}")
+}
