@@ -52,7 +52,8 @@ impl Client {
     }
 
     async fn interactively(&self, changes: Value) -> Value {
-        let reply = self.session.acquire_token_interactively("c", &self.request(&changes)).await;
+        let request = self.request(&changes);
+        let reply = self.session.acquire_token_interactively("c", &request, None).await;
         token(&reply)
     }
 
