@@ -52,8 +52,8 @@ impl Client {
     }
 
     async fn interactively(&self, changes: Value) -> Value {
-        let request = self.request(&changes);
-        let reply = self.session.acquire_token_interactively("c", &request, None).await;
+        let reply =
+            self.session.acquire_token_interactively("c", &self.request(&changes), None).await;
         token(&reply)
     }
 
