@@ -269,7 +269,7 @@ impl Inner {
     }
 }
 
-fn removed() -> Error {
+pub(crate) fn removed() -> Error {
     Error::interaction_required("the account was removed in the meantime")
 }
 

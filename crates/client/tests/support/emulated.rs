@@ -58,7 +58,9 @@ impl UserAgent for Agreeing {
                 let here = reply.url().clone();
                 let Some((action, fields)) = form(&reply.text().await.unwrap()) else { return };
                 let action = here.join(&action).unwrap();
-                reply = browser.post(action).form(&fields).send().await.unwrap();
+                let origin = here.origin().ascii_serialization();
+                let answer = browser.post(action).header("origin", origin).form(&fields);
+                reply = answer.send().await.unwrap();
             }
         });
         Ok(Launch::default())
