@@ -41,7 +41,8 @@ CLIENTS = {
     "test_msal.py": lambda: packages("msal", "pymsalruntime"),
     "test_busctl.py": lambda: f"busctl of {version_of('busctl', '--version')}",
     "test_gdbus.py": lambda: f"gdbus of GLib {version_of('gdbus', '--version') or version_of('gio', 'version')}",
-    "test_activation.py": lambda: "activation by each of them",
+    "test_activation.py": lambda: "each of them, with no broker running",
+    "test_upgrade.py": lambda: "our own program and gdbus, during an upgrade",
 }
 
 

@@ -49,9 +49,10 @@ class Desk:
             self.environment[f"XDG_{name.upper()}_{suffix}"] = self._private(name)
         self.proxy = None
         self._start_emulator()
-        self._start_bus()
         self._put_browser()
         self.person()
+        # What the bus starts has the environment of the bus.
+        self._start_bus()
 
     def at(self, name):
         return pathlib.Path(self._directory, name)

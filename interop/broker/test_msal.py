@@ -56,6 +56,19 @@ def test_several_accounts_are_told_apart(desk):
     assert desk.visits() == 2
 
 
+def test_with_several_accounts_the_person_picks_one(desk):
+    """What azure-identity-broker does at first use. The person played here clicks their own name."""
+    desk.msal(("interactive", {"scope": STORAGE, **PICK}))
+    desk.person("ops")
+    desk.msal(("interactive", {"scope": STORAGE, "login_hint": "ops@contoso.example"}))
+    redeemed = len(desk.grants("authorization_code"))
+    desk.person("dev")
+    [picked] = desk.msal(("interactive", {"scope": ARM, **PICK}))
+    assert picked["claims"]["upn"] == "dev@contoso.example", picked
+    assert desk.visits() == 3
+    assert len(desk.grants("authorization_code")) == redeemed, "the picked account's session was enough"
+
+
 def test_with_several_accounts_the_one_used_last_answers_an_app_that_names_none(desk):
     """The runtime names none for prompt=none, and MSAL refuses what is not the account it wanted."""
     desk.msal(("interactive", {"scope": STORAGE, **PICK}))

@@ -27,20 +27,29 @@ pub(crate) enum Turn {
     Theirs,
 }
 
+/// Whether whoever has the lock may be left to serve.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Seat {
+    /// The other one will do as well.
+    Contested,
+    /// The socket is in our hands, so the other one is no longer found, and ends.
+    Ours,
+}
+
 impl BrokerLock {
     /// Takes the lock, or finds that the broker that has it answers. The runtime directory was
     /// checked to be private.
     ///
     /// # Errors
     /// `Transient` if the lock is held and nobody answers on the socket.
-    pub(crate) async fn acquire(paths: &Paths) -> Result<Turn> {
+    pub(crate) async fn acquire(paths: &Paths, seat: Seat) -> Result<Turn> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(lock) = Self::try_acquire(&paths.lock)? {
                 return Ok(Turn::Ours(lock));
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if answers(&paths.socket, left).await {
+            if seat == Seat::Contested && answers(&paths.socket, left).await {
                 return Ok(Turn::Theirs);
             }
             if left.is_zero() {

@@ -22,6 +22,8 @@ pub(crate) struct Service {
     pub(crate) host: Host,
     pub(crate) paths: Paths,
     pub(crate) activity: Activity,
+    /// The calls among them that wait for a person.
+    pub(crate) sign_ins: Activity,
     pub(crate) connections: Connections,
     pub(crate) stop: Stop,
     bus: Mutex<BusStatus>,
@@ -47,6 +49,7 @@ impl Service {
             host,
             paths,
             activity: Activity::new(),
+            sign_ins: Activity::new(),
             connections: Connections::default(),
             stop: Stop::new(),
             bus: Mutex::new(BusStatus::Connecting),

@@ -18,7 +18,7 @@ use keybearer_core::{
 use keybearer_engine::Clock;
 use keybearer_host::{Environment, SystemClock};
 use keybearer_testkit::contract::{ContractFixture, Party, Situation};
-use keybearer_testkit::{contract_tests, sample};
+use keybearer_testkit::{bearer_contract_tests, contract_tests, sample};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
@@ -105,6 +105,7 @@ impl ContractFixture for Stage {
 }
 
 contract_tests!(Stage::take().await);
+bearer_contract_tests!(Stage::take().await);
 
 async fn silent(parameters: TokenParameters) -> Result<Token, Error> {
     broker().acquire_silent(SilentRequest { parameters }).await

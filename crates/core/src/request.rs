@@ -5,7 +5,7 @@ use url::Url;
 
 use crate::{
     AccessToken, AccountChoice, Authority, Caller, Capabilities, Claims, ClientId, CorrelationId,
-    HomeAccountId, Presence, ScopeSet,
+    Error, HomeAccountId, Missing, Presence, Result, ScopeSet,
 };
 
 /// What every token request says.
@@ -38,6 +38,23 @@ pub struct TokenParameters {
     pub timeout: Duration,
     /// Who asks.
     pub caller: Caller,
+}
+
+impl TokenParameters {
+    /// For brokers that know bearer tokens only: one in place of a bound token would be accepted
+    /// from whoever has it.
+    ///
+    /// # Errors
+    /// `Unavailable(Key)` if a token bound to a key is asked for.
+    pub fn check_bearer(&self) -> Result<()> {
+        match self.proof_of_possession {
+            None => Ok(()),
+            Some(_) => {
+                let message = "get a proof-of-possession token: this broker binds none to a key";
+                Err(Error::unavailable(Missing::Key, message).with_hint("ask for a bearer token"))
+            }
+        }
+    }
 }
 
 /// Which key a token is to be bound to, and what is made of it.

@@ -133,6 +133,7 @@ mod contract {
     use super::OnBus;
 
     keybearer_testkit::contract_tests!(OnBus::default());
+    keybearer_testkit::proof_contract_tests!(OnBus::default());
     keybearer_testkit::signing_contract_tests!(OnBus::default());
 }
 

@@ -78,8 +78,6 @@ macro_rules! contract_tests {
             a_removed_account_is_forgotten
             removing_an_unknown_account_is_an_invalid_request
             without_a_registered_device_there_is_no_cookie
-            a_token_bound_to_the_brokers_key_comes_signed_for_one_request
-            a_token_bound_to_an_apps_key_comes_as_it_is
         }
     };
     ($fixture:expr => $($name:ident)+) => {
@@ -89,6 +87,27 @@ macro_rules! contract_tests {
                 $crate::contract::$name(&$fixture).await;
             }
         )+
+    };
+}
+
+/// The same for what only brokers promise that bind tokens to keys.
+#[macro_export]
+macro_rules! proof_contract_tests {
+    ($fixture:expr) => {
+        $crate::contract_tests! { $fixture =>
+            a_token_bound_to_the_brokers_key_comes_signed_for_one_request
+            a_token_bound_to_an_apps_key_comes_as_it_is
+        }
+    };
+}
+
+/// The same for what brokers promise that bind no tokens to keys.
+#[macro_export]
+macro_rules! bearer_contract_tests {
+    ($fixture:expr) => {
+        $crate::contract_tests! { $fixture =>
+            a_bearer_token_never_stands_in_for_a_bound_one
+        }
     };
 }
 
@@ -275,6 +294,16 @@ pub async fn a_token_bound_to_the_brokers_key_comes_signed_for_one_request(
     assert_eq!(bearer.token_type, TokenType::Bearer, "who asks for no proof gets none");
 }
 
+/// It would be accepted from whoever has it.
+pub async fn a_bearer_token_never_stands_in_for_a_bound_one(fixture: &dyn ContractFixture) {
+    let [party, _] = fixture.parties(Situation::OneAccount).await;
+    let own = ProofOfPossession::BoundTo { key_id: "app-key".into() };
+    for proof in [ProofOfPossession::Signed(http_request()), own] {
+        let error = bound(fixture, &party, proof).await.unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::Unavailable(Missing::Key), "{error}");
+    }
+}
+
 /// The app signs; the broker only has the token bound.
 pub async fn a_token_bound_to_an_apps_key_comes_as_it_is(fixture: &dyn ContractFixture) {
     let [party, _] = fixture.parties(Situation::OneAccount).await;
@@ -438,5 +467,6 @@ mod tests {
     }
 
     contract_tests!(Memory);
+    proof_contract_tests!(Memory);
     signing_contract_tests!(Memory);
 }

@@ -3,6 +3,7 @@ pub(crate) mod accounts;
 pub(crate) mod broker;
 pub(crate) mod completions;
 pub(crate) mod doctor;
+mod install;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod token;

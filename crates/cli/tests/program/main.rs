@@ -6,6 +6,7 @@ mod broker;
 mod bus;
 mod cases;
 mod home;
+mod install;
 mod person;
 mod requests;
 mod sign_in;

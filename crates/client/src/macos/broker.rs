@@ -118,6 +118,7 @@ impl Broker for ExtensionBroker {
         let parameters = request.parameters;
         let deadline = after(parameters.timeout);
         let outcome = async {
+            parameters.check_bearer()?;
             let account = self.choose(&parameters, deadline).await?;
             let reply = self.perform(request::silent(&parameters, &account), deadline).await?;
             let token = reply::token(&reply, &parameters, TokenSource::Cache, self.clock.now())?;
@@ -138,7 +139,10 @@ impl Broker for ExtensionBroker {
         let deadline = after(request.parameters.timeout);
         let waiting = Waiting::begin(self, caller);
         let outcome = tokio::select! {
-            outcome = self.sign_in(request, deadline) => outcome,
+            outcome = async {
+                request.parameters.check_bearer()?;
+                self.sign_in(request, deadline).await
+            } => outcome,
             () = waiting.cancelled.notified() => Err(Error::cancelled("the sign-in was given up")),
         };
         outcome.map_err(|error| error.with_correlation_id(id))

@@ -140,6 +140,7 @@ mod contract {
     use super::Mac;
 
     keybearer_testkit::contract_tests!(Mac);
+    keybearer_testkit::bearer_contract_tests!(Mac);
 }
 
 fn cases(folder: &str) -> Vec<(String, Value)> {

@@ -361,14 +361,22 @@ impl Broker for WamBroker {
 
     async fn acquire_silent(&self, request: SilentRequest) -> Result<Token> {
         let parameters = &request.parameters;
-        let token = within(parameters.timeout, self.silent(parameters)).await;
+        let work = async {
+            parameters.check_bearer()?;
+            self.silent(parameters).await
+        };
+        let token = within(parameters.timeout, work).await;
         token.map_err(|error| error.with_correlation_id(parameters.correlation_id.clone()))
     }
 
     async fn acquire_interactive(&self, request: InteractiveRequest) -> Result<Token> {
         let parameters = &request.parameters;
         let wait = self.waiting.begin(&parameters.caller.id);
-        let work = within(parameters.timeout, self.interactive(parameters, request.prompt));
+        let work = async {
+            parameters.check_bearer()?;
+            self.interactive(parameters, request.prompt).await
+        };
+        let work = within(parameters.timeout, work);
         let token = tokio::select! {
             token = work => token,
             error = wait.cancelled() => Err(error),

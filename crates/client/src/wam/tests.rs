@@ -5,7 +5,7 @@ use keybearer_core::{
 };
 use keybearer_host::SystemClock;
 use keybearer_testkit::contract::{ContractFixture, Party, Situation};
-use keybearer_testkit::{contract_tests, sample};
+use keybearer_testkit::{bearer_contract_tests, contract_tests, sample};
 
 use super::transport::{PromptType, ProviderError, Request, Response, SystemError, WebAccount};
 use super::*;
@@ -161,6 +161,7 @@ impl ContractFixture for Wam {
 }
 
 contract_tests!(Wam);
+bearer_contract_tests!(Wam);
 
 fn parameters(tenant: &str, account: AccountChoice) -> TokenParameters {
     let text = format!("https://login.microsoftonline.com/{tenant}");

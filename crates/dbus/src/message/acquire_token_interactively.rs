@@ -1,4 +1,4 @@
-use keybearer_core::{Error, InteractiveRequest, Result, Token};
+use keybearer_core::{AccountChoice, Error, InteractiveRequest, Result, Token};
 
 use super::parameters::TokenEcho;
 use super::{Call, Envelope, Method, own, parameters, token};
@@ -30,7 +30,12 @@ impl Method for AcquireTokenInteractively {
     }
 
     fn decode_request(json: &str, call: &Call) -> Result<(InteractiveRequest, Self::Echo)> {
-        let read = parameters::read(json, call, own::INTERACTIVE_TIMEOUT)?;
+        let mut read = parameters::read(json, call, own::INTERACTIVE_TIMEOUT)?;
+        // Microsoft's client passes no prompt on, not even the one that asks for an account to be
+        // picked. With several accounts, the one used last would be a guess.
+        if read.parameters.account == AccountChoice::Default && !read.is_own {
+            read.parameters.account = AccountChoice::Only;
+        }
         let request = InteractiveRequest {
             parameters: read.parameters,
             prompt: read.prompt,

@@ -93,6 +93,11 @@ impl OwnMembers {
         }
     }
 
+    /// Whether our own client speaks: it always says how long it waits.
+    pub(crate) fn is_there(&self) -> bool {
+        matches!(self.timeout_ms, Member::Is(_))
+    }
+
     /// What nobody named means to this client.
     pub(crate) fn open_choice(&self) -> AccountChoice {
         match &self.account {

@@ -46,6 +46,8 @@ pub(crate) struct ReadParameters {
     pub(crate) prompt: Prompt,
     pub(crate) echo: TokenEcho,
     pub(crate) presence: Presence,
+    /// Whether our own client wrote it.
+    pub(crate) is_own: bool,
 }
 
 /// What of a token request is repeated in the reply.
@@ -126,6 +128,7 @@ pub(crate) fn read(json: &str, call: &Call, default_timeout: Duration) -> Result
         prompt: own.prompt().or(named_prompt).unwrap_or_default(),
         echo: TokenEcho { requested_scopes: scopes, account },
         presence: presence(&own, call),
+        is_own: own.is_there(),
     })
 }
 
