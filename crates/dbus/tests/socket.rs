@@ -184,6 +184,19 @@ async fn the_broker_calls_back_what_its_caller_can_show_inv_i5() {
     check.assert_clean();
 }
 
+/// A call that arrives before its object is looked after would wait for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_caller_is_ready_to_be_called_back_however_soon() {
+    for _ in 0..200 {
+        let (broker, _socket, proxy) = connected().await;
+        let presenter = support::presenting::presenter();
+        let (call, remote) = support::presenting::waiting(&broker, &proxy, &presenter).await;
+        tokio::time::timeout(PATIENCE, remote.point_to_browser()).await.unwrap();
+        assert_eq!(presenter.shown().pointed, 1);
+        call.abort();
+    }
+}
+
 #[tokio::test]
 async fn a_caller_that_disconnects_is_not_waited_for() {
     let (broker, _socket, proxy) = connected().await;

@@ -4,12 +4,25 @@ use std::sync::Arc;
 use futures_util::future::{Either, select};
 use keybearer_core::{CorrelationId, Error, Presenter, Result};
 use tokio::sync::watch;
+use zbus::connection::Builder;
 use zbus::message::Header;
 use zbus::names::UniqueName;
 use zbus::{Connection, interface};
 
-use super::object_path;
+use super::{ROOT, object_path};
 use crate::message::presenting::{Act, Outcome, encode_outcome};
+
+/// A connection that takes calls from the moment it is there. One that begins to when the first
+/// presenter is offered may be called before it is ready, and such a call is lost.
+pub(crate) fn ready_to_present(builder: Builder<'_>) -> Builder<'_> {
+    builder.serve_at(ROOT, Root)
+}
+
+struct Root;
+
+/// Has no methods of its own.
+#[interface(name = "com.keybearer.Presenters1")]
+impl Root {}
 
 /// A presenter that the broker may call back, as long as this value lives. What it shows then is
 /// taken back.
