@@ -64,6 +64,14 @@ class Client:
             parameters, str(uuid.uuid4()), account, done))
         return {"renewed": first.get_access_token() != second.get_access_token(), **outcome(second)}
 
+    def cancelled(self, scope):
+        """A sign-in that the app gives up as it begins."""
+        def begin(done):
+            parameters = self._parameters(scope)
+            handle = pymsalruntime.signin_interactively(1, parameters, str(uuid.uuid4()), None, done)
+            handle.cancel_async_operation()
+        return outcome(wait(begin))
+
     def _runtime_account(self, user):
         result = wait(lambda done: pymsalruntime.discover_accounts(self.client_id, str(uuid.uuid4()), done))
         [account] = [account for account in result.get_accounts() if account.get_user_name() == user]

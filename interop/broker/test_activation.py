@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -98,6 +99,23 @@ def test_socket_that_the_service_manager_listens_at_outlives_the_broker(bare_des
         os.kill(broker.pid, signal.SIGTERM)
         assert broker.wait(30) == 0
         assert manager.path.exists()
+    manager.socket.close()
+    manager.path.unlink()
+
+
+def test_broker_that_a_program_starts_leaves_the_service_managers_socket_alone(bare_desk):
+    manager = ServiceManager(bare_desk)
+    before = manager.path.stat().st_ino
+    contender = bare_desk.start("contender", [PROGRAMS / "keybearer", "broker", "run"])
+    # It knocks, which is what has a service manager start its broker.
+    readable, _, _ = select.select([manager.socket], [], [], 30)
+    assert readable
+    broker = manager.start("handed-over")
+    assert contender.wait(30) == 0
+    assert "ready " in bare_desk.said("contender")
+    assert (bare_desk.status()["pid"], manager.path.stat().st_ino) == (broker.pid, before)
+    os.kill(broker.pid, signal.SIGTERM)
+    assert broker.wait(30) == 0
     manager.socket.close()
     manager.path.unlink()
 

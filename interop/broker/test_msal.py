@@ -122,6 +122,13 @@ def test_app_that_ends_in_the_middle_of_a_sign_in_leaves_the_next_one_alone(desk
     assert signed_in["claims"]["upn"] == "dev@contoso.example"
 
 
+def test_app_that_cancels_at_once_hears_of_a_cancellation(desk):
+    """The runtime's cancellation comes before its call, or waits until the person has declined."""
+    desk.person("dev", "--deny")
+    for ended in desk.msal(*[("cancelled", {"scope": STORAGE})] * 4):
+        assert ended["status"] in ("UserCanceled", "ApplicationCanceled"), ended
+
+
 def test_token_that_the_app_wants_replaced_is_replaced(desk):
     _, renewed = desk.msal(
         ("interactive", {"scope": STORAGE, **PICK}), ("renew", {"scope": STORAGE, "user": "dev@contoso.example"})

@@ -280,6 +280,7 @@ async fn a_broker_that_leaves_the_bus_during_a_call_is_worth_another_try() {
     let proxy = bus.connect().await;
     let error = proxy.accounts(accounts()).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Transient { retry_after: None }, "{error}");
+    assert!(proxy.is_closed(), "the connection to the bus lasts, but nobody answers on it");
     server.join().unwrap();
     let error = proxy.accounts(accounts()).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Unavailable(Missing::Broker), "{error}");

@@ -289,6 +289,7 @@ async fn a_broker_that_ends_during_a_call_is_worth_another_try() {
     let proxy = BrokerProxy::connect_socket(&path, PATIENCE).await.unwrap();
     let error = proxy.acquire_silent(silent()).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Transient { retry_after: None }, "{error}");
+    assert!(proxy.is_closed(), "known as soon as the call has failed");
     server.join().unwrap();
     let error = proxy.acquire_silent(silent()).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Unavailable(Missing::Broker), "{error}");

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -36,6 +37,8 @@ struct Inner {
     flows: Flows,
     name: &'static str,
     process: Process,
+    /// A call has found that the broker is not there any more.
+    gone: AtomicBool,
 }
 
 impl BrokerProxy {
@@ -45,7 +48,8 @@ impl BrokerProxy {
         name: &'static str,
         process: Process,
     ) -> Self {
-        Self(Arc::new(Inner { connection, destination, flows: Flows::default(), name, process }))
+        let (flows, gone) = (Flows::default(), AtomicBool::new(false));
+        Self(Arc::new(Inner { connection, destination, flows, name, process, gone }))
     }
 
     /// The process that answers.
@@ -66,10 +70,11 @@ impl BrokerProxy {
         self.0.destination.is_none()
     }
 
-    /// Whether the connection has ended, so that every call would fail.
+    /// Whether the broker at the other end has gone, so that every call would fail. It is known at
+    /// the latest when a call has failed for it.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.0.connection.is_closed()
+        self.0.connection.is_closed() || self.0.gone.load(Ordering::Relaxed)
     }
 
     /// Which broker answers.
@@ -144,13 +149,35 @@ impl BrokerProxy {
         connection
             .call_method(destination.as_ref(), OBJECT_PATH, Some(INTERFACE), method, &arguments)
             .await
-            .map_err(|error| call_error(&error))
+            .map_err(|error| {
+                if means_gone(&error) {
+                    self.0.gone.store(true, Ordering::Relaxed);
+                }
+                call_error(&error)
+            })
     }
 }
 
 /// A broker that ends at the caller's limit says more about it than we could; its answer gets this
 /// long to arrive.
 const ANSWER_TIME: Duration = Duration::from_millis(100);
+
+/// Whether there is nobody at the other end any more. A connection whose end shows when a call is
+/// written counts as open until it is read from; and one to a bus outlives the broker on it.
+fn means_gone(error: &zbus::Error) -> bool {
+    use zbus::fdo::Error as Bus;
+    match error {
+        zbus::Error::InputOutput(_) => true,
+        zbus::Error::FDO(cause) => matches!(
+            **cause,
+            Bus::ServiceUnknown(_)
+                | Bus::NameHasNoOwner(_)
+                | Bus::NoReply(_)
+                | Bus::Disconnected(_)
+        ),
+        _ => false,
+    }
+}
 
 /// What it means to the caller that a call failed on the way. Texts of D-Bus errors are left out:
 /// they are the other side's and may hold anything.
