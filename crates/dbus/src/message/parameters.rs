@@ -138,7 +138,7 @@ pub(crate) fn wants_nobody_asked(json: &str) -> bool {
     let Ok(request) = from_request::<TokenRequestMembers>(json) else { return false };
     let Some(Nested(members)) = request.auth_parameters.lenient() else { return false };
     let extra = members.additional_query_parameters_for_authorization.lenient();
-    let prompt = members.prompt.lenient().or(Extra::read(extra).prompt);
+    let prompt = members.prompt.lenient().or_else(|| Extra::read(extra).prompt);
     prompt.is_some_and(|word| word.eq_ignore_ascii_case("none"))
 }
 
