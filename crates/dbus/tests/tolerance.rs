@@ -66,6 +66,25 @@ async fn any_protocol_version_and_any_correlation_id_will_do() {
 }
 
 #[tokio::test]
+async fn with_prompt_none_nobody_is_asked_whichever_method_is_called() {
+    let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::in_situation(Situation::SignInUnanswered));
+    let socket = SocketBroker::serve(broker);
+    let nobody = Client { proxy: socket.connect().await, _socket: socket };
+    let somebody = Client::connected().await;
+    for none in [
+        json!({ "prompt": "none" }),
+        json!({ "additionalQueryParametersForAuthorization": { "prompt": "None" } }),
+    ] {
+        let request = json!({ "authParameters": parameters(none) }).to_string();
+        let call = nobody.call("acquireTokenInteractively", ("0.0", "c", &request));
+        let reply = tokio::time::timeout(support::PATIENCE, call).await.unwrap();
+        assert_eq!(reply["brokerTokenResponse"]["error"]["status"], 2, "{reply}");
+        let reply = somebody.call("acquireTokenInteractively", ("0.0", "c", &request)).await;
+        assert!(reply["brokerTokenResponse"]["accessToken"].is_string(), "{reply}");
+    }
+}
+
+#[tokio::test]
 async fn the_account_may_be_in_either_place_in_both_or_null() {
     let client = Client::connected().await;
     let null = Value::Null;

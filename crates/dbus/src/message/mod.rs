@@ -50,6 +50,7 @@ pub use remove_account::RemoveAccount;
 
 use error::{ErrorMembers, ErrorObject};
 use member::{Member, Nested};
+pub(crate) use parameters::wants_nobody_asked;
 
 /// The most a request may hold, in bytes. Real ones stay below 10 kB, unless they carry a token.
 pub const MAX_REQUEST: usize = 1 << 20;

@@ -132,6 +132,16 @@ pub(crate) fn read(json: &str, call: &Call, default_timeout: Duration) -> Result
     })
 }
 
+/// Whether the client wants nobody to be asked (`prompt=none`, OpenID Connect Core §3.1.2.1), said
+/// in either place. A request that cannot be read wants nothing; its reading will tell why.
+pub(crate) fn wants_nobody_asked(json: &str) -> bool {
+    let Ok(request) = from_request::<TokenRequestMembers>(json) else { return false };
+    let Some(Nested(members)) = request.auth_parameters.lenient() else { return false };
+    let extra = members.additional_query_parameters_for_authorization.lenient();
+    let prompt = members.prompt.lenient().or_else(|| Extra::read(extra).prompt);
+    prompt.is_some_and(|word| word.eq_ignore_ascii_case("none"))
+}
+
 /// Parameters for the authorization endpoint.
 struct Extra {
     query: BTreeMap<String, String>,

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::message::{
     AcquirePrtSsoCookie, AcquireTokenInteractively, AcquireTokenSilently, BrokerVersion, Call,
     CancelInteractiveFlow, Cancellation, GenerateSignedHttpRequest, GetAccounts,
-    GetLinuxBrokerVersion, Method, RemoveAccount,
+    GetLinuxBrokerVersion, Method, RemoveAccount, wants_nobody_asked,
 };
 use crate::presenter::CallersLine;
 
@@ -64,13 +64,17 @@ impl Session {
         .await
     }
 
-    /// Answers `acquireTokenInteractively`; `line` leads back to the client.
+    /// Answers `acquireTokenInteractively`; `line` leads back to the client. With `prompt=none` that
+    /// is the silent answer, in the same words.
     pub async fn acquire_token_interactively(
         &self,
         correlation_id: &str,
         json: &str,
         line: Option<CallersLine>,
     ) -> String {
+        if wants_nobody_asked(json) {
+            return self.acquire_token_silently(correlation_id, json).await;
+        }
         let mut call = Call { line, ..self.call(correlation_id) };
         let flow = self.begin_flow(call.correlation_id.clone());
         call.caller.id = self.flow_caller(&flow.correlation_id).id;
