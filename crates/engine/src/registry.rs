@@ -296,7 +296,7 @@ pub(crate) fn several_accounts(accounts: &[Account]) -> Error {
     let message =
         format!("several accounts are connected and none was chosen: {}", names.join(", "));
     Error::interaction_required(message)
-        .with_hint("name one, such as with --account, or ask for the default one")
+        .with_hint("name the account, such as with --account, or ask for the default one")
 }
 
 fn sign_in_needed(message: String) -> Error {
