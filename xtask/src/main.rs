@@ -1,5 +1,5 @@
-//! The project's own commands: `cargo xtask demo`, `test`, `check`, `bench` and
-//! `browse`.
+//! The project's own commands: `cargo xtask demo`, `test`, `check`, `bench`, `dist`
+//! and `browse`.
 //!
 //! Nothing here is part of what users install. Every command prepares the tools it needs below
 //! `.keybearer/` and stops what it started, also when it is interrupted.
@@ -10,6 +10,7 @@ mod bench;
 mod browse;
 mod check;
 mod demo;
+mod dist;
 mod failure;
 mod process;
 mod services;
@@ -37,6 +38,8 @@ enum Command {
     Check,
     /// The performance targets, each beside its peer
     Bench(bench::Options),
+    /// Wheels and programs for every supported Linux, into target/dist
+    Dist(dist::Options),
     /// Act as the person in a sign-in; serves as $BROWSER
     Browse(browse::Options),
 }
@@ -48,6 +51,7 @@ async fn main() -> ExitCode {
         Command::Test => test::run().await,
         Command::Check => check::run().await,
         Command::Bench(options) => bench::run(&options).await,
+        Command::Dist(options) => dist::run(&options).await,
         Command::Browse(options) => browse::run(&options).await,
     };
     failure::report(outcome)

@@ -1,5 +1,6 @@
 //! The tools the commands need, prepared once below `.keybearer/`.
 
+mod cross_std;
 mod node;
 mod python;
 
