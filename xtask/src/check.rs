@@ -1,5 +1,6 @@
 //! `check`: everything that can be said about the code without running it, fast things first.
 
+mod targets;
 mod texts;
 
 use crate::arrows;
@@ -8,11 +9,24 @@ use crate::process::{self, unless_interrupted};
 use crate::tools::Repository;
 use anyhow::Result;
 
-pub(crate) async fn run() -> Result<()> {
-    unless_interrupted(checks(&Repository::here())).await
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Also the lints of what is built for Windows and macOS
+    #[arg(long)]
+    all_targets: bool,
+    /// Only the lints of what is built for Windows and macOS
+    #[arg(long, conflicts_with = "all_targets")]
+    only_other_targets: bool,
 }
 
-async fn checks(repository: &Repository) -> Result<()> {
+pub(crate) async fn run(options: &Options) -> Result<()> {
+    unless_interrupted(checks(&Repository::here(), options)).await
+}
+
+async fn checks(repository: &Repository, options: &Options) -> Result<()> {
+    if options.only_other_targets {
+        return Box::pin(targets::check(repository)).await;
+    }
     heading("sizes");
     texts::check_sizes(repository).or_hint("sizes", "split the file where a second noun begins")?;
     heading("words");
@@ -31,6 +45,9 @@ async fn checks(repository: &Repository) -> Result<()> {
     )
     .await
     .or_hint("lints", "mend what clippy names; an `allow` needs a reason")?;
+    if options.all_targets {
+        Box::pin(targets::check(repository)).await?;
+    }
     heading("documentation");
     let mut doc = repository.cargo(&["doc", "--quiet", "--workspace", "--no-deps", "--locked"]);
     process::run(doc.env("RUSTDOCFLAGS", "-D warnings"))

@@ -4,7 +4,7 @@ mod target;
 
 use crate::failure::OrHint as _;
 use crate::process::{self, unless_interrupted};
-use crate::tools::{Python, Repository};
+use crate::tools::{Cross, Python, Repository};
 use anyhow::{Context as _, Result, bail};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -44,10 +44,10 @@ async fn build(repository: &Repository, options: &Options) -> Result<()> {
     };
     for target in chosen {
         println!("== {}", target.triple);
-        let flags = workshop.flags(target).await?;
-        workshop.wheel(target, &flags).await?;
+        let (variable, flags) = workshop.flags(target).await?;
+        workshop.wheel(target, (&variable, &flags)).await?;
         if target.program && !options.wheels {
-            workshop.program(target, &flags).await?;
+            workshop.program(target, (&variable, &flags)).await?;
         }
     }
     Ok(())
@@ -60,16 +60,14 @@ struct Workshop<'a> {
 }
 
 impl Workshop<'_> {
-    /// What rustc is told for the target.
-    async fn flags(&self, target: &Target) -> Result<String> {
-        let own = self
-            .repository
-            .target_std(target.triple)
+    /// What rustc is told for the target: the variable and its value.
+    async fn flags(&self, target: &Target) -> Result<(String, String)> {
+        let cross = Cross::prepare(self.repository, target.triple)
             .await
             .or_hint("get the target's standard library", "see above")?;
-        let mut flags: Vec<String> = own.flag().into_iter().collect();
+        let mut flags: Vec<String> = cross.flag().into_iter().collect();
         flags.extend(target.flags.iter().map(|flag| (*flag).to_owned()));
-        Ok(flags.join(" "))
+        Ok((cross.flags_variable(), flags.join(" ")))
     }
 
     /// A program of the tools' environment, with its other programs on the path.
@@ -86,7 +84,7 @@ impl Workshop<'_> {
     }
 
     /// Builds the wheel and checks what it says of itself.
-    async fn wheel(&self, target: &Target, flags: &str) -> Result<()> {
+    async fn wheel(&self, target: &Target, flags: (&str, &str)) -> Result<()> {
         let folder = self.output.join(target.triple);
         drop(std::fs::remove_dir_all(&folder));
         let mut maturin = self.tool("maturin")?;
@@ -101,7 +99,7 @@ impl Workshop<'_> {
         ]);
         maturin.args(["--compatibility", target.tag, "--manifest-path"]);
         maturin.arg(self.repository.path("crates/python/Cargo.toml")).arg("--out").arg(&folder);
-        maturin.env(rustflags(target.triple), flags);
+        maturin.env(flags.0, flags.1);
         process::run(&mut maturin).await.or_hint("build the wheel", "mend what is named above")?;
         let wheel = only_file(&folder)?;
         self.check_wheel(target, &wheel).await.or_hint("check the wheel", "see above")
@@ -132,10 +130,10 @@ impl Workshop<'_> {
     }
 
     /// Builds the program: static, so that it runs on every distribution.
-    async fn program(&self, target: &Target, flags: &str) -> Result<()> {
+    async fn program(&self, target: &Target, flags: (&str, &str)) -> Result<()> {
         let mut zigbuild = self.tool("cargo-zigbuild")?;
         zigbuild.args(["zigbuild", "--quiet", "--release", "--locked", "-p", "keybearer-cli"]);
-        zigbuild.args(["--target", target.triple]).env(rustflags(target.triple), flags);
+        zigbuild.args(["--target", target.triple]).env(flags.0, flags.1);
         process::run(&mut zigbuild)
             .await
             .or_hint("build the program", "mend what is named above")?;
@@ -146,11 +144,6 @@ impl Workshop<'_> {
         println!("keybearer  {:.1} MB", size as f64 / 1e6);
         Ok(())
     }
-}
-
-/// The variable that holds rustc's flags for one target only: build scripts are for this machine.
-fn rustflags(triple: &str) -> String {
-    format!("CARGO_TARGET_{}_RUSTFLAGS", triple.to_uppercase().replace('-', "_"))
 }
 
 fn only_file(folder: &Path) -> Result<PathBuf> {

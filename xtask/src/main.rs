@@ -1,5 +1,6 @@
-//! The project's own commands: `cargo xtask demo`, `test`, `check`, `bench`, `dist`
-//! and `browse`.
+//! The project's own commands: `cargo xtask demo`, `test`, `interop`, `check`, `bench`, `dist` and
+//! `browse`.
+//!
 //!
 //! Nothing here is part of what users install. Every command prepares the tools it needs below
 //! `.keybearer/` and stops what it started, also when it is interrupted.
@@ -12,6 +13,7 @@ mod check;
 mod demo;
 mod dist;
 mod failure;
+mod interop;
 mod process;
 mod services;
 mod source_files;
@@ -33,11 +35,13 @@ enum Command {
     /// Sign in once, list blob containers from Rust and from Python, offline
     Demo(demo::Options),
     /// Run every test of the project
-    Test,
+    Test(test::Options),
     /// Formatting, lints, sizes, crate graph, docs, licences
-    Check,
+    Check(check::Options),
     /// The performance targets, each beside its peer
     Bench(bench::Options),
+    /// Other vendors' clients, unmodified, through our broker; part of `test`
+    Interop,
     /// Wheels and programs for every supported Linux, into target/dist
     Dist(dist::Options),
     /// Act as the person in a sign-in; serves as $BROWSER
@@ -48,9 +52,10 @@ enum Command {
 async fn main() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Demo(options) => demo::run(&options).await,
-        Command::Test => test::run().await,
-        Command::Check => check::run().await,
+        Command::Test(options) => test::run(&options).await,
+        Command::Check(options) => check::run(&options).await,
         Command::Bench(options) => bench::run(&options).await,
+        Command::Interop => interop::run().await,
         Command::Dist(options) => dist::run(&options).await,
         Command::Browse(options) => browse::run(&options).await,
     };

@@ -1,11 +1,14 @@
 //! The tools the commands need, prepared once below `.keybearer/`.
 
-mod cross_std;
+mod cross;
 mod node;
 mod python;
+pub(crate) mod wine;
 
+pub(crate) use cross::Cross;
 pub(crate) use node::{node_packages, npx};
 pub(crate) use python::Python;
+pub(crate) use wine::Wine;
 
 use crate::failure::MissingTool;
 use crate::process;
@@ -36,11 +39,15 @@ impl Repository {
         self.root.join(".keybearer").join(relative)
     }
 
+    /// Where cargo puts what it builds.
+    pub(crate) fn target(&self) -> PathBuf {
+        std::env::var_os("CARGO_TARGET_DIR")
+            .map_or_else(|| self.path("target"), |dir| self.root.join(dir))
+    }
+
     /// Where cargo puts debug binaries.
     pub(crate) fn binaries(&self) -> PathBuf {
-        let target = std::env::var_os("CARGO_TARGET_DIR")
-            .map_or_else(|| self.path("target"), |dir| self.root.join(dir));
-        target.join("debug")
+        self.target().join("debug")
     }
 
     /// The debug binary of that name.
@@ -102,7 +109,7 @@ pub(crate) async fn is_installed(program: &str) -> bool {
 }
 
 /// Installs Debian packages where that is possible without asking; else says what to install.
-async fn install_debian(packages: &str, advice: &str) -> Result<()> {
+pub(crate) async fn install_debian(packages: &str, advice: &str) -> Result<()> {
     if !(is_root() && is_installed("apt-get").await) {
         return Err(MissingTool { advice: advice.to_owned() }.into());
     }

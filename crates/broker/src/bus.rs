@@ -24,8 +24,11 @@ impl Service {
             return self.set_bus_status(BusStatus::Absent);
         };
         let noticed_by = vec![self.activity.clone()];
-        let broker: Arc<dyn Broker> =
-            Arc::new(Tracked::new(Arc::new(self.engine.clone()), noticed_by));
+        let broker: Arc<dyn Broker> = Arc::new(Tracked::new(
+            Arc::new(self.engine.clone()),
+            noticed_by,
+            self.sign_ins.clone(),
+        ));
         let outcome = tokio::select! {
             outcome = serve_bus(&address, broker, DEADLINE) => outcome,
             _ = self.stop.wanted() => return,

@@ -101,8 +101,11 @@ impl Service {
             return;
         };
         let noticed_by = vec![self.activity.clone(), line.activity.clone()];
-        let broker: Arc<dyn Broker> =
-            Arc::new(Tracked::new(Arc::new(self.engine.clone()), noticed_by));
+        let broker: Arc<dyn Broker> = Arc::new(Tracked::new(
+            Arc::new(self.engine.clone()),
+            noticed_by,
+            self.sign_ins.clone(),
+        ));
         let session = async {
             let control = Control::new(Arc::clone(&self));
             let extend = |builder: zbus::connection::Builder<'static>| {

@@ -38,6 +38,22 @@ impl Control {
     fn stop(&self) {
         self.0.stop.now(StopReason::Asked);
     }
+
+    /// The same, once no sign-in waits for a person. New calls are served until then.
+    async fn stop_after_sign_ins(&self) {
+        self.0.sign_ins.quiet().await;
+        self.0.stop.now(StopReason::Asked);
+    }
+}
+
+/// What becomes of a sign-in that waits for a person when a broker is to end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(clippy::exhaustive_enums, reason = "there is no third way")]
+pub enum SignIns {
+    /// It has five seconds.
+    CutOff,
+    /// The broker serves until it has ended.
+    AwaitEnd,
 }
 
 /// The client's side: asks a running broker about itself, and ends it.
@@ -71,12 +87,19 @@ impl BrokerControl {
     /// Ends the broker, and waits until it has left the socket.
     ///
     /// # Errors
-    /// `TimedOut` if it has not after `limit`.
-    pub async fn stop(&self, limit: Duration) -> Result<()> {
-        self.call("Stop", limit).await?;
-        timeout(limit, self.0.connection().closed())
-            .await
-            .map_err(|_| Error::timed_out("wait for the broker to end"))
+    /// `TimedOut` if it has not after `limit`; then it still will.
+    pub async fn stop(&self, sign_ins: SignIns, limit: Duration) -> Result<()> {
+        let method = match sign_ins {
+            SignIns::CutOff => "Stop",
+            SignIns::AwaitEnd => "StopAfterSignIns",
+        };
+        let ended = async {
+            self.call(method, limit).await?;
+            self.0.connection().closed().await;
+            Ok(())
+        };
+        let late = || Error::timed_out("wait for the broker to end");
+        timeout(limit, ended).await.unwrap_or_else(|_| Err(late()))
     }
 
     async fn call(&self, method: &'static str, limit: Duration) -> Result<zbus::Message> {

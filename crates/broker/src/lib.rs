@@ -13,6 +13,7 @@ mod connections;
 mod control;
 mod hardening;
 mod idle;
+mod install;
 mod lock;
 mod logging;
 mod run;
@@ -23,7 +24,8 @@ mod status;
 mod stop;
 mod tracked;
 
-pub use control::BrokerControl;
+pub use control::{BrokerControl, SignIns};
+pub use install::{Conflict, Installation, Removal, Units, Written, reload_bus};
 pub use run::{BrokerOptions, DEFAULT_IDLE_EXIT, Exit, run, serve};
 pub use status::{BusStatus, KeyStatus, NameHolder, Status};
 pub use stop::StopReason;

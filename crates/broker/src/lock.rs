@@ -7,7 +7,8 @@ use keybearer_dbus::client::BrokerProxy;
 use keybearer_host::Paths;
 use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
 use rustix::io::Errno;
-use tokio::time::{Instant, sleep};
+use tokio::net::UnixStream;
+use tokio::time::{Instant, sleep, timeout};
 
 /// A broker that starts or ends at the same moment gets this long to do so.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -27,21 +28,42 @@ pub(crate) enum Turn {
     Theirs,
 }
 
+/// Whether whoever has the lock may be left to serve.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Seat {
+    /// The other one will do as well.
+    Contested,
+    /// The socket is in our hands, so the other one is no longer found, and ends.
+    Ours,
+}
+
 impl BrokerLock {
     /// Takes the lock, or finds that the broker that has it answers. The runtime directory was
     /// checked to be private.
     ///
     /// # Errors
     /// `Transient` if the lock is held and nobody answers on the socket.
-    pub(crate) async fn acquire(paths: &Paths) -> Result<Turn> {
+    pub(crate) async fn acquire(paths: &Paths, seat: Seat) -> Result<Turn> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(lock) = Self::try_acquire(&paths.lock)? {
+            let lock = Self::try_acquire(&paths.lock)?;
+            // Whoever serves has the lock, so who listens without it is a service manager, and
+            // its socket is not to be taken away: it has heard us, and starts a broker for it.
+            let managed = lock.is_some() && seat == Seat::Contested && listens(&paths.socket).await;
+            if let (Some(lock), false) = (lock, managed) {
                 return Ok(Turn::Ours(lock));
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if answers(&paths.socket, left).await {
+            if seat == Seat::Contested && answers(&paths.socket, left).await {
                 return Ok(Turn::Theirs);
+            }
+            if left.is_zero() && managed {
+                let shown = paths.socket.display();
+                return Err(Error::transient(
+                    None,
+                    format!("a service manager listens at {shown} but starts no broker"),
+                )
+                .with_hint("run `systemctl --user status keybearer-broker.service` to see why"));
             }
             if left.is_zero() {
                 let shown = paths.lock.display();
@@ -70,6 +92,11 @@ impl BrokerLock {
             Err(error) => Err(failed(error)),
         }
     }
+}
+
+/// Whether somebody listens there, served or not.
+async fn listens(socket: &Path) -> bool {
+    matches!(timeout(PAUSE, UnixStream::connect(socket)).await, Ok(Ok(_)))
 }
 
 async fn answers(socket: &Path, limit: Duration) -> bool {

@@ -1,20 +1,25 @@
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use keybearer_core::{Error, Result};
 use keybearer_host::{Environment, Paths, private_dir};
+use listenfd::ListenFd;
+use tokio::time::{sleep, timeout};
 
 use crate::connections::Connections;
+use crate::control::BrokerControl;
 use crate::hardening::harden;
 use crate::idle::idle;
-use crate::lock::{BrokerLock, Turn};
+use crate::lock::{BrokerLock, Seat, Turn};
 use crate::logging::log_to_stderr;
 use crate::service::Service;
 use crate::signals::Signals;
 use crate::socket::Socket;
+use crate::status::BusStatus;
 use crate::stop::StopReason;
 
 /// How long a broker stays without calls unless told otherwise: longer than the pauses of a
@@ -22,17 +27,30 @@ use crate::stop::StopReason;
 pub const DEFAULT_IDLE_EXIT: Duration = Duration::from_secs(30 * 60);
 
 /// How a broker runs.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 #[allow(clippy::exhaustive_structs, reason = "built field by field")]
 pub struct BrokerOptions {
     /// End after this long without calls; `None` stays for ever. Default
     /// [`DEFAULT_IDLE_EXIT`].
     pub idle_exit: Option<Duration>,
+    /// The socket the service manager listens at, if it started this process. It stays when the
+    /// broker ends. Default none: the broker makes the socket, and removes it.
+    pub listener: Option<UnixListener>,
 }
 
 impl Default for BrokerOptions {
     fn default() -> Self {
-        Self { idle_exit: Some(DEFAULT_IDLE_EXIT) }
+        Self { idle_exit: Some(DEFAULT_IDLE_EXIT), listener: None }
+    }
+}
+
+impl BrokerOptions {
+    /// With what the service manager handed this process (sd_listen_fds(3)). Reads and removes
+    /// environment variables, so it belongs before the first thread.
+    #[must_use]
+    pub fn with_handed_over(self) -> Self {
+        let handed_over = ListenFd::from_env().take_unix_listener(0);
+        Self { listener: handed_over.ok().flatten(), ..self }
     }
 }
 
@@ -86,22 +104,29 @@ pub async fn serve(
 ) -> Result<Exit> {
     let paths = Paths::current(environment)?;
     private_dir(&paths.runtime_dir)?;
-    let lock = match BrokerLock::acquire(&paths).await? {
+    let seat = if options.listener.is_some() { Seat::Ours } else { Seat::Contested };
+    let lock = match BrokerLock::acquire(&paths, seat).await? {
         Turn::Ours(lock) => lock,
         Turn::Theirs => {
             tracing::info!("another broker serves already");
             ready(&paths.socket);
+            if environment.has("DBUS_STARTER_ADDRESS") {
+                until_settled_on_bus(&paths.socket).await;
+            }
             return Ok(Exit::AlreadyRunning);
         }
     };
     let service = Arc::new(Service::open(environment, paths).await?);
-    let socket = Socket::bind(&service.paths.socket, &lock)?;
+    let socket = match options.listener {
+        Some(listener) => Socket::adopt(listener, &service.paths.socket, &lock)?,
+        None => Socket::bind(&service.paths.socket, &lock)?,
+    };
     ready(&service.paths.socket);
     tracing::info!("serving on {}", service.paths.socket.display());
     let accepting = tokio::spawn(Connections::serve(Arc::clone(&service), socket));
     let address = environment.session_bus_address();
     let bus = tokio::spawn(Arc::clone(&service).serve_session_bus(address));
-    let reason = until_end(&service, options, signal).await;
+    let reason = until_end(&service, options.idle_exit, signal).await;
     tracing::info!("ending: {}", reason.as_str());
     let failed = |error| Error::internal("end the broker").with_source(error);
     let clients = accepting.await.map_err(failed)?;
@@ -114,17 +139,33 @@ pub async fn serve(
     Ok(Exit::Served(reason))
 }
 
+/// A bus that started this process fails the calls it holds back if the process ends before
+/// anybody has the name. The broker that serves is about to take it.
+async fn until_settled_on_bus(socket: &Path) {
+    let connecting = async {
+        let control = BrokerControl::connect(socket, STARTER_PATIENCE).await?;
+        while control.status(STARTER_PATIENCE).await?.bus == BusStatus::Connecting {
+            sleep(RECHECK).await;
+        }
+        Ok::<(), Error>(())
+    };
+    // Nothing can be done about a broker that does not answer; the bus says so to its callers.
+    let _ = timeout(STARTER_PATIENCE, connecting).await;
+}
+
+const STARTER_PATIENCE: Duration = Duration::from_secs(5);
+const RECHECK: Duration = Duration::from_millis(10);
 const LEFT_OVERS: Duration = Duration::from_secs(1);
 /// Enough for one person's programs; more threads would only cost memory.
 const WORKERS: usize = 2;
 
 async fn until_end(
     service: &Service,
-    options: BrokerOptions,
+    idle_exit: Option<Duration>,
     signal: impl Future<Output = ()>,
 ) -> StopReason {
     let idle = async {
-        match options.idle_exit {
+        match idle_exit {
             Some(limit) => idle(&service.activity, || service.engine.in_flight(), limit).await,
             None => std::future::pending().await,
         }
@@ -142,6 +183,8 @@ fn say_ready(socket: &Path) {
     let mut line = std::ffi::OsString::from("ready ");
     line.push(socket);
     line.push("\n");
+    // Nobody listens unless a service manager started us.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(line.as_encoded_bytes()).and_then(|()| stdout.flush());
     if let Ok(nothing) = File::options().write(true).open("/dev/null") {

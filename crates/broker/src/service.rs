@@ -22,6 +22,8 @@ pub(crate) struct Service {
     pub(crate) host: Host,
     pub(crate) paths: Paths,
     pub(crate) activity: Activity,
+    /// The calls among them that wait for a person.
+    pub(crate) sign_ins: Activity,
     pub(crate) connections: Connections,
     pub(crate) stop: Stop,
     bus: Mutex<BusStatus>,
@@ -34,10 +36,12 @@ impl Service {
     /// Those of the settings, of [`Engine::open`], and of the runtime directory.
     pub(crate) async fn open(environment: &Environment, paths: Paths) -> Result<Self> {
         let settings = Settings::load(&paths.config_file, environment)?;
+        let loopback_port = settings.loopback_port;
         let host = Host::durable(&paths, environment);
         let engine_settings = EngineSettings {
             trusted_authority_hosts: settings.trusted_authority_hosts.into_iter().collect(),
             family_refresh_tokens: settings.family_refresh_tokens,
+            loopback_port,
         };
         let engine = Engine::open(host.effects(), engine_settings).await?;
         Ok(Self {
@@ -45,6 +49,7 @@ impl Service {
             host,
             paths,
             activity: Activity::new(),
+            sign_ins: Activity::new(),
             connections: Connections::default(),
             stop: Stop::new(),
             bus: Mutex::new(BusStatus::Connecting),

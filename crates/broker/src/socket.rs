@@ -1,4 +1,5 @@
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixListener as StdListener;
 use std::path::{Path, PathBuf};
 
 use keybearer_core::{Error, Result};
@@ -14,6 +15,15 @@ pub(crate) struct Socket {
     listener: UnixListener,
     path: PathBuf,
     identity: Identity,
+    owner: Owner,
+}
+
+/// Who made the socket, and removes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Owner {
+    Us,
+    /// The service manager: it listens on while no broker runs, so nobody who connects is lost.
+    ServiceManager,
 }
 
 /// Device and inode: what tells our socket from one that took its place.
@@ -36,10 +46,26 @@ impl Socket {
         let listener = UnixListener::bind(path).map_err(failed)?;
         // The directory is closed, so nobody can connect before this.
         std::fs::set_permissions(path, PermissionsExt::from_mode(0o600)).map_err(failed)?;
-        let identity = identity(path).ok_or_else(|| {
-            Error::internal(format!("look at {}: it is gone already", path.display()))
-        })?;
-        Ok(Self { listener, path: path.to_owned(), identity })
+        let identity = identity(path).ok_or_else(|| gone_already(path))?;
+        Ok(Self { listener, path: path.to_owned(), identity, owner: Owner::Us })
+    }
+
+    /// Serves the socket the service manager listens at (systemd.socket(5)), which must be the one
+    /// at `path`: clients look nowhere else.
+    pub(crate) fn adopt(listener: StdListener, path: &Path, _alone: &BrokerLock) -> Result<Self> {
+        let failed = |error| Error::internal("use the service manager's socket").with_source(error);
+        let address = listener.local_addr().map_err(failed)?;
+        if address.as_pathname() != Some(path) {
+            let message =
+                format!("serve {}: the service manager gave another socket", path.display());
+            return Err(Error::internal(message).with_hint(
+                "run `keybearer broker install`, then `systemctl --user daemon-reload`",
+            ));
+        }
+        listener.set_nonblocking(true).map_err(failed)?;
+        let listener = UnixListener::from_std(listener).map_err(failed)?;
+        let identity = identity(path).ok_or_else(|| gone_already(path))?;
+        Ok(Self { listener, path: path.to_owned(), identity, owner: Owner::ServiceManager })
     }
 
     /// The next client.
@@ -55,9 +81,9 @@ impl Socket {
         }
     }
 
-    /// Removes the socket if it is still ours. A client that connects now starts a new broker.
+    /// Removes the socket if it is ours, and still is. A client that connects now starts a new broker.
     pub(crate) fn remove(&self) {
-        if self.is_there() && std::fs::remove_file(&self.path).is_err() {
+        if self.owner == Owner::Us && self.is_there() && std::fs::remove_file(&self.path).is_err() {
             tracing::warn!("cannot remove {}", self.path.display());
         }
     }
@@ -85,6 +111,10 @@ impl Socket {
         }
         Ok(())
     }
+}
+
+fn gone_already(path: &Path) -> Error {
+    Error::internal(format!("look at {}: it is gone already", path.display()))
 }
 
 fn identity(path: &Path) -> Option<Identity> {

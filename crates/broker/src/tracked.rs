@@ -13,12 +13,18 @@ use crate::activity::{Activity, Call};
 pub(crate) struct Tracked {
     broker: Arc<dyn Broker>,
     noticed_by: Vec<Activity>,
+    sign_ins: Activity,
 }
 
 impl Tracked {
-    /// Every call of `broker` through this value counts in each of `noticed_by`.
-    pub(crate) fn new(broker: Arc<dyn Broker>, noticed_by: Vec<Activity>) -> Self {
-        Self { broker, noticed_by }
+    /// Every call of `broker` through this value counts in each of `noticed_by`, and one that waits
+    /// for a person in `sign_ins` as well.
+    pub(crate) fn new(
+        broker: Arc<dyn Broker>,
+        noticed_by: Vec<Activity>,
+        sign_ins: Activity,
+    ) -> Self {
+        Self { broker, noticed_by, sign_ins }
     }
 
     fn call(&self) -> Vec<Call> {
@@ -43,7 +49,7 @@ impl Broker for Tracked {
     }
 
     async fn acquire_interactive(&self, request: InteractiveRequest) -> Result<Token> {
-        let _call = self.call();
+        let _call = (self.call(), self.sign_ins.begin());
         self.broker.acquire_interactive(request).await
     }
 

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use keybearer_broker::{
-    BrokerControl, BrokerOptions, BusStatus, Exit, KeyStatus, StopReason, serve,
+    BrokerControl, BrokerOptions, BusStatus, Exit, KeyStatus, SignIns, StopReason, serve,
 };
 use keybearer_core::{AccountsRequest, Broker, CorrelationId};
 use keybearer_dbus::client::BrokerProxy;
@@ -41,7 +41,7 @@ impl Home {
         let environment = self.environment.clone();
         let broker = tokio::spawn(async move {
             let never = std::future::pending();
-            let options = BrokerOptions { idle_exit: None };
+            let options = BrokerOptions { idle_exit: None, listener: None };
             serve(&environment, options, |_| ready.send(()).unwrap(), never).await
         });
         is_ready.await.unwrap();
@@ -67,7 +67,7 @@ async fn a_broker_serves_tells_about_itself_and_ends_when_asked() {
     assert_eq!((&status.socket, &status.store), (&home.paths.socket, &home.paths.state_dir));
     assert_eq!((status.key, status.notices.len()), (KeyStatus::File, 0));
     assert!(matches!(status.bus, BusStatus::Absent | BusStatus::Connecting), "{status:?}");
-    control.stop(LIMIT).await.unwrap();
+    control.stop(SignIns::CutOff, LIMIT).await.unwrap();
     assert_eq!(broker.await.unwrap().unwrap(), Exit::Served(StopReason::Asked));
     assert!(!home.paths.socket.exists());
 }
@@ -78,7 +78,7 @@ async fn a_second_broker_leaves_the_first_alone() {
     let first = home.start().await;
     let second = home.start().await;
     assert_eq!(second.await.unwrap().unwrap(), Exit::AlreadyRunning);
-    home.control().await.stop(LIMIT).await.unwrap();
+    home.control().await.stop(SignIns::CutOff, LIMIT).await.unwrap();
     assert_eq!(first.await.unwrap().unwrap(), Exit::Served(StopReason::Asked));
 }
 
@@ -87,9 +87,9 @@ async fn a_broker_started_while_another_ends_takes_its_place() {
     let home = Home::new();
     for _ in 0..5 {
         let broker = home.start().await;
-        home.control().await.stop(LIMIT).await.unwrap();
+        home.control().await.stop(SignIns::CutOff, LIMIT).await.unwrap();
         let next = home.start().await;
-        home.control().await.stop(LIMIT).await.unwrap();
+        home.control().await.stop(SignIns::CutOff, LIMIT).await.unwrap();
         for ended in [broker, next] {
             assert_eq!(ended.await.unwrap().unwrap(), Exit::Served(StopReason::Asked));
         }
@@ -103,7 +103,7 @@ async fn the_socket_and_its_directory_are_closed_to_others() {
     let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&home.paths.socket), 0o600);
     assert_eq!(mode(&home.paths.runtime_dir), 0o700);
-    home.control().await.stop(LIMIT).await.unwrap();
+    home.control().await.stop(SignIns::CutOff, LIMIT).await.unwrap();
     broker.await.unwrap().unwrap();
 }
 
@@ -142,6 +142,6 @@ async fn silent_clients_do_not_keep_others_out() {
     }
     let status = home.control().await.status(LIMIT).await.unwrap();
     assert!(status.clients <= 512, "{status:?}");
-    home.control().await.stop(LIMIT).await.unwrap();
+    home.control().await.stop(SignIns::CutOff, LIMIT).await.unwrap();
     broker.await.unwrap().unwrap();
 }

@@ -11,6 +11,7 @@ mod failure;
 mod output;
 mod request;
 mod session;
+mod terminal;
 mod when;
 
 use std::process::ExitCode;

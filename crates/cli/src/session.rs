@@ -1,16 +1,41 @@
 //! One command's conversation with the broker.
 
 use std::future::Future;
-use std::io::IsTerminal;
 
+#[cfg(not(target_os = "linux"))]
+use keybearer_client::Remember;
 use keybearer_client::{BrokerChoice, LocalBroker, LocalBrokerOptions};
 use keybearer_core::{Error, Result};
 use keybearer_host::Environment;
 
 /// The broker of this machine, started if need be. A command needs one: what it signs in is to be
 /// there for the next.
+#[cfg(target_os = "linux")]
 pub(crate) fn broker() -> LocalBroker {
-    let options = LocalBrokerOptions { choice: BrokerChoice::Required, ..Default::default() };
+    local(LocalBrokerOptions { choice: BrokerChoice::Required, ..Default::default() })
+}
+
+/// The broker for a sign-in that is to use the browser: the same.
+#[cfg(target_os = "linux")]
+pub(crate) fn browser_broker() -> LocalBroker {
+    broker()
+}
+
+/// The system's own broker, and an engine that keeps what it signs in with the browser, for what that
+/// one does not know.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn broker() -> LocalBroker {
+    local(LocalBrokerOptions { remember: Remember::OnDisk, ..Default::default() })
+}
+
+/// The engine that keeps what it signs in with the browser.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn browser_broker() -> LocalBroker {
+    let (choice, remember) = (BrokerChoice::Never, Remember::OnDisk);
+    local(LocalBrokerOptions { choice, remember, ..Default::default() })
+}
+
+fn local(options: LocalBrokerOptions) -> LocalBroker {
     LocalBroker::new(Environment::current(), options)
 }
 
@@ -29,11 +54,4 @@ pub(crate) fn run<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     });
     runtime.shutdown_background();
     outcome
-}
-
-/// Tells a person at the terminal why nothing happens there.
-pub(crate) fn say_where_to_look() {
-    if std::io::stderr().is_terminal() {
-        eprintln!("waiting for the sign-in in the browser; Ctrl-C gives it up");
-    }
 }

@@ -198,7 +198,7 @@ impl Credential {
         });
         let _abort = AbortOnDrop(work.abort_handle());
         loop {
-            match answered.recv_timeout(PATIENCE) {
+            match receive(&answered, PATIENCE) {
                 Ok(result) => return result,
                 Err(RecvTimeoutError::Timeout) if interrupted() => {
                     return Err(Error::cancelled("the program was interrupted"));
@@ -321,7 +321,7 @@ impl Inner {
             AccountChoice::Only if choose => Prompt::SelectAccount,
             _ => Prompt::IfNeeded,
         };
-        let token = self.acquire_interactive(InteractiveRequest { parameters, prompt }).await?;
+        let token = self.acquire_interactive(InteractiveRequest::new(parameters, prompt)).await?;
         self.keep(wanted, token)
     }
 
@@ -433,6 +433,18 @@ fn nobody_to_ask(refusal: Error) -> Error {
         .with_correlation_id(refusal.context().correlation_id.clone())
         .with_hint("sign in first, with `keybearer login` or another credential")
         .with_source(refusal)
+}
+
+#[cfg(windows)]
+use crate::windows::receive;
+
+/// Waits for a value, so long.
+#[cfg(not(windows))]
+fn receive<T>(
+    from: &std::sync::mpsc::Receiver<T>,
+    patience: Duration,
+) -> Result<T, RecvTimeoutError> {
+    from.recv_timeout(patience)
 }
 
 /// A caller that leaves ends its own wait; the broker goes on if others wait for the same.

@@ -1,24 +1,35 @@
-//! The engine in this process, for when there is no broker. It remembers nothing on disk: another
-//! process of the same person asks again.
+//! The engine in this process, for when there is no broker. It remembers nothing on disk, so that
+//! another process of the same person asks again; unless it is told to keep what it signs in, on
+//! systems where no broker of ours runs.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
-use keybearer_core::{AuthorityHost, Broker, Result};
-use keybearer_engine::{Engine, EngineSettings, Http, Prompter};
+use keybearer_core::{AuthorityHost, Broker, Error, Result};
+use keybearer_engine::{Effects, Engine, EngineSettings, Http, Prompter};
 use keybearer_host::{Environment, Host, Paths, Settings};
 use tokio::sync::OnceCell;
 
-use crate::chain::LocalBrokerOptions;
+use crate::chain::{LocalBrokerOptions, Remember};
 use crate::per_process::PerProcess;
 
 #[derive(Debug)]
 pub(crate) struct InProcess {
     environment: Environment,
     trusted: BTreeSet<AuthorityHost>,
+    remember: Remember,
     http: Option<Arc<dyn Http>>,
     prompter: Option<Arc<dyn Prompter>>,
-    engine: PerProcess<OnceCell<Arc<dyn Broker>>>,
+    engine: PerProcess<OnceCell<Opened>>,
+}
+
+/// The engine, and what it holds as long as it lives.
+#[derive(Debug)]
+struct Opened {
+    engine: Arc<dyn Broker>,
+    #[cfg(not(target_os = "linux"))]
+    _turn: Option<crate::keep::Turn>,
 }
 
 impl InProcess {
@@ -26,6 +37,7 @@ impl InProcess {
         Self {
             environment,
             trusted: options.trusted_authority_hosts.clone(),
+            remember: options.remember,
             http: options.http.clone(),
             prompter: options.prompter.clone(),
             engine: PerProcess::default(),
@@ -33,33 +45,63 @@ impl InProcess {
     }
 
     /// The engine, made on first use.
-    pub(crate) async fn broker(&self) -> Result<Arc<dyn Broker>> {
+    pub(crate) async fn broker(&self, limit: Duration) -> Result<Arc<dyn Broker>> {
         let engine = self.engine.get();
-        engine.get_or_try_init(|| self.open()).await.cloned()
+        let opened = tokio::time::timeout(limit, engine.get_or_try_init(|| self.open())).await;
+        let opened = opened.map_err(|_| Error::timed_out("wait for the token store"))??;
+        Ok(Arc::clone(&opened.engine))
     }
 
-    /// The engine, if it has been used.
+    /// The engine, if it was made.
     pub(crate) fn opened(&self) -> Option<Arc<dyn Broker>> {
-        self.engine.get().get().cloned()
+        self.engine.get().get().map(|opened| Arc::clone(&opened.engine))
     }
 
-    async fn open(&self) -> Result<Arc<dyn Broker>> {
+    /// Whether there is something on disk to be opened.
+    pub(crate) fn has_kept(&self) -> bool {
+        match self.remember {
+            Remember::InMemory => false,
+            #[cfg(not(target_os = "linux"))]
+            Remember::OnDisk => crate::keep::has_store(&self.environment),
+        }
+    }
+
+    async fn open(&self) -> Result<Opened> {
         let paths = Paths::current(&self.environment)?;
         let settings = Settings::load(&paths.config_file, &self.environment)?;
+        let loopback_port = settings.loopback_port;
         let mut trusted_authority_hosts = self.trusted.clone();
         trusted_authority_hosts.extend(settings.trusted_authority_hosts);
         let engine_settings = EngineSettings {
             trusted_authority_hosts,
             family_refresh_tokens: settings.family_refresh_tokens,
+            loopback_port,
         };
-        let mut effects = Host::in_process(&self.environment).effects();
+        #[cfg(not(target_os = "linux"))]
+        if self.remember == Remember::OnDisk {
+            let turn = crate::keep::Turn::take(&paths).await?;
+            let host = crate::keep::durable_host(&paths, &self.environment);
+            let engine =
+                Arc::new(Engine::open(self.chosen(host.effects()), engine_settings).await?);
+            return Ok(Opened { engine, _turn: Some(turn) });
+        }
+        let effects = self.chosen(Host::in_process(&self.environment).effects());
+        let engine = Arc::new(Engine::open(effects, engine_settings).await?);
+        Ok(Opened {
+            engine,
+            #[cfg(not(target_os = "linux"))]
+            _turn: None,
+        })
+    }
+
+    /// The effects, with what the program brought in the place of ours.
+    fn chosen(&self, mut effects: Effects) -> Effects {
         if let Some(http) = &self.http {
             effects.http = Arc::clone(http);
         }
         if let Some(prompter) = &self.prompter {
             effects.prompter = Arc::clone(prompter);
         }
-        let engine = Engine::open(effects, engine_settings).await?;
-        Ok(Arc::new(engine))
+        effects
     }
 }

@@ -1,8 +1,8 @@
 //! The broker of this machine, and the credential logic every language shares.
 //!
 //! [`LocalBroker`] is a [`Broker`](keybearer_core::Broker) that finds the one to use: Keybearer's
-//! own over its socket, whoever owns the name on the session bus, a broker it starts, or an engine
-//! in this process. [`Credential`] asks it for tokens the way an Azure credential does: one
+//! own over its socket, whoever owns the name on the session bus, a broker it starts, Windows' Web
+//! Account Manager, or an engine in this process. [`Credential`] asks it for tokens the way an Azure credential does: one
 //! resource, one deadline, silently if possible, with a cache of its own.
 //!
 //! This crate does not know any SDK's types; `keybearer` and `keybearer-python` map them.
@@ -12,24 +12,36 @@ mod chain;
 mod credential;
 mod flights;
 mod in_process;
+#[cfg(not(target_os = "linux"))]
+mod keep;
 mod log;
+#[cfg(any(test, all(target_os = "macos", feature = "macos-sso-extension")))]
+mod macos;
 mod options;
 mod per_process;
+mod presenter;
 mod query;
 mod record;
 mod runtime;
+#[cfg(target_os = "linux")]
 mod start;
 mod tenant;
+#[cfg(any(windows, test))]
+mod wam;
 mod window;
+#[cfg(windows)]
+mod windows;
 #[cfg(target_os = "linux")]
 mod wsl;
 
-pub use chain::{BrokerChoice, LocalBroker, LocalBrokerOptions, Reachable};
+pub use chain::{BrokerChoice, LocalBroker, LocalBrokerOptions, Reachable, Remember};
 pub use credential::Credential;
 pub use options::{AZURE_DEVELOPER_APP, CredentialOptions};
+pub use presenter::DesktopPresenter;
 pub use query::{TokenQuery, signed_request};
 pub use record::AuthenticationRecord;
 pub use runtime::background;
+#[cfg(target_os = "linux")]
 pub use start::{find_program, start_broker};
 pub use window::{ParentWindow, WindowHandle};
 #[cfg(target_os = "linux")]

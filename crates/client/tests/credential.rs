@@ -70,6 +70,37 @@ async fn a_token_is_asked_for_once_and_then_held() {
 }
 
 #[tokio::test]
+async fn a_token_worth_renewing_is_handed_out_and_renewed_behind_the_callers_back() {
+    let due = |secret| Token { refresh_on: Some(Timestamp::from_unix_seconds(0)), ..token(secret) };
+    let broker = Arc::new(ScriptedBroker::new());
+    broker.on_silent(Answer::Now(Ok(due("t-1"))));
+    broker.on_silent(Answer::Now(Err(Error::transient(None, "the provider is busy"))));
+    let credential = credential(&broker, CredentialOptions::default());
+    credential.acquire(QUERY).await.unwrap();
+    let held = || credential.cached(QUERY).unwrap().unwrap();
+    for _ in 0..3 {
+        assert_eq!(held().access_token.expose(), "t-1");
+    }
+    // One of the three asked, and its failure is nobody's.
+    broker.wait_for_calls(2).await;
+    assert_eq!(credential.acquire(QUERY).await.unwrap().access_token.expose(), "t-1");
+    assert_eq!(broker.received().len(), 2);
+
+    let broker = Arc::new(ScriptedBroker::new());
+    broker.on_silent(Answer::Now(Ok(due("t-1"))));
+    broker.on_silent(Answer::Now(Ok(token("t-2"))));
+    let credential = self::credential(&broker, CredentialOptions::default());
+    credential.acquire(QUERY).await.unwrap();
+    let renewed = async {
+        while credential.cached(QUERY).unwrap().unwrap().access_token.expose() != "t-2" {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), renewed).await.unwrap();
+    assert_eq!(broker.received().len(), 2);
+}
+
+#[tokio::test]
 async fn a_person_is_asked_only_when_there_is_no_other_way() {
     let broker = Arc::new(ScriptedBroker::new());
     broker.on_silent(Answer::Now(Err(Error::interaction_required("nobody is connected"))));

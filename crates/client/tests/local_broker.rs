@@ -1,4 +1,5 @@
 //! Finding the broker of this machine, on a machine made for the test.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::os::unix::fs::PermissionsExt;
@@ -166,8 +167,12 @@ async fn what_a_broker_lacks_this_process_may_have() {
         });
         let parameters = TokenParameters { timeout: LONG, ..sample::parameters() };
         let request = SilentRequest { parameters };
-        let error = broker(&environment, BrokerChoice::Auto).acquire_silent(request).await;
-        assert_eq!(error.unwrap_err().kind().name(), expected, "{answer}");
+        let result = broker(&environment, BrokerChoice::Auto).acquire_silent(request).await;
+        let error = result.unwrap_err();
+        assert_eq!(error.kind().name(), expected, "{answer}");
+        // What the broker said is not lost.
+        let said: Vec<String> = error.causes().chain([error.message()]).collect();
+        assert!(said.iter().any(|said| said.contains(&answer.context().message)), "{said:?}");
     }
 }
 
@@ -184,4 +189,45 @@ async fn on_windows_and_in_wsl_a_missing_broker_lets_a_chain_go_on() {
     assert_eq!(*error.kind(), ErrorKind::Unavailable(Missing::Broker));
     // Who says so explicitly signs in from this process there, too.
     assert_eq!(accounts(&broker(&environment, BrokerChoice::Never), LONG).await.unwrap(), 0);
+}
+
+/// The environment problem: the broker may have been started without a display, or with another.
+#[tokio::test]
+async fn the_broker_is_offered_the_browser_of_the_programs_own_environment() {
+    use keybearer_core::{InteractiveRequest, Prompt};
+    use keybearer_testkit::double::Received;
+    let (dir, bare) = bare_machine();
+    let (script, opened) = (dir.path().join("browser"), dir.path().join("opened"));
+    std::fs::write(&script, format!("#!/bin/sh\nprintf %s \"$1\" > {}\n", opened.display()))
+        .unwrap();
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let variables = ["HOME", "PATH", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS"];
+    let variables = variables.map(|name| (name, bare.value(name).unwrap().to_owned()));
+    let browser = ("BROWSER", script.into_os_string());
+    let desktop = Environment::from_pairs(variables.into_iter().chain([browser]));
+    let listener = socket(dir.path());
+    let double = Arc::new(ScriptedBroker::new());
+    let serving = double.clone();
+    tokio::spawn(async move {
+        for number in 0.. {
+            let (stream, _) = listener.accept().await.unwrap();
+            tokio::spawn(serve_socket(stream, serving.clone(), number));
+        }
+    });
+    let mut calls = Vec::new();
+    for (environment, has_browser) in [(bare, false), (desktop, true)] {
+        double.on_interactive(Answer::Hang);
+        let broker = broker(&environment, BrokerChoice::Required);
+        let request = InteractiveRequest::new(sample::parameters(), Prompt::Login);
+        let call = tokio::spawn(async move { broker.acquire_interactive(request).await });
+        double.wait_for_calls(1 + usize::from(has_browser)).await;
+        let Some(Received::Interactive(arrived)) = double.received().pop() else { panic!() };
+        let presence = arrived.presence;
+        assert_eq!(presence.abilities().browser, has_browser);
+        let presenter = presence.presenter.unwrap();
+        let shown = presenter.open_browser(&"http://localhost:1/x".parse().unwrap()).await;
+        assert_eq!(shown.is_ok(), has_browser);
+        calls.push(call);
+    }
+    assert_eq!(std::fs::read_to_string(opened).unwrap(), "http://localhost:1/x");
 }

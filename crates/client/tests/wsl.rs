@@ -14,6 +14,7 @@ use keybearer_core::{
     TokenParameters,
 };
 use keybearer_host::Environment;
+use keybearer_testkit::capture::LeakCheck;
 use keybearer_testkit::sample;
 use tempfile::TempDir;
 
@@ -189,7 +190,7 @@ async fn a_sign_in_that_is_cancelled_is_cancelled_in_windows_and_ended_inv_i7() 
     );
     let parameters = TokenParameters { caller: sample::caller("one"), ..sample::parameters() };
     let correlation_id = parameters.correlation_id.to_string();
-    let request = InteractiveRequest { parameters, prompt: Prompt::SelectAccount };
+    let request = InteractiveRequest::new(parameters, Prompt::SelectAccount);
     let cancelling = async {
         until(|| fake.read("own").ends_with('\n')).await;
         fake.broker.cancel(CancelRequest { caller: sample::caller("two") }).await.unwrap();
@@ -211,7 +212,7 @@ async fn a_sign_in_that_nobody_waits_for_any_more_is_cancelled_in_windows() {
         "echo \"$2\" >> \"$dir/calls\"\n\
          case \"$2\" in acquireTokenInteractively) echo $$ > \"$dir/own\"; exec sleep 1000;; esac",
     );
-    let request = InteractiveRequest { parameters: sample::parameters(), prompt: Prompt::IfNeeded };
+    let request = InteractiveRequest::new(sample::parameters(), Prompt::IfNeeded);
     tokio::select! {
         _ = fake.broker.acquire_interactive(request) => panic!("nobody should have answered"),
         () = until(|| fake.read("own").ends_with('\n')) => {}
@@ -350,4 +351,34 @@ async fn the_variable_goes_before_what_wsl_says() {
     assert!(error.hint().unwrap().contains(WslPlaces::VARIABLE), "{error}");
     std::fs::write(&named, "").unwrap();
     assert_eq!(found(&places, &environment).await.unwrap(), (named, FoundBy::Variable));
+}
+
+#[tokio::test]
+async fn i5_nothing_that_a_proxy_says_gets_into_logs_or_errors() {
+    let mut leaks = LeakCheck::start();
+    leaks.secret("the token", "marker-token-1");
+    let reply = TOKEN.replace("at-1", "marker-token-1");
+    let replies = [
+        ("getAccounts", ACCOUNTS),
+        ("acquireTokenSilently", reply.as_str()),
+        ("acquireTokenInteractively", reply.as_str()),
+    ];
+    let good = Fake::answering(&replies);
+    assert_eq!(good.silent(sample::parameters()).await.unwrap(), "marker-token-1");
+    leaks.debugged("the broker", &good.broker);
+    for body in [
+        "echo marker-token-1; exit 1",
+        "echo '{\"accounts\":\"marker-token-1\"}'",
+        "echo '{\"accounts\":[' marker-token-1",
+        "echo marker-token-1 >&2; exit 1",
+        "echo '<3>WSL (1) said marker-token-1' >&2; exit 1",
+        "printf 'marker-token-1\\377'",
+    ] {
+        let error = Fake::new(body).accounts(LONG).await.unwrap_err();
+        leaks.shown(body, error.to_string());
+        leaks.shown(body, error.causes().collect::<String>());
+        leaks.debugged(body, &error);
+    }
+    assert!(leaks.log().contains("getAccounts"), "the log should have been captured");
+    leaks.assert_clean();
 }

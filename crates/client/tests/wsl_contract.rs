@@ -87,10 +87,12 @@ mod one_program {
     use super::{Programs, Wsl};
 
     keybearer_testkit::contract_tests!(Wsl::new(Programs::Shared));
+    keybearer_testkit::proof_contract_tests!(Wsl::new(Programs::Shared));
 }
 
 mod a_program_each {
     use super::{Programs, Wsl};
 
     keybearer_testkit::contract_tests!(Wsl::new(Programs::OneEach));
+    keybearer_testkit::proof_contract_tests!(Wsl::new(Programs::OneEach));
 }

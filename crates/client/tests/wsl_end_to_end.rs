@@ -11,71 +11,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use keybearer_client::{Credential, CredentialOptions, ProxyBroker, TokenQuery};
-use keybearer_core::{AuthorityHost, Broker, Result, TokenSource};
+use keybearer_core::{Broker, TokenSource};
 use keybearer_dbus::server::serve_socket;
-use keybearer_emulator::{Emulator, EmulatorOptions};
-use keybearer_engine::{Effects, Engine, EngineSettings, Http};
-use keybearer_host::{Environment, Host, Launch, LoopbackPrompter, SystemRandom, UserAgent};
-use keybearer_protocol::Body;
+use keybearer_emulator::Emulator;
+use support::emulated;
 use tempfile::TempDir;
 use tokio::net::UnixListener;
-use url::Url;
 
 const USER: &str = "dev@contoso.example";
-
-/// A browser whose person does nothing but look: the emulator signs its user in at once.
-#[derive(Debug)]
-struct Looking(reqwest::Client);
-
-#[async_trait]
-impl UserAgent for Looking {
-    fn check(&self) -> Result<()> {
-        Ok(())
-    }
-
-    async fn open(&self, url: &Url) -> Result<Launch> {
-        let (browser, url) = (self.0.clone(), url.clone());
-        tokio::spawn(async move {
-            let page = browser.get(url).send().await.unwrap().text().await.unwrap();
-            // The answer is a form that submits itself.
-            if let Some((action, fields)) = form(&page) {
-                browser.post(action).form(&fields).send().await.unwrap();
-            }
-        });
-        Ok(Launch::default())
-    }
-}
-
-/// HTTPS that trusts the emulator, whatever the environment of the tests says.
-#[derive(Debug)]
-struct Trusting(reqwest::Client);
-
-#[async_trait]
-impl Http for Trusting {
-    async fn send(&self, request: http::Request<Body>) -> Result<http::Response<Body>> {
-        let (parts, body) = request.into_parts();
-        let request = self.0.request(parts.method, parts.uri.to_string()).headers(parts.headers);
-        let response = request.body(body.expose().to_vec()).send().await.unwrap();
-        let mut answer = http::Response::new(Body::default());
-        *answer.status_mut() = response.status();
-        *answer.headers_mut() = response.headers().clone();
-        *answer.body_mut() = Body::new(response.bytes().await.unwrap().to_vec());
-        Ok(answer)
-    }
-}
-
-fn form(page: &str) -> Option<(String, Vec<(String, String)>)> {
-    let attribute = |element: &str, name: &str| {
-        let value = element.split_once(&format!("{name}=\""))?.1.split_once('"')?.0;
-        Some(value.replace("&amp;", "&").replace("&#x2F;", "/"))
-    };
-    let form = page.split_once("<form")?.1;
-    let inputs = form.split("<input").skip(1);
-    let field = |input: &str| Some((attribute(input, "name")?, attribute(input, "value")?));
-    Some((attribute(form, "action")?, inputs.filter_map(field).collect()))
-}
 
 /// What stands for Windows. Everything ends with the test.
 struct Windows {
@@ -88,34 +32,11 @@ impl Windows {
         let place = TempDir::new().unwrap();
         let closed = std::fs::Permissions::from_mode(0o700);
         std::fs::set_permissions(place.path(), closed).unwrap();
-        let auto_sign_in = Some(USER.to_owned());
-        let options = EmulatorOptions { auto_sign_in, ..EmulatorOptions::default() };
-        let emulator = Emulator::start(options).unwrap();
+        let emulator = emulated::signing_in(USER);
+        let engine = emulated::engine(&emulator).await;
         let windows = Self { place, emulator };
-        let trusted_authority_hosts = [windows.authority()].into();
-        let settings = EngineSettings { trusted_authority_hosts, ..Default::default() };
-        let engine = Engine::open(windows.effects(), settings).await.unwrap();
         windows.serve(Arc::new(engine));
         windows
-    }
-
-    fn authority(&self) -> AuthorityHost {
-        AuthorityHost::parse(self.emulator.ready().authority_host.trim_start_matches("https://"))
-            .unwrap()
-    }
-
-    fn effects(&self) -> Effects {
-        let ca = &self.emulator.ready().ca;
-        let certificate = reqwest::Certificate::from_pem(&std::fs::read(ca).unwrap()).unwrap();
-        let client = || {
-            let client = reqwest::Client::builder().tls_certs_only([certificate.clone()]);
-            client.no_proxy()
-        };
-        let agent = Arc::new(Looking(client().build().unwrap()));
-        let prompter = Arc::new(LoopbackPrompter::new(agent, Arc::new(SystemRandom)));
-        let without_redirects = client().redirect(reqwest::redirect::Policy::none());
-        let http = Arc::new(Trusting(without_redirects.build().unwrap()));
-        Effects { prompter, http, ..Host::in_process(&Environment::default()).effects() }
     }
 
     fn socket(&self) -> PathBuf {

@@ -11,6 +11,7 @@ mod caller;
 mod claims;
 mod error;
 mod ids;
+mod presenter;
 mod request;
 mod scope;
 mod secret;
@@ -24,6 +25,10 @@ pub use caller::{Caller, CallerId, Process};
 pub use claims::{Capabilities, Claims};
 pub use error::{Denial, Error, ErrorContext, ErrorKind, Missing, Result};
 pub use ids::{ClientId, CorrelationId, HomeAccountId, TenantId};
+pub use presenter::{
+    Abilities, AccountPick, Presence, Presenter, SignInAddress, SignInMethod, SshSession, Terminal,
+    UserCode,
+};
 pub use request::{
     AccountsRequest, CancelRequest, HttpRequestToSign, InteractiveRequest, Prompt,
     ProofOfPossession, RemoveAccountRequest, SignHttpRequest, SilentRequest, SsoCookieRequest,
@@ -31,7 +36,7 @@ pub use request::{
 };
 pub use scope::{OIDC_SCOPES, ScopeSet};
 pub use secret::{
-    AccessToken, AuthorizationCode, CodeVerifier, IdToken, MasterKey, RefreshToken,
+    AccessToken, AuthorizationCode, CodeVerifier, IdToken, MasterKey, PastedAnswer, RefreshToken,
     SignedHttpRequest, SsoCookieContent,
 };
 pub use time::Timestamp;

@@ -5,7 +5,7 @@ use url::Url;
 
 use crate::{
     AccessToken, AccountChoice, Authority, Caller, Capabilities, Claims, ClientId, CorrelationId,
-    HomeAccountId, ScopeSet,
+    Error, HomeAccountId, Missing, Presence, Result, ScopeSet,
 };
 
 /// What every token request says.
@@ -38,6 +38,23 @@ pub struct TokenParameters {
     pub timeout: Duration,
     /// Who asks.
     pub caller: Caller,
+}
+
+impl TokenParameters {
+    /// For brokers that know bearer tokens only: one in place of a bound token would be accepted
+    /// from whoever has it.
+    ///
+    /// # Errors
+    /// `Unavailable(Key)` if a token bound to a key is asked for.
+    pub fn check_bearer(&self) -> Result<()> {
+        match self.proof_of_possession {
+            None => Ok(()),
+            Some(_) => {
+                let message = "get a proof-of-possession token: this broker binds none to a key";
+                Err(Error::unavailable(Missing::Key, message).with_hint("ask for a bearer token"))
+            }
+        }
+    }
 }
 
 /// Which key a token is to be bound to, and what is made of it.
@@ -86,6 +103,16 @@ pub struct InteractiveRequest {
     pub parameters: TokenParameters,
     /// How insistently the person is asked.
     pub prompt: Prompt,
+    /// Where the person is, and how they want to sign in.
+    pub presence: Presence,
+}
+
+impl InteractiveRequest {
+    /// A request that leaves it to the broker how the person is asked.
+    #[must_use]
+    pub fn new(parameters: TokenParameters, prompt: Prompt) -> Self {
+        Self { parameters, prompt, presence: Presence::default() }
+    }
 }
 
 /// When a person is asked, OpenID Connect Core §3.1.2.1 `prompt`.

@@ -11,7 +11,8 @@ const DEFAULT_RESOURCE: &str = "https://graph.microsoft.com";
 /// The resource scopes of one token: sorted, without duplicates, all of one resource (RFC 6749
 /// §3.3; Entra issues an access token for exactly one).
 ///
-/// Sign-in scopes ([`OIDC_SCOPES`]) are dropped on parsing: the protocol always adds them.
+/// Sign-in scopes ([`OIDC_SCOPES`]) are dropped on parsing: the protocol always adds them. A set
+/// without any scope, [`sign_in`](Self::sign_in), asks for just these.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ScopeSet(Box<[Box<str>]>);
 
@@ -42,6 +43,24 @@ impl ScopeSet {
             )));
         }
         Ok(Self(parsed.into_boxed_slice()))
+    }
+
+    /// No scope of a resource. Entra then issues, besides the ID token, an access token for the
+    /// UserInfo endpoint (OpenID Connect Core §5.3), which is Microsoft Graph's.
+    #[must_use]
+    pub fn sign_in() -> Self {
+        Self(Box::default())
+    }
+
+    /// As [`parse`](Self::parse), for callers who may want the person signed in and no more.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse), but not for sign-in scopes alone or no scope at all.
+    pub fn parse_or_sign_in<S: AsRef<str>>(scopes: &[S]) -> Result<Self> {
+        match scopes.iter().all(|scope| OIDC_SCOPES.contains(&scope.as_ref())) {
+            true => Ok(Self::sign_in()),
+            false => Self::parse(scopes),
+        }
     }
 
     /// Each scope once, in sorted order.
@@ -112,6 +131,18 @@ mod tests {
         assert!(set.matches(&["User.Read", "openid", "Mail.Read"]));
         assert!(!set.matches(&["User.Read"]));
         assert!(!set.matches(&["User.Read", "Mail.Read", "Files.Read"]));
+    }
+
+    #[test]
+    fn where_signing_in_is_enough_no_resource_needs_to_be_named() {
+        let none: [&str; 0] = [];
+        assert_eq!(ScopeSet::parse_or_sign_in(&none).unwrap(), ScopeSet::sign_in());
+        let set = ScopeSet::parse_or_sign_in(&["openid", "profile"]).unwrap();
+        assert_eq!((set.to_string(), set.resource()), (String::new(), DEFAULT_RESOURCE));
+        assert_eq!(ScopeSet::parse_or_sign_in(&["openid", "x"]).unwrap().to_string(), "x");
+        for refused in [&["openid", ""][..], &["openid", "a b"]] {
+            assert!(ScopeSet::parse_or_sign_in(refused).is_err(), "{refused:?}");
+        }
     }
 
     #[test]

@@ -86,6 +86,11 @@ secret_text! {
     AuthorizationCode
 }
 secret_text! {
+    /// What a person copied from a browser's address bar: the answer of the authorization endpoint,
+    /// with its code. Not `Clone`: it is read once.
+    PastedAnswer
+}
+secret_text! {
     /// The PKCE verifier, RFC 7636 §4.1. Not `Clone`: it belongs to one authorization request.
     CodeVerifier
 }

@@ -70,6 +70,23 @@ impl InteractiveBrowserBrokerCredential {
     /// A token with all that is known about it: whose it is, where it came from, when to renew.
     /// Works on any async runtime.
     ///
+    /// ```no_run
+    /// # use keybearer::{AcquireOptions, Error, InteractiveBrowserBrokerCredential, signed_request};
+    /// # async fn ask(credential: &InteractiveBrowserBrokerCredential) -> Result<(), Error> {
+    /// let storage = ["https://storage.azure.com/.default"];
+    /// let token = credential.acquire(&storage, None).await?;
+    /// println!("for {} until {:?}", token.account.username, token.expires_on);
+    ///
+    /// // A token that is good for one request, and for nobody else's.
+    /// let request = signed_request("GET", "https://graph.microsoft.com/v1.0/me", Some("nonce"))?;
+    /// let options = AcquireOptions { proof_of_possession: Some(request), ..Default::default() };
+    /// let graph = ["https://graph.microsoft.com/User.Read"];
+    /// let token = credential.acquire(&graph, Some(options)).await?;
+    /// let authorization = format!("PoP {}", token.access_token.expose());
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// Every kind, see [`ErrorKind`].
     pub async fn acquire(
@@ -96,6 +113,31 @@ impl InteractiveBrowserBrokerCredential {
     /// The person is asked which account to use, unless one is named already: by the options or by
     /// an earlier token of this credential. Then they are asked only if the broker cannot do
     /// without. Without scopes they sign in for Azure Resource Manager of the authority's cloud.
+    ///
+    /// A program that decides itself when a person is asked sets
+    /// [`disable_automatic_authentication`](InteractiveBrowserBrokerCredentialOptions::disable_automatic_authentication),
+    /// and calls this when a request ends with
+    /// [`InteractionRequired`](ErrorKind::InteractionRequired), with the claims of that error.
+    ///
+    /// ```no_run
+    /// # use keybearer::{AcquireOptions, AuthenticationRecord, InteractiveBrowserBrokerCredential};
+    /// # use keybearer::InteractiveBrowserBrokerCredentialOptions;
+    /// # async fn sign_in() -> Result<(), Box<dyn std::error::Error>> {
+    /// let credential = InteractiveBrowserBrokerCredential::new(None)?;
+    /// let record = credential.authenticate(&[], None).await?;
+    /// std::fs::write("account.json", record.serialize())?;
+    ///
+    /// // The next time: the same account, whoever else is connected.
+    /// let record = AuthenticationRecord::deserialize(&std::fs::read_to_string("account.json")?)?;
+    /// let credential = InteractiveBrowserBrokerCredential::new(Some(
+    ///     InteractiveBrowserBrokerCredentialOptions {
+    ///         authentication_record: Some(record),
+    ///         ..Default::default()
+    ///     },
+    /// ))?;
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     /// Every kind, see [`ErrorKind`]; [`InvalidRequest`](ErrorKind::InvalidRequest) on `scopes` if

@@ -22,8 +22,9 @@ pub use keybearer_client::{
     AuthenticationRecord, BrokerChoice, ParentWindow, WindowHandle, signed_request,
 };
 pub use keybearer_core::{
-    AccessToken, Account, AccountsRequest, Broker, CancelRequest, Denial, Error, ErrorContext,
-    ErrorKind, HomeAccountId, HttpRequestToSign, InteractiveRequest, Missing, ProofOfPossession,
-    RemoveAccountRequest, ScopeSet, SilentRequest, Timestamp, Token, TokenSource, TokenType,
+    AccessToken, Account, AccountsRequest, AuthorityHost, Broker, CancelRequest, ClientId, Denial,
+    Error, ErrorContext, ErrorKind, HomeAccountId, HttpRequestToSign, InteractiveRequest, Missing,
+    ProofOfPossession, RemoveAccountRequest, ScopeSet, SilentRequest, TenantId, Timestamp, Token,
+    TokenSource, TokenType,
 };
 pub use options::InteractiveBrowserBrokerCredentialOptions;

@@ -13,5 +13,6 @@ pub mod client;
 pub mod interface;
 pub mod message;
 mod peer;
+pub mod presenter;
 pub mod server;
 pub mod status;

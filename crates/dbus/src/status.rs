@@ -100,9 +100,10 @@ impl Status {
             ErrorKind::Unavailable(Missing::Network) => Self::NoNetwork,
             ErrorKind::Unavailable(Missing::DeviceRegistration) => Self::DeviceNotRegistered,
             ErrorKind::Unavailable(Missing::Key) => Self::KeyNotFound,
-            // The app may still have a way of its own to show a page.
-            ErrorKind::Unavailable(Missing::UserInterface) => Self::FallbackToNativeMsal,
-            ErrorKind::InteractionRequired { .. } => Self::InteractionRequired,
+            // A person has to sign in elsewhere, as the hint says; where there is no display, the app
+            // has no way of its own either.
+            ErrorKind::Unavailable(Missing::UserInterface)
+            | ErrorKind::InteractionRequired { .. } => Self::InteractionRequired,
             ErrorKind::Cancelled | ErrorKind::Denied(Denial::Person) => Self::UserCanceled,
             ErrorKind::TimedOut => Self::NetworkTemporarilyUnavailable,
             ErrorKind::Transient { .. } => Self::ServerTemporarilyUnavailable,
@@ -206,11 +207,7 @@ mod tests {
                 ErrorKind::Unavailable(Missing::DeviceRegistration),
             ),
             (ErrorKind::Unavailable(Missing::Key), 18, ErrorKind::Unavailable(Missing::Key)),
-            (
-                ErrorKind::Unavailable(Missing::UserInterface),
-                21,
-                ErrorKind::Unavailable(Missing::Broker),
-            ),
+            (ErrorKind::Unavailable(Missing::UserInterface), 2, sign_in()),
             (sign_in(), 2, sign_in()),
             (ErrorKind::Cancelled, 7, ErrorKind::Cancelled),
             (ErrorKind::TimedOut, 4, ErrorKind::Transient { retry_after: None }),

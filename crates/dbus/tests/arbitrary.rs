@@ -25,7 +25,7 @@ fn answers(correlation_id: &str, json: &str) -> [String; 8] {
     runtime.block_on(async {
         [
             session.acquire_token_silently(correlation_id, json).await,
-            session.acquire_token_interactively(correlation_id, json).await,
+            session.acquire_token_interactively(correlation_id, json, None).await,
             session.get_accounts(correlation_id, json).await,
             session.acquire_prt_sso_cookie(correlation_id, json).await,
             session.generate_signed_http_request(correlation_id, json).await,

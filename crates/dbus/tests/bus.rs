@@ -1,6 +1,8 @@
 //! A client and a server on a private bus, run by the real `dbus-daemon`.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "these are tests")]
 
+mod support;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -131,6 +133,8 @@ mod contract {
     use super::OnBus;
 
     keybearer_testkit::contract_tests!(OnBus::default());
+    keybearer_testkit::proof_contract_tests!(OnBus::default());
+    keybearer_testkit::signing_contract_tests!(OnBus::default());
 }
 
 fn accounts() -> AccountsRequest {
@@ -175,7 +179,7 @@ async fn a_client_that_leaves_the_bus_ends_its_sign_in() {
     let client = zbus::connection::Builder::address(address).build().await.unwrap();
     {
         let parameters = sample::parameters();
-        let request = InteractiveRequest { parameters, prompt: Prompt::IfNeeded };
+        let request = InteractiveRequest::new(parameters, Prompt::IfNeeded);
         let arguments = ("0.0", "", AcquireTokenInteractively::encode_request(&request));
         let method = AcquireTokenInteractively::NAME;
         let call =
@@ -187,6 +191,60 @@ async fn a_client_that_leaves_the_bus_ends_its_sign_in() {
     }
     client.close().await.unwrap();
     tokio::time::timeout(PATIENCE, broker.wait_for_cancels(1)).await.unwrap();
+}
+
+#[tokio::test]
+async fn i2_the_broker_calls_back_the_caller_and_nobody_else_gets_to_its_presenter() {
+    let bus = Bus::start();
+    let broker = Arc::new(ScriptedBroker::new());
+    let _service = bus.serve(Arc::clone(&broker) as Arc<dyn Broker>).await;
+    support::presenting::acts_arrive(&broker, &bus.connect().await).await;
+    let broker = Arc::new(ScriptedBroker::new());
+    let bus = Bus::start();
+    let _service = bus.serve(Arc::clone(&broker) as Arc<dyn Broker>).await;
+    let (proxy, presenter) = (bus.connect().await, support::presenting::presenter());
+    let (call, _remote) = support::presenting::waiting(&broker, &proxy, &presenter).await;
+    let client = proxy.connection().unique_name().unwrap().to_owned();
+    let stranger = zbus::connection::Builder::address(bus.address.as_str());
+    let stranger = stranger.build().await.unwrap();
+    let id = sample::parameters().correlation_id;
+    let name: String = id.as_str().chars().filter(char::is_ascii_alphanumeric).collect();
+    let path = format!("/com/keybearer/presenter/call{name}");
+    let interface = Some("com.keybearer.Presenter1");
+    let act = r#"{"act":"openBrowser","url":"https://evil.example/"}"#;
+    let reply = stranger.call_method(Some(client), path.as_str(), interface, "present", &act);
+    let reply = reply.await.unwrap();
+    let reply: String = reply.body().deserialize().unwrap();
+    assert!(reply.contains("another program"), "{reply}");
+    assert!(presenter.shown().browsers.is_empty());
+    call.abort();
+}
+
+/// As another vendor's client: it has no presenter, and knows statuses only.
+#[tokio::test]
+async fn a_caller_without_a_display_is_told_that_a_person_has_to_sign_in_and_where() {
+    let bus = Bus::start();
+    let broker = Arc::new(ScriptedBroker::new());
+    let _service = bus.serve(Arc::clone(&broker) as Arc<dyn Broker>).await;
+    let nobody = keybearer_core::Error::unavailable(Missing::UserInterface, "open a browser")
+        .with_hint("run `keybearer login`");
+    broker.on_interactive(Answer::Now(Err(nobody)));
+    let client = zbus::connection::Builder::address(bus.address.as_str()).build().await.unwrap();
+    let json = r#"{"authParameters":{"clientId":"app-1","requestedScopes":["User.Read"],
+        "authority":"https://login.microsoftonline.com/common"}}"#;
+    let method = AcquireTokenInteractively::NAME;
+    let arguments = ("0.0", "c-1", json);
+    let reply = client
+        .call_method(Some(BUS_NAME), OBJECT_PATH, Some(INTERFACE), method, &arguments)
+        .await
+        .unwrap();
+    let reply: String = reply.body().deserialize().unwrap();
+    let reply: serde_json::Value = serde_json::from_str(&reply).unwrap();
+    let error = &reply["brokerTokenResponse"]["error"];
+    assert_eq!(error["status"], 2, "{reply}");
+    assert!(error["context"].as_str().unwrap().contains("`keybearer login`"), "{error}");
+    let Some(Received::Interactive(arrived)) = broker.received().pop() else { panic!() };
+    assert!(arrived.presence.presenter.is_none());
 }
 
 #[tokio::test]
@@ -222,6 +280,7 @@ async fn a_broker_that_leaves_the_bus_during_a_call_is_worth_another_try() {
     let proxy = bus.connect().await;
     let error = proxy.accounts(accounts()).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Transient { retry_after: None }, "{error}");
+    assert!(proxy.is_closed(), "the connection to the bus lasts, but nobody answers on it");
     server.join().unwrap();
     let error = proxy.accounts(accounts()).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Unavailable(Missing::Broker), "{error}");

@@ -63,10 +63,14 @@ mod over_a_connection_each {
     use super::{Connections, Socket};
 
     keybearer_testkit::contract_tests!(Socket::new(Connections::OneEach));
+    keybearer_testkit::proof_contract_tests!(Socket::new(Connections::OneEach));
+    keybearer_testkit::signing_contract_tests!(Socket::new(Connections::OneEach));
 }
 
 mod over_one_connection {
     use super::{Connections, Socket};
 
     keybearer_testkit::contract_tests!(Socket::new(Connections::Shared));
+    keybearer_testkit::proof_contract_tests!(Socket::new(Connections::Shared));
+    keybearer_testkit::signing_contract_tests!(Socket::new(Connections::Shared));
 }

@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keybearer_core::{
-    AccessToken, AccountChoice, AccountsRequest, Broker, CorrelationId, Denial, Error,
-    ErrorContext, ErrorKind, IdToken, InteractiveRequest, Missing, Prompt, SilentRequest,
-    SsoCookie, SsoCookieContent, SsoCookieRequest, Token, TokenParameters, TokenSource, TokenType,
+    AccessToken, AccountChoice, AccountsRequest, Broker, CallerId, CorrelationId, Denial, Error,
+    ErrorContext, ErrorKind, HttpRequestToSign, IdToken, InteractiveRequest, Missing, Prompt,
+    ProofOfPossession, SilentRequest, SsoCookie, SsoCookieContent, SsoCookieRequest, Token,
+    TokenParameters, TokenSource, TokenType,
 };
 use keybearer_dbus::client::BrokerProxy;
 use keybearer_dbus::interface::{INTERFACE, OBJECT_PATH};
 use keybearer_dbus::message::{AcquireTokenInteractively, Method};
-use keybearer_dbus::server::MAX_PENDING;
+use keybearer_dbus::server::{MAX_PENDING, Session};
 use keybearer_testkit::capture::LeakCheck;
 use keybearer_testkit::double::{Answer, Received, ScriptedBroker};
 use keybearer_testkit::sample;
@@ -40,7 +41,7 @@ fn silent() -> SilentRequest {
 }
 
 fn interactive() -> InteractiveRequest {
-    InteractiveRequest { parameters: sample::parameters(), prompt: Prompt::Login }
+    InteractiveRequest::new(sample::parameters(), Prompt::Login)
 }
 
 fn accounts() -> AccountsRequest {
@@ -69,7 +70,7 @@ async fn a_request_and_its_token_arrive_whole() {
         timeout: Duration::from_millis(5432),
         ..sample::parameters()
     };
-    let request = InteractiveRequest { parameters: parameters.clone(), prompt: Prompt::Login };
+    let request = InteractiveRequest::new(parameters.clone(), Prompt::Login);
     let received = proxy.acquire_interactive(request).await.unwrap();
     let sent = token("at");
     assert!(received.access_token.same_as(&sent.access_token));
@@ -131,6 +132,22 @@ async fn i8_another_accounts_token_is_refused() {
 }
 
 #[tokio::test]
+async fn a_bearer_token_in_place_of_a_signed_request_is_refused() {
+    let (broker, _socket, proxy) = connected().await;
+    let ask = |proof| SilentRequest {
+        parameters: TokenParameters { proof_of_possession: Some(proof), ..sample::parameters() },
+    };
+    broker.on_silent(Answer::Now(Ok(token("at"))));
+    let signed = ProofOfPossession::Signed(HttpRequestToSign::default());
+    let error = proxy.acquire_silent(ask(signed)).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Protocol { .. }), "{error}");
+    // Whether a token is bound to an app's key, other brokers do not say.
+    broker.on_silent(Answer::Now(Ok(token("at"))));
+    let bound = ProofOfPossession::BoundTo { key_id: "k".into() };
+    proxy.acquire_silent(ask(bound)).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_waiting_sign_in_delays_no_silent_call() {
     let (broker, _socket, proxy) = connected().await;
     broker.on_interactive(Answer::Hang);
@@ -159,6 +176,43 @@ async fn dropping_a_sign_in_cancels_it_in_the_broker() {
 }
 
 #[tokio::test]
+async fn the_broker_calls_back_what_its_caller_can_show_inv_i5() {
+    let mut check = LeakCheck::start();
+    check.secret("pasted code", "pasted-code-marker");
+    let (broker, _socket, proxy) = connected().await;
+    support::presenting::acts_arrive(&broker, &proxy).await;
+    check.assert_clean();
+}
+
+/// A call that arrives before its object is looked after would wait for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_caller_is_ready_to_be_called_back_however_soon() {
+    for _ in 0..200 {
+        let (broker, _socket, proxy) = connected().await;
+        let presenter = support::presenting::presenter();
+        let (call, remote) = support::presenting::waiting(&broker, &proxy, &presenter).await;
+        tokio::time::timeout(PATIENCE, remote.point_to_browser()).await.unwrap();
+        assert_eq!(presenter.shown().pointed, 1);
+        call.abort();
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_disconnects_is_not_waited_for() {
+    let (broker, _socket, proxy) = connected().await;
+    let presenter = support::presenting::presenter();
+    let (call, remote) = support::presenting::waiting(&broker, &proxy, &presenter).await;
+    let pasting = tokio::spawn(async move { remote.paste(None).await });
+    while presenter.shown().complaints.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    proxy.connection().clone().close().await.unwrap();
+    let pasted = tokio::time::timeout(PATIENCE, pasting).await.unwrap().unwrap();
+    assert_eq!(*pasted.unwrap_err().kind(), ErrorKind::Cancelled);
+    call.abort();
+}
+
+#[tokio::test]
 async fn a_client_that_disconnects_ends_its_sign_in() {
     let (broker, socket, _proxy) = connected().await;
     broker.on_interactive(Answer::Hang);
@@ -182,6 +236,31 @@ async fn a_client_that_disconnects_ends_its_sign_in() {
     }
     client.close().await.unwrap();
     tokio::time::timeout(PATIENCE, broker.wait_for_cancels(1)).await.unwrap();
+}
+
+/// Microsoft's runtime sends both from threads of its own.
+#[tokio::test(start_paused = true)]
+async fn a_cancellation_that_overtakes_its_sign_in_ends_that_one_and_no_later_one() {
+    let broker = Arc::new(ScriptedBroker::new());
+    let session = Session::new(broker.clone(), CallerId::new(":1.7"), None);
+    let request = AcquireTokenInteractively::encode_request(&interactive());
+    let vector = include_str!("../testdata/requests/msal-runtime-cancel.json");
+    let cancel = || session.cancel_interactive_flow("another", vector);
+
+    assert_eq!(cancel().await, "{}");
+    let reply = session.acquire_token_interactively("c-1", &request, None).await;
+    assert!(reply.contains(r#""status":8"#) || reply.contains(r#""status":7"#), "{reply}");
+    assert_eq!(broker.received().len(), 0);
+
+    broker.on_interactive(Answer::Now(Ok(token("second"))));
+    let reply = session.acquire_token_interactively("c-2", &request, None).await;
+    assert!(reply.contains("second"), "{reply}");
+
+    cancel().await;
+    tokio::time::advance(Duration::from_millis(501)).await;
+    broker.on_interactive(Answer::Now(Ok(token("third"))));
+    let reply = session.acquire_token_interactively("c-3", &request, None).await;
+    assert!(reply.contains("third"), "{reply}");
 }
 
 #[tokio::test]
@@ -210,6 +289,7 @@ async fn a_broker_that_ends_during_a_call_is_worth_another_try() {
     let proxy = BrokerProxy::connect_socket(&path, PATIENCE).await.unwrap();
     let error = proxy.acquire_silent(silent()).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Transient { retry_after: None }, "{error}");
+    assert!(proxy.is_closed(), "known as soon as the call has failed");
     server.join().unwrap();
     let error = proxy.acquire_silent(silent()).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Unavailable(Missing::Broker), "{error}");

@@ -15,7 +15,7 @@ use keybearer_core::{
 use keybearer_dbus::message::{
     AcquirePrtSsoCookie, AcquireTokenInteractively, AcquireTokenSilently, Call,
     CancelInteractiveFlow, GenerateSignedHttpRequest, GetAccounts, GetLinuxBrokerVersion, Method,
-    RemoveAccount,
+    RemoveAccount, TokenEcho,
 };
 use keybearer_testkit::sample;
 use serde_json::{Value, json};
@@ -35,7 +35,11 @@ impl Vector {
 
     fn call(&self) -> Call {
         let correlation_id = self.0["correlationId"].as_str().unwrap_or_default();
-        Call { correlation_id: CorrelationId::new(correlation_id), caller: sample::caller("c") }
+        Call {
+            correlation_id: CorrelationId::new(correlation_id),
+            caller: sample::caller("c"),
+            line: None,
+        }
     }
 
     fn scopes(&self) -> Vec<String> {
@@ -82,14 +86,14 @@ fn reader(table: &[(&str, Reader)], vector: &Vector, path: &Path) -> Reader {
 
 const REQUESTS: [(&str, Reader); 8] = [
     (AcquireTokenSilently::NAME, |json, vector| {
-        let (request, scopes) = AcquireTokenSilently::decode_request(json, &vector.call())?;
+        let (request, echo) = AcquireTokenSilently::decode_request(json, &vector.call())?;
         let written = AcquireTokenSilently::encode_request(&request);
-        Ok((token_request(&request.parameters, &scopes), written))
+        Ok((token_request(&request.parameters, &echo.requested_scopes), written))
     }),
     (AcquireTokenInteractively::NAME, |json, vector| {
         let call = vector.call();
-        let (request, scopes) = AcquireTokenInteractively::decode_request(json, &call)?;
-        let mut meaning = token_request(&request.parameters, &scopes);
+        let (request, echo) = AcquireTokenInteractively::decode_request(json, &call)?;
+        let mut meaning = token_request(&request.parameters, &echo.requested_scopes);
         meaning["prompt"] = json!(request.prompt.as_parameter());
         Ok((meaning, AcquireTokenInteractively::encode_request(&request)))
     }),
@@ -160,7 +164,7 @@ const REPLIES: [(&str, Reader); 6] = [
     (AcquireTokenSilently::NAME, |json, vector| {
         let request = SilentRequest { parameters: sample::parameters() };
         let token = AcquireTokenSilently::decode_reply(json, &request)?;
-        let written = AcquireTokenSilently::encode_reply(&token, &vector.scopes());
+        let written = AcquireTokenSilently::encode_reply(&token, &TokenEcho::new(vector.scopes()));
         Ok((token_meaning(&token), written))
     }),
     (GetAccounts::NAME, |json, _| {

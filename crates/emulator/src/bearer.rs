@@ -98,13 +98,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::emulator::ReadyPorts;
     use crate::fixture::Fixture;
+    use crate::host_names::HostNames;
 
     #[test]
     fn token_that_is_wrong_in_one_claim_is_refused_for_that_claim() {
         let fixture = Fixture::load(None).unwrap();
         let (tenant, oid) = (fixture.tenants[0].id.clone(), fixture.users[0].oid.clone());
-        let world = World::new(fixture, [1, 2]).unwrap();
+        let world =
+            World::new(fixture, HostNames::Loopback, ReadyPorts { authority: 1, blob: 2 }).unwrap();
         let good = json!({
             "aud": "https://storage.azure.com/", "iss": format!("https://sts.windows.net/{tenant}/"),
             "tid": tenant, "oid": oid, "appid": "app", "nbf": 100, "exp": 200,

@@ -91,6 +91,8 @@ impl Call {
             path: self.path.clone(),
             grant: self.form.first("grant_type").map(owned),
             client_id: self.param("client_id").map(owned),
+            brk_client_id: self.param("brk_client_id").map(owned),
+            token_type: self.form.first("token_type").map(owned),
             scopes: self
                 .param("scope")
                 .unwrap_or_default()

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::error::Error;
 use crate::fixture::Fixture;
+use crate::host_names::HostNames;
 use crate::server::{Listener, authority_router, blob_router};
 use crate::tls::Certificates;
 use crate::world::World;
@@ -27,13 +28,15 @@ pub struct EmulatorOptions {
     pub fixture: Option<String>,
     /// The user who is signed in at once, without pages, whatever account the app hints at.
     pub auto_sign_in: Option<String>,
+    /// What clients call the endpoints.
+    pub host_names: HostNames,
 }
 
 /// What a client needs to know: the content of `ready.json`.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Ready {
-    /// `https://localhost:P`, without a final slash.
+    /// `https://localhost:P`, without a final slash; or see [`HostNames::Azure`].
     pub authority_host: String,
     /// The id of the first tenant.
     pub tenant: String,
@@ -41,13 +44,25 @@ pub struct Ready {
     pub users: Vec<ReadyUser>,
     /// All apps.
     pub apps: Vec<ReadyApp>,
-    /// `https://localhost:P2/devstoreaccount1`, without a final slash.
+    /// `https://localhost:P2/devstoreaccount1`, without a final slash; or see [`HostNames::Azure`].
     pub blob_endpoint: String,
+    /// Where on loopback both listen, whatever they are called.
+    pub ports: ReadyPorts,
     /// The PEM file of the authority that signed both endpoints' certificate. Beside it are
     /// `server.pem` and `server.key`, for other servers of the same test.
     pub ca: PathBuf,
     /// The process that serves.
     pub pid: u32,
+}
+
+/// Ports on loopback.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ReadyPorts {
+    /// Of the authority, and of the control endpoints.
+    pub authority: u16,
+    /// Of the storage account.
+    pub blob: u16,
 }
 
 /// A user of the fixture.
@@ -94,13 +109,12 @@ impl Emulator {
     /// machine does not allow it.
     pub fn start(options: EmulatorOptions) -> Result<Self, Error> {
         let fixture = Fixture::load(options.fixture.as_deref())?;
-        let certificates = Certificates::generate()?;
+        let certificates = Certificates::generate(options.host_names)?;
         let (dir, temporary) = directory(options.dir.as_deref())?;
         write_certificates(&dir, &certificates)?;
 
         let (started, outcome) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
-        let (port, auto_sign_in) = (options.port, options.auto_sign_in);
         let serve = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = match runtime.map_err(Error::Runtime) {
@@ -109,7 +123,7 @@ impl Emulator {
             };
             runtime.block_on(async move {
                 // Nobody waits for the outcome any more only if `start` panicked.
-                let _ = started.send(run(fixture, port, auto_sign_in, &certificates).await);
+                let _ = started.send(run(fixture, options, &certificates).await);
                 let _ = stopped.await;
             });
         };
@@ -163,13 +177,13 @@ impl fmt::Debug for Emulator {
 /// Binds both ports and serves on them in the background.
 async fn run(
     fixture: Fixture,
-    port: u16,
-    auto_sign_in: Option<String>,
+    options: EmulatorOptions,
     certificates: &Certificates,
 ) -> Result<Arc<World>, Error> {
-    let (authority, blob) = (Listener::bind(port).await?, Listener::bind(0).await?);
-    let mut world = World::new(fixture, [authority.port, blob.port])?;
-    if let Some(upn) = auto_sign_in {
+    let (authority, blob) = (Listener::bind(options.port).await?, Listener::bind(0).await?);
+    let ports = ReadyPorts { authority: authority.port, blob: blob.port };
+    let mut world = World::new(fixture, options.host_names, ports)?;
+    if let Some(upn) = options.auto_sign_in {
         let user = world.directory.user(&upn).ok_or(Error::UnknownUser(upn))?;
         world.auto_sign_in = Some(user.upn.clone());
     }
@@ -197,6 +211,7 @@ fn ready(world: &World, ca: PathBuf) -> Ready {
         apps: apps.collect(),
         tenant,
         blob_endpoint: world.blob_endpoint.clone(),
+        ports: world.ports,
         ca,
         pid: std::process::id(),
     }

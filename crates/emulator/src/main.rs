@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use keybearer_emulator::{Emulator, EmulatorOptions};
+use keybearer_emulator::{Emulator, EmulatorOptions, HostNames};
 
 mod lifetime;
 
@@ -38,6 +38,9 @@ struct Serve {
     /// Sign this user in at once, without pages.
     #[arg(long, value_name = "UPN")]
     auto_sign_in: Option<String>,
+    /// Be called what Azure's public cloud is called; a proxy has to bring clients here.
+    #[arg(long)]
+    as_azure: bool,
     /// End when the process that started this one ends.
     #[arg(long)]
     exit_with_parent: bool,
@@ -55,6 +58,7 @@ fn serve(arguments: Serve) -> Result<(), Box<dyn std::error::Error>> {
         dir: arguments.dir,
         fixture: fixture.transpose()?,
         auto_sign_in: arguments.auto_sign_in,
+        host_names: if arguments.as_azure { HostNames::Azure } else { HostNames::Loopback },
     };
     let emulator = Emulator::start(options)?;
     println!("ready {}", serde_json::to_string(emulator.ready())?);

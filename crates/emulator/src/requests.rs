@@ -12,6 +12,10 @@ pub(crate) struct Entry {
     pub(crate) path: String,
     pub(crate) grant: Option<String>,
     pub(crate) client_id: Option<String>,
+    /// The app that the client is in.
+    pub(crate) brk_client_id: Option<String>,
+    /// How the token asked for is to be presented: `pop` or nothing.
+    pub(crate) token_type: Option<String>,
     pub(crate) scopes: Vec<String>,
     pub(crate) tenant: Option<String>,
     pub(crate) correlation_id: String,

@@ -108,13 +108,17 @@ pub(crate) fn authority_router(world: Arc<World>) -> Router {
 /// The storage account.
 pub(crate) fn blob_router(world: Arc<World>) -> Router {
     let account = at(Endpoint::Blob, blob::account);
-    Router::new()
-        .route("/devstoreaccount1", axum::routing::any(account.clone()))
-        .route("/devstoreaccount1/{*path}", axum::routing::any(account.clone()))
-        .route("/devstoreaccount1/", axum::routing::any(account))
+    let router = match world.host_names.account_path() {
+        "" => Router::new().fallback(account),
+        path => Router::new()
+            .route(path, axum::routing::any(account.clone()))
+            .route(&format!("{path}/{{*path}}"), axum::routing::any(account.clone()))
+            .route(&format!("{path}/"), axum::routing::any(account))
+            .fallback(at(Endpoint::Blob, no_such_account)),
+    };
+    router
         .route("/pop", axum::routing::any(at(Endpoint::Blob, pop::resource)))
         .route("/pop/{*path}", axum::routing::any(at(Endpoint::Blob, pop::resource)))
-        .fallback(at(Endpoint::Blob, no_such_account))
         .with_state(world)
 }
 

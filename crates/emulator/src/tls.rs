@@ -10,8 +10,9 @@ use rustls::ServerConfig;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::error::Error;
+use crate::host_names::HostNames;
 
-/// Certificates of one run: P-256, for `localhost`, `127.0.0.1` and `::1`.
+/// Certificates of one run: P-256, for `localhost`, `127.0.0.1`, `::1`, and the names asked for.
 pub(crate) struct Certificates {
     pub(crate) ca_pem: String,
     /// The leaf, then the authority.
@@ -22,8 +23,8 @@ pub(crate) struct Certificates {
 }
 
 impl Certificates {
-    pub(crate) fn generate() -> Result<Self, Error> {
-        Self::try_generate().map_err(|error| Error::Certificates(error.to_string()))
+    pub(crate) fn generate(names: HostNames) -> Result<Self, Error> {
+        Self::try_generate(names).map_err(|error| Error::Certificates(error.to_string()))
     }
 
     /// TLS for a listener that speaks HTTP/1.1.
@@ -40,7 +41,7 @@ impl Certificates {
         Ok(Arc::new(config))
     }
 
-    fn try_generate() -> Result<Self, rcgen::Error> {
+    fn try_generate(names: HostNames) -> Result<Self, rcgen::Error> {
         let ca_key = KeyPair::generate()?;
         let mut ca = CertificateParams::default();
         ca.distinguished_name
@@ -50,8 +51,9 @@ impl Certificates {
         let ca_certificate = ca.self_signed(&ca_key)?;
 
         let key = KeyPair::generate()?;
-        let names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned);
-        let mut leaf = CertificateParams::new(names)?;
+        let own = ["localhost", "127.0.0.1", "::1"].iter().chain(names.certified());
+        let own: Vec<String> = own.map(|name| (*name).to_owned()).collect();
+        let mut leaf = CertificateParams::new(own)?;
         leaf.distinguished_name.push(DnType::CommonName, "localhost");
         leaf.use_authority_key_identifier_extension = true;
         leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];

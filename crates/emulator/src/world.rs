@@ -9,9 +9,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::authorize::SignIns;
 use crate::clock::Clock;
 use crate::directory::Directory;
+use crate::emulator::ReadyPorts;
 use crate::error::Error;
 use crate::faults::Faults;
 use crate::fixture::{BlobAccount, Fixture, Lifetimes};
+use crate::host_names::HostNames;
 use crate::keys::Keys;
 use crate::policies::{Access, Policies};
 use crate::pop::Nonces;
@@ -23,6 +25,10 @@ pub(crate) struct World {
     pub(crate) keys: Keys,
     pub(crate) clock: Clock,
     pub(crate) lifetimes: Lifetimes,
+    /// What clients call the endpoints.
+    pub(crate) host_names: HostNames,
+    /// Where they listen.
+    pub(crate) ports: ReadyPorts,
     /// `https://localhost:P`.
     pub(crate) authority_host: String,
     /// `https://localhost:P2/devstoreaccount1`.
@@ -45,7 +51,11 @@ pub(crate) struct World {
 
 impl World {
     /// The world of `fixture`, served on these two ports.
-    pub(crate) fn new(fixture: Fixture, [port, blob_port]: [u16; 2]) -> Result<Self, Error> {
+    pub(crate) fn new(
+        fixture: Fixture,
+        host_names: HostNames,
+        ports: ReadyPorts,
+    ) -> Result<Self, Error> {
         let clock = Clock::default();
         let created = clock.now();
         let blob = fixture.blob.clone();
@@ -54,8 +64,10 @@ impl World {
             directory: Directory::new(&fixture),
             keys: Keys::generate()?,
             lifetimes: fixture.lifetimes.unwrap_or_default(),
-            authority_host: format!("https://localhost:{port}"),
-            blob_endpoint: format!("https://localhost:{blob_port}/devstoreaccount1"),
+            authority_host: host_names.authority_host(ports.authority),
+            blob_endpoint: host_names.blob_endpoint(ports.blob),
+            host_names,
+            ports,
             auto_sign_in: None,
             containers: Mutex::new(containers.map(|name| (name.clone(), created)).collect()),
             blob_tenant: blob.map(|BlobAccount { tenant, .. }| tenant),

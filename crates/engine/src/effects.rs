@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use keybearer_core::{
-    Account, AuthorityHost, Caller, ClientId, CorrelationId, HomeAccountId, MasterKey, Result,
-    ScopeSet, Timestamp,
+    Account, AccountPick, AuthorityHost, Caller, ClientId, CorrelationId, Error, MasterKey,
+    Missing, Presenter, Result, ScopeSet, Tenant, Timestamp,
 };
 use keybearer_protocol::authorize::ResponseMode;
 use keybearer_protocol::{Body, RedirectParameters};
@@ -146,6 +146,17 @@ pub trait Prompter: Send + Sync + fmt::Debug {
     /// `Unavailable(UserInterface)` if there is no way to reach a person from here, with what to
     /// do instead as hint; `InvalidRequest` on `redirect_uri` if answers cannot arrive there.
     async fn open(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>>;
+
+    /// Prepares a place on this machine where the answer can arrive, for a person who is shown the
+    /// address by other means. Of the sign-in, only `answer`, `reject` and `finish` are used.
+    ///
+    /// # Errors
+    /// `InvalidRequest` on `redirect_uri` if answers cannot arrive there;
+    /// `Unavailable(UserInterface)` by default.
+    async fn listen(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
+        let _ = prompt;
+        Err(Error::unavailable(Missing::UserInterface, "listen for the answer of the sign-in"))
+    }
 }
 
 /// What a person is told about a sign-in before it starts.
@@ -158,12 +169,16 @@ pub struct SignInPrompt {
     pub client_id: ClientId,
     /// Who will ask for credentials.
     pub authority_host: AuthorityHost,
+    /// In which directory.
+    pub tenant: Tenant,
     /// For what.
     pub scopes: ScopeSet,
     /// The app's redirect URI, if it named one.
     pub redirect_uri: Option<Url>,
     /// The operation.
     pub correlation_id: CorrelationId,
+    /// The caller's side. Where it can open a browser, that is the person's.
+    pub presenter: Option<Arc<dyn Presenter>>,
 }
 
 /// One sign-in in progress. Dropping it closes the place where answers arrive and tells the person
@@ -204,16 +219,6 @@ pub trait SignIn: Send {
 
     /// Tells the person how it ended and closes the place where answers arrive.
     async fn finish(self: Box<Self>, outcome: SignInOutcome);
-}
-
-/// What the person chose.
-#[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "the engine handles every choice")]
-pub enum AccountPick {
-    /// One of the accounts offered.
-    Known(HomeAccountId),
-    /// Another one, to be named to the provider.
-    Another,
 }
 
 /// How a sign-in ended, for the last page.

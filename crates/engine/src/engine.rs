@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use keybearer_core::{
     Account, AccountsRequest, AuthorityHost, Broker, CancelRequest, ClientId, CorrelationId, Error,
-    ErrorKind, InteractiveRequest, RemoveAccountRequest, Result, SignHttpRequest,
+    ErrorKind, InteractiveRequest, RemoveAccountRequest, Result, SignHttpRequest, SignInMethod,
     SignedHttpRequest, SilentRequest, Token, TokenParameters,
 };
 
@@ -18,7 +18,8 @@ use crate::flights::{Flights, lock};
 use crate::interactive::{InteractiveKey, seen_in_browser};
 use crate::providers::Providers;
 use crate::records::{RecordName, decode_account, decode_refresh, encode_account, encode_refresh};
-use crate::registry::{AccountKey, Families, RefreshEntry, Registry};
+use crate::refresh_entry::RefreshEntry;
+use crate::registry::{AccountKey, FamilyRefreshTokens, Registry};
 use crate::throttle::Throttle;
 use crate::vault::Vault;
 
@@ -28,11 +29,20 @@ use crate::vault::Vault;
 pub struct EngineSettings {
     /// Authority hosts, beyond Microsoft's clouds, that are used without instance discovery.
     pub trusted_authority_hosts: BTreeSet<AuthorityHost>,
-    /// Whether an app that Entra counts to a family of Microsoft's apps may use the refresh token of
-    /// another of that family. By default it may not: whoever can reach the broker can name any app,
-    /// so a sign-in for one app would also open the mail and files that others of the family may
-    /// read without asking.
-    pub family_refresh_tokens: bool,
+    /// Whether an app may use the refresh token of another app of its family.
+    pub family_refresh_tokens: FamilyRefreshTokens,
+    /// The loopback port for answers of browsers on other machines; default [`FORWARDED_PORT`].
+    pub loopback_port: Option<u16>,
+}
+
+/// Where the answer of a browser on another machine is awaited unless the settings say otherwise. It
+/// is always the same, so that a forwarding can be part of an SSH configuration.
+pub const FORWARDED_PORT: u16 = 27410;
+
+impl EngineSettings {
+    pub(crate) fn forwarded_port(&self) -> u16 {
+        self.loopback_port.unwrap_or(FORWARDED_PORT)
+    }
 }
 
 /// The broker's brain: connected accounts, cached tokens, sign-ins. Clones share everything.
@@ -45,13 +55,14 @@ pub struct Engine(Arc<Inner>);
 
 pub(crate) struct Inner {
     pub(crate) effects: Effects,
+    pub(crate) settings: EngineSettings,
     pub(crate) providers: Providers,
     pub(crate) refreshes: Flights<CacheKey, Token>,
     pub(crate) sign_ins: Flights<InteractiveKey, Token>,
+    pub(crate) proof_keys: Flights<AccountKey, ProofKey>,
     waiting: crate::waiting::Waiting,
     state: Mutex<State>,
     vault: Vault,
-    pub(crate) families: Families,
     /// Held from reading the registry to the end of the commit, so that commits are in order.
     pub(crate) commit_turn: tokio::sync::Mutex<()>,
     unreadable_records: usize,
@@ -77,16 +88,14 @@ impl Engine {
         let unreadable_records = load(&mut state.registry, &vault, &effects).await?;
         Ok(Self(Arc::new(Inner {
             effects,
-            providers: Providers::new(settings.trusted_authority_hosts),
+            providers: Providers::new(settings.trusted_authority_hosts.clone()),
+            settings,
             refreshes: Flights::default(),
             sign_ins: Flights::default(),
+            proof_keys: Flights::default(),
             waiting: Default::default(),
             state: Mutex::new(state),
             vault,
-            families: match settings.family_refresh_tokens {
-                true => Families::Shared,
-                false => Families::Separate,
-            },
             commit_turn: Default::default(),
             unreadable_records,
         })))
@@ -289,6 +298,7 @@ impl Broker for Engine {
     async fn acquire_interactive(&self, mut request: InteractiveRequest) -> Result<Token> {
         self.0.correlated(&mut request.parameters);
         let (id, limit) = (request.parameters.correlation_id.clone(), request.parameters.timeout);
+        let on_this_device = request.presence.method != SignInMethod::DeviceCode;
         let registration = self.0.waiting.register(request.parameters.caller.id.clone());
         let work = async {
             let authority = &request.parameters.authority;
@@ -298,7 +308,7 @@ impl Broker for Engine {
         let work = unless_cancelled(registration.cancelled(), work);
         self.0.within(limit, "the sign-in", &id, work).await.map_err(|error| match error.kind() {
             // A provider that refuses the redirect URI says so in the browser only.
-            ErrorKind::TimedOut => error.with_hint(seen_in_browser(UNFINISHED)),
+            ErrorKind::TimedOut if on_this_device => error.with_hint(seen_in_browser(UNFINISHED)),
             _ => error,
         })
     }

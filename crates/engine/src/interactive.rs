@@ -1,29 +1,34 @@
 //! A token with the person: choose an account, sign in at the provider with code and PKCE, redeem.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 
+use futures_util::future::{Either, select};
 use keybearer_core::{
-    Account, AccountChoice, Authority, AuthorizationCode, Claims, ClientId, CodeVerifier, Error,
-    ErrorKind, InteractiveRequest, Prompt, ProofOfPossession, Result, Token, TokenParameters,
-    TokenSource,
+    Account, AccountChoice, AccountPick, Authority, AuthorizationCode, CallerId, Claims, ClientId,
+    CodeVerifier, Error, ErrorKind, HttpRequestToSign, InteractiveRequest, Prompt,
+    ProofOfPossession, Result, SignInMethod, Token, TokenParameters, TokenSource,
 };
 use keybearer_protocol::authorize::{self, Answer, AuthorizationRequest, Expected};
 use keybearer_protocol::error::with_redirect_hint;
 use keybearer_protocol::metadata::ProviderMetadata;
 use keybearer_protocol::pkce;
+use keybearer_protocol::shr;
 use keybearer_protocol::token::{self, Grant, TokenRequest, TokenResponse};
 use url::Url;
 
+use crate::attempt::is_unseen;
 use crate::cache::Binding;
 use crate::deadline::unless_cancelled;
-use crate::effects::{AccountPick, SignIn, SignInOutcome, SignInPrompt};
+use crate::effects::SignIn;
 use crate::engine::Inner;
 use crate::flights::Abandoned;
 use crate::issue::{Asked, Issued, another_account};
 use crate::providers::exchange;
-use crate::registry::RefreshEntry;
+use crate::refresh_entry::RefreshEntry;
 use crate::silent::{Refresh, nested};
+use crate::way::Way;
 
 /// Callers that ask for the same thing share one sign-in.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -38,12 +43,18 @@ pub(crate) struct InteractiveKey {
     proof_of_possession: Option<ProofOfPossession>,
     extra_query: BTreeMap<String, String>,
     prompt: Prompt,
+    method: SignInMethod,
+    /// Whose terminal it is, if nobody else can take part.
+    only: Option<CallerId>,
 }
 
 impl InteractiveKey {
     pub(crate) fn of(request: &InteractiveRequest) -> Self {
-        let parameters = &request.parameters;
+        let (parameters, method) = (&request.parameters, request.presence.method);
+        let private = Way::is_private(method, &request.presence.abilities());
         Self {
+            method,
+            only: private.then(|| parameters.caller.id.clone()),
             authority: parameters.authority.clone(),
             client_id: parameters.client_id.clone(),
             scopes: parameters.scopes.clone(),
@@ -74,12 +85,13 @@ enum Answered {
 }
 
 /// Whom the provider is asked to sign in, and how insistently.
-struct Ask {
+pub(crate) struct Ask {
     login_hint: Option<String>,
     prompt: Prompt,
 }
 
-enum Chosen {
+/// What came of choosing an account.
+pub(crate) enum Chosen {
     Token(Box<Token>),
     Ask(Ask),
 }
@@ -90,10 +102,25 @@ impl Inner {
         self: &Arc<Self>,
         request: InteractiveRequest,
     ) -> Result<Token> {
-        let (key, inner) = (InteractiveKey::of(&request), Arc::clone(self));
         let parameters = request.parameters.clone();
-        let start = |abandoned| inner.interactive(request, abandoned);
-        let token = self.sign_ins.join(&*self.effects.spawner, &key, start).landed().await?;
+        let request = InteractiveRequest { parameters: shared(request.parameters)?, ..request };
+        let (key, inner) = (InteractiveKey::of(&request), Arc::clone(self));
+        let (presence, mut began) = (request.presence.clone(), false);
+        let start = |abandoned| {
+            began = true;
+            inner.interactive(request, abandoned)
+        };
+        let flight = self.sign_ins.join(&*self.effects.spawner, &key, start);
+        let token = match presence.presenter.filter(|_| !began) {
+            None => flight.landed().await?,
+            // Somebody else's browser has it; whoever waits for that is not left wondering.
+            Some(presenter) => {
+                match select(pin!(flight.landed()), presenter.point_to_browser()).await {
+                    Either::Left((landed, _)) => landed?,
+                    Either::Right(((), landed)) => landed.await?,
+                }
+            }
+        };
         let refused = parameters.access_token_to_renew.as_ref();
         let is_refused = refused.is_some_and(|refused| refused.same_as(&token.access_token));
         if !is_refused && parameters.proof_of_possession.is_none() {
@@ -136,24 +163,28 @@ impl Inner {
         }
         let id = &parameters.correlation_id;
         let metadata = self.providers.metadata(&self.effects, &parameters.authority, id).await?;
-        let mut sign_in = self.effects.prompter.open(&prompt_of(parameters)).await?;
-        let result = self.sign_in(request, &metadata, &mut *sign_in, abandoned).await;
-        let outcome = match &result {
-            Ok(token) => SignInOutcome::SignedIn { username: token.account.username.clone() },
-            Err(error) => SignInOutcome::Failed { reason: error.to_string() },
-        };
-        sign_in.finish(outcome).await;
-        result
+        let mut abandoned = abandoned;
+        let mut unseen = None;
+        for way in Way::order(request.presence.method, &request.presence.abilities()) {
+            match Box::pin(self.attempt(request, &metadata, *way, &mut abandoned)).await {
+                Err(error) if is_unseen(&error) => {
+                    tracing::debug!(correlation_id = %id, ?way, %error, "not a way to sign in");
+                    unseen = Some(error);
+                }
+                decided => return decided,
+            }
+        }
+        Err(self.unseen(parameters, unseen))
     }
 
     /// While the person is asked, everybody may leave; once there is a code, it is redeemed and
     /// the account connected whoever still waits.
-    async fn sign_in(
+    pub(crate) async fn sign_in(
         self: &Arc<Self>,
         request: &InteractiveRequest,
         metadata: &ProviderMetadata,
         sign_in: &mut dyn SignIn,
-        mut abandoned: Abandoned,
+        abandoned: &mut Abandoned,
     ) -> Result<Token> {
         let parameters = &request.parameters;
         let asking = self.ask(request, metadata, sign_in);
@@ -169,7 +200,7 @@ impl Inner {
                 let response = redeemed.map_err(|error| {
                     with_redirect_hint(error, &redirect_uri, &parameters.client_id)
                 })?;
-                self.complete(parameters, metadata, &response, &ties.nonce).await
+                self.complete(parameters, metadata, &response, Some(&ties.nonce)).await
             }
         }
     }
@@ -214,7 +245,7 @@ impl Inner {
     }
 
     /// Decides whom to ask the provider for; a connected account may make asking unnecessary.
-    async fn choose(
+    pub(crate) async fn choose(
         self: &Arc<Self>,
         request: &InteractiveRequest,
         sign_in: &mut dyn SignIn,
@@ -296,19 +327,19 @@ impl Inner {
     }
 
     /// Connects the account and stores what was issued before anything is handed out.
-    async fn complete(
+    pub(crate) async fn complete(
         &self,
         parameters: &TokenParameters,
         metadata: &ProviderMetadata,
         response: &TokenResponse,
-        nonce: &str,
+        nonce: Option<&str>,
     ) -> Result<Token> {
         let asked = Asked {
             authority: &parameters.authority,
             metadata,
             client_id: &parameters.client_id,
             scopes: &parameters.scopes,
-            nonce: Some(nonce),
+            nonce,
             correlation_id: &parameters.correlation_id,
         };
         let account = self.identify(&asked, response).await?;
@@ -329,15 +360,17 @@ impl Inner {
     }
 }
 
-fn prompt_of(parameters: &TokenParameters) -> SignInPrompt {
-    SignInPrompt {
-        caller: parameters.caller.clone(),
-        client_id: parameters.client_id.clone(),
-        authority_host: parameters.authority.host().clone(),
-        scopes: parameters.scopes.clone(),
-        redirect_uri: parameters.redirect_uri.clone(),
-        correlation_id: parameters.correlation_id.clone(),
+/// A sign-in is the same whatever HTTP request is to be signed in the end, so callers share it.
+///
+/// # Errors
+/// Those of a request that could not be signed: better before the sign-in than after it.
+fn shared(parameters: TokenParameters) -> Result<TokenParameters> {
+    let mut parameters = parameters;
+    if let Some(ProofOfPossession::Signed(http)) = &mut parameters.proof_of_possession {
+        shr::check(http)?;
+        *http = HttpRequestToSign::default();
     }
+    Ok(parameters)
 }
 
 /// A provider that refuses the redirect URI says so on a page, not to us; the hint must do.
@@ -348,7 +381,7 @@ pub(crate) fn seen_in_browser(hint: &str) -> String {
     )
 }
 
-fn merged_claims(parameters: &TokenParameters) -> Option<Claims> {
+pub(crate) fn merged_claims(parameters: &TokenParameters) -> Option<Claims> {
     Claims::merge(parameters.claims.as_ref(), &parameters.capabilities)
 }
 

@@ -4,8 +4,10 @@
 //! This crate promises to touch the world only through its effects, so every test of it is
 //! deterministic. It does not know where records are kept, how a person is asked, or who may call.
 
+mod attempt;
 mod cache;
 mod deadline;
+mod device_code;
 mod effects;
 mod engine;
 mod flights;
@@ -14,14 +16,19 @@ mod issue;
 mod proof;
 mod providers;
 mod records;
+mod refresh_entry;
 mod registry;
 mod silent;
+mod terminal;
 mod throttle;
 mod vault;
 mod waiting;
+mod way;
 
 pub use effects::{
-    AccountPick, Change, Clock, Effects, Http, KeyStore, Prompter, Random, Record, RecordKey,
-    SealedRecord, SignIn, SignInOutcome, SignInPrompt, Spawner, TokenStore,
+    Change, Clock, Effects, Http, KeyStore, Prompter, Random, Record, RecordKey, SealedRecord,
+    SignIn, SignInOutcome, SignInPrompt, Spawner, TokenStore,
 };
-pub use engine::{Engine, EngineSettings};
+pub use engine::{Engine, EngineSettings, FORWARDED_PORT};
+pub use keybearer_core::AccountPick;
+pub use registry::FamilyRefreshTokens;

@@ -12,12 +12,13 @@ use keybearer_core::{
     SignedHttpRequest, Token, TokenParameters, TokenType,
 };
 use keybearer_protocol::pkce;
-use keybearer_protocol::shr::{self, ProofKey};
+use keybearer_protocol::shr::{self, KeyHolder, ProofKey};
 
 use crate::cache::Binding;
 use crate::engine::Inner;
 use crate::records::RecordName;
 use crate::registry::AccountKey;
+use crate::silent::removed;
 
 /// What a token is bound to, and what has to be signed with it before it is handed out.
 pub(crate) struct Proof<'a> {
@@ -51,8 +52,8 @@ impl Binding {
     pub(crate) fn parameters(&self) -> BTreeMap<String, String> {
         match self {
             Self::Bearer => BTreeMap::new(),
-            Self::OwnKey(key_id) => shr::token_request_parameters(key_id, true),
-            Self::KeyOfApp(key_id) => shr::token_request_parameters(key_id, false),
+            Self::OwnKey(key_id) => shr::token_request_parameters(key_id, KeyHolder::Broker),
+            Self::KeyOfApp(key_id) => shr::token_request_parameters(key_id, KeyHolder::App),
         }
     }
 }
@@ -77,16 +78,30 @@ impl Inner {
         })
     }
 
-    /// The account's key. A new one is durable before anything is bound to it (invariant I3).
-    async fn proof_key(&self, account: &AccountKey) -> Result<ProofKey> {
+    /// The account's key, made now if there is none; by one flight, however many ask (invariant I6).
+    async fn proof_key(self: &Arc<Self>, account: &AccountKey) -> Result<ProofKey> {
         if let Some(key) = self.state().registry.proof_key(account) {
             return Ok(key.clone());
         }
-        let _turn = self.commit_turn.lock().await;
-        if let Some(key) = self.state().registry.proof_key(account) {
-            return Ok(key.clone());
-        }
+        let (inner, owner) = (Arc::clone(self), account.clone());
+        let start = move |_| async move { inner.make_proof_key(&owner).await };
+        self.proof_keys.join(&*self.effects.spawner, account, start).landed().await
+    }
+
+    /// The new key is durable before anything is bound to it (invariant I3).
+    async fn make_proof_key(&self, account: &AccountKey) -> Result<ProofKey> {
+        // Before the turn: it keeps the processor busy, and other commits need not wait for that.
         let key = ProofKey::generate()?;
+        let _turn = self.commit_turn.lock().await;
+        {
+            let state = self.state();
+            if let Some(key) = state.registry.proof_key(account) {
+                return Ok(key.clone());
+            }
+            if !state.registry.contains(account) {
+                return Err(removed());
+            }
+        }
         let name = RecordName::ProofKey(account.clone());
         let change = self.put(&name, &key.to_pkcs8()?)?;
         self.effects.store.commit(vec![change]).await?;
@@ -95,7 +110,10 @@ impl Inner {
     }
 
     /// Signs an HTTP request with an account's key, without a token.
-    pub(crate) async fn sign_http(&self, request: &SignHttpRequest) -> Result<SignedHttpRequest> {
+    pub(crate) async fn sign_http(
+        self: &Arc<Self>,
+        request: &SignHttpRequest,
+    ) -> Result<SignedHttpRequest> {
         let account = self.state().registry.choose_anywhere(&request.account)?;
         let key = self.proof_key(&AccountKey::of(&account)).await?;
         self.sign(&key, &request.http, None)

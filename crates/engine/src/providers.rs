@@ -1,7 +1,8 @@
 //! What is known about identity providers: whether they may be used, their endpoints, their keys.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::sync::Mutex;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use http::header::RETRY_AFTER;
@@ -16,7 +17,7 @@ use url::Url;
 
 use crate::deadline::within;
 use crate::effects::Effects;
-use crate::flights::lock;
+use crate::flights::{Flights, lock};
 
 /// How long endpoints and keys are believed; a key that is missing is looked for at once.
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
@@ -24,11 +25,19 @@ const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// How long one exchange with a provider may take, whoever waits for it.
 const EXCHANGE: Duration = Duration::from_secs(30);
 
+/// However many ask for the same at the same time, the provider is asked once (invariant I6).
 pub(crate) struct Providers {
     trusted: BTreeSet<AuthorityHost>,
-    confirmed: Mutex<HashSet<AuthorityHost>>,
-    metadata: Mutex<HashMap<Authority, Dated<ProviderMetadata>>>,
-    keys: Mutex<HashMap<Url, Dated<KeySet>>>,
+    confirmed: Arc<Mutex<HashSet<AuthorityHost>>>,
+    discoveries: Flights<AuthorityHost, Trust>,
+    metadata: Learned<Authority, ProviderMetadata>,
+    keys: Learned<Url, KeySet>,
+}
+
+/// What providers have said about themselves.
+struct Learned<K, T> {
+    known: Arc<Mutex<HashMap<K, Dated<T>>>>,
+    flights: Flights<K, T>,
 }
 
 struct Dated<T> {
@@ -36,9 +45,39 @@ struct Dated<T> {
     learned: Timestamp,
 }
 
-impl<T: Clone> Dated<T> {
-    fn current(&self, now: Timestamp) -> Option<T> {
-        (now.saturating_since(self.learned) < LIFETIME).then(|| self.value.clone())
+impl<K, T> Default for Learned<K, T> {
+    fn default() -> Self {
+        Self { known: Arc::default(), flights: Flights::default() }
+    }
+}
+
+impl<K, T> Learned<K, T>
+where
+    K: Clone + Eq + Hash + Send + 'static,
+    T: Clone + Send + Sync + 'static,
+{
+    fn current(&self, key: &K, now: Timestamp) -> Option<T> {
+        let known = lock(&self.known);
+        let dated = known.get(key)?;
+        (now.saturating_since(dated.learned) < LIFETIME).then(|| dated.value.clone())
+    }
+
+    /// Asks the provider, or waits for the answer to whoever is asking already.
+    async fn learn(
+        &self,
+        effects: &Effects,
+        key: &K,
+        request: http::Request<Body>,
+        parse: impl FnOnce(&http::Response<Body>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (known, at, own) = (Arc::clone(&self.known), key.clone(), effects.clone());
+        let start = move |_| async move {
+            let value = parse(&exchange(&own, request).await?)?;
+            let dated = Dated { value: value.clone(), learned: own.clock.now() };
+            lock(&known).insert(at, dated);
+            Ok(value)
+        };
+        self.flights.join(&*effects.spawner, key, start).landed().await
     }
 }
 
@@ -79,9 +118,10 @@ impl Providers {
     pub(crate) fn new(trusted: BTreeSet<AuthorityHost>) -> Self {
         Self {
             trusted,
-            confirmed: Mutex::default(),
-            metadata: Mutex::default(),
-            keys: Mutex::default(),
+            confirmed: Arc::default(),
+            discoveries: Flights::default(),
+            metadata: Learned::default(),
+            keys: Learned::default(),
         }
     }
 
@@ -125,9 +165,11 @@ impl Providers {
         authority: &Authority,
         correlation_id: &CorrelationId,
     ) -> Result<Trust> {
-        let known = AuthorityHost::public_cloud();
-        let request = instance::request(&known, authority, correlation_id)?;
-        instance::parse(authority.host(), &exchange(effects, request).await?)
+        let host = authority.host().clone();
+        let request = instance::request(&AuthorityHost::public_cloud(), authority, correlation_id)?;
+        let own = effects.clone();
+        let start = move |_| async move { instance::parse(&host, &exchange(&own, request).await?) };
+        self.discoveries.join(&*effects.spawner, authority.host(), start).landed().await
     }
 
     /// Whether the host may be used without asking anybody.
@@ -141,16 +183,13 @@ impl Providers {
         authority: &Authority,
         correlation_id: &CorrelationId,
     ) -> Result<ProviderMetadata> {
-        let known =
-            lock(&self.metadata).get(authority).and_then(|d| d.current(effects.clock.now()));
-        if let Some(metadata) = known {
+        if let Some(metadata) = self.metadata.current(authority, effects.clock.now()) {
             return Ok(metadata);
         }
-        let response = exchange(effects, metadata::request(authority, correlation_id)?).await?;
-        let metadata = metadata::parse(authority, &response)?;
-        let dated = Dated { value: metadata.clone(), learned: effects.clock.now() };
-        lock(&self.metadata).insert(authority.clone(), dated);
-        Ok(metadata)
+        let request = metadata::request(authority, correlation_id)?;
+        let at = authority.clone();
+        let parse = move |response: &_| metadata::parse(&at, response);
+        self.metadata.learn(effects, authority, request, parse).await
     }
 
     /// The provider's keys, as far as they are known.
@@ -160,9 +199,7 @@ impl Providers {
         metadata: &ProviderMetadata,
         correlation_id: &CorrelationId,
     ) -> Result<KeySet> {
-        let now = effects.clock.now();
-        let known = lock(&self.keys).get(&metadata.jwks_uri).and_then(|dated| dated.current(now));
-        match known {
+        match self.keys.current(&metadata.jwks_uri, effects.clock.now()) {
             Some(keys) => Ok(keys),
             None => self.fetch_keys(effects, metadata, correlation_id).await,
         }
@@ -174,11 +211,8 @@ impl Providers {
         metadata: &ProviderMetadata,
         correlation_id: &CorrelationId,
     ) -> Result<KeySet> {
-        let response = exchange(effects, keys::request(metadata, correlation_id)?).await?;
-        let keys = keys::parse(&response)?;
-        let dated = Dated { value: keys.clone(), learned: effects.clock.now() };
-        lock(&self.keys).insert(metadata.jwks_uri.clone(), dated);
-        Ok(keys)
+        let request = keys::request(metadata, correlation_id)?;
+        self.keys.learn(effects, &metadata.jwks_uri, request, keys::parse).await
     }
 
     /// The keys the provider signs with for one app, if its registration customises claims.

@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::effects::RecordKey;
-use crate::registry::{AccountKey, RefreshEntry};
+use crate::refresh_entry::RefreshEntry;
+use crate::registry::AccountKey;
 
 const ACCOUNT: &str = "account";
 const PROOF_KEY: &str = "proof-key";

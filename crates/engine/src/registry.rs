@@ -8,12 +8,14 @@
 //! one that starts when none is in flight moves on to the newest successor, provided that is
 //! durable (invariant I3): after a crash, the store must not be two steps behind the provider.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use keybearer_core::{
     Account, AccountChoice, ClientId, Error, HomeAccountId, RefreshToken, Result, Timestamp,
 };
 use keybearer_protocol::shr::ProofKey;
+
+use crate::refresh_entry::RefreshEntry;
 
 /// An account within a cloud.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -35,6 +37,8 @@ impl AccountKey {
 pub(crate) struct Registry {
     entries: HashMap<AccountKey, Entry>,
     next_generation: u64,
+    /// Apps that the provider has said are in no family of those whose tokens they tried.
+    outsiders: HashSet<ClientId>,
 }
 
 struct Entry {
@@ -110,7 +114,7 @@ impl Registry {
     pub(crate) fn set_refresh(&mut self, key: &AccountKey, client: ClientId, token: RefreshEntry) {
         self.next_generation += 1;
         if let Some(entry) = self.entries.get_mut(key) {
-            let token = RefreshEntry { generation: self.next_generation, ..token };
+            let token = token.with_generation(self.next_generation);
             entry.refresh_tokens.insert(client, token);
         }
     }
@@ -152,17 +156,23 @@ impl Registry {
         self.entries.get(key)?.refresh_tokens.get(client)
     }
 
-    /// Starts a redemption by the rule in the module's description. Where families are `shared`, an
-    /// app without a refresh token uses that of another which the provider put into a family; the
-    /// token's successors stay with that other app, so that there is one chain.
+    /// Starts a redemption by the rule in the module's description. Under
+    /// [`FamilyRefreshTokens::SameFamily`] an app without a refresh token uses that of another which
+    /// the provider put into a family; the token's successors stay with that other app, so that
+    /// there is one chain. Whether an app belongs to the family only the provider knows: one that it
+    /// has refused is not tried again, see [`set_outsider`](Self::set_outsider).
     pub(crate) fn start(
         &mut self,
         key: &AccountKey,
         client: &ClientId,
-        families: Families,
+        families: FamilyRefreshTokens,
     ) -> Result<Redemption> {
         let entry = self.entries.get_mut(key);
         let entry = entry.ok_or_else(|| sign_in_needed("the account is not connected".into()))?;
+        let families = match self.outsiders.contains(client) {
+            true => FamilyRefreshTokens::Off,
+            false => families,
+        };
         let holder = entry.holder(client, families).ok_or_else(|| {
             sign_in_needed(format!("{} has not signed in to this app", entry.account.username))
         })?;
@@ -172,9 +182,9 @@ impl Registry {
             holder,
             account: entry.account.clone(),
             refresh_token: refresh.start(),
-            previous: refresh.previous.clone(),
+            previous: refresh.spare().cloned(),
             connection: entry.connection,
-            generation: refresh.generation,
+            generation: refresh.generation(),
         })
     }
 
@@ -190,11 +200,16 @@ impl Registry {
             return false;
         }
         if let Some(refresh) = self.refresh_entry_mut(key, &redemption.holder)
-            && refresh.generation == redemption.generation
+            && refresh.generation() == redemption.generation
         {
             refresh.land(successor);
         }
         true
+    }
+
+    /// The provider has refused an app the refresh token of a family (`client_mismatch`).
+    pub(crate) fn set_outsider(&mut self, client: &ClientId) {
+        self.outsiders.insert(client.clone());
     }
 
     /// Whether the account is still connected as it was when the redemption started.
@@ -209,10 +224,8 @@ impl Registry {
         client: &ClientId,
         token: &RefreshToken,
     ) {
-        if let Some(entry) = self.refresh_entry_mut(key, client)
-            && entry.newest().same_as(token)
-        {
-            entry.newest_is_durable = true;
+        if let Some(entry) = self.refresh_entry_mut(key, client) {
+            entry.set_durable(token);
         }
     }
 
@@ -225,23 +238,36 @@ impl Registry {
     }
 }
 
-/// Whether the apps of a family share their refresh tokens.
+/// Whether an app may use the refresh token of another app of its family, and so get tokens without
+/// a sign-in of its own.
+///
+/// Entra counts some of Microsoft's own apps to one family (`foci` in the token reply): Azure CLI,
+/// Azure PowerShell, Visual Studio, Office, Teams, OneDrive and others. No app outside is affected,
+/// and never another account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) enum Families {
+#[allow(clippy::exhaustive_enums, reason = "the whole policy")]
+pub enum FamilyRefreshTokens {
+    /// An app uses its own refresh token only. The default: whoever can reach the broker can name
+    /// any app, so with families shared a sign-in for Azure CLI also opens, without asking anybody,
+    /// what Office or Teams may read: mail, files and chats.
     #[default]
-    Separate,
-    Shared,
+    Off,
+    /// An app without a refresh token uses that of another of its family. Fewer sign-ins, and what
+    /// every app of the family may do is open to every program of the user.
+    SameFamily,
 }
 
 impl Entry {
     /// The app whose refresh token serves this one.
-    fn holder(&self, client: &ClientId, families: Families) -> Option<ClientId> {
+    fn holder(&self, client: &ClientId, families: FamilyRefreshTokens) -> Option<ClientId> {
         if self.refresh_tokens.contains_key(client) {
             return Some(client.clone());
         }
         let mut members = self.refresh_tokens.iter();
-        let member = members.find(|(_, token)| token.family.is_some());
-        member.filter(|_| families == Families::Shared).map(|(holder, _)| holder.clone())
+        let member = members.find(|(_, token)| token.family().is_some());
+        member
+            .filter(|_| families == FamilyRefreshTokens::SameFamily)
+            .map(|(holder, _)| holder.clone())
     }
 }
 
@@ -258,82 +284,23 @@ fn choose(accounts: &[Account], choice: &AccountChoice) -> Result<Account> {
             Err(sign_in_needed(format!("the account {id} is not connected")))
         }
         (Some(_), Some(_), AccountChoice::Only | AccountChoice::LoginHint(_)) => {
-            Err(Error::interaction_required("several accounts are connected and none was chosen")
-                .with_hint("name the account, or ask for the default one"))
+            Err(several_accounts(accounts))
         }
         (Some(account), _, _) => Ok(account.clone()),
     }
 }
 
+/// Somebody has to say which of these is meant.
+pub(crate) fn several_accounts(accounts: &[Account]) -> Error {
+    let names: Vec<&str> = accounts.iter().map(|account| account.username.as_str()).collect();
+    let message =
+        format!("several accounts are connected and none was chosen: {}", names.join(", "));
+    Error::interaction_required(message)
+        .with_hint("name the account, such as with --account, or ask for the default one")
+}
+
 fn sign_in_needed(message: String) -> Error {
     Error::interaction_required(message).with_hint("sign in with `keybearer login`")
-}
-
-/// The refresh token of one account for one app, and its neighbours in the rotation.
-pub(crate) struct RefreshEntry {
-    active: RefreshToken,
-    successor: Option<RefreshToken>,
-    previous: Option<RefreshToken>,
-    newest_is_durable: bool,
-    in_flight: u32,
-    family: Option<String>,
-    /// Tells entries apart when a new sign-in replaces one in mid-flight.
-    generation: u64,
-}
-
-impl RefreshEntry {
-    /// A token nobody has redeemed yet, and which is in the store.
-    pub(crate) fn new(
-        current: RefreshToken,
-        previous: Option<RefreshToken>,
-        family: Option<String>,
-    ) -> Self {
-        Self {
-            active: current,
-            successor: None,
-            previous,
-            newest_is_durable: true,
-            in_flight: 0,
-            family,
-            generation: 0,
-        }
-    }
-
-    /// What to redeem next time nothing is in flight.
-    pub(crate) fn newest(&self) -> &RefreshToken {
-        self.successor.as_ref().unwrap_or(&self.active)
-    }
-
-    /// The one before, kept until the newest has been used once.
-    pub(crate) fn previous(&self) -> Option<&RefreshToken> {
-        if self.successor.is_some() { Some(&self.active) } else { self.previous.as_ref() }
-    }
-
-    /// The family of apps that may redeem it, if the provider named one.
-    pub(crate) fn family(&self) -> Option<&str> {
-        self.family.as_deref()
-    }
-
-    fn start(&mut self) -> RefreshToken {
-        if self.in_flight == 0
-            && self.newest_is_durable
-            && let Some(successor) = self.successor.take()
-        {
-            self.previous = Some(std::mem::replace(&mut self.active, successor));
-        }
-        self.in_flight += 1;
-        self.active.clone()
-    }
-
-    fn land(&mut self, successor: Option<RefreshToken>) {
-        self.in_flight = self.in_flight.saturating_sub(1);
-        if let Some(successor) = successor {
-            // The active token has now been used, so the one before it is spent.
-            self.previous = None;
-            self.successor = Some(successor);
-            self.newest_is_durable = false;
-        }
-    }
 }
 
 #[cfg(test)]
@@ -391,51 +358,25 @@ mod tests {
     }
 
     #[test]
-    fn a_successor_is_not_used_while_its_predecessor_is_in_flight() {
-        let mut entry = RefreshEntry::new(token("1"), None, None);
-        assert_eq!(entry.start().expose(), "1");
-        assert_eq!(entry.start().expose(), "1");
-        entry.land(Some(token("2")));
-        assert_eq!(entry.start().expose(), "1", "another redemption of 1 is still in flight");
-        entry.land(Some(token("3")));
-        entry.land(None);
-        entry.newest_is_durable = true;
-        assert_eq!(entry.start().expose(), "3");
-    }
-
-    #[test]
     fn a_successor_is_not_used_before_it_is_durable_inv_i3() {
         let (one, client) = (account("a.tid", "a@x"), client());
         let key = AccountKey::of(&one);
         let mut registry = registry(&[one]);
         registry.set_refresh(&key, client.clone(), RefreshEntry::new(token("1"), None, None));
-        let first = registry.start(&key, &client, Families::Separate).unwrap();
+        let first = registry.start(&key, &client, FamilyRefreshTokens::Off).unwrap();
         registry.land(&key, &first, Some(token("2")));
-        let again = registry.start(&key, &client, Families::Separate).unwrap();
+        let again = registry.start(&key, &client, FamilyRefreshTokens::Off).unwrap();
         assert_eq!(again.refresh_token.expose(), "1");
         registry.land(&key, &again, Some(token("3")));
         registry.set_durable(&key, &client, &token("2"));
-        let third = registry.start(&key, &client, Families::Separate).unwrap();
+        let third = registry.start(&key, &client, FamilyRefreshTokens::Off).unwrap();
         assert_eq!(third.refresh_token.expose(), "1", "3 is the newest, and not durable");
         registry.land(&key, &third, None);
         registry.set_durable(&key, &client, &token("3"));
         assert_eq!(
-            registry.start(&key, &client, Families::Separate).unwrap().refresh_token.expose(),
+            registry.start(&key, &client, FamilyRefreshTokens::Off).unwrap().refresh_token.expose(),
             "3"
         );
-    }
-
-    #[test]
-    fn the_previous_token_is_kept_until_the_new_one_has_been_used() {
-        let mut entry = RefreshEntry::new(token("1"), None, None);
-        entry.start();
-        entry.land(Some(token("2")));
-        assert_eq!((entry.newest().expose(), entry.previous().unwrap().expose()), ("2", "1"));
-        entry.newest_is_durable = true;
-        entry.start();
-        assert_eq!((entry.newest().expose(), entry.previous().unwrap().expose()), ("2", "1"));
-        entry.land(Some(token("3")));
-        assert_eq!((entry.newest().expose(), entry.previous().unwrap().expose()), ("3", "2"));
     }
 
     #[test]
@@ -445,7 +386,7 @@ mod tests {
         let mut registry = registry(std::slice::from_ref(&one));
         let signed_in = || RefreshEntry::new(token("1"), None, None);
         registry.set_refresh(&key, client(), signed_in());
-        let redemption = registry.start(&key, &client(), Families::Separate).unwrap();
+        let redemption = registry.start(&key, &client(), FamilyRefreshTokens::Off).unwrap();
         registry.remove(&key);
         assert!(!registry.land(&key, &redemption, Some(token("2"))));
         registry.insert(one, Timestamp::from_unix_seconds(9));
@@ -460,7 +401,7 @@ mod tests {
         let key = AccountKey::of(&one);
         let mut registry = registry(&[one]);
         registry.set_refresh(&key, client(), RefreshEntry::new(token("1"), None, None));
-        let redemption = registry.start(&key, &client(), Families::Separate).unwrap();
+        let redemption = registry.start(&key, &client(), FamilyRefreshTokens::Off).unwrap();
         registry.set_refresh(&key, client(), RefreshEntry::new(token("9"), None, None));
         assert!(registry.land(&key, &redemption, Some(token("2"))));
         assert_eq!(registry.refresh_entry(&key, &client()).unwrap().newest().expose(), "9");
@@ -473,16 +414,19 @@ mod tests {
         let mut registry = registry(&[one]);
         let (cli, ide) = (client(), ClientId::parse("ide").unwrap());
         registry.set_refresh(&key, cli.clone(), RefreshEntry::new(token("1"), None, None));
-        assert!(registry.start(&key, &ide, Families::Shared).is_err(), "not a family's token");
+        assert!(
+            registry.start(&key, &ide, FamilyRefreshTokens::SameFamily).is_err(),
+            "not a family's token"
+        );
         let family = RefreshEntry::new(token("2"), None, Some("1".into()));
         registry.set_refresh(&key, cli.clone(), family);
-        assert!(registry.start(&key, &ide, Families::Separate).is_err());
-        let shared = registry.start(&key, &ide, Families::Shared).unwrap();
+        assert!(registry.start(&key, &ide, FamilyRefreshTokens::Off).is_err());
+        let shared = registry.start(&key, &ide, FamilyRefreshTokens::SameFamily).unwrap();
         assert_eq!((shared.refresh_token.expose(), &shared.holder), ("2", &cli));
         assert!(registry.land(&key, &shared, Some(token("3"))));
         assert_eq!(registry.refresh_entry(&key, &cli).unwrap().newest().expose(), "3");
         registry.set_refresh(&key, ide.clone(), RefreshEntry::new(token("own"), None, None));
-        let own = registry.start(&key, &ide, Families::Shared).unwrap();
+        let own = registry.start(&key, &ide, FamilyRefreshTokens::SameFamily).unwrap();
         assert_eq!(own.refresh_token.expose(), "own");
     }
 }

@@ -155,9 +155,15 @@ impl Inner {
         // Fetched first: once the refresh token has rotated, nothing must keep us from reading the
         // answer.
         self.providers.keys(&self.effects, &metadata, id).await?;
-        let redemption =
-            self.state().registry.start(&key.account, &key.client_id, self.families)?;
+        let redemption = self.state().registry.start(
+            &key.account,
+            &key.client_id,
+            self.settings.family_refresh_tokens,
+        )?;
         let result = self.redeem_started(refresh, &metadata, &redemption).await;
+        if result.as_ref().is_err_and(is_of_another_app) {
+            self.state().registry.set_outsider(&key.client_id);
+        }
         let successor = match &result {
             Ok((response, _)) => response.refresh_token.clone(),
             Err(_) => None,
@@ -263,8 +269,16 @@ impl Inner {
     }
 }
 
-fn removed() -> Error {
+pub(crate) fn removed() -> Error {
     Error::interaction_required("the account was removed in the meantime")
+}
+
+/// The app is in no family with the app that the refresh token was issued to.
+fn is_of_another_app(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::InteractionRequired { suberror, .. } if suberror.as_deref() == Some("client_mismatch")
+    )
 }
 
 /// The token itself is no good, as opposed to a person being needed for another reason.

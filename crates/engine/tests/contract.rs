@@ -9,7 +9,7 @@ use keybearer_testkit::contract::{ContractFixture, Party, Situation};
 use keybearer_testkit::effects::{Conduct, ManualClock};
 use keybearer_testkit::provider::DEV;
 use keybearer_testkit::world::{STORAGE, World, parameters};
-use keybearer_testkit::{contract_tests, sample};
+use keybearer_testkit::{contract_tests, proof_contract_tests, sample, signing_contract_tests};
 
 struct InMemory;
 
@@ -42,3 +42,5 @@ impl ContractFixture for InMemory {
 }
 
 contract_tests!(InMemory);
+proof_contract_tests!(InMemory);
+signing_contract_tests!(InMemory);

@@ -1,15 +1,19 @@
 //! Proof of possession: tokens bound to a key, and signed HTTP requests.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures_util::future::join_all;
 use keybearer_core::{
     AccessToken, AccountChoice, Broker, CorrelationId, ErrorKind, HttpRequestToSign, Prompt,
     ProofOfPossession, SignHttpRequest, SilentRequest, Token, TokenSource, TokenType,
 };
-use keybearer_testkit::effects::{Action, Conduct, Rule};
+use keybearer_engine::Change;
+use keybearer_testkit::effects::{Action, CommitFate, Conduct, Gate, Rule};
 use keybearer_testkit::provider::{DEV, OPS, Template};
-use keybearer_testkit::world::{STORAGE, World, exactly, interactive, remove, silent};
+use keybearer_testkit::world::{MANAGEMENT, STORAGE, World, exactly, interactive, remove, silent};
 use serde_json::{Value, json};
 
 fn me() -> HttpRequestToSign {
@@ -25,6 +29,10 @@ fn bound(request: SilentRequest) -> SilentRequest {
     let mut request = request;
     request.parameters.proof_of_possession = Some(ProofOfPossession::Signed(me()));
     request
+}
+
+fn is_proof_key(change: &Change) -> bool {
+    matches!(change, Change::Put(record) if record.key.0.starts_with("proof-key/"))
 }
 
 /// The parts of a signed HTTP request: header and claims.
@@ -99,6 +107,40 @@ async fn the_key_outlives_the_process_and_goes_with_its_account_inv_i3() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn callers_who_need_a_key_at_the_same_time_get_the_same_one_inv_i6() {
+    let world = World::default();
+    let engine = world.connected(DEV).await;
+    let before = world.store.commits();
+    let scopes = [STORAGE, MANAGEMENT, "User.Read"];
+    let tokens = scopes.map(|scope| engine.acquire_silent(bound(silent(scope))));
+    let keys: Vec<String> =
+        join_all(tokens).await.into_iter().map(|token| key_of(&token.unwrap())).collect();
+    assert!(keys.iter().all(|key| *key == keys[0]), "{keys:?}");
+    let made = world.store.history();
+    let made = made.iter().filter(|change| is_proof_key(change)).count();
+    assert_eq!((made, before), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_key_that_is_made_while_its_account_is_removed_leaves_nothing_behind() {
+    let world = World::default();
+    let engine = world.connected(DEV).await;
+    let commit = Gate::default();
+    world.store.next_commit(CommitFate::StallsBefore(commit.clone()));
+    let removing = engine.clone();
+    let removal = tokio::spawn(async move { remove(&removing, DEV).await });
+    commit.reached(1).await;
+    let asking = engine.clone();
+    let call = tokio::spawn(async move { asking.acquire_silent(bound(silent(STORAGE))).await });
+    world.clock.advance(Duration::from_millis(1)).await;
+    commit.open();
+    removal.await.unwrap().unwrap();
+    let error = call.await.unwrap().unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::InteractionRequired { .. }), "{error}");
+    assert!(world.store.records().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_sign_in_can_end_with_a_signed_request() {
     let world = World::default();
     let engine = world.engine().await;
@@ -108,6 +150,35 @@ async fn a_sign_in_can_end_with_a_signed_request() {
     let token = engine.acquire_interactive(request).await.unwrap();
     assert_eq!(token.source, TokenSource::SignIn);
     assert_eq!(parts(&token.access_token).1["p"], "/v1.0/me");
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_sign_in_serves_callers_who_want_different_requests_signed() {
+    let world = World::default();
+    let engine = world.engine().await;
+    world.person.will(Conduct::SignsIn(DEV));
+    let ask = |path: &str| {
+        let mut request = interactive(STORAGE, Prompt::IfNeeded);
+        let http = HttpRequestToSign { path: Some(path.into()), ..me() };
+        request.parameters.proof_of_possession = Some(ProofOfPossession::Signed(http));
+        engine.acquire_interactive(request)
+    };
+    let (one, two) = tokio::join!(ask("/one"), ask("/two"));
+    let path = |token: Token| parts(&token.access_token).1["p"].clone();
+    assert_eq!((path(one.unwrap()), path(two.unwrap())), (json!("/one"), json!("/two")));
+    assert_eq!(world.person.seen().opened, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_is_asked_to_sign_in_for_a_request_that_cannot_be_signed() {
+    let world = World::default();
+    let engine = world.engine().await;
+    let mut request = interactive(STORAGE, Prompt::IfNeeded);
+    let http = HttpRequestToSign { client_claims: Some("{".into()), ..me() };
+    request.parameters.proof_of_possession = Some(ProofOfPossession::Signed(http));
+    let error = engine.acquire_interactive(request).await.unwrap_err();
+    let wanted = ErrorKind::InvalidRequest { field: "client_claims".into() };
+    assert_eq!((error.kind(), world.person.seen().opened), (&wanted, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -151,7 +222,7 @@ async fn an_http_request_is_signed_with_the_key_of_the_account() {
         account,
         http: me(),
         correlation_id: CorrelationId::default(),
-        timeout: std::time::Duration::from_secs(5),
+        timeout: Duration::from_secs(5),
     };
     let signed = engine.sign_http_request(sign(exactly(DEV))).await.unwrap();
     let (header, claims) = parts(&AccessToken::new(signed.expose().into()));

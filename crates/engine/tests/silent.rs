@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use keybearer_core::{
-    AccountChoice, Broker, Capabilities, ClientId, ErrorKind, Result, SilentRequest, Token,
+    AccountChoice, Authority, Broker, Capabilities, ErrorKind, Result, SilentRequest, Token,
     TokenSource,
 };
 use keybearer_engine::Engine;
 use keybearer_testkit::effects::{Action, Gate, Rule};
-use keybearer_testkit::provider::{APP, DEV, Lifetimes, OPS, Template};
+use keybearer_testkit::provider::{DEV, Lifetimes, OPS, Template};
 use keybearer_testkit::world::{
     MANAGEMENT, STORAGE, World, challenge, exactly, interactive, remove, silent, usernames,
 };
@@ -73,6 +73,40 @@ async fn other_scopes_get_their_token_while_one_stalls() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn requests_that_start_together_ask_once_for_what_the_provider_says_of_itself_inv_i6() {
+    let world = World::default();
+    let engine = world.connected(DEV).await;
+    let requests = (0..20).map(|number| engine.acquire_silent(silent(&format!("s{number}"))));
+    for token in join_all(requests).await {
+        token.unwrap();
+    }
+    let asked = world.http.asked();
+    let times = |end: &str| asked.iter().filter(|asked| asked.path.ends_with(end)).count();
+    assert_eq!((times("openid-configuration"), times("keys"), times("token")), (1, 1, 20));
+
+    let request = || {
+        let mut request = silent(STORAGE);
+        let host = "https://login.new-cloud.example/organizations";
+        request.parameters.authority = Authority::parse(host).unwrap();
+        request
+    };
+    world.http.forget();
+    join_all((0..20).map(|_| engine.acquire_silent(request()))).await;
+    let asked = world.http.asked();
+    assert_eq!(asked.iter().filter(|asked| asked.path.ends_with("instance")).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_provider_fails_to_say_of_itself_is_one_failure_and_asked_for_again() {
+    let world = World::default();
+    let engine = world.connected(DEV).await;
+    world.http.rule(Rule::path("openid-configuration", Action::Unreachable).times(1));
+    let requests = (0..20).map(|number| engine.acquire_silent(silent(&format!("s{number}"))));
+    assert!(join_all(requests).await.iter().all(Result::is_err));
+    engine.acquire_silent(silent(STORAGE)).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_caller_leaves_at_its_timeout_and_the_flight_goes_on_inv_i7() {
     let mut world = World::default();
     let engine = world.connected(DEV).await;
@@ -104,7 +138,7 @@ async fn every_answer_comes_within_the_timeout_whatever_stalls_inv_i7() {
         let mut request = silent(STORAGE);
         if path == "/discovery/instance" {
             let text = "https://login.new-cloud.example/organizations";
-            request.parameters.authority = keybearer_core::Authority::parse(text).unwrap();
+            request.parameters.authority = Authority::parse(text).unwrap();
         }
         request.parameters.timeout = Duration::from_millis(1500);
         let started = Instant::now();
@@ -435,33 +469,4 @@ async fn a_flight_answers_silent_and_interactive_callers_alike() {
     assert!(one.access_token.same_as(&other.access_token));
     assert_eq!(world.http.token_requests(), 1);
     assert_eq!(world.person.seen().opened, 0, "nobody was bothered");
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_app_uses_the_refresh_token_of_its_family_only_under_that_policy() {
-    const IDE: &str = "872cd9fa-d31f-45e0-9eab-6e460a02d1f1";
-    for family_refresh_tokens in [false, true] {
-        let mut world = World::default();
-        world.settings.family_refresh_tokens = family_refresh_tokens;
-        world.provider.make_family(&[APP, IDE]);
-        let engine = world.connected(DEV).await;
-        let request = |client: &str| {
-            let mut request = silent(STORAGE);
-            request.parameters.client_id = ClientId::parse(client).unwrap();
-            request
-        };
-        let result = engine.acquire_silent(request(IDE)).await;
-        if !family_refresh_tokens {
-            assert!(matches!(kind(&result), ErrorKind::InteractionRequired { .. }));
-            assert_eq!(world.http.token_requests(), 0);
-            continue;
-        }
-        result.unwrap();
-        engine.acquire_silent(silent(MANAGEMENT)).await.unwrap();
-        let outsider = engine.acquire_silent(request("c0ffee00-1111-4222-8333-444455556666")).await;
-        assert!(matches!(kind(&outsider), ErrorKind::InteractionRequired { .. }));
-        let engine = world.restart().await;
-        engine.acquire_silent(request(IDE)).await.unwrap();
-        assert_eq!(world.provider.reuses(), 0, "one chain of tokens for the family");
-    }
 }

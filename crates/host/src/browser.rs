@@ -10,6 +10,8 @@ use crate::environment::Environment;
 
 /// A browser that fails does so within this time; an exit later is the person closing it.
 const EARLY: Duration = Duration::from_secs(5);
+/// Between the commands of `$BROWSER`. Paths of Windows have a colon in them.
+const SEPARATOR: char = if cfg!(windows) { ';' } else { ':' };
 const TEXT_MODE: [&str; 7] = ["w3m", "lynx", "links", "links2", "elinks", "www-browser", "browsh"];
 
 /// What can show a person a web page.
@@ -33,6 +35,30 @@ pub trait UserAgent: Send + Sync + fmt::Debug {
 pub struct Launch(Option<oneshot::Receiver<Error>>);
 
 impl Launch {
+    /// A start that goes on, and may fail.
+    pub(crate) fn watched(start: impl Future<Output = Result<()>> + Send + 'static) -> Self {
+        let (mut failure, launch) = oneshot::channel();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = failure.closed() => {}
+                outcome = start => drop(outcome.map_err(|error| failure.send(error))),
+            }
+        });
+        Self(Some(launch))
+    }
+
+    /// Waits until the browser has shown the page or had the time to fail.
+    ///
+    /// # Errors
+    /// `Unavailable(UserInterface)` if it failed.
+    pub async fn settled(mut self) -> Result<()> {
+        let Some(failure) = self.0.take() else { return Ok(()) };
+        match tokio::time::timeout(EARLY, failure).await {
+            Ok(Ok(error)) => Err(error),
+            Ok(Err(_)) | Err(_) => Ok(()),
+        }
+    }
+
     /// Waits until it is known that no page was shown; forever if one was.
     ///
     /// Dropping the wait and waiting again is fine.
@@ -69,14 +95,14 @@ pub struct BrowserCommand {
 }
 
 impl BrowserRoute {
-    /// The way to a browser in this environment: the commands of `$BROWSER` (separated by `:`), then
-    /// those of the desktop if there is a display. Browsers in text mode are left out: they cannot
+    /// The way to a browser in this environment: the commands of `$BROWSER` (separated by `:`, on
+    /// Windows by `;`), then those of the desktop if there is a display. Browsers in text mode are left out: they cannot
     /// run the provider's pages, and would take over the terminal.
     ///
     /// # Errors
     /// `Unavailable(UserInterface)`, with what to do instead as hint.
     pub fn find(environment: &Environment) -> Result<Self> {
-        let listed = environment.text("BROWSER").unwrap_or_default().split(':');
+        let listed = environment.text("BROWSER").unwrap_or_default().split(SEPARATOR);
         let mut commands: Vec<BrowserCommand> =
             listed.filter_map(BrowserCommand::parse).filter(|c| !c.is_text_mode()).collect();
         if !cfg!(target_os = "linux") {
@@ -222,7 +248,7 @@ async fn system(url: Url) -> Result<Launch> {
 
 fn no_browser(detail: &str) -> Error {
     Error::unavailable(Missing::UserInterface, format!("open a browser: {detail}")).with_hint(
-        "run `keybearer login` on a machine with a browser, or set BROWSER to the command of one",
+        "run `keybearer login` in a terminal, or set BROWSER to the command of a browser",
     )
 }
 
@@ -284,6 +310,9 @@ mod tests {
         let mut launch = open("/nonexistent/browser:false").await.unwrap();
         let error = launch.failed().await;
         assert!(error.message().contains("ended at once"), "{error}");
+        let settled = |commands| async move { open(commands).await.unwrap().settled().await };
+        assert!(settled("false").await.is_err());
+        assert!(settled("true").await.is_ok());
     }
 
     #[cfg(target_os = "linux")]

@@ -11,7 +11,10 @@ impl Environment {
     /// The variables of this process, now.
     #[must_use]
     pub fn current() -> Self {
-        Self(std::env::vars_os().collect())
+        let variables = std::env::vars_os();
+        // Windows does not tell `Path` from `PATH`.
+        let name = |name: OsString| if cfg!(windows) { name.to_ascii_uppercase() } else { name };
+        Self(variables.map(|(key, value)| (name(key), value)).collect())
     }
 
     /// The variables given and no others.

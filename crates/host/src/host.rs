@@ -8,32 +8,34 @@ use crate::clock::SystemClock;
 use crate::environment::Environment;
 use crate::http::HttpClient;
 use crate::keys::{EphemeralKeys, KeyProtection};
+#[cfg(windows)]
+use crate::keys::{KeySealer, SealedFileKeys};
+#[cfg(unix)]
+use crate::keys::{KeyringAccess, MasterKeys};
 use crate::loopback::LoopbackPrompter;
 use crate::memory_store::MemoryStore;
+use crate::paths::Paths;
 use crate::random::SystemRandom;
 use crate::spawner::RuntimeSpawner;
+use crate::store::{FileStore, StoreNotice};
+use crate::ways::Ways;
 #[cfg(unix)]
-use crate::{
-    keys::{KeyringAccess, MasterKeys},
-    paths::Paths,
-    store::{FileStore, StoreNotice},
-    ways::Ways,
-    window::{Profiles, WindowPrompter},
-};
+use crate::window::{Profiles, WindowPrompter};
 
 /// The effects of an engine on this machine, and what a person may want to know about them.
 #[derive(Clone, Debug)]
 pub struct Host {
     effects: Effects,
-    #[cfg(unix)]
     disk: Option<Disk>,
 }
 
-#[cfg(unix)]
 #[derive(Clone, Debug)]
 struct Disk {
     store: FileStore,
+    #[cfg(unix)]
     keys: Arc<MasterKeys>,
+    #[cfg(windows)]
+    keys: Arc<SealedFileKeys>,
 }
 
 impl Host {
@@ -49,9 +51,27 @@ impl Host {
         let random = Arc::new(SystemRandom);
         let keys = Arc::new(MasterKeys::new(&paths.state_dir, keyring(environment), random));
         let kept: Arc<dyn TokenStore> = Arc::new(store.clone());
-        let prompter = prompter(environment, Profiles::Kept(paths.state_dir.join("window")));
+        let window = window(environment, Profiles::Kept(paths.state_dir.join("window")));
+        let prompter = ways(environment, window);
         let keys_of = Arc::clone(&keys) as Arc<dyn KeyStore>;
         let effects = effects(environment, prompter, kept, keys_of);
+        Self { effects, disk: Some(Disk { store, keys }) }
+    }
+
+    /// For an engine that keeps its tokens on disk, sealed, and their key sealed by the system for
+    /// this user. Nothing is opened yet. One process at a time may use the state directory, which
+    /// the caller has closed to others.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    #[cfg(windows)]
+    #[must_use]
+    pub fn durable(paths: &Paths, environment: &Environment, sealer: Arc<dyn KeySealer>) -> Self {
+        let store = FileStore::new(&paths.state_dir);
+        let keys = SealedFileKeys::new(&paths.state_dir, sealer, Arc::new(SystemRandom));
+        let keys = Arc::new(keys);
+        let kept: Arc<dyn TokenStore> = Arc::new(store.clone());
+        let effects = effects(environment, kept, Arc::clone(&keys) as Arc<dyn KeyStore>);
         Self { effects, disk: Some(Disk { store, keys }) }
     }
 
@@ -62,13 +82,9 @@ impl Host {
     #[must_use]
     pub fn in_process(environment: &Environment) -> Self {
         let keys = Arc::new(EphemeralKeys::new(&SystemRandom));
-        let prompter = in_process_prompter(environment);
+        let prompter = ways(environment, temporary_window(environment));
         let effects = effects(environment, prompter, Arc::new(MemoryStore::default()), keys);
-        Self {
-            effects,
-            #[cfg(unix)]
-            disk: None,
-        }
+        Self { effects, disk: None }
     }
 
     /// What the engine is given; its fields may be replaced, such as the prompter.
@@ -82,18 +98,29 @@ impl Host {
     /// # Errors
     /// `Internal` or `Unavailable(Key)` if that cannot be found out.
     pub fn protection(&self) -> Result<Option<KeyProtection>> {
-        #[cfg(unix)]
-        if let Some(disk) = &self.disk {
-            return disk.keys.protection();
+        match &self.disk {
+            Some(disk) => disk.protection(),
+            None => Ok(Some(KeyProtection::Ephemeral)),
         }
-        Ok(Some(KeyProtection::Ephemeral))
     }
 
     /// What happened to the store since it was opened.
-    #[cfg(unix)]
     #[must_use]
     pub fn notices(&self) -> Vec<StoreNotice> {
         self.disk.as_ref().map_or_else(Vec::new, |disk| disk.store.notices())
+    }
+}
+
+impl Disk {
+    #[cfg(unix)]
+    fn protection(&self) -> Result<Option<KeyProtection>> {
+        self.keys.protection()
+    }
+
+    #[cfg(windows)]
+    #[allow(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
+    fn protection(&self) -> Result<Option<KeyProtection>> {
+        Ok(self.keys.exists().then_some(KeyProtection::Sealed))
     }
 }
 
@@ -114,42 +141,45 @@ fn effects(
     }
 }
 
-/// The ways to sign a person in; windows of our own keep what they remember in `profiles`.
-#[cfg(unix)]
-fn prompter(environment: &Environment, profiles: Profiles) -> Arc<dyn Prompter> {
-    let random = Arc::new(SystemRandom);
-    let window = WindowPrompter::new(environment.clone(), profiles, random);
-    Arc::new(Ways {
-        environment: environment.clone(),
-        browser: browser_prompter(environment),
-        window: Arc::new(window),
-    })
-}
-
-fn browser_prompter(environment: &Environment) -> Arc<dyn Prompter> {
+/// The ways to sign a person in.
+fn ways(environment: &Environment, window: Option<Arc<dyn Prompter>>) -> Arc<dyn Prompter> {
     let browser = Arc::new(Browser::new(environment.clone()));
-    Arc::new(LoopbackPrompter::new(browser, Arc::new(SystemRandom)))
+    let browser = Arc::new(LoopbackPrompter::new(browser, Arc::new(SystemRandom)));
+    Arc::new(Ways { environment: environment.clone(), browser, window })
+}
+
+/// Windows of our own keep what they remember in `profiles`.
+#[cfg(unix)]
+fn window(environment: &Environment, profiles: Profiles) -> Option<Arc<dyn Prompter>> {
+    let random = Arc::new(SystemRandom);
+    Some(Arc::new(WindowPrompter::new(environment.clone(), profiles, random)))
 }
 
 #[cfg(unix)]
-fn in_process_prompter(environment: &Environment) -> Arc<dyn Prompter> {
+fn temporary_window(environment: &Environment) -> Option<Arc<dyn Prompter>> {
     let temporary = environment.value("TMPDIR").unwrap_or_else(|| "/tmp".as_ref());
-    prompter(environment, Profiles::Temporary(temporary.into(), Arc::new(SystemRandom)))
+    window(environment, Profiles::Temporary(temporary.into(), Arc::new(SystemRandom)))
 }
 
 #[cfg(not(unix))]
-fn in_process_prompter(environment: &Environment) -> Arc<dyn Prompter> {
-    browser_prompter(environment)
+fn temporary_window(_environment: &Environment) -> Option<Arc<dyn Prompter>> {
+    None
+}
+
+/// The login keychain.
+#[cfg(target_os = "macos")]
+fn keyring(_environment: &Environment) -> Option<Arc<dyn KeyringAccess>> {
+    Some(Arc::new(crate::keys::Keychain::new()))
 }
 
 /// The keyring on this environment's session bus, which need not be the process's own.
-#[cfg(all(unix, feature = "keyring"))]
+#[cfg(all(unix, not(target_os = "macos"), feature = "keyring"))]
 fn keyring(environment: &Environment) -> Option<Arc<dyn KeyringAccess>> {
     let address = environment.session_bus_address()?;
     Some(Arc::new(crate::keys::Keyring::at(address)))
 }
 
-#[cfg(all(unix, not(feature = "keyring")))]
+#[cfg(all(unix, not(target_os = "macos"), not(feature = "keyring")))]
 fn keyring(_environment: &Environment) -> Option<Arc<dyn KeyringAccess>> {
     None
 }

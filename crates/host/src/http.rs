@@ -1,4 +1,5 @@
 use std::error::Error as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ struct Inner {
     client: OnceCell<Client>,
     proxy: bool,
     schemes: Schemes,
+    /// Instead of the system's certificates, where reqwest does not look at the variable itself.
+    certificates: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +46,8 @@ enum Schemes {
 }
 
 impl HttpClient {
-    /// A client; `environment` only decides what errors recommend.
+    /// A client. Where the certificates to trust are, `environment` says on Windows and macOS; on
+    /// other systems the process' own environment does.
     #[must_use]
     pub fn new(environment: &Environment) -> Self {
         Self::with_schemes(environment, Schemes::HttpsOnly)
@@ -52,13 +56,15 @@ impl HttpClient {
     fn with_schemes(environment: &Environment, schemes: Schemes) -> Self {
         let names = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
         let proxy = names.iter().any(|name| environment.has(name));
-        Self(Arc::new(Inner { client: OnceCell::new(), proxy, schemes }))
+        let certificates = environment.value("SSL_CERT_FILE").map(PathBuf::from);
+        let certificates = certificates.filter(|_| cfg!(any(windows, target_vendor = "apple")));
+        Self(Arc::new(Inner { client: OnceCell::new(), proxy, schemes, certificates }))
     }
 
     async fn client(&self) -> Result<&Client> {
-        let schemes = self.0.schemes;
+        let (schemes, certificates) = (self.0.schemes, self.0.certificates.clone());
         let build = || async move {
-            let task = tokio::task::spawn_blocking(move || build(schemes));
+            let task = tokio::task::spawn_blocking(move || build(schemes, certificates.as_deref()));
             task.await
                 .map_err(|error| Error::internal("start the HTTP client").with_source(error))?
         };
@@ -142,20 +148,27 @@ impl Inner {
     }
 }
 
-fn build(schemes: Schemes) -> Result<Client> {
-    let client = Client::builder()
+fn build(schemes: Schemes, certificates: Option<&Path>) -> Result<Client> {
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+        Error::unavailable(Missing::Network, "load the certificates to trust").with_source(error).with_hint(
+            "check that SSL_CERT_FILE and SSL_CERT_DIR name readable certificates in PEM format",
+        )
+    };
+    let mut builder = Client::builder();
+    if let Some(path) = certificates {
+        let pem = std::fs::read(path).map_err(|error| failed(error.into()))?;
+        let trusted = reqwest::Certificate::from_pem_bundle(&pem);
+        builder = builder.tls_certs_only(trusted.map_err(|error| failed(error.into()))?);
+    }
+    builder
         .https_only(matches!(schemes, Schemes::HttpsOnly))
         .redirect(reqwest::redirect::Policy::none())
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
         .timeout(WHOLE_TIMEOUT)
         .user_agent(concat!("keybearer/", env!("CARGO_PKG_VERSION")))
-        .build();
-    client.map_err(|error| {
-        Error::unavailable(Missing::Network, "load the certificates to trust").with_source(error).with_hint(
-            "check that SSL_CERT_FILE and SSL_CERT_DIR name readable certificates in PEM format",
-        )
-    })
+        .build()
+        .map_err(|error| failed(error.into()))
 }
 
 /// An `io::Error` hides what it carries from `source`, so its inside is looked at as well.

@@ -6,6 +6,7 @@
 //! process's standard output (I10). It decides nothing about tokens: the engine does.
 
 mod browser;
+mod callers_browser;
 mod clock;
 mod environment;
 mod host;
@@ -14,13 +15,12 @@ mod keys;
 mod loopback;
 mod memory_store;
 mod paths;
-#[cfg(unix)]
+#[cfg_attr(windows, path = "private_dir_windows.rs")]
 mod private_dir;
 mod process;
 mod random;
 mod settings;
 mod spawner;
-#[cfg(unix)]
 mod store;
 mod ways;
 #[cfg(unix)]
@@ -31,15 +31,16 @@ pub use browser::{Browser, BrowserCommand, BrowserRoute, Launch, UserAgent};
 pub use clock::SystemClock;
 pub use environment::Environment;
 pub use host::Host;
+#[cfg(target_os = "macos")]
+pub use keys::Keychain;
 #[cfg(all(unix, feature = "keyring"))]
 pub use keys::Keyring;
-pub use keys::{EphemeralKeys, KeyProtection};
+pub use keys::{EphemeralKeys, KeyProtection, KeySealer, SealedFileKeys};
 #[cfg(unix)]
 pub use keys::{FileKeys, KeyringAccess, MasterKeys};
 pub use loopback::LoopbackPrompter;
 pub use memory_store::MemoryStore;
 pub use paths::{Paths, UserFacts};
-#[cfg(unix)]
 pub use private_dir::{PrivateDir, private_dir};
 #[cfg(unix)]
 pub use process::own_process;
@@ -47,6 +48,5 @@ pub use process::process;
 pub use random::SystemRandom;
 pub use settings::{Config, Settings};
 pub use spawner::RuntimeSpawner;
-#[cfg(unix)]
 pub use store::{FileStore, StoreNotice};
 pub use ways::{Surroundings, Way};

@@ -4,7 +4,7 @@ use keybearer_core::{Error, Result};
 
 use crate::environment::Environment;
 
-/// Where everything is, by the XDG Base Directory Specification.
+/// Where everything is: by the XDG Base Directory Specification, on Windows in the user's profile.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct Paths {
@@ -14,9 +14,9 @@ pub struct Paths {
     pub state_dir: PathBuf,
     /// The socket's directory. Private.
     pub runtime_dir: PathBuf,
-    /// Where the broker serves.
+    /// Where the broker serves. There is none on Windows.
     pub socket: PathBuf,
-    /// Held by the broker that serves there.
+    /// Held by the broker that serves there; on Windows by the process that uses the state.
     pub lock: PathBuf,
 }
 
@@ -55,6 +55,38 @@ impl Paths {
     #[cfg(unix)]
     pub fn current(environment: &Environment) -> Result<Self> {
         Self::resolve(environment, &UserFacts::current())
+    }
+
+    /// Where things are for this process.
+    ///
+    /// # Errors
+    /// As [`of_profile`](Self::of_profile).
+    #[cfg(windows)]
+    pub fn current(environment: &Environment) -> Result<Self> {
+        Self::of_profile(environment)
+    }
+
+    /// Where things are in a Windows profile: the configuration roams with the person
+    /// (`%APPDATA%`), the state stays on the machine it is sealed for (`%LOCALAPPDATA%`).
+    ///
+    /// # Errors
+    /// `Internal` if the variables do not say where.
+    pub fn of_profile(environment: &Environment) -> Result<Self> {
+        let place = |name: &str| {
+            let dir = environment.value(name).map(PathBuf::from);
+            dir.ok_or_else(|| {
+                Error::internal(format!("find the directory of {name}"))
+                    .with_hint(format!("set {name}, as Windows does at the start of a session"))
+            })
+        };
+        let state_dir = place("LOCALAPPDATA")?.join("keybearer");
+        Ok(Self {
+            config_file: place("APPDATA")?.join("keybearer").join("config.toml"),
+            socket: state_dir.join("broker.sock"),
+            lock: state_dir.join("engine.lock"),
+            runtime_dir: state_dir.clone(),
+            state_dir,
+        })
     }
 }
 
@@ -130,6 +162,16 @@ mod tests {
                 (&runtime.join("broker.sock"), &runtime)
             );
         }
+    }
+
+    #[test]
+    fn on_windows_the_configuration_roams_and_the_state_stays() {
+        let variables = [("APPDATA", "/roaming"), ("LOCALAPPDATA", "/local")];
+        let paths = Paths::of_profile(&Environment::from_pairs(variables)).unwrap();
+        assert_eq!(paths.config_file, Path::new("/roaming/keybearer/config.toml"));
+        assert_eq!(paths.state_dir, Path::new("/local/keybearer"));
+        let error = Paths::of_profile(&Environment::default()).unwrap_err();
+        assert!(error.hint().unwrap().contains("LOCALAPPDATA"));
     }
 
     #[test]

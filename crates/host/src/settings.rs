@@ -1,6 +1,7 @@
 use std::path::Path;
 
 use keybearer_core::{AuthorityHost, Error, Result};
+use keybearer_engine::FamilyRefreshTokens;
 use serde::Deserialize;
 
 use crate::environment::Environment;
@@ -14,11 +15,31 @@ pub struct Config {
     /// Authority hosts (`host` or `host:port`), beyond Microsoft's clouds, that may be used
     /// without instance discovery. Default: none.
     pub trusted_authority_hosts: Vec<String>,
-    /// Whether the apps that Entra counts to one family, such as Azure CLI, Visual Studio and
-    /// Office, may use each other's refresh tokens, so that a sign-in to one is enough for all.
-    /// Default: no. Whoever can reach the broker can name any app, so a sign-in to Azure CLI would
-    /// then also open what Office may read without asking: mail and files.
-    pub family_refresh_tokens: bool,
+    /// `"off"` or `"same-family"`: whether an app may use the refresh token of another app that
+    /// Entra counts to its family, see [`FamilyRefreshTokens`]. Default: `"off"`.
+    #[serde(deserialize_with = "family_refresh_tokens")]
+    pub family_refresh_tokens: FamilyRefreshTokens,
+    /// The port of this machine where the answer of a browser on another machine is awaited, for
+    /// `ssh -L`. Default: 27410.
+    pub loopback_port: Option<u16>,
+}
+
+fn family_refresh_tokens<'de, D>(
+    deserializer: D,
+) -> std::result::Result<FamilyRefreshTokens, D::Error>
+where
+    D: serde::Deserializer<'de>,
+{
+    #[derive(Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum Word {
+        Off,
+        SameFamily,
+    }
+    Ok(match Word::deserialize(deserializer)? {
+        Word::Off => FamilyRefreshTokens::Off,
+        Word::SameFamily => FamilyRefreshTokens::SameFamily,
+    })
 }
 
 impl Config {
@@ -58,8 +79,10 @@ impl Config {
 pub struct Settings {
     /// Authority hosts, beyond Microsoft's clouds, that may be used without instance discovery.
     pub trusted_authority_hosts: Vec<AuthorityHost>,
-    /// Whether the apps of a family may use each other's refresh tokens.
-    pub family_refresh_tokens: bool,
+    /// Whether an app may use the refresh token of another app of its family.
+    pub family_refresh_tokens: FamilyRefreshTokens,
+    /// The port where the answer of a browser on another machine is awaited, if one was named.
+    pub loopback_port: Option<u16>,
 }
 
 impl Settings {
@@ -81,6 +104,7 @@ impl Settings {
         Ok(Self {
             trusted_authority_hosts: hosts,
             family_refresh_tokens: config.family_refresh_tokens,
+            loopback_port: config.loopback_port.filter(|port| *port != 0),
         })
     }
 
@@ -107,13 +131,27 @@ mod tests {
 
     #[test]
     fn file_and_environment_are_joined() {
-        let text = "# mine\ntrusted_authority_hosts = [\"localhost:8443\", \"b.example\"]\n";
+        let text = "# mine\nloopback_port = 8123\ntrusted_authority_hosts = [\"localhost:8443\", \"b.example\"]\n";
         let config = Config::parse(text, Path::new("/c")).unwrap();
         let variable = ("KEYBEARER_TRUSTED_AUTHORITY_HOSTS", " a.example , b.example,,");
         let settings = Settings::resolve(&config, &Environment::from_pairs([variable])).unwrap();
         let hosts: Vec<&str> =
             settings.trusted_authority_hosts.iter().map(AuthorityHost::as_str).collect();
         assert_eq!(hosts, ["a.example", "b.example", "localhost:8443"]);
+        assert_eq!(settings.loopback_port, Some(8123));
+    }
+
+    #[test]
+    fn refresh_tokens_of_a_family_are_used_only_where_the_file_says_so() {
+        for (text, expected) in [
+            ("", FamilyRefreshTokens::Off),
+            ("family_refresh_tokens = \"off\"", FamilyRefreshTokens::Off),
+            ("family_refresh_tokens = \"same-family\"", FamilyRefreshTokens::SameFamily),
+        ] {
+            let config = Config::parse(text, Path::new("/c")).unwrap();
+            let settings = Settings::resolve(&config, &Environment::default()).unwrap();
+            assert_eq!(settings.family_refresh_tokens, expected, "{text}");
+        }
     }
 
     #[test]
@@ -121,6 +159,7 @@ mod tests {
         for (text, line, problem) in [
             ("\ntrusted_hosts = []\n", "line 2", "trusted_hosts"),
             ("trusted_authority_hosts = [\n  1,\n]\n", "line 2", "string"),
+            ("family_refresh_tokens = \"all\"", "line 1", "`off` or `same-family`"),
             ("a", "line 1", ""),
         ] {
             let message = Config::parse(text, Path::new("/c.toml")).unwrap_err().message();

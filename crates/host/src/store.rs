@@ -8,10 +8,12 @@
 //! that lets through is caught (a panic of redb) or noticed above (a record that does not unseal).
 //! Before the first write the whole file is checked, so damage is never built upon.
 
+#[cfg_attr(not(unix), path = "store/holder_unknown.rs")]
+mod holder;
+
 use std::fmt;
 use std::fs::File;
 use std::ops::Bound;
-use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +25,6 @@ use redb::backends::FileBackend;
 use redb::{Builder, Database, ReadOnlyDatabase, ReadableDatabase, TableDefinition, TableError};
 
 use crate::private_dir::{PrivateDir, private_dir};
-use crate::process::process;
 
 /// Keys are UTF-8; as bytes, a damaged one spoils itself only and not the reading of all.
 const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
@@ -355,7 +356,7 @@ fn unusable(dir: &PrivateDir, action: &str, fault: Fault) -> Error {
     let shown = shown.display();
     let (message, hint) = match &fault {
         Fault::Refused(error) if matches!(**error, redb::Error::DatabaseAlreadyOpen) => (
-            format!("{action} {shown}: {} uses it", holder(dir)),
+            format!("{action} {shown}: {} uses it", holder::of(&dir.path().join(FILE))),
             "stop that process, or let it serve you".to_owned(),
         ),
         Fault::Refused(error) if matches!(**error, redb::Error::UpgradeRequired(_)) => (
@@ -370,44 +371,6 @@ fn unusable(dir: &PrivateDir, action: &str, fault: Fault) -> Error {
     Error::internal(message).with_source(fault).with_hint(hint)
 }
 
-/// Which process holds the file's lock, as far as the system tells.
-fn holder(dir: &PrivateDir) -> String {
-    let inode = std::fs::symlink_metadata(dir.path().join(FILE)).map(|metadata| metadata.ino());
-    let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();
-    let Some(pid) = inode.ok().and_then(|inode| lock_owner(&locks, inode)) else {
-        return "another process".to_owned();
-    };
-    match process(pid, 0).executable {
-        Some(path) => format!("process {pid} ({})", path.display()),
-        None => format!("process {pid}"),
-    }
-}
-
-/// Reads lines such as `1: FLOCK  ADVISORY  WRITE 4242 fe:01:131 0 EOF` (proc(5)).
-fn lock_owner(locks: &str, inode: u64) -> Option<u32> {
-    locks.lines().find_map(|line| {
-        let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-        let [.., "FLOCK", _, _, pid, file, _, _] = *fields.as_slice() else { return None };
-        let own = file.rsplit(':').next()?.parse() == Ok(inode);
-        own.then(|| pid.parse().ok()).flatten()
-    })
-}
-
 fn inner_failure(verb: &str, error: tokio::task::JoinError) -> Error {
     Error::internal(format!("{verb} the token store")).with_source(error)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_owner_of_a_lock_is_found_by_the_files_inode() {
-        let locks = "1: POSIX  ADVISORY  WRITE 7 fe:01:131 0 EOF\n\
-                     2: FLOCK  ADVISORY  READ 8 fe:01:132 0 EOF\n\
-                     3: -> FLOCK  ADVISORY  WRITE 9 fe:01:133 0 EOF\n\
-                     4: FLOCK  ADVISORY  WRITE 4242 fe:01:131 0 EOF\n";
-        assert_eq!(lock_owner(locks, 131), Some(4242));
-        assert_eq!(lock_owner(locks, 131_131), None);
-    }
 }

@@ -79,14 +79,15 @@ impl Way {
 pub(crate) struct Ways {
     pub(crate) environment: Environment,
     pub(crate) browser: Arc<dyn Prompter>,
-    pub(crate) window: Arc<dyn Prompter>,
+    /// None where there is no window of ours.
+    pub(crate) window: Option<Arc<dyn Prompter>>,
 }
 
 impl Ways {
-    const fn prompter(&self, way: Way) -> &Arc<dyn Prompter> {
+    const fn prompter(&self, way: Way) -> Option<&Arc<dyn Prompter>> {
         match way {
-            Way::Window => &self.window,
-            Way::Browser => &self.browser,
+            Way::Window => self.window.as_ref(),
+            Way::Browser => Some(&self.browser),
         }
     }
 }
@@ -98,7 +99,8 @@ impl Prompter for Ways {
         let surroundings = Surroundings::of(&self.environment);
         let mut last = None;
         for way in Way::order(prompt.redirect_uri.as_ref(), &surroundings) {
-            match self.prompter(way).open(prompt).await {
+            let Some(prompter) = self.prompter(way) else { continue };
+            match prompter.open(prompt).await {
                 Err(error) if *error.kind() == ErrorKind::Unavailable(Missing::UserInterface) => {
                     let correlation_id = &prompt.correlation_id;
                     tracing::debug!(%correlation_id, ?way, %error, "not a way to sign in");
@@ -108,6 +110,11 @@ impl Prompter for Ways {
             }
         }
         Err(last.unwrap_or_else(|| Error::internal("sign in: no way was tried")))
+    }
+
+    /// A listener on the loopback interface is there even where no browser is.
+    async fn listen(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
+        self.browser.listen(prompt).await
     }
 }
 
@@ -120,7 +127,7 @@ pub(crate) fn no_window(detail: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use keybearer_core::{AuthorityHost, Caller, ClientId, CorrelationId, ScopeSet};
+    use keybearer_core::{AuthorityHost, Caller, ClientId, CorrelationId, ScopeSet, Tenant};
 
     use super::*;
 
@@ -178,9 +185,11 @@ mod tests {
             caller: Caller::in_process(),
             client_id: ClientId::parse("app-1").unwrap(),
             authority_host: AuthorityHost::parse("login.example").unwrap(),
+            tenant: Tenant::Organizations,
             scopes: ScopeSet::parse(&["User.Read"]).unwrap(),
             redirect_uri: Some(Url::parse(NATIVE_CLIENT).unwrap()),
             correlation_id: CorrelationId::new("c-1"),
+            presenter: None,
         };
         let last = Error::invalid_request("redirect_uri", "the browser was tried");
         for (window, expected) in [
@@ -191,7 +200,7 @@ mod tests {
             let ways = Ways {
                 environment: Environment::from_pairs(pairs),
                 browser: Arc::new(Fails(last.clone())),
-                window: Arc::new(Fails(window)),
+                window: Some(Arc::new(Fails(window))),
             };
             let error = ways.open(&prompt).await.err().unwrap();
             assert!(error.message().contains(expected), "{error}");

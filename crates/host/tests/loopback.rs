@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use keybearer_core::{
     Account, AuthorityHost, Caller, ClientId, CorrelationId, Error, ErrorKind, HomeAccountId,
-    Missing, Result, ScopeSet, TenantId,
+    Missing, Result, ScopeSet, Tenant, TenantId,
 };
 use keybearer_engine::{AccountPick, Prompter, SignIn, SignInOutcome, SignInPrompt};
 use keybearer_host::{Browser, Environment, Launch, LoopbackPrompter, SystemRandom, UserAgent};
@@ -40,9 +40,11 @@ fn prompt(redirect_uri: Option<&str>) -> SignInPrompt {
         caller: Caller::in_process(),
         client_id: ClientId::parse("app-1").unwrap(),
         authority_host: AuthorityHost::parse("login.example").unwrap(),
+        tenant: Tenant::Organizations,
         scopes: ScopeSet::parse(&["User.Read"]).unwrap(),
         redirect_uri: redirect_uri.map(|uri| Url::parse(uri).unwrap()),
         correlation_id: CorrelationId::new("c-1"),
+        presenter: None,
     }
 }
 
@@ -91,7 +93,11 @@ async fn an_answer_by_query_or_form_is_handed_over_and_the_browser_told_how_it_e
         let (mut sign_in, mut visits) = open(None).await;
         let place = sign_in.redirect_uri().to_string();
         sign_in.visit(&Url::parse(PROVIDER).unwrap()).await.unwrap();
-        assert_eq!(visits.recv().await.unwrap().as_str(), PROVIDER);
+        let first = FirstPage::at(visits.recv().await.unwrap(), &["This program", "app-1"]).await;
+        assert_eq!(first.choose(&first.token, "dev.tid").await.status(), StatusCode::BAD_REQUEST);
+        let response = first.choose(&first.token, "continue").await;
+        assert_eq!(response.status(), StatusCode::SEE_OTHER);
+        assert_eq!(response.headers()["location"], PROVIDER);
         let request = if by_form {
             let form = "application/x-www-form-urlencoded";
             browser().post(&place).header("content-type", form).body("code=c%201&state=s1")
@@ -186,20 +192,24 @@ async fn pages_are_not_kept_framed_or_allowed_to_load_anything() {
     assert!(!text.contains("http"), "nothing is loaded: {text}");
 }
 
-struct Picker {
+struct FirstPage {
     url: Url,
     token: String,
 }
 
-impl Picker {
-    async fn at(url: Url) -> Self {
+impl FirstPage {
+    async fn at(url: Url, texts: &[&str]) -> Self {
         let (status, text) = get(url.as_str()).await;
         assert_eq!(status, StatusCode::OK);
-        for text_of_a_button in ["dev@contoso.example", "ops@contoso.example", "Cancel"] {
-            assert!(text.contains(text_of_a_button), "{text}");
+        for expected in texts.iter().chain(&["Cancel"]) {
+            assert!(text.contains(expected), "{text}");
         }
         let (_, rest) = text.split_once("name=\"token\" value=\"").unwrap();
         Self { url, token: rest.split('"').next().unwrap().to_owned() }
+    }
+
+    async fn picker(url: Url) -> Self {
+        Self::at(url, &["dev@contoso.example", "ops@contoso.example"]).await
     }
 
     async fn choose(&self, token: &str, account: &str) -> Response {
@@ -216,7 +226,7 @@ async fn the_person_chooses_an_account_and_the_same_window_goes_on_to_the_provid
     ] {
         let (mut sign_in, mut visits) = open(Some("http://localhost/back?x=1")).await;
         let person = tokio::spawn(async move {
-            let picker = Picker::at(visits.recv().await.unwrap()).await;
+            let picker = FirstPage::picker(visits.recv().await.unwrap()).await;
             for (token, account) in
                 [("wrong", "ops.tid"), (&*picker.token, "eve.tid"), (&*picker.token, "")]
             {
@@ -242,15 +252,28 @@ async fn the_person_chooses_an_account_and_the_same_window_goes_on_to_the_provid
 }
 
 #[tokio::test]
-async fn giving_up_at_the_picker_is_told_at_once() {
+async fn giving_up_on_the_first_page_is_told_at_once_whenever_it_is_done() {
     let (mut sign_in, mut visits) = open(None).await;
     let person = tokio::spawn(async move {
-        let picker = Picker::at(visits.recv().await.unwrap()).await;
-        read(picker.choose(&picker.token, "cancel").await).await.1
+        let picker = FirstPage::picker(visits.recv().await.unwrap()).await;
+        let page = read(picker.choose(&picker.token, "cancel").await).await.1;
+        (page, get(picker.url.as_str()).await.1)
     });
     let error = sign_in.choose_account(&accounts()).await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::Cancelled);
-    assert!(person.await.unwrap().contains("cancelled"));
+    let (page, again) = person.await.unwrap();
+    assert!(page.contains("was cancelled") && again.contains("was cancelled"), "{page}{again}");
+
+    // The provider's page is open in another tab.
+    let (mut sign_in, mut visits) = open(None).await;
+    sign_in.visit(&Url::parse(PROVIDER).unwrap()).await.unwrap();
+    let first = FirstPage::at(visits.recv().await.unwrap(), &["Continue"]).await;
+    assert_eq!(first.choose(&first.token, "continue").await.status(), StatusCode::SEE_OTHER);
+    let (_, waiting) = get(first.url.as_str()).await;
+    assert!(waiting.contains("other tab") && waiting.contains("value=\"cancel\""), "{waiting}");
+    first.choose("wrong", "cancel").await;
+    first.choose(&first.token, "cancel").await;
+    assert_eq!(sign_in.answer().await.err().unwrap().kind(), &ErrorKind::Cancelled);
 }
 
 #[tokio::test]
@@ -258,7 +281,7 @@ async fn a_person_who_closed_the_picker_gets_a_new_window() {
     let (mut sign_in, mut visits) = open(None).await;
     let (chosen, left) = tokio::sync::oneshot::channel::<()>();
     let person = tokio::spawn(async move {
-        let picker = Picker::at(visits.recv().await.unwrap()).await;
+        let picker = FirstPage::picker(visits.recv().await.unwrap()).await;
         let response = picker.choose(&picker.token, "dev.tid");
         tokio::select! {
             _ = response => panic!("nobody answered yet"),
@@ -281,7 +304,9 @@ async fn a_person_who_closed_the_picker_gets_a_new_window() {
         }
     };
     let opened = tokio::time::timeout(Duration::from_secs(5), opened).await.unwrap();
-    assert_eq!(opened, provider);
+    let first = FirstPage::at(opened, &["Continue"]).await;
+    let response = first.choose(&first.token, "continue").await;
+    assert_eq!(response.headers()["location"], PROVIDER);
 }
 
 #[tokio::test]

@@ -11,14 +11,15 @@ use std::time::{Duration, Instant};
 use keybearer_core::{
     Account, AccountChoice, Authority, AuthorityHost, Broker, Caller, CallerId, ClientId,
     CorrelationId, ErrorKind, HomeAccountId, InteractiveRequest, Process, Prompt, Result, ScopeSet,
-    TenantId, Token, TokenParameters,
+    Tenant, TenantId, Token, TokenParameters,
 };
 use keybearer_emulator::{Emulator, EmulatorOptions};
 use keybearer_engine::{
     AccountPick, Effects, Engine, EngineSettings, SignIn, SignInOutcome, SignInPrompt,
 };
 use keybearer_host::{Environment, Host, Paths};
-use support::{Chromium, Person, Trusting};
+use serde_json::json;
+use support::{Chromium, Person, TlsPage, Trusting};
 use tempfile::TempDir;
 use url::Url;
 
@@ -58,15 +59,12 @@ fn prompt(redirect_uri: &str) -> SignInPrompt {
         caller: Caller { id: CallerId::new("c"), process },
         client_id: ClientId::parse("app-1").unwrap(),
         authority_host: AuthorityHost::parse("login.example").unwrap(),
+        tenant: Tenant::Organizations,
         scopes: ScopeSet::parse(&["User.Read"]).unwrap(),
         redirect_uri: Some(Url::parse(redirect_uri).unwrap()),
         correlation_id: CorrelationId::new("c-1"),
+        presenter: None,
     }
-}
-
-/// A page of a provider that leads nowhere by itself.
-fn provider() -> Url {
-    Url::parse("data:text/html,<h1>Provider</h1>").unwrap()
 }
 
 async fn open(home: &Home) -> (Box<dyn SignIn>, Person) {
@@ -74,6 +72,16 @@ async fn open(home: &Home) -> (Box<dyn SignIn>, Person) {
     let prompt = prompt(NATIVE_CLIENT);
     let (sign_in, person) = tokio::join!(prompter.open(&prompt), home.chromium.person());
     (sign_in.unwrap(), person)
+}
+
+/// Goes to the provider's page, by way of ours if that was not shown yet.
+async fn visit(sign_in: &mut dyn SignIn, person: &mut Person, provider: &TlsPage) {
+    sign_in.visit(&provider.url()).await.unwrap();
+    person
+        .sees(0, "!!document.querySelector('[value=continue]') || document.title === 'Provider'")
+        .await;
+    person.evaluate(0, "document.querySelector('[value=continue]')?.click(), 1").await;
+    person.reads(0, "Provider").await;
 }
 
 fn request(emulator: &Emulator, client_id: &str, account: AccountChoice) -> InteractiveRequest {
@@ -94,7 +102,7 @@ fn request(emulator: &Emulator, client_id: &str, account: AccountChoice) -> Inte
         timeout: Duration::from_secs(60),
         caller: Caller::in_process(),
     };
-    InteractiveRequest { parameters, prompt: Prompt::IfNeeded }
+    InteractiveRequest::new(parameters, Prompt::IfNeeded)
 }
 
 async fn engine(home: &Home, emulator: &Emulator) -> Engine {
@@ -127,6 +135,8 @@ async fn an_app_without_a_loopback_address_signs_in_and_the_next_app_needs_no_pa
     let sign_in = request(&emulator, WITHOUT_LOOPBACK, AccountChoice::Default);
     let person = async {
         let mut person = home.chromium.person().await;
+        person.reads(0, WITHOUT_LOOPBACK).await;
+        person.clicks(0, "[value=continue]").await;
         person.signs_in(0, &user.upn, &user.password).await;
         person.clicks(0, "[value=accept]").await;
     };
@@ -141,6 +151,7 @@ async fn an_app_without_a_loopback_address_signs_in_and_the_next_app_needs_no_pa
     let sign_in = request(&emulator, WITH_EVERYTHING, hint);
     let person = async {
         let mut person = home.chromium.person().await;
+        person.clicks(0, "[value=continue]").await;
         person.clicks(0, "[value=accept]").await;
     };
     let token = signed_in(engine.acquire_interactive(sign_in), person).await;
@@ -157,9 +168,9 @@ async fn an_app_without_a_loopback_address_signs_in_and_the_next_app_needs_no_pa
 #[tokio::test]
 async fn closing_the_window_cancels_at_once() {
     let Some(home) = Home::new() else { return };
+    let provider = TlsPage::start("").await;
     let (mut sign_in, mut person) = open(&home).await;
-    sign_in.visit(&provider()).await.unwrap();
-    person.reads(0, "Provider").await;
+    visit(&mut *sign_in, &mut person, &provider).await;
     let closed = Instant::now();
     person.closes(0).await;
     assert_eq!(sign_in.answer().await.unwrap_err().kind(), &ErrorKind::Cancelled);
@@ -169,11 +180,42 @@ async fn closing_the_window_cancels_at_once() {
 }
 
 #[tokio::test]
+async fn two_sign_ins_at_a_time_have_a_window_each() {
+    let Some(home) = Home::new() else { return };
+    let provider = TlsPage::start("").await;
+    let (mut first, mut one) = open(&home).await;
+    home.chromium.forget();
+    let (mut second, mut other) = open(&home).await;
+    for (sign_in, person) in [(&mut second, &mut other), (&mut first, &mut one)] {
+        visit(&mut **sign_in, person, &provider).await;
+        person.closes(0).await;
+        assert_eq!(sign_in.answer().await.unwrap_err().kind(), &ErrorKind::Cancelled);
+    }
+}
+
+#[tokio::test]
+async fn a_browser_that_crashes_ends_the_sign_in_and_does_not_spoil_the_next() {
+    let Some(home) = Home::new() else { return };
+    let provider = TlsPage::start("").await;
+    let (mut sign_in, mut person) = open(&home).await;
+    visit(&mut *sign_in, &mut person, &provider).await;
+    person.call(None, "Browser.crash", json!({})).await;
+    assert_eq!(sign_in.answer().await.unwrap_err().kind(), &ErrorKind::Cancelled);
+    sign_in.finish(SignInOutcome::Failed { reason: "cancelled".into() }).await;
+    home.chromium.ended().await;
+    let profile = home.directory.path().join(".local/state/keybearer/window/profile-1");
+    assert!(profile.join("SingletonLock").symlink_metadata().is_ok(), "it is left locked");
+    let (mut sign_in, mut person) = open(&home).await;
+    visit(&mut *sign_in, &mut person, &provider).await;
+    assert!(!profile.with_file_name("profile-2").exists());
+}
+
+#[tokio::test]
 async fn only_a_navigation_to_exactly_the_redirect_uri_is_an_answer() {
     let Some(home) = Home::new() else { return };
+    let provider = TlsPage::start("").await;
     let (mut sign_in, mut person) = open(&home).await;
-    sign_in.visit(&provider()).await.unwrap();
-    person.reads(0, "Provider").await;
+    visit(&mut *sign_in, &mut person, &provider).await;
     for near_miss in [
         "location.href = '/common/oauth2/nativeclient2?code=miss'",
         "location.href = 'https://login.microsoftonline.com:444/common/oauth2/nativeclient?code=miss'",
@@ -189,8 +231,7 @@ async fn only_a_navigation_to_exactly_the_redirect_uri_is_an_answer() {
         person.evaluate(0, near_miss).await;
         let quiet = tokio::time::timeout(Duration::from_millis(200), sign_in.answer()).await;
         assert!(quiet.is_err(), "{near_miss}");
-        sign_in.visit(&provider()).await.unwrap();
-        person.reads(0, "Provider").await;
+        visit(&mut *sign_in, &mut person, &provider).await;
     }
     let answer = format!("location.href = '{NATIVE_CLIENT}?code=evil&state=guessed'");
     person.evaluate(0, &answer).await;
@@ -221,6 +262,7 @@ fn account(name: &str) -> Account {
 #[tokio::test]
 async fn the_person_chooses_an_account_in_the_same_window_and_may_give_up() {
     let Some(home) = Home::new() else { return };
+    let provider = TlsPage::start("").await;
     let accounts = [account("dev"), account("ops")];
     let (mut sign_in, mut person) = open(&home).await;
     let choice = async {
@@ -229,8 +271,7 @@ async fn the_person_chooses_an_account_in_the_same_window_and_may_give_up() {
     };
     let (pick, ()) = tokio::join!(sign_in.choose_account(&accounts), choice);
     assert_eq!(pick.unwrap(), AccountPick::Known(accounts[1].home_account_id.clone()));
-    sign_in.visit(&provider()).await.unwrap();
-    person.reads(0, "Provider").await;
+    visit(&mut *sign_in, &mut person, &provider).await;
     let username = "ops@contoso.example".to_owned();
     sign_in.finish(SignInOutcome::SignedIn { username }).await;
     // It closes by itself.
@@ -250,6 +291,17 @@ async fn the_person_chooses_an_account_in_the_same_window_and_may_give_up() {
         drop(sign_in);
         home.chromium.ended().await;
     }
+}
+
+#[tokio::test]
+async fn the_person_may_give_up_on_the_page_that_says_who_asks() {
+    let Some(home) = Home::new() else { return };
+    let provider = TlsPage::start("").await;
+    let (mut sign_in, mut person) = open(&home).await;
+    sign_in.visit(&provider.url()).await.unwrap();
+    person.reads(0, "/usr/bin/tool (process 42)").await;
+    person.clicks(0, "[value=cancel]").await;
+    assert_eq!(sign_in.answer().await.unwrap_err().kind(), &ErrorKind::Cancelled);
 }
 
 #[tokio::test]

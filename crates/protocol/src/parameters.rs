@@ -48,7 +48,11 @@ impl<'a> Parameters<'a> {
 /// The `scope` parameter: what was asked for and what every sign-in needs to be renewable,
 /// OpenID Connect Core §11.
 pub(crate) fn scope(scopes: &ScopeSet) -> String {
-    format!("{scopes} openid profile offline_access")
+    let mut scope = scopes.to_string();
+    if !scope.is_empty() {
+        scope.push(' ');
+    }
+    scope + "openid profile offline_access"
 }
 
 /// The `redirect_uri` parameter. Entra compares it as text with what is registered, and a loopback
@@ -115,6 +119,17 @@ mod tests {
                 let error = Parameters::new([]).extend(&extra).unwrap_err();
                 assert!(error.message().contains(&name), "{error}");
             }
+        }
+    }
+
+    #[test]
+    fn the_scopes_of_a_sign_in_come_last_or_alone() {
+        let storage = ScopeSet::parse(&["https://storage.azure.com/.default"]).unwrap();
+        for (scopes, expected) in [
+            (storage, "https://storage.azure.com/.default openid profile offline_access"),
+            (ScopeSet::sign_in(), "openid profile offline_access"),
+        ] {
+            assert_eq!(scope(&scopes), expected);
         }
     }
 

@@ -124,14 +124,9 @@ impl ProofKey {
         nonce: &str,
     ) -> Result<Zeroizing<String>> {
         let path = http.path.as_deref().map(|path| path.split_once('?').unwrap_or((path, "")));
-        let client_claims = http.client_claims.as_deref().map(serde_json::from_str::<Value>);
-        let client_claims = client_claims.transpose().map_err(|error| {
-            Error::invalid_request("client_claims", "the client claims are not JSON")
-                .with_source(error)
-        })?;
         let claims = Claims {
             at: token.map(AccessToken::expose),
-            client_claims,
+            client_claims: client_claims(http)?,
             cnf: BTreeMap::from([("jwk", &self.0.jwk)]),
             m: http.method.as_deref(),
             nonce: http.nonce.as_deref().unwrap_or(nonce),
@@ -151,6 +146,22 @@ impl fmt::Debug for ProofKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ProofKey").field(&self.thumbprint()).finish()
     }
+}
+
+/// Whether an HTTP request could be signed, without doing it.
+///
+/// # Errors
+/// As [`ProofKey::sign`].
+pub fn check(http: &HttpRequestToSign) -> Result<()> {
+    client_claims(http).map(drop)
+}
+
+fn client_claims(http: &HttpRequestToSign) -> Result<Option<Value>> {
+    let claims = http.client_claims.as_deref().map(serde_json::from_str);
+    // The cause is left out: a JSON error may quote the content.
+    claims
+        .transpose()
+        .map_err(|_| Error::invalid_request("client_claims", "the client claims are not JSON"))
 }
 
 /// §3 of the draft; `client_claims` is Microsoft's.
@@ -209,15 +220,23 @@ pub fn token_inside(signed: &AccessToken) -> Option<AccessToken> {
     Some(AccessToken::new(std::mem::take(&mut *inside.at)))
 }
 
+/// Who has the private key.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(clippy::exhaustive_enums, reason = "there is nobody else")]
+pub enum KeyHolder {
+    /// The app, in whatever way.
+    App,
+    /// The broker, in software, and says so (`xms_ksl`).
+    Broker,
+}
+
 /// What a token request adds for a token bound to the key with this thumbprint: `token_type` and
 /// `req_cnf`, the draft OAuth 2.0 PoP key distribution's parameter as Entra reads it.
-/// `software_key` says that the key is in software and the broker's own (`xms_ksl`).
 #[must_use]
-pub fn token_request_parameters(key_id: &str, software_key: bool) -> BTreeMap<String, String> {
-    let confirmation = if software_key {
-        json!({ "kid": key_id, "xms_ksl": "sw" })
-    } else {
-        json!({ "kid": key_id })
+pub fn token_request_parameters(key_id: &str, holder: KeyHolder) -> BTreeMap<String, String> {
+    let confirmation = match holder {
+        KeyHolder::Broker => json!({ "kid": key_id, "xms_ksl": "sw" }),
+        KeyHolder::App => json!({ "kid": key_id }),
     };
     [
         ("req_cnf", URL_SAFE_NO_PAD.encode(confirmation.to_string())),
@@ -309,11 +328,11 @@ mod tests {
 
     #[test]
     fn a_token_request_names_the_key() {
-        let parameters = token_request_parameters("thumb", true);
+        let parameters = token_request_parameters("thumb", KeyHolder::Broker);
         assert_eq!(parameters["token_type"], "pop");
         let confirmation = URL_SAFE_NO_PAD.decode(&parameters["req_cnf"]).unwrap();
         assert_eq!(confirmation, br#"{"kid":"thumb","xms_ksl":"sw"}"#);
-        let own = &token_request_parameters("thumb", false)["req_cnf"];
+        let own = &token_request_parameters("thumb", KeyHolder::App)["req_cnf"];
         assert_eq!(URL_SAFE_NO_PAD.decode(own).unwrap(), br#"{"kid":"thumb"}"#);
     }
 }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use keybearer_client::{Credential, TokenQuery};
-use keybearer_core::{Error, Result, Token};
+use keybearer_client::{AuthenticationRecord, Credential, TokenQuery, signed_request};
+use keybearer_core::{ProofOfPossession, Result, Token};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PyMapping, PyTuple};
+
+use crate::errors::text as text_of;
 
 /// The arguments of one call, independent of the interpreter.
 pub(crate) struct Arguments {
@@ -14,7 +16,7 @@ pub(crate) struct Arguments {
     pub(crate) claims: Option<String>,
     pub(crate) tenant_id: Option<String>,
     pub(crate) enable_cae: bool,
-    proof_of_possession: bool,
+    proof_of_possession: Option<ProofOfPossession>,
 }
 
 impl Arguments {
@@ -26,12 +28,20 @@ impl Arguments {
         if scopes.is_empty() {
             return Err(PyValueError::new_err(format!("'{name}' requires at least one scope")));
         }
+        Self::of(scopes)
+    }
+
+    /// Arguments with nothing but scopes, or none.
+    ///
+    /// # Errors
+    /// `TypeError` if one is not text.
+    pub(crate) fn of(scopes: &Bound<'_, PyTuple>) -> PyResult<Self> {
         Ok(Self {
             scopes: scopes.iter().map(|scope| scope.extract()).collect::<PyResult<_>>()?,
             claims: None,
             tenant_id: None,
             enable_cae: false,
-            proof_of_possession: false,
+            proof_of_possession: None,
         })
     }
 
@@ -46,18 +56,20 @@ impl Arguments {
         self.read_keywords(options)
     }
 
-    /// Reads what was given besides the named arguments; almost all of it is ignored.
+    /// Reads what was given besides the named arguments; all but `pop` is ignored.
     ///
     /// # Errors
-    /// Whatever Python raises for a value without a truth.
+    /// `ValueError` for a `pop` that cannot be had, `TypeError` for one that is none.
     pub(crate) fn read_keywords(&mut self, keywords: &Bound<'_, PyDict>) -> PyResult<()> {
-        self.proof_of_possession = truth(keywords, "pop")?;
+        self.proof_of_possession = match keywords.get_item("pop")? {
+            Some(pop) => proof_of_possession(&pop)?,
+            None => None,
+        };
         Ok(())
     }
 
     /// The token the credential still has.
     pub(crate) fn cached(&self, credential: &Credential) -> Result<Option<Arc<Token>>> {
-        self.check()?;
         credential.cached(self.query(&self.scopes()))
     }
 
@@ -70,20 +82,18 @@ impl Arguments {
         credential.acquire_blocking(self.query(&self.scopes()), interrupted)
     }
 
+    /// Has a person sign in or say which account to use, and waits for it in this thread.
+    pub(crate) fn authenticate_blocking(
+        &self,
+        credential: &Credential,
+        interrupted: impl FnMut() -> bool,
+    ) -> Result<AuthenticationRecord> {
+        credential.authenticate_blocking(self.query(&self.scopes()), interrupted)
+    }
+
     /// Waits for a token.
     pub(crate) async fn acquire(&self, credential: &Credential) -> Result<Arc<Token>> {
         credential.acquire(self.query(&self.scopes())).await
-    }
-
-    /// A token for whoever holds it is no answer to somebody who asked for a bound one.
-    fn check(&self) -> Result<()> {
-        if self.proof_of_possession {
-            return Err(Error::invalid_request(
-                "pop",
-                "proof-of-possession tokens cannot be had from this credential",
-            ));
-        }
-        Ok(())
     }
 
     fn scopes(&self) -> Vec<&str> {
@@ -96,13 +106,41 @@ impl Arguments {
             tenant_id: self.tenant_id.as_deref(),
             claims: self.claims.as_deref(),
             enable_cae: self.enable_cae,
-            ..TokenQuery::default()
+            proof_of_possession: self.proof_of_possession.as_ref(),
         }
     }
 }
 
 fn text(options: &Bound<'_, PyDict>, name: &str) -> PyResult<Option<String>> {
     options.get_item(name)?.map_or(Ok(None), |value| value.extract())
+}
+
+/// What `PopTokenRequestOptions` holds: false for a bearer token, or the request to sign; true asks
+/// for a token bound to a TLS client certificate.
+fn proof_of_possession(pop: &Bound<'_, PyAny>) -> PyResult<Option<ProofOfPossession>> {
+    let Ok(request) = pop.cast::<PyMapping>() else {
+        if pop.is_truthy()? {
+            return Err(PyValueError::new_err(
+                "pop=True asks for a token bound to a TLS certificate, which this credential does \
+                 not have; name the request to sign: resource_request_method, resource_request_url",
+            ));
+        }
+        return Ok(None);
+    };
+    let part = |name: &str| -> PyResult<Option<String>> {
+        if !request.contains(name)? {
+            return Ok(None);
+        }
+        request.get_item(name)?.extract()
+    };
+    let required = |name: &str| {
+        let missing = || PyValueError::new_err(format!("pop needs the key '{name}'"));
+        part(name)?.ok_or_else(missing)
+    };
+    let (method, url) = (required("resource_request_method")?, required("resource_request_url")?);
+    let nonce = part("nonce")?;
+    let signed = signed_request(&method, &url, nonce.as_deref());
+    signed.map(Some).map_err(|error| PyValueError::new_err(text_of(&error)))
 }
 
 fn truth(options: &Bound<'_, PyDict>, name: &str) -> PyResult<bool> {

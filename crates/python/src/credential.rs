@@ -8,6 +8,7 @@ use pyo3::types::{PyDict, PyTuple};
 use crate::arguments::Arguments;
 use crate::errors::{Circumstances, text, to_python};
 use crate::options;
+use crate::record::AuthenticationRecord;
 use crate::token::Token;
 
 /// Signs a person in through the operating system's authentication broker.
@@ -28,8 +29,8 @@ use crate::token::Token;
 /// redirect_uri: a redirect URI of the app registration. Default http://localhost, any port.
 /// use_default_broker_account: with several connected accounts, use the one that signed in last
 ///     instead of asking which.
-/// disable_automatic_authentication, disable_interactive_fallback: raise
-///     AuthenticationRequiredError instead of asking a person.
+/// disable_automatic_authentication: raise AuthenticationRequiredError instead of asking a person.
+/// disable_interactive_fallback: raise CredentialUnavailableError instead, so that a chain goes on.
 /// disable_instance_discovery: trust the authority without asking Microsoft about it, in this
 ///     process; for private clouds.
 /// additionally_allowed_tenants: directories a request may name besides tenant_id; "*" allows any.
@@ -37,8 +38,13 @@ use crate::token::Token;
 ///     is used, its client and authority go before the keywords.
 /// parent_window_handle: a window handle, CONSOLE_WINDOW_HANDLE (ours or msal's), or nothing.
 ///     Brokers on Linux have no use for it.
-/// cache_persistence_options, enable_msa_passthrough, enable_support_logging, and what transports
-///     and pipelines take: accepted and ignored. The broker keeps the tokens.
+/// broker: "auto" (default) for the system's broker, or this process where there is none or it lacks
+///     something; "required"; "never".
+/// enable_msa_passthrough: let personal accounts through to apps for organizations; for a few of
+///     Microsoft's own apps.
+/// enable_support_logging: name accounts, directories and apps in log lines; never secrets.
+/// cache_persistence_options, and what transports and pipelines take: accepted and ignored. The
+///     broker keeps the tokens.
 ///
 /// Raises ValueError if a value is wrong and TypeError if it is of the wrong type.
 #[pyclass(module = "keybearer", subclass, frozen)]
@@ -130,6 +136,39 @@ impl InteractiveBrowserBrokerCredential {
         self.wait(scopes, &arguments).map(Token)
     }
 
+    /// Has a person sign in, or say which connected account to use.
+    ///
+    /// scopes: what to sign in for. Default: Azure Resource Manager of the authority's cloud.
+    /// claims, tenant_id, enable_cae: as for get_token.
+    ///
+    /// Returns an AuthenticationRecord. Raises what get_token raises.
+    #[pyo3(signature = (*, scopes=None, claims=None, tenant_id=None, enable_cae=false, **_keywords))]
+    #[allow(clippy::too_many_arguments, reason = "keywords")]
+    fn authenticate(
+        &self,
+        py: Python<'_>,
+        scopes: Option<Vec<String>>,
+        claims: Option<String>,
+        tenant_id: Option<String>,
+        enable_cae: bool,
+        _keywords: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<AuthenticationRecord> {
+        let scopes = PyTuple::new(py, scopes.unwrap_or_default())?;
+        let mut arguments = Arguments::of(&scopes)?;
+        (arguments.claims, arguments.tenant_id) = (claims, tenant_id);
+        arguments.enable_cae = enable_cae;
+        let credential = self.shared()?;
+        let mut signal = None;
+        let result = py.detach(|| {
+            arguments.authenticate_blocking(credential, || {
+                signal = Python::attach(|py| py.check_signals().err());
+                signal.is_some()
+            })
+        });
+        let result = result.map_err(|error| self.raise(&error, &scopes, &arguments, signal));
+        result.map(AuthenticationRecord)
+    }
+
     /// There is nothing to close; Azure credentials have this method.
     fn close(&self) {}
 
@@ -171,13 +210,22 @@ impl InteractiveBrowserBrokerCredential {
                 })
             }),
         };
-        result.map_err(|error| {
-            let circumstances = Circumstances {
-                scopes,
-                claims: arguments.claims.as_deref(),
-                silent_only: self.is_silent_only(),
-            };
-            signal.unwrap_or_else(|| to_python(&error, &circumstances))
-        })
+        result.map_err(|error| self.raise(&error, scopes, arguments, signal))
+    }
+
+    /// What Python sees of a failure: the signal that ended the wait, if one did.
+    fn raise(
+        &self,
+        error: &keybearer_core::Error,
+        scopes: &Bound<'_, PyTuple>,
+        arguments: &Arguments,
+        signal: Option<PyErr>,
+    ) -> PyErr {
+        let circumstances = Circumstances {
+            scopes,
+            claims: arguments.claims.as_deref(),
+            silent_only: self.is_silent_only(),
+        };
+        signal.unwrap_or_else(|| to_python(error, &circumstances))
     }
 }

@@ -8,6 +8,7 @@ mod arguments;
 mod credential;
 mod errors;
 mod options;
+mod record;
 mod request;
 mod token;
 
@@ -18,6 +19,7 @@ use pyo3::prelude::*;
 #[pyo3(name = "_native")]
 fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<credential::InteractiveBrowserBrokerCredential>()?;
+    module.add_class::<record::AuthenticationRecord>()?;
     module.add_class::<request::Request>()?;
     module.add_class::<token::Token>()?;
     module.add("ERROR_KINDS", errors::KINDS.map(|kind| kind.name()))?;

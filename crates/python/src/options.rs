@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use keybearer_client::CredentialOptions;
+use keybearer_client::{BrokerChoice, CredentialOptions, ParentWindow, WindowHandle};
 use pyo3::conversion::FromPyObjectOwned;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -12,8 +12,7 @@ use pyo3::types::PyDict;
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Reads the keywords. Those without a meaning here are accepted and ignored: the ones of
-/// transports and pipelines, `cache_persistence_options`, `parent_window_handle`,
-/// `enable_msa_passthrough` and `enable_support_logging`.
+/// transports and pipelines, and `cache_persistence_options`: the broker keeps the tokens.
 ///
 /// # Errors
 /// `TypeError` or `ValueError` naming the keyword.
@@ -30,9 +29,15 @@ pub(crate) fn read(keywords: Option<&Bound<'_, PyDict>>) -> PyResult<CredentialO
         login_hint: keywords.value("login_hint")?,
         redirect_uri: keywords.value("redirect_uri")?,
         use_default_broker_account: keywords.flag("use_default_broker_account")?,
-        disable_automatic_authentication: keywords.flag("disable_automatic_authentication")?
-            || keywords.flag("disable_interactive_fallback")?,
+        disable_automatic_authentication: keywords.flag("disable_automatic_authentication")?,
+        disable_interactive_fallback: keywords.flag("disable_interactive_fallback")?,
+        enable_msa_passthrough: keywords.flag("enable_msa_passthrough")?,
+        enable_support_logging: keywords.flag("enable_support_logging")?,
+        parent_window: parent_window(keywords.value("parent_window_handle")?),
         disable_instance_discovery: keywords.flag("disable_instance_discovery")?,
+        broker: keywords
+            .value::<String>("broker")?
+            .map_or(Ok(BrokerChoice::Auto), |word| broker(&word))?,
         timeout: keywords.value("timeout")?.map(seconds).transpose()?,
         ..CredentialOptions::default()
     };
@@ -58,6 +63,25 @@ fn read_record(record: &Bound<'_, PyAny>, options: &mut CredentialOptions) -> Py
         options.tenant_id = text("tenant_id")?;
     }
     Ok(())
+}
+
+/// A number is a window. Anything else is one of the constants for the console, ours or msal's,
+/// which are known by identity only.
+fn parent_window(handle: Option<Bound<'_, PyAny>>) -> ParentWindow {
+    match handle.map(|handle| handle.extract::<isize>()) {
+        None => ParentWindow::Automatic,
+        Some(Ok(handle)) => ParentWindow::Handle(WindowHandle::from_raw(handle)),
+        Some(Err(_)) => ParentWindow::Console,
+    }
+}
+
+fn broker(word: &str) -> PyResult<BrokerChoice> {
+    match word {
+        "auto" => Ok(BrokerChoice::Auto),
+        "required" => Ok(BrokerChoice::Required),
+        "never" => Ok(BrokerChoice::Never),
+        _ => Err(PyValueError::new_err("broker: is not one of 'auto', 'required', 'never'")),
+    }
 }
 
 fn seconds(seconds: f64) -> PyResult<Duration> {

@@ -49,6 +49,37 @@ asyncio.run(main())
 """
 
 
+AUTHENTICATE = """
+credential = keybearer.InteractiveBrowserBrokerCredential(**chosen)
+print(credential.authenticate(scopes=[STORAGE]).serialize())
+"""
+
+BY_RECORD = """
+record = keybearer.AuthenticationRecord.deserialize(os.environ["TEST_RECORD"])
+credential = keybearer.InteractiveBrowserBrokerCredential(
+    authentication_record=record, disable_automatic_authentication=True, timeout=30
+)
+print(credential.acquire(STORAGE).source)
+"""
+
+SIGNED_REQUEST = """
+import urllib.request, urllib.error, ssl
+credential = keybearer.InteractiveBrowserBrokerCredential(**chosen)
+url = URL.replace("devstoreaccount1", "pop/thing?a=1&b=two")
+pop = {"resource_request_method": "GET", "resource_request_url": url}
+def send(token):
+    request = urllib.request.Request(url, headers={"Authorization": f"PoP {token}"})
+    try:
+        with urllib.request.urlopen(request) as reply:
+            return reply.status
+    except urllib.error.HTTPError as error:
+        return error.code
+one = credential.get_token_info(STORAGE, options={"pop": pop})
+two = credential.get_token_info(STORAGE, options={"pop": pop})
+print(one.token_type, send(one.token), send(one.token), send(two.token))
+"""
+
+
 def program(variable: str, name: str) -> str:
     """Find a program of the repository."""
     path = Path(os.environ.get(variable, REPOSITORY / "target" / "debug" / name))
@@ -242,3 +273,17 @@ else:
 """
     assert machine.python(code) == ["0"]
     assert machine.sign_ins() == 1
+
+
+def test_a_record_of_one_program_finds_the_account_in_the_next(machine: Machine) -> None:
+    (record,) = machine.python(AUTHENTICATE)
+    assert json.loads(record)["username"] == machine.upn
+    machine.environment["TEST_RECORD"] = record
+    (source,) = machine.python(BY_RECORD)
+    assert source in {"cache", "refresh"}
+    assert machine.sign_ins() == 1
+
+
+def test_a_signed_request_is_accepted_once(machine: Machine) -> None:
+    (printed,) = machine.python(SIGNED_REQUEST)
+    assert printed == "pop 200 401 200"

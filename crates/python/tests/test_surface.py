@@ -207,14 +207,60 @@ def test_a_call_without_a_scope_is_a_value_error(credential: type) -> None:
 
 
 @pytest.mark.parametrize("credential", CREDENTIALS)
-def test_a_bound_token_is_refused_rather_than_replaced_by_a_bearer_token(credential: type) -> None:
+def test_a_bound_token_is_asked_for_and_never_replaced_by_a_bearer_token(
+    serve: Serve, credential: type
+) -> None:
+    asked: list[Any] = []
+
+    def answer(_: str, request: Any) -> Reply:
+        asked.append(request["authParameters"]["popParams"])
+        return token()
+
+    serve(answer)
     pop = {"resource_request_method": "GET", "resource_request_url": "https://r", "nonce": "n"}
     for call in (
-        lambda: run(credential().get_token, SCOPE, pop=pop),
-        lambda: run(credential().get_token_info, SCOPE, options={"pop": pop}),
+        lambda one: run(one.get_token, SCOPE, pop=pop),
+        lambda one: run(one.get_token_info, SCOPE, options={"pop": pop}),
     ):
-        with pytest.raises(ClientAuthenticationError, match="proof-of-possession"):
-            call()
+        with pytest.raises(ClientAuthenticationError, match="a signed HTTP request"):
+            call(credential(broker="required"))
+    assert {(one["httpMethod"], one["uriHost"], one["nonce"]) for one in asked} == {
+        ("GET", "r", "n")
+    }
+
+
+@pytest.mark.parametrize("credential", CREDENTIALS)
+@pytest.mark.parametrize(
+    ("pop", "words"),
+    [
+        (True, "TLS certificate"),
+        ({}, "resource_request_method"),
+        ({"resource_request_method": "GET"}, "resource_request_url"),
+        ({"resource_request_method": "GET", "resource_request_url": "r"}, "proof_of_possession|URL"),
+    ],
+)
+def test_a_pop_option_that_cannot_be_had_is_refused_by_name(
+    credential: type, pop: object, words: str
+) -> None:
+    with pytest.raises(ValueError, match=words):
+        run(credential().get_token_info, SCOPE, options={"pop": pop})
+
+
+def test_a_record_is_that_of_azure_identity() -> None:
+    identity = pytest.importorskip("azure.identity")
+    official = identity.AuthenticationRecord(
+        "6d8f2c1e-0000-4000-8000-000000000001",
+        "04b07795-8ddb-461a-bbee-02f9e1bf7b46",
+        "login.microsoftonline.com",
+        HOME_ACCOUNT_ID,
+        USERNAME,
+    )
+    ours = keybearer.AuthenticationRecord.deserialize(official.serialize())
+    assert ours.username == USERNAME
+    again = identity.AuthenticationRecord.deserialize(ours.serialize())
+    assert again.serialize() == official.serialize()
+    with pytest.raises(ValueError, match="authentication record"):
+        keybearer.AuthenticationRecord.deserialize("{}")
 
 
 def test_both_sides_of_the_exception_table_know_the_same_kinds() -> None:
@@ -229,7 +275,7 @@ def test_every_kind_becomes_its_exception(serve: Serve, credential: type, kind: 
     if kind == "transient":
         details["retry_after_ms"] = "1500"
     serve(lambda _, __: error(WORDS.get(kind, kind), **details))
-    silent = credential(disable_automatic_authentication=True)
+    silent = credential(disable_automatic_authentication=True, broker="required")
     with pytest.raises(ClientAuthenticationError) as caught:
         run(silent.get_token, SCOPE)
     found = caught.value
@@ -249,7 +295,9 @@ def test_every_kind_becomes_its_exception(serve: Serve, credential: type, kind: 
 def test_exceptions_are_azure_identitys_too_when_that_is_loaded(serve: Serve) -> None:
     identity = pytest.importorskip("azure.identity")
     serve(lambda _, __: error("interaction_required", claims='{"id_token":{}}'))
-    credential = keybearer.InteractiveBrowserBrokerCredential(disable_interactive_fallback=True)
+    credential = keybearer.InteractiveBrowserBrokerCredential(
+        disable_automatic_authentication=True
+    )
     for exception in (
         identity.AuthenticationRequiredError,
         identity.CredentialUnavailableError,
@@ -261,6 +309,13 @@ def test_exceptions_are_azure_identitys_too_when_that_is_loaded(serve: Serve) ->
             credential.get_token(SCOPE)
         assert caught.value.scopes == (SCOPE,)
         assert "id_token" in caught.value.claims
+
+
+def test_a_chain_goes_on_where_nobody_is_to_be_asked(serve: Serve) -> None:
+    serve(lambda _, __: error("interaction_required"))
+    credential = keybearer.InteractiveBrowserBrokerCredential(disable_interactive_fallback=True)
+    with pytest.raises(keybearer.CredentialUnavailableError):
+        credential.get_token(SCOPE)
 
 
 def test_who_asked_a_person_and_was_refused_ends_a_chain(serve: Serve) -> None:

@@ -118,7 +118,7 @@ async fn ask(case: &Case, engine: Engine) -> Outcome {
             Kind::Silent => engine.acquire_silent(SilentRequest { parameters }).await,
             Kind::Interactive => {
                 let prompt = case.request.prompt();
-                engine.acquire_interactive(InteractiveRequest { parameters, prompt }).await
+                engine.acquire_interactive(InteractiveRequest::new(parameters, prompt)).await
             }
         },
     };

@@ -10,11 +10,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keybearer_core::{
     Account, AccountChoice, AccountsRequest, Broker, Caller, CancelRequest, CorrelationId,
-    ErrorKind, HomeAccountId, InteractiveRequest, Missing, Prompt, RemoveAccountRequest, Result,
-    SilentRequest, SsoCookieRequest, Timestamp, Token, TokenParameters,
+    ErrorKind, HomeAccountId, HttpRequestToSign, InteractiveRequest, Missing, Prompt,
+    ProofOfPossession, RemoveAccountRequest, Result, SignHttpRequest, SignedHttpRequest,
+    SilentRequest, SsoCookieRequest, Timestamp, Token, TokenParameters, TokenType,
 };
+use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
 /// The state a broker is in when a check begins.
@@ -83,6 +87,39 @@ macro_rules! contract_tests {
                 $crate::contract::$name(&$fixture).await;
             }
         )+
+    };
+}
+
+/// The same for what only brokers promise that bind tokens to keys.
+#[macro_export]
+macro_rules! proof_contract_tests {
+    ($fixture:expr) => {
+        $crate::contract_tests! { $fixture =>
+            a_token_bound_to_the_brokers_key_comes_signed_for_one_request
+            a_token_bound_to_an_apps_key_comes_as_it_is
+        }
+    };
+}
+
+/// The same for what brokers promise that bind no tokens to keys.
+#[macro_export]
+macro_rules! bearer_contract_tests {
+    ($fixture:expr) => {
+        $crate::contract_tests! { $fixture =>
+            a_bearer_token_never_stands_in_for_a_bound_one
+        }
+    };
+}
+
+/// The same for what only brokers promise that sign without a token, too
+/// ([`Broker::sign_http_request`]).
+#[macro_export]
+macro_rules! signing_contract_tests {
+    ($fixture:expr) => {
+        $crate::contract_tests! { $fixture =>
+            the_key_of_an_account_signs_requests_without_a_token
+            i8_nobody_elses_key_signs_for_an_account_that_was_asked_for
+        }
     };
 }
 
@@ -231,6 +268,114 @@ pub async fn without_a_registered_device_there_is_no_cookie(fixture: &dyn Contra
     assert_eq!(*error.kind(), ErrorKind::Unavailable(Missing::DeviceRegistration), "{error}");
 }
 
+/// Proof that the sender has the key that the token is bound to, fresh for each request.
+pub async fn a_token_bound_to_the_brokers_key_comes_signed_for_one_request(
+    fixture: &dyn ContractFixture,
+) {
+    let [party, other] = fixture.parties(Situation::OneAccount).await;
+    let ask = async |party: &Party, http| {
+        let proof = ProofOfPossession::Signed(http);
+        let token = bound(fixture, party, proof).await.unwrap();
+        assert_eq!(token.token_type, TokenType::ProofOfPossession);
+        parts(token.access_token.expose())
+    };
+    let (header, first) = ask(&party, http_request()).await;
+    assert_eq!((&header["typ"], &header["alg"]), (&json!("pop"), &json!("RS256")));
+    let signed = [&first["m"], &first["u"], &first["p"]];
+    assert_eq!(signed, ["GET", "graph.microsoft.com", "/v1.0/me"]);
+    assert!(first["at"].is_string() && first["ts"].is_i64() && first["cnf"]["jwk"].is_object());
+    let (same, second) = ask(&other, http_request()).await;
+    assert_eq!(same["kid"], header["kid"], "the account's key");
+    assert_ne!(first["nonce"], second["nonce"], "a signature is for one request");
+    let nonce = Some("the server's".to_owned());
+    let (_, third) = ask(&party, HttpRequestToSign { nonce, ..http_request() }).await;
+    assert_eq!(third["nonce"], "the server's");
+    let bearer = silent(fixture, &party, AccountChoice::Only).await.unwrap();
+    assert_eq!(bearer.token_type, TokenType::Bearer, "who asks for no proof gets none");
+}
+
+/// It would be accepted from whoever has it.
+pub async fn a_bearer_token_never_stands_in_for_a_bound_one(fixture: &dyn ContractFixture) {
+    let [party, _] = fixture.parties(Situation::OneAccount).await;
+    let own = ProofOfPossession::BoundTo { key_id: "app-key".into() };
+    for proof in [ProofOfPossession::Signed(http_request()), own] {
+        let error = bound(fixture, &party, proof).await.unwrap_err();
+        assert_eq!(*error.kind(), ErrorKind::Unavailable(Missing::Key), "{error}");
+    }
+}
+
+/// The app signs; the broker only has the token bound.
+pub async fn a_token_bound_to_an_apps_key_comes_as_it_is(fixture: &dyn ContractFixture) {
+    let [party, _] = fixture.parties(Situation::OneAccount).await;
+    let proof = ProofOfPossession::BoundTo { key_id: "app-key".into() };
+    let token = bound(fixture, &party, proof).await.unwrap();
+    assert_eq!(token.token_type, TokenType::ProofOfPossession);
+    assert_eq!(token.access_token.expose().split('.').nth(2), None, "it is not signed again");
+}
+
+/// The same key that the account's tokens are bound to.
+pub async fn the_key_of_an_account_signs_requests_without_a_token(fixture: &dyn ContractFixture) {
+    let [party, _] = fixture.parties(Situation::OneAccount).await;
+    let account = accounts(&party).await.remove(0);
+    let proof = ProofOfPossession::Signed(http_request());
+    let token = bound(fixture, &party, proof).await.unwrap();
+    let account = AccountChoice::Exact(account.home_account_id);
+    let signed = sign(&party, account).await.unwrap();
+    let (header, claims) = parts(signed.expose());
+    assert_eq!(header["kid"], parts(token.access_token.expose()).0["kid"]);
+    assert_eq!((&claims["p"], &claims["at"]), (&json!("/v1.0/me"), &Value::Null));
+}
+
+/// An unknown account has no key, whoever else is connected (invariant I8).
+pub async fn i8_nobody_elses_key_signs_for_an_account_that_was_asked_for(
+    fixture: &dyn ContractFixture,
+) {
+    let [party, _] = fixture.parties(Situation::OneAccount).await;
+    assert_interaction_required(sign(&party, AccountChoice::Exact(unknown_account())).await);
+}
+
+fn http_request() -> HttpRequestToSign {
+    HttpRequestToSign {
+        method: Some("GET".into()),
+        host: Some("graph.microsoft.com".into()),
+        path: Some("/v1.0/me".into()),
+        ..HttpRequestToSign::default()
+    }
+}
+
+/// Header and claims of a JWS.
+fn parts(signed: &str) -> (Value, Value) {
+    let mut parts = signed.split('.');
+    let mut part = || serde_json::from_slice(&URL_SAFE_NO_PAD.decode(parts.next()?).ok()?).ok();
+    (part().expect("a header"), part().expect("claims"))
+}
+
+async fn bound(
+    fixture: &dyn ContractFixture,
+    party: &Party,
+    proof: ProofOfPossession,
+) -> Result<Token> {
+    let parameters = TokenParameters {
+        account: AccountChoice::Only,
+        timeout: PATIENCE,
+        caller: party.caller.clone(),
+        proof_of_possession: Some(proof),
+        ..fixture.parameters()
+    };
+    party.broker.acquire_silent(SilentRequest { parameters }).await
+}
+
+async fn sign(party: &Party, account: AccountChoice) -> Result<SignedHttpRequest> {
+    let request = SignHttpRequest {
+        client_id: None,
+        account,
+        http: http_request(),
+        correlation_id: CorrelationId::default(),
+        timeout: PATIENCE,
+    };
+    party.broker.sign_http_request(request).await
+}
+
 async fn accounts(party: &Party) -> Vec<Account> {
     let correlation_id = CorrelationId::default();
     let request = AccountsRequest { client_id: None, correlation_id, timeout: PATIENCE };
@@ -255,7 +400,7 @@ async fn interactive(
     let (caller, account) = (party.caller.clone(), AccountChoice::Only);
     let parameters = TokenParameters { account, timeout: limit, caller, ..fixture.parameters() };
     let prompt = Prompt::IfNeeded;
-    party.broker.acquire_interactive(InteractiveRequest { parameters, prompt }).await
+    party.broker.acquire_interactive(InteractiveRequest::new(parameters, prompt)).await
 }
 
 async fn remove(party: &Party, home_account_id: HomeAccountId) -> Result<()> {
@@ -322,4 +467,6 @@ mod tests {
     }
 
     contract_tests!(Memory);
+    proof_contract_tests!(Memory);
+    signing_contract_tests!(Memory);
 }

@@ -200,7 +200,7 @@ pub fn silent(scope: &str) -> SilentRequest {
 /// An interactive request with [`parameters`].
 #[must_use]
 pub fn interactive(scope: &str, prompt: Prompt) -> InteractiveRequest {
-    InteractiveRequest { parameters: parameters(scope), prompt }
+    InteractiveRequest::new(parameters(scope), prompt)
 }
 
 /// Exactly this account.
@@ -261,7 +261,7 @@ pub async fn remove(engine: &Engine, user: User) -> Result<()> {
 #[must_use]
 pub fn trusting(host: &str) -> EngineSettings {
     let hosts = [AuthorityHost::parse(host).unwrap()];
-    EngineSettings { trusted_authority_hosts: hosts.into(), ..Default::default() }
+    EngineSettings { trusted_authority_hosts: hosts.into(), ..EngineSettings::default() }
 }
 
 #[cfg(test)]

@@ -2,14 +2,14 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use keybearer_broker::{
-    BrokerControl, BrokerOptions, BusStatus, DEFAULT_IDLE_EXIT, KeyStatus, Status,
+    BrokerControl, BrokerOptions, BusStatus, DEFAULT_IDLE_EXIT, KeyStatus, SignIns, Status,
 };
 use keybearer_core::Result;
 use keybearer_dbus::interface::BUS_NAME;
 use keybearer_host::{Environment, Paths};
 use serde_json::json;
 
-use super::below_help;
+use super::{below_help, install};
 use crate::arguments::TableFormat;
 use crate::failure::ErrorFormat;
 use crate::output;
@@ -24,8 +24,10 @@ Examples:
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// Calls under way may take five seconds to end.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
+/// Longer than any program waits for a person unless it was told to.
+const SIGN_IN_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// Run, look at or end the per-user broker
+/// Run, look at, end or install the per-user broker
 ///
 /// Programs start it when they need it, so there is seldom a reason to.
 #[derive(Args, Debug)]
@@ -54,9 +56,20 @@ enum Action {
         #[arg(long, value_name = "FORMAT", default_value = "table")]
         output: TableFormat,
     },
+    Install(install::Install),
+    /// Remove what `install` wrote
+    #[command(after_help = below_help("Example:\n  keybearer broker uninstall"))]
+    Uninstall,
     /// End the broker that runs
-    #[command(after_help = below_help("Example:\n  keybearer broker stop"))]
-    Stop,
+    ///
+    /// Requests under way have five seconds. The next program that needs a broker starts one, so
+    /// this is also how a newer version takes over.
+    #[command(after_help = below_help("Example:\n  keybearer broker stop --after-sign-ins"))]
+    Stop {
+        /// Let sign-ins end first, which people may take minutes for
+        #[arg(long)]
+        after_sign_ins: bool,
+    },
 }
 
 impl Broker {
@@ -65,17 +78,23 @@ impl Broker {
             Action::Run { idle_exit } => {
                 let limit = Duration::from_secs(idle_exit);
                 let idle_exit = (!limit.is_zero()).then_some(limit);
-                keybearer_broker::run(BrokerOptions { idle_exit }).map(drop)
+                let options = BrokerOptions { idle_exit, listener: None }.with_handed_over();
+                keybearer_broker::run(options).map(drop)
             }
             Action::Status { output } => status(output),
-            Action::Stop => stop(),
+            Action::Install(install) => install.run(),
+            Action::Uninstall => install::uninstall(),
+            Action::Stop { after_sign_ins: false } => stop(SignIns::CutOff, STOP_LIMIT),
+            Action::Stop { after_sign_ins: true } => stop(SignIns::AwaitEnd, SIGN_IN_LIMIT),
         }
     }
 
     pub(crate) const fn error_format(&self) -> ErrorFormat {
-        match self.action {
+        match &self.action {
             Action::Status { output } => output.error_format(),
-            Action::Run { .. } | Action::Stop => ErrorFormat::Text,
+            Action::Run { .. } | Action::Install(_) | Action::Uninstall | Action::Stop { .. } => {
+                ErrorFormat::Text
+            }
         }
     }
 }
@@ -92,10 +111,10 @@ fn status(format: TableFormat) -> Result<()> {
     }
 }
 
-fn stop() -> Result<()> {
+fn stop(sign_ins: SignIns, limit: Duration) -> Result<()> {
     let paths = Paths::current(&Environment::current())?;
     run(async {
-        BrokerControl::connect(&paths.socket, ANSWER_LIMIT).await?.stop(STOP_LIMIT).await
+        BrokerControl::connect(&paths.socket, ANSWER_LIMIT).await?.stop(sign_ins, limit).await
     })
     .map_err(not_running)?;
     output::text("stopped\n")
@@ -117,8 +136,17 @@ fn describe(status: &Status) -> String {
         ["store".into(), status.store.display().to_string()],
         ["accounts".into(), status.accounts.to_string()],
     ];
+    rows.extend(another_version(status).map(|notice| ["notice".into(), notice]));
     rows.extend(status.notices.iter().map(|notice| ["notice".into(), notice.clone()]));
     output::table(&rows)
+}
+
+/// An update replaces the program, not the broker that runs.
+pub(super) fn another_version(status: &Status) -> Option<String> {
+    let own = env!("CARGO_PKG_VERSION");
+    (status.version != own).then(|| {
+        format!("this program is version {own}; run `keybearer broker stop --after-sign-ins`, and the next broker is, too")
+    })
 }
 
 /// A broker's place on the bus, in words.
@@ -140,5 +168,28 @@ pub(super) const fn key(status: KeyStatus) -> &'static str {
         KeyStatus::File => "in a file only you can read",
         KeyStatus::Memory => "in memory: nothing outlives the broker",
         KeyStatus::Unknown => "not made yet",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_of_another_version_is_told_with_the_next_step() {
+        let status = |version: &str| Status {
+            pid: 7,
+            version: version.into(),
+            socket: "/r/broker.sock".into(),
+            bus: BusStatus::Absent,
+            key: KeyStatus::File,
+            store: "/s".into(),
+            accounts: 1,
+            clients: 2,
+            notices: vec![],
+        };
+        let told = describe(&status("0.0.1"));
+        assert!(told.contains("version 0.0.1") && told.contains("keybearer broker stop"), "{told}");
+        assert!(!describe(&status(env!("CARGO_PKG_VERSION"))).contains("notice"));
     }
 }

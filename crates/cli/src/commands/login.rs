@@ -1,18 +1,21 @@
 use clap::Args;
-use keybearer_core::{AccountChoice, Broker, InteractiveRequest, Prompt, Result};
+use keybearer_core::{AccountChoice, Broker, InteractiveRequest, Prompt, Result, SignInMethod};
 
 use super::below_help;
 use crate::output;
 use crate::request::{Limit, Target};
-use crate::session::{broker, run, say_where_to_look};
+use crate::session::{broker, browser_broker, run};
+use crate::terminal::presence;
 
 const EXAMPLE: &str = "\
 Example: sign in to one directory
   keybearer login --tenant contoso.example";
 
-/// Sign an account in, with the browser
+/// Sign an account in
 ///
-/// The broker keeps the account, so programs get tokens for it from then on.
+/// The broker keeps the account, so programs get tokens for it from then on. With a display the
+/// browser opens. Without one, an address to open elsewhere is shown, and the answer comes back
+/// through a forwarded port (ssh -L) or is pasted here.
 #[derive(Args, Debug)]
 #[command(after_help = below_help(EXAMPLE))]
 pub(crate) struct Login {
@@ -24,11 +27,36 @@ pub(crate) struct Login {
     /// User name that is expected to sign in
     #[arg(long, value_name = "UPN")]
     login_hint: Option<String>,
-    /// Use the system's browser (the default)
-    #[arg(long)]
-    browser: bool,
+    #[command(flatten)]
+    way: Way,
     #[command(flatten)]
     limit: Limit,
+}
+
+/// How to sign in; by default whichever way suits where this terminal is.
+#[derive(Args, Clone, Copy, Debug)]
+#[group(multiple = false)]
+struct Way {
+    /// Use a browser on this desktop, or fail
+    #[arg(long)]
+    browser: bool,
+    /// Show a short code to enter on any device; policies often block it
+    #[arg(long)]
+    device_code: bool,
+    /// Use a browser on any machine, and paste the address it ends at
+    #[arg(long)]
+    paste: bool,
+}
+
+impl Way {
+    const fn method(self) -> SignInMethod {
+        match self {
+            Self { browser: true, .. } => SignInMethod::Browser,
+            Self { device_code: true, .. } => SignInMethod::DeviceCode,
+            Self { paste: true, .. } => SignInMethod::Paste,
+            _ => SignInMethod::Auto,
+        }
+    }
 }
 
 impl Login {
@@ -38,9 +66,10 @@ impl Login {
             None => (AccountChoice::Only, Prompt::SelectAccount),
         };
         let parameters = self.target.request(&self.scopes, account, None, self.limit)?;
-        let request = InteractiveRequest { parameters, prompt };
-        say_where_to_look();
-        let token = run(async { broker().acquire_interactive(request).await })?;
+        let method = self.way.method();
+        let broker = if method == SignInMethod::Browser { browser_broker() } else { broker() };
+        let request = InteractiveRequest { parameters, prompt, presence: presence(method) };
+        let token = run(async { broker.acquire_interactive(request).await })?;
         let account = token.account;
         output::text(&format!("signed in as {} (tenant {})\n", account.username, account.realm))
     }

@@ -1,7 +1,9 @@
 pub(crate) mod accounts;
+#[cfg_attr(not(target_os = "linux"), path = "broker_elsewhere.rs")]
 pub(crate) mod broker;
 pub(crate) mod completions;
 pub(crate) mod doctor;
+mod install;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod token;

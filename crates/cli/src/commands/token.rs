@@ -1,7 +1,7 @@
 use clap::{Args, ValueEnum};
 use keybearer_core::{
-    AccountChoice, Broker, ErrorKind, InteractiveRequest, Prompt, Result, SilentRequest,
-    Token as Issued, TokenParameters, TokenType,
+    AccountChoice, Broker, ErrorKind, InteractiveRequest, Prompt, Result, SignInMethod,
+    SilentRequest, Token as Issued, TokenParameters, TokenType,
 };
 use serde_json::{Value, json};
 
@@ -9,7 +9,8 @@ use super::below_help;
 use crate::failure::ErrorFormat;
 use crate::output;
 use crate::request::{Limit, Target};
-use crate::session::{broker, run, say_where_to_look};
+use crate::session::{broker, run};
+use crate::terminal::presence;
 use crate::when::local;
 
 const EXAMPLES: &str = "\
@@ -19,7 +20,7 @@ Examples:
 
 /// Print an access token
 ///
-/// Silently if the broker can; otherwise the browser asks a person.
+/// Silently if the broker can; otherwise a person is asked, as with `keybearer login`.
 #[derive(Args, Debug)]
 #[command(after_help = below_help(EXAMPLES))]
 pub(crate) struct Token {
@@ -95,13 +96,13 @@ impl Token {
 async fn acquire(parameters: TokenParameters, asking: Asking) -> Result<Issued> {
     let (broker, start) = (broker(), std::time::Instant::now());
     let limit = parameters.timeout;
-    let mut interactive = InteractiveRequest { parameters, prompt: Prompt::IfNeeded };
+    let presence = presence(SignInMethod::Auto);
+    let mut interactive = InteractiveRequest { parameters, prompt: Prompt::IfNeeded, presence };
     if matches!(asking, Asking::Always) {
         interactive.prompt = match interactive.parameters.account {
             AccountChoice::Only | AccountChoice::Default => Prompt::SelectAccount,
             AccountChoice::LoginHint(_) | AccountChoice::Exact(_) => Prompt::Login,
         };
-        say_where_to_look();
         return broker.acquire_interactive(interactive).await;
     }
     let silent = SilentRequest { parameters: interactive.parameters.clone() };
@@ -116,7 +117,6 @@ async fn acquire(parameters: TokenParameters, asking: Asking) -> Result<Issued> 
     let parameters = &mut interactive.parameters;
     parameters.claims = parameters.claims.take().or_else(|| claims.clone());
     parameters.timeout = limit.saturating_sub(start.elapsed());
-    say_where_to_look();
     broker.acquire_interactive(interactive).await
 }
 

@@ -118,3 +118,22 @@ fn a_bus_that_ends_leaves_the_socket_as_it_is() {
     state(&home, "lost");
     assert_eq!(home.run("accounts --output json").stdout, b"[]\n");
 }
+
+#[tokio::test]
+async fn installing_beside_a_broker_that_runs_is_refused_and_ours_is_no_hindrance() {
+    let bus = Bus::start();
+    let home = bus.home();
+    let system = home.at("system").display().to_string();
+    let home = home.with("XDG_DATA_DIRS", &system);
+    let other = Builder::address(bus.address.as_str()).name(NAME).build().await.unwrap();
+    let output = home.run("broker install");
+    let said = crate::home::complaint(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(&format!("(process {}) has the name", std::process::id())), "{said}");
+    other.close().await.unwrap();
+
+    let _broker = home.start_broker("");
+    state(&home, "owned");
+    let output = home.run("broker install");
+    assert!(output.status.success(), "{output:?}");
+}

@@ -1,8 +1,14 @@
 //! The real program, as its users run it.
+#![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod broker;
 mod bus;
 mod cases;
 mod home;
+mod install;
+mod person;
 mod requests;
+mod sign_in;
+mod terminal;
+mod wsl;

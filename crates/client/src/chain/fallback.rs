@@ -4,6 +4,9 @@
 use keybearer_core::{Denial, Error, ErrorKind, Missing};
 use keybearer_host::Environment;
 
+#[cfg(target_os = "linux")]
+use crate::WslPlaces;
+
 /// Whose desktop the person is at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Place {
@@ -15,10 +18,22 @@ pub(super) enum Place {
 }
 
 impl Place {
+    /// A container in WSL has the kernel, not the variables; its browser, if any, is what it was
+    /// given. Whoever switched the way to Windows off wants a plain Linux.
     pub(super) fn of(environment: &Environment) -> Self {
-        let wsl = environment.has("WSL_INTEROP") || environment.has("WSL_DISTRO_NAME");
-        if cfg!(windows) || wsl { Self::Windows } else { Self::Open }
+        if cfg!(windows) || is_used_wsl(environment) { Self::Windows } else { Self::Open }
     }
+}
+
+#[cfg(target_os = "linux")]
+fn is_used_wsl(environment: &Environment) -> bool {
+    let wsl = environment.has("WSL_INTEROP") || environment.has("WSL_DISTRO_NAME");
+    wsl && WslPlaces::default().wanted(environment)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_used_wsl(_: &Environment) -> bool {
+    false
 }
 
 /// Who did not serve the request.
@@ -126,13 +141,15 @@ mod tests {
         }
     }
 
+    #[cfg(target_os = "linux")]
     #[test]
     fn wsl_is_a_part_of_windows() {
         let place =
             |pairs: &[(&str, &str)]| Place::of(&Environment::from_pairs(pairs.iter().copied()));
         assert_eq!(place(&[("WSL_DISTRO_NAME", "Debian")]), Place::Windows);
-        assert_eq!(place(&[("WSL_INTEROP", "/run/WSL/1")]), Place::Windows);
         let elsewhere = if cfg!(windows) { Place::Windows } else { Place::Open };
         assert_eq!(place(&[]), elsewhere);
+        let off = [("WSL_DISTRO_NAME", "Debian"), (WslPlaces::VARIABLE, "off")];
+        assert_eq!(place(&off), elsewhere);
     }
 }

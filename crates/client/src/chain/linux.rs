@@ -8,8 +8,8 @@ use keybearer_core::{Error, ErrorKind, Missing, Result};
 use keybearer_dbus::client::{Activation, BrokerProxy};
 use keybearer_host::{Environment, Paths};
 
-use super::Reachable;
 use super::wsl::ThroughProxy;
+use super::{LocalBrokerOptions, Reachable};
 use crate::WslPlaces;
 use crate::start::{find_program, start_broker};
 
@@ -29,7 +29,11 @@ const SOCKET_LIMIT: Duration = Duration::from_secs(3);
 /// The same for one that the session bus may have to start.
 const BUS_LIMIT: Duration = Duration::from_secs(15);
 
-pub(super) async fn find(environment: &Environment, limit: Duration) -> Result<Arc<dyn Reachable>> {
+pub(super) async fn find(
+    environment: &Environment,
+    _: &LocalBrokerOptions,
+    limit: Duration,
+) -> Result<Arc<dyn Reachable>> {
     let places = WslPlaces::default();
     if !places.wanted(environment) {
         return find_native(environment, limit).await;

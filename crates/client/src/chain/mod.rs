@@ -3,7 +3,15 @@
 //! as long as the process lives.
 
 mod fallback;
+#[cfg(target_os = "linux")]
 mod linux;
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
+mod none;
+#[cfg(windows)]
+mod windows;
+#[cfg(target_os = "linux")]
 mod wsl;
 
 use std::collections::BTreeSet;
@@ -14,8 +22,8 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use keybearer_core::{
     Account, AccountChoice, AccountsRequest, Authority, AuthorityHost, Broker, CancelRequest,
-    Error, ErrorKind, InteractiveRequest, Missing, RemoveAccountRequest, Result, SignHttpRequest,
-    SignedHttpRequest, SilentRequest, SsoCookie, SsoCookieRequest, Token,
+    Error, ErrorKind, InteractiveRequest, Missing, Presenter, RemoveAccountRequest, Result,
+    SignHttpRequest, SignedHttpRequest, SilentRequest, SsoCookie, SsoCookieRequest, Token,
 };
 use keybearer_engine::{Http, Prompter};
 use keybearer_host::Environment;
@@ -23,9 +31,17 @@ use tokio::sync::Mutex;
 
 use crate::in_process::InProcess;
 use crate::per_process::PerProcess;
+use crate::presenter::DesktopPresenter;
 use crate::window::ParentWindow;
 use fallback::{Asked, Place, browser_can_help};
+#[cfg(target_os = "linux")]
 use linux::find;
+#[cfg(target_os = "macos")]
+use macos::find;
+#[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
+use none::find;
+#[cfg(windows)]
+use windows::find;
 
 /// Whether to use a broker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -58,6 +74,11 @@ pub struct LocalBrokerOptions {
     /// What takes the person through an engine's sign-ins in this process, instead of the system
     /// browser.
     pub prompter: Option<Arc<dyn Prompter>>,
+    /// What an engine in this process does with what it signs in.
+    pub remember: Remember,
+    /// The caller's side of sign-ins, for requests that bring none. Default: the browser of this
+    /// process's environment ([`DesktopPresenter`]).
+    pub presenter: Option<Arc<dyn Presenter>>,
 }
 
 impl LocalBrokerOptions {
@@ -65,8 +86,22 @@ impl LocalBrokerOptions {
     fn are_common(&self) -> bool {
         self.http.is_none()
             && self.prompter.is_none()
+            && self.presenter.is_none()
             && !matches!(self.parent_window, ParentWindow::Handle(_))
     }
+}
+
+/// What an engine in this process does with what it signs in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[allow(clippy::exhaustive_enums, reason = "it does or it does not")]
+pub enum Remember {
+    /// It is gone when the process ends.
+    #[default]
+    InMemory,
+    /// It is kept in the user's state directory, for one process at a time. For programs on systems
+    /// where no broker of ours runs; accounts there are found besides those of the system's broker.
+    #[cfg(not(target_os = "linux"))]
+    OnDisk,
 }
 
 /// The broker of this machine, found on first use and found again if it went away.
@@ -76,6 +111,7 @@ pub struct LocalBroker {
     options: LocalBrokerOptions,
     connection: PerProcess<Mutex<Option<Arc<dyn Reachable>>>>,
     in_process: InProcess,
+    presenter: Arc<dyn Presenter>,
 }
 
 /// A broker outside of this process, which may go away.
@@ -108,7 +144,12 @@ impl LocalBroker {
     #[must_use]
     pub fn new(environment: Environment, options: LocalBrokerOptions) -> Self {
         let in_process = InProcess::new(environment.clone(), &options);
-        Self { environment, options, connection: PerProcess::default(), in_process }
+        let presenter = options
+            .presenter
+            .clone()
+            .unwrap_or_else(|| Arc::new(DesktopPresenter::new(&environment)));
+        let connection = PerProcess::default();
+        Self { environment, options, connection, in_process, presenter }
     }
 
     /// As [`new`](Self::new), one for all in this process that want the same: they share the
@@ -124,6 +165,7 @@ impl LocalBroker {
             broker.environment == environment
                 && own.choice == options.choice
                 && own.parent_window == options.parent_window
+                && own.remember == options.remember
                 && own.trusted_authority_hosts == options.trusted_authority_hosts
         };
         if let Some(broker) = shared.iter().find(same) {
@@ -161,7 +203,7 @@ impl LocalBroker {
         if let Some(broker) = &*connection {
             return Ok(Arc::clone(broker));
         }
-        let broker = find(&self.environment, limit).await?;
+        let broker = find(&self.environment, &self.options, limit).await?;
         Ok(Arc::clone(connection.insert(broker)))
     }
 
@@ -188,13 +230,17 @@ impl LocalBroker {
         let deadline = Instant::now() + limit;
         let left = || deadline.saturating_duration_since(Instant::now());
         if self.options.choice == BrokerChoice::Never {
-            return call(self.in_process.broker().await?, left()).await;
+            return call(self.in_process.broker(left()).await?, left()).await;
         }
         match self.at_broker(deadline, repeat, &call).await {
             Err(refusal) if self.can_do_without(&refusal, authority) => {
                 let kind = refusal.error.kind().name();
-                tracing::debug!(kind, "sign in from this process");
-                call(self.in_process.broker().await?, left()).await
+                match refusal.broker {
+                    fallback::Broker::Absent => tracing::debug!(kind, "no broker: do without"),
+                    _ => tracing::warn!(kind, "the broker does not serve: do without"),
+                }
+                let result = call(self.in_process.broker(left()).await?, left()).await;
+                result.map_err(|error| because(error, refusal.error))
             }
             result => result.map_err(|refusal| refusal.error),
         }
@@ -233,14 +279,17 @@ impl LocalBroker {
     }
 
     fn can_do_without(&self, refusal: &Refusal, authority: Option<&Authority>) -> bool {
-        let trusted = |host| self.options.trusted_authority_hosts.contains(host);
+        // A program that keeps what it signs in is a place of its own, whatever the system.
+        let keeps = self.options.remember != Remember::InMemory;
+        let trusted = |host| keeps || self.options.trusted_authority_hosts.contains(host);
+        let place = if keeps { Place::Open } else { Place::of(&self.environment) };
         let asked = match authority {
             None => Asked::Knowledge,
             Some(authority) if trusted(authority.host()) => Asked::TrustedToken,
             Some(_) => Asked::Token,
         };
         self.options.choice == BrokerChoice::Auto
-            && browser_can_help(Place::of(&self.environment), refusal.broker, asked, &refusal.error)
+            && browser_can_help(place, refusal.broker, asked, &refusal.error)
     }
 
     /// Whoever signed in here while no broker served is unknown to one that does now.
@@ -252,6 +301,23 @@ impl LocalBroker {
         let engine = self.in_process.opened().filter(|_| by_name)?;
         engine.acquire_silent(request).await.ok()
     }
+
+    /// The engine in this process, if it has kept something that a broker outside does not know.
+    async fn keeper(&self, limit: Duration) -> Result<Option<Arc<dyn Broker>>> {
+        if self.options.choice == BrokerChoice::Auto && self.in_process.has_kept() {
+            self.in_process.broker(limit).await.map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+}
+
+/// Whoever sees that this process could not do it either sees what the broker said as well.
+fn because(error: Error, refusal: Error) -> Error {
+    match std::error::Error::source(&error) {
+        None => error.with_source(refusal),
+        Some(_) => error,
+    }
 }
 
 #[async_trait]
@@ -261,11 +327,19 @@ impl Broker for LocalBroker {
     }
 
     async fn accounts(&self, request: AccountsRequest) -> Result<Vec<Account>> {
-        self.call(request.timeout, None, Repeat::Once, |broker, timeout| {
-            let request = AccountsRequest { timeout, ..request.clone() };
-            async move { broker.accounts(request).await }
-        })
-        .await
+        let mut accounts = self
+            .call(request.timeout, None, Repeat::Once, |broker, timeout| {
+                let request = AccountsRequest { timeout, ..request.clone() };
+                async move { broker.accounts(request).await }
+            })
+            .await?;
+        if let Some(keeper) = self.keeper(request.timeout).await? {
+            let own = keeper.accounts(request).await?;
+            let new = own.into_iter().filter(|account| !accounts.contains(account));
+            let new: Vec<Account> = new.collect();
+            accounts.extend(new);
+        }
+        Ok(accounts)
     }
 
     async fn acquire_silent(&self, request: SilentRequest) -> Result<Token> {
@@ -283,10 +357,14 @@ impl Broker for LocalBroker {
         }
         let mut request = request;
         request.parameters.timeout = deadline.saturating_duration_since(Instant::now());
+        if let Some(keeper) = self.keeper(request.parameters.timeout).await? {
+            return keeper.acquire_silent(request).await;
+        }
         self.signed_in_here(request).await.map_or(result, Ok)
     }
 
-    async fn acquire_interactive(&self, request: InteractiveRequest) -> Result<Token> {
+    async fn acquire_interactive(&self, mut request: InteractiveRequest) -> Result<Token> {
+        request.presence.presenter.get_or_insert_with(|| Arc::clone(&self.presenter));
         let (limit, authority) = (request.parameters.timeout, request.parameters.authority.clone());
         self.call(limit, Some(&authority), Repeat::Never, |broker, timeout| {
             let mut request = request.clone();
@@ -297,11 +375,21 @@ impl Broker for LocalBroker {
     }
 
     async fn remove_account(&self, request: RemoveAccountRequest) -> Result<()> {
-        self.call(request.timeout, None, Repeat::Never, |broker, timeout| {
-            let request = RemoveAccountRequest { timeout, ..request.clone() };
-            async move { broker.remove_account(request).await }
-        })
-        .await
+        let removed = self
+            .call(request.timeout, None, Repeat::Never, |broker, timeout| {
+                let request = RemoveAccountRequest { timeout, ..request.clone() };
+                async move { broker.remove_account(request).await }
+            })
+            .await;
+        match removed {
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidRequest { .. }) => {
+                match self.keeper(request.timeout).await? {
+                    Some(keeper) => keeper.remove_account(request).await,
+                    None => Err(error),
+                }
+            }
+            removed => removed,
+        }
     }
 
     async fn sso_cookie(&self, request: SsoCookieRequest) -> Result<SsoCookie> {
@@ -320,12 +408,17 @@ impl Broker for LocalBroker {
         .await
     }
 
+    /// Nothing waits where nobody was asked yet, so nobody is looked for; and while somebody is,
+    /// whoever looks may be the caller's own request, which must not be waited for.
     async fn cancel(&self, request: CancelRequest) -> Result<()> {
         const LIMIT: Duration = Duration::from_secs(2);
-        self.call(LIMIT, None, Repeat::Never, |broker, _| {
-            let request = request.clone();
-            async move { broker.cancel(request).await }
-        })
-        .await
+        let connection = self.connection.get();
+        let outside = connection.try_lock().ok().and_then(|broker| broker.clone());
+        let outside = outside.map(|broker| broker as Arc<dyn Broker>);
+        for broker in outside.into_iter().chain(self.in_process.opened()) {
+            let cancelled = tokio::time::timeout(LIMIT, broker.cancel(request.clone())).await;
+            cancelled.unwrap_or_else(|_| Err(Error::timed_out("cancel the request")))?;
+        }
+        Ok(())
     }
 }

@@ -66,6 +66,20 @@ pub(super) async fn run<A: AsRef<OsStr>>(
     timeout_at(deadline, running.output()).await.unwrap_or(Err(Failure::TimedOut))
 }
 
+/// Starts `program` and leaves it alone, for when there is no runtime any more to wait with.
+pub(super) fn start_and_leave<A: AsRef<OsStr>>(program: &Path, arguments: &[A]) {
+    let started = std::process::Command::new(program)
+        .args(arguments)
+        .current_dir(program.parent().unwrap_or_else(|| Path::new("/")))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn();
+    if let Err(error) = started {
+        tracing::debug!(%error, "start {}", program.display());
+    }
+}
+
 /// A process and all it started, ended when dropped.
 struct Running {
     child: Child,

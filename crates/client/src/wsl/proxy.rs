@@ -48,6 +48,21 @@ struct Run<'a> {
     deadline: Instant,
 }
 
+impl Run<'_> {
+    fn arguments(&self) -> [&str; 8] {
+        [
+            "--method",
+            self.method,
+            "--bversion",
+            PROTOCOL_VERSION,
+            "--cid",
+            self.correlation_id.as_str(),
+            "--requestJson",
+            &self.request,
+        ]
+    }
+}
+
 /// Windows takes command lines of fewer than 32,768 characters; the rest of ours is short.
 const LONGEST_REQUEST: usize = 32_000;
 
@@ -87,17 +102,7 @@ impl ProxyBroker {
                 .with_hint("ask for fewer scopes and claims at a time"));
         }
         tracing::debug!(method, %correlation_id, "run the proxy to the Windows broker");
-        let arguments = [
-            "--method",
-            method,
-            "--bversion",
-            PROTOCOL_VERSION,
-            "--cid",
-            correlation_id.as_str(),
-            "--requestJson",
-            request,
-        ];
-        let output = process::run(&self.0.program, &arguments, *deadline).await;
+        let output = process::run(&self.0.program, &run.arguments(), *deadline).await;
         let output = output.map_err(|failure| failed(failure, method))?;
         let text = process::clean(&output.stdout);
         match text.as_deref().map(reply_in) {
@@ -193,15 +198,35 @@ impl ProxyBroker {
     }
 
     async fn send_cancel(&self, parameters: &TokenParameters) {
-        let cancellation = Cancellation::All;
-        let json = CancelInteractiveFlow::encode_request(&cancellation);
-        let deadline = Instant::now() + CANCEL_LIMIT;
-        let run = token_run(CancelInteractiveFlow::NAME, parameters, json, deadline);
-        let sent = self.run(run, |reply| CancelInteractiveFlow::decode_reply(reply, &cancellation));
+        let run = cancel_run(parameters);
+        let sent =
+            self.run(run, |reply| CancelInteractiveFlow::decode_reply(reply, &Cancellation::All));
         if let Err(error) = sent.await {
             tracing::debug!(%error, "cancelling a sign-in at the Windows broker");
         }
     }
+}
+
+/// A sign-in that this process may not live to see the end of: dropped with the runtime, it still
+/// has Windows told.
+struct Unfinished<'a> {
+    proxy: &'a ProxyBroker,
+    parameters: &'a TokenParameters,
+    finished: bool,
+}
+
+impl Drop for Unfinished<'_> {
+    fn drop(&mut self) {
+        if !self.finished {
+            let run = cancel_run(self.parameters);
+            process::start_and_leave(&self.proxy.0.program, &run.arguments());
+        }
+    }
+}
+
+fn cancel_run(parameters: &TokenParameters) -> Run<'_> {
+    let json = CancelInteractiveFlow::encode_request(&Cancellation::All);
+    token_run(CancelInteractiveFlow::NAME, parameters, json, Instant::now() + CANCEL_LIMIT)
 }
 
 fn token_run<'a>(
@@ -299,15 +324,19 @@ impl Broker for ProxyBroker {
         let (wait, work) = self.0.flows.begin(parameters.caller.id.clone());
         let (proxy, request) = (self.clone(), InteractiveRequest { parameters, ..request });
         let working = tokio::spawn(async move {
+            let parameters = &request.parameters;
+            let mut unfinished = Unfinished { proxy: &proxy, parameters, finished: false };
             let mut signing_in = std::pin::pin!(proxy.sign_in(&request, deadline));
-            tokio::select! {
-                outcome = &mut signing_in => outcome.and_then(|token| renewed(token, &request.parameters)),
+            let outcome = tokio::select! {
+                outcome = &mut signing_in => outcome.and_then(|token| renewed(token, parameters)),
                 () = work.given_up() => {
-                    let told = proxy.send_cancel(&request.parameters);
+                    let told = proxy.send_cancel(parameters);
                     let (_, _) = tokio::join!(told, timeout(CANCEL_LIMIT, signing_in));
                     Err(Error::cancelled("the sign-in was given up"))
                 }
-            }
+            };
+            unfinished.finished = true;
+            outcome
         });
         waited(wait, limit, working).await
     }

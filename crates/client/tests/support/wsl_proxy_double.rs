@@ -27,6 +27,9 @@ mod linux {
 
     const LIMIT: Duration = Duration::from_secs(5);
 
+    /// What is named because something has to be. Windows uses a redirect URI of its own.
+    const NATIVE_CLIENT: &str = "https://login.microsoftonline.com/common/oauth2/nativeclient";
+
     #[derive(Debug)]
     struct Call {
         socket: PathBuf,
@@ -112,7 +115,8 @@ mod linux {
 
         async fn ask(&self, broker: &Option<BrokerProxy>, method: &str, request: &str) -> String {
             let Some(broker) = broker else { return String::new() };
-            let arguments = ("0.0", self.correlation_id.as_str(), request);
+            let request = request.replace(NATIVE_CLIENT, "");
+            let arguments = ("0.0", self.correlation_id.as_str(), request.as_str());
             let none: Option<&str> = None;
             let connection = broker.connection();
             let reply =

@@ -9,6 +9,8 @@
 
 mod chain;
 #[cfg(unix)]
+mod fallback;
+#[cfg(unix)]
 mod limits;
 mod stage;
 mod transport;

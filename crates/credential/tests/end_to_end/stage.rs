@@ -61,6 +61,14 @@ impl Stage {
             .unwrap()
     }
 
+    pub(crate) fn credential_of(
+        &self,
+        broker: Arc<dyn Broker>,
+    ) -> Arc<InteractiveBrowserBrokerCredential> {
+        let options = Some(self.options());
+        InteractiveBrowserBrokerCredential::with_broker(broker, options).unwrap()
+    }
+
     /// What an engine reaches the emulator through.
     pub(crate) fn wire(&self) -> Arc<dyn Http> {
         Arc::new(Wire(self.http.clone()))

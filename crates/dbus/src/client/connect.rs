@@ -13,6 +13,7 @@ use zbus::{Connection, connection};
 use super::BrokerProxy;
 use crate::interface::BUS_NAME;
 use crate::peer;
+use crate::presenter::ready_to_present;
 
 /// What to do about a broker that is installed on the bus but not running.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -46,7 +47,8 @@ impl BrokerProxy {
             let process = peer::of_socket(&stream)?;
             check_process(own, Some(&process))?;
             let stream = stream.into_std().map_err(handshake_failed)?;
-            let connection = connection::Builder::unix_stream(stream).p2p().build().await;
+            let builder = connection::Builder::unix_stream(stream).p2p();
+            let connection = ready_to_present(builder).build().await;
             Ok((connection.map_err(handshake_failed)?, process))
         };
         let (connection, process) = within(deadline, connecting).await?;
@@ -67,7 +69,7 @@ impl BrokerProxy {
         deadline: Duration,
     ) -> Result<Self> {
         let connecting = async {
-            let bus = connection::Builder::address(address)
+            let bus = ready_to_present(connection::Builder::address(address))
                 .build()
                 .await
                 .map_err(|error| absent("connect to the session bus").with_source(error))?;

@@ -1,12 +1,13 @@
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use keybearer_core::{
-    Account, AccountsRequest, Broker, CancelRequest, Error, InteractiveRequest, Missing, Process,
-    RemoveAccountRequest, Result, SignHttpRequest, SignedHttpRequest, SilentRequest, SsoCookie,
-    SsoCookieRequest, Token,
+    Account, AccountsRequest, Broker, CancelRequest, CorrelationId, Error, InteractiveRequest,
+    Missing, Presence, Process, RemoveAccountRequest, Result, SignHttpRequest, SignedHttpRequest,
+    SilentRequest, SsoCookie, SsoCookieRequest, Token,
 };
 use tokio::time::timeout;
 use zbus::Connection;
@@ -19,6 +20,7 @@ use crate::message::{
     CancelInteractiveFlow, Cancellation, Envelope, GenerateSignedHttpRequest, GetAccounts,
     GetLinuxBrokerVersion, Method, RemoveAccount,
 };
+use crate::presenter::OfferedPresenter;
 
 /// A broker in another process. Cloning shares the connection, on which any number of calls can
 /// wait at the same time.
@@ -35,6 +37,8 @@ struct Inner {
     flows: Flows,
     name: &'static str,
     process: Process,
+    /// A call has found that the broker is not there any more.
+    gone: AtomicBool,
 }
 
 impl BrokerProxy {
@@ -44,7 +48,8 @@ impl BrokerProxy {
         name: &'static str,
         process: Process,
     ) -> Self {
-        Self(Arc::new(Inner { connection, destination, flows: Flows::default(), name, process }))
+        let (flows, gone) = (Flows::default(), AtomicBool::new(false));
+        Self(Arc::new(Inner { connection, destination, flows, name, process, gone }))
     }
 
     /// The process that answers.
@@ -65,10 +70,11 @@ impl BrokerProxy {
         self.0.destination.is_none()
     }
 
-    /// Whether the connection has ended, so that every call would fail.
+    /// Whether the broker at the other end has gone, so that every call would fail. It is known at
+    /// the latest when a call has failed for it.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.0.connection.is_closed()
+        self.0.connection.is_closed() || self.0.gone.load(Ordering::Relaxed)
     }
 
     /// Which broker answers.
@@ -88,6 +94,27 @@ impl BrokerProxy {
         if let Err(error) = self.call::<CancelInteractiveFlow>(cancellation).await {
             tracing::debug!(%error, "cancelling an interactive request");
         }
+    }
+
+    /// Lets the broker call the request's presenter back. A request whose presenter cannot be served
+    /// goes without it.
+    async fn offer(
+        &self,
+        presence: &mut Presence,
+        call: &CorrelationId,
+    ) -> Option<OfferedPresenter> {
+        let presenter = presence.presenter.clone().filter(|_| !call.is_empty());
+        let Inner { connection, destination, .. } = &*self.0;
+        let offered = match presenter {
+            Some(presenter) => {
+                OfferedPresenter::serve(connection, destination.clone(), call, presenter).await.ok()
+            }
+            None => None,
+        };
+        if offered.is_none() {
+            presence.presenter = None;
+        }
+        offered
     }
 
     async fn call<M: Method>(&self, request: &M::Request) -> Result<M::Reply> {
@@ -122,13 +149,35 @@ impl BrokerProxy {
         connection
             .call_method(destination.as_ref(), OBJECT_PATH, Some(INTERFACE), method, &arguments)
             .await
-            .map_err(|error| call_error(&error))
+            .map_err(|error| {
+                if means_gone(&error) {
+                    self.0.gone.store(true, Ordering::Relaxed);
+                }
+                call_error(&error)
+            })
     }
 }
 
 /// A broker that ends at the caller's limit says more about it than we could; its answer gets this
 /// long to arrive.
 const ANSWER_TIME: Duration = Duration::from_millis(100);
+
+/// Whether there is nobody at the other end any more. A connection whose end shows when a call is
+/// written counts as open until it is read from; and one to a bus outlives the broker on it.
+fn means_gone(error: &zbus::Error) -> bool {
+    use zbus::fdo::Error as Bus;
+    match error {
+        zbus::Error::InputOutput(_) => true,
+        zbus::Error::FDO(cause) => matches!(
+            **cause,
+            Bus::ServiceUnknown(_)
+                | Bus::NameHasNoOwner(_)
+                | Bus::NoReply(_)
+                | Bus::Disconnected(_)
+        ),
+        _ => false,
+    }
+}
 
 /// What it means to the caller that a call failed on the way. Texts of D-Bus errors are left out:
 /// they are the other side's and may hold anything.
@@ -173,13 +222,15 @@ impl Broker for BrokerProxy {
         self.call::<AcquireTokenSilently>(&request).await
     }
 
-    async fn acquire_interactive(&self, request: InteractiveRequest) -> Result<Token> {
+    async fn acquire_interactive(&self, mut request: InteractiveRequest) -> Result<Token> {
+        let offered = self.offer(&mut request.presence, &request.parameters.correlation_id).await;
         let parameters = &request.parameters;
         let flow = WaitingFlow::begin(self, &parameters.caller.id, &parameters.correlation_id);
         let outcome = self.call::<AcquireTokenInteractively>(&request).await;
         if !matches!(&outcome, Err(error) if *error.kind() == keybearer_core::ErrorKind::TimedOut) {
             flow.answered();
         }
+        drop(offered);
         outcome
     }
 

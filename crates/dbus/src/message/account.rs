@@ -1,14 +1,16 @@
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use keybearer_core::{Account, HomeAccountId, Result, TenantId};
+use keybearer_core::{Account, HomeAccountId, TenantId};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Member;
 
 /// An account as clients hand it back: any member may be missing.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Debug, Default)]
 pub(crate) struct AccountMembers {
     home_account_id: Member<String>,
     environment: Member<String>,
@@ -16,18 +18,67 @@ pub(crate) struct AccountMembers {
     local_account_id: Member<String>,
     username: Member<String>,
     name: Member<String>,
+    unknown: UnknownMembers,
+}
+
+/// What a client keeps in an account besides what [`AccountObject`] has. It goes back untouched.
+pub(crate) type UnknownMembers = serde_json::Map<String, Value>;
+
+impl<'de> Deserialize<'de> for AccountMembers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(AccountVisitor)
+    }
+}
+
+struct AccountVisitor;
+
+impl<'de> Visitor<'de> for AccountVisitor {
+    type Value = AccountMembers;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an account")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<AccountMembers, A::Error> {
+        let mut members = AccountMembers::default();
+        while let Some(key) = map.next_key::<String>()? {
+            let place = match key.as_str() {
+                "homeAccountId" => &mut members.home_account_id,
+                "environment" => &mut members.environment,
+                "realm" => &mut members.realm,
+                "localAccountId" => &mut members.local_account_id,
+                "username" => &mut members.username,
+                "name" => &mut members.name,
+                "clientInfo" | "givenName" | "passwordExpiry" => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+                _ => {
+                    members.unknown.insert(key, map.next_value()?);
+                    continue;
+                }
+            };
+            *place = map.next_value()?;
+        }
+        Ok(members)
+    }
 }
 
 impl AccountMembers {
     /// Who is meant, by id if there is one.
-    pub(crate) fn home_account_id(&self) -> Result<Option<HomeAccountId>> {
+    pub(crate) fn home_account_id(&self) -> keybearer_core::Result<Option<HomeAccountId>> {
         let id = self.home_account_id.clone().in_request("account")?;
         id.map(|id| HomeAccountId::parse(&id)).transpose()
     }
 
     /// The user name, if there is one.
-    pub(crate) fn username(&self) -> Result<Option<String>> {
+    pub(crate) fn username(&self) -> keybearer_core::Result<Option<String>> {
         self.username.clone().in_request("account")
+    }
+
+    /// What came with the account that is not ours to know, by its id.
+    pub(crate) fn take_unknown(&mut self) -> UnknownMembers {
+        std::mem::take(&mut self.unknown)
     }
 
     /// The whole account; `None` if a member is missing that an account cannot do without.
@@ -56,6 +107,8 @@ pub(crate) struct AccountObject<'a> {
     password_expiry: i64,
     realm: &'a str,
     username: &'a str,
+    #[serde(flatten)]
+    unknown: Option<&'a UnknownMembers>,
 }
 
 impl<'a> From<&'a Account> for AccountObject<'a> {
@@ -70,6 +123,7 @@ impl<'a> From<&'a Account> for AccountObject<'a> {
             password_expiry: 0,
             realm: account.realm.as_str(),
             username: &account.username,
+            unknown: None,
         }
     }
 }
@@ -87,7 +141,13 @@ impl<'a> AccountObject<'a> {
             password_expiry: 0,
             realm: id.utid(),
             username: "",
+            unknown: None,
         }
+    }
+
+    /// With what the client keeps in it.
+    pub(crate) fn with(self, unknown: &'a UnknownMembers) -> Self {
+        Self { unknown: Some(unknown), ..self }
     }
 }
 

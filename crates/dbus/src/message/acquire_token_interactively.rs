@@ -1,5 +1,6 @@
-use keybearer_core::{Error, InteractiveRequest, Result, Token};
+use keybearer_core::{AccountChoice, Error, InteractiveRequest, Result, Token};
 
+use super::parameters::TokenEcho;
 use super::{Call, Envelope, Method, own, parameters, token};
 
 /// `acquireTokenInteractively`: a token; the person may be asked.
@@ -13,7 +14,7 @@ pub struct AcquireTokenInteractively;
 impl Method for AcquireTokenInteractively {
     type Request = InteractiveRequest;
     type Reply = Token;
-    type Echo = Vec<String>;
+    type Echo = TokenEcho;
 
     const NAME: &'static str = "acquireTokenInteractively";
 
@@ -25,17 +26,26 @@ impl Method for AcquireTokenInteractively {
     }
 
     fn encode_request(request: &InteractiveRequest) -> String {
-        parameters::write(&request.parameters, Some(request.prompt))
+        parameters::write(&request.parameters, Some((request.prompt, &request.presence)))
     }
 
     fn decode_request(json: &str, call: &Call) -> Result<(InteractiveRequest, Self::Echo)> {
-        let read = parameters::read(json, call, own::INTERACTIVE_TIMEOUT)?;
-        let request = InteractiveRequest { parameters: read.parameters, prompt: read.prompt };
-        Ok((request, read.requested_scopes))
+        let mut read = parameters::read(json, call, own::INTERACTIVE_TIMEOUT)?;
+        // Microsoft's client passes no prompt on, not even the one that asks for an account to be
+        // picked. With several accounts, the one used last would be a guess.
+        if read.parameters.account == AccountChoice::Default && !read.is_own {
+            read.parameters.account = AccountChoice::Only;
+        }
+        let request = InteractiveRequest {
+            parameters: read.parameters,
+            prompt: read.prompt,
+            presence: read.presence,
+        };
+        Ok((request, read.echo))
     }
 
-    fn encode_reply(reply: &Token, requested_scopes: &Self::Echo) -> String {
-        token::write(reply, requested_scopes)
+    fn encode_reply(reply: &Token, echo: &TokenEcho) -> String {
+        token::write(reply, echo)
     }
 
     /// A person may choose another account than was hinted at, so the account is not checked here.

@@ -1,5 +1,6 @@
 use keybearer_core::{Error, Result, SilentRequest, Token};
 
+use super::parameters::TokenEcho;
 use super::{Call, Envelope, Method, own, parameters, token};
 
 /// `acquireTokenSilently`: a token without any user interface.
@@ -10,7 +11,7 @@ pub struct AcquireTokenSilently;
 impl Method for AcquireTokenSilently {
     type Request = SilentRequest;
     type Reply = Token;
-    type Echo = Vec<String>;
+    type Echo = TokenEcho;
 
     const NAME: &'static str = "acquireTokenSilently";
 
@@ -27,11 +28,11 @@ impl Method for AcquireTokenSilently {
 
     fn decode_request(json: &str, call: &Call) -> Result<(SilentRequest, Self::Echo)> {
         let read = parameters::read(json, call, own::SILENT_TIMEOUT)?;
-        Ok((SilentRequest { parameters: read.parameters }, read.requested_scopes))
+        Ok((SilentRequest { parameters: read.parameters }, read.echo))
     }
 
-    fn encode_reply(reply: &Token, requested_scopes: &Self::Echo) -> String {
-        token::write(reply, requested_scopes)
+    fn encode_reply(reply: &Token, echo: &TokenEcho) -> String {
+        token::write(reply, echo)
     }
 
     fn decode_reply(json: &str, request: &SilentRequest) -> Result<Token> {

@@ -12,6 +12,11 @@ use super::{
 
 /// `generateSignedHttpRequest`: signs with the key an account's tokens are bound to.
 ///
+/// The request names an account (`popParams.homeAccountId`) and no token, and no document tells
+/// whether other brokers put one in. Ours signs without a token: the claim `at` is absent, the rest
+/// is as in a signed HTTP request that comes with a token. What a resource makes of that is between
+/// it and the app.
+///
 /// A login hint cannot be said in this request; it is sent as "none was asked for".
 #[derive(Debug)]
 #[non_exhaustive]

@@ -6,7 +6,8 @@
 //! are serialised.
 //!
 //! Beyond what others know, our own client and broker exchange keys that others ignore: a
-//! `keybearer` object in requests (`timeoutMs`, `account`, `prompt`, `correlationId`) and
+//! `keybearer` object in requests (`timeoutMs`, `account`, `prompt`, `method`, `presenter`, `ssh`,
+//! `correlationId`) and
 //! `keybearer_` keys in `telemetry` and in the `diagnostics` of errors. A client that says none of
 //! it is taken to wait 60 seconds, or 10 minutes for a person, and to be content with the account
 //! used last where it names none. Nobody waits longer than an hour.
@@ -16,6 +17,8 @@ use std::time::Duration;
 use keybearer_core::{Caller, CorrelationId, Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use crate::presenter::CallersLine;
 
 mod account;
 mod acquire_prt_sso_cookie;
@@ -30,6 +33,7 @@ mod member;
 mod own;
 mod parameters;
 mod pop_parameters;
+pub(crate) mod presenting;
 mod remove_account;
 mod token;
 pub mod windows_proxy;
@@ -41,10 +45,12 @@ pub use cancel_interactive_flow::{CancelInteractiveFlow, Cancellation};
 pub use generate_signed_http_request::GenerateSignedHttpRequest;
 pub use get_accounts::GetAccounts;
 pub use get_linux_broker_version::{BrokerVersion, GetLinuxBrokerVersion};
+pub use parameters::TokenEcho;
 pub use remove_account::RemoveAccount;
 
 use error::{ErrorMembers, ErrorObject};
 use member::{Member, Nested};
+pub(crate) use parameters::wants_nobody_asked;
 
 /// The most a request may hold, in bytes. Real ones stay below 10 kB, unless they carry a token.
 pub const MAX_REQUEST: usize = 1 << 20;
@@ -112,6 +118,8 @@ pub struct Call {
     pub correlation_id: CorrelationId,
     /// Who called.
     pub caller: Caller,
+    /// The way back to it, if there is one.
+    pub line: Option<CallersLine>,
 }
 
 /// Reads the JSON text of a request. The error tells the place and no content.

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use keybearer_core::{AccountChoice, Prompt};
+use keybearer_core::{
+    Abilities, AccountChoice, Presence, Prompt, SignInMethod, SshSession, Terminal,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{Member, Nested};
@@ -16,20 +18,28 @@ pub(crate) const INTERACTIVE_TIMEOUT: Duration = Duration::from_secs(600);
 pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 
 /// The `keybearer` object of a request: what our own clients say and others ignore.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct OwnObject {
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     prompt: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'static str>,
+    /// What the client's presenter can do, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    presenter: Option<Vec<&'static str>>,
+    /// How the person came to the client's terminal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ssh: Option<String>,
     timeout_ms: u64,
 }
 
 impl OwnObject {
     pub(crate) fn new(timeout: Duration) -> Self {
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
-        Self { account: None, prompt: None, timeout_ms }
+        Self { timeout_ms, ..Self::default() }
     }
 
     /// Tells `Only` from `Default`, which look the same to others.
@@ -41,6 +51,20 @@ impl OwnObject {
     pub(crate) fn with_prompt(self, prompt: Prompt) -> Self {
         Self { prompt: prompt.as_parameter(), ..self }
     }
+
+    pub(crate) fn with_presence(self, presence: &Presence) -> Self {
+        let method = match presence.method {
+            SignInMethod::Auto => None,
+            SignInMethod::Browser => Some(BROWSER),
+            SignInMethod::DeviceCode => Some(DEVICE_CODE),
+            SignInMethod::Paste => Some(PASTE),
+        };
+        let Some(presenter) = &presence.presenter else { return Self { method, ..self } };
+        let Abilities { browser, terminal } = presenter.abilities();
+        let words = [browser.then_some(BROWSER), terminal.is_some().then_some(TERMINAL)];
+        let ssh = terminal.and_then(|terminal| terminal.ssh).map(|ssh| ssh.destination);
+        Self { method, presenter: Some(words.into_iter().flatten().collect()), ssh, ..self }
+    }
 }
 
 /// The same as received.
@@ -49,6 +73,9 @@ impl OwnObject {
 pub(crate) struct OwnMembers {
     account: Member<String>,
     prompt: Member<String>,
+    method: Member<String>,
+    presenter: Member<Vec<String>>,
+    ssh: Member<String>,
     timeout_ms: Member<i64>,
 }
 
@@ -66,6 +93,11 @@ impl OwnMembers {
         }
     }
 
+    /// Whether our own client speaks: it always says how long it waits.
+    pub(crate) fn is_there(&self) -> bool {
+        matches!(self.timeout_ms, Member::Is(_))
+    }
+
     /// What nobody named means to this client.
     pub(crate) fn open_choice(&self) -> AccountChoice {
         match &self.account {
@@ -77,6 +109,29 @@ impl OwnMembers {
     pub(crate) fn prompt(&self) -> Option<Prompt> {
         self.prompt.clone().lenient().map(|word| Prompt::from_parameter(&word))
     }
+
+    /// A method of a newer client counts as none named.
+    pub(crate) fn method(&self) -> SignInMethod {
+        match &self.method {
+            Member::Is(word) if word == BROWSER => SignInMethod::Browser,
+            Member::Is(word) if word == DEVICE_CODE => SignInMethod::DeviceCode,
+            Member::Is(word) if word == PASTE => SignInMethod::Paste,
+            _ => SignInMethod::Auto,
+        }
+    }
+
+    /// What the client's presenter can do, if it has one.
+    pub(crate) fn abilities(&self) -> Option<Abilities> {
+        let words = self.presenter.clone().lenient()?;
+        let can = |word: &str| words.iter().any(|own| own == word);
+        let ssh = self.ssh.clone().lenient().map(|destination| SshSession { destination });
+        let terminal = can(TERMINAL).then_some(Terminal { ssh });
+        Some(Abilities { browser: can(BROWSER), terminal })
+    }
 }
 
 const ONLY: &str = "only";
+const BROWSER: &str = "browser";
+const DEVICE_CODE: &str = "device_code";
+const PASTE: &str = "paste";
+const TERMINAL: &str = "terminal";

@@ -2,13 +2,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use keybearer_core::{
-    AccessToken, AccountChoice, Authority, Claims, ClientId, Error, HomeAccountId, Prompt, Result,
-    ScopeSet, TokenParameters,
+    AccessToken, AccountChoice, Authority, Claims, ClientId, Error, HomeAccountId, Presence,
+    Prompt, Result, ScopeSet, TokenParameters,
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::account::{AccountMembers, AccountObject};
+use super::account::{AccountMembers, AccountObject, UnknownMembers};
 use super::own::{OwnMembers, OwnObject};
 use super::pop_parameters::{PopMembers, PopObject};
 use super::{Call, Member, Nested, from_request, to_json};
@@ -44,8 +44,28 @@ pub(crate) struct AuthParametersMembers {
 pub(crate) struct ReadParameters {
     pub(crate) parameters: TokenParameters,
     pub(crate) prompt: Prompt,
+    pub(crate) echo: TokenEcho,
+    pub(crate) presence: Presence,
+    /// Whether our own client wrote it.
+    pub(crate) is_own: bool,
+}
+
+/// What of a token request is repeated in the reply.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct TokenEcho {
     /// The scopes as the client spelt them; clients look for each of them in the reply.
-    pub(crate) requested_scopes: Vec<String>,
+    pub requested_scopes: Vec<String>,
+    /// What the client keeps in the account that it named, besides what is known of accounts.
+    pub(crate) account: Option<(HomeAccountId, UnknownMembers)>,
+}
+
+impl TokenEcho {
+    /// Of a request for these scopes.
+    #[must_use]
+    pub fn new(requested_scopes: Vec<String>) -> Self {
+        Self { requested_scopes, account: None }
+    }
 }
 
 /// Reads the request of a token method.
@@ -62,30 +82,30 @@ pub(crate) fn read(json: &str, call: &Call, default_timeout: Duration) -> Result
         Some(text) => Claims::parse(&text)?.map(Claims::split).unwrap_or_default(),
         None => Default::default(),
     };
-    let redirect_uri = members.redirect_uri.in_request("redirectUri")?;
     let authority = members.authority.in_request("authority")?;
-    let mut extra_query = members
-        .additional_query_parameters_for_authorization
-        .in_request("additionalQueryParametersForAuthorization")?
-        .unwrap_or_default();
-    // Some callers say among the extra parameters what has a place of its own.
-    let extra_prompt = extra_query.remove("prompt");
-    let extra_hint = extra_query.remove("login_hint");
-    let named_prompt = members.prompt.lenient().or(extra_prompt);
+    let extra = members.additional_query_parameters_for_authorization;
+    let mut extra = Extra::read(extra.in_request("additionalQueryParametersForAuthorization")?);
+    let app = App {
+        client_id: members.client_id.required("clientId")?,
+        redirect_uri: members.redirect_uri.in_request("redirectUri")?,
+    };
+    let app = app.innermost(&mut extra.query);
+    let named_prompt = members.prompt.lenient().or(extra.prompt);
     let named_prompt = named_prompt.map(|word| Prompt::from_parameter(&word));
-    let choice = AccountSources {
+    let mut choice = AccountSources {
         nested: members.account,
         top_level: account,
         username: match members.username {
-            Member::Absent => extra_hint.map_or(Member::Absent, Member::Is),
+            Member::Absent => extra.login_hint.map_or(Member::Absent, Member::Is),
             username => username,
         },
     };
+    let unknown = choice.take_unknown();
     let parameters = TokenParameters {
         authority: Authority::parse(authority.as_deref().unwrap_or(DEFAULT_AUTHORITY))?,
-        client_id: ClientId::parse(&members.client_id.required("clientId")?)?,
-        redirect_uri: redirect_uri.map(|text| parse_url(&text, "redirectUri")).transpose()?,
-        scopes: ScopeSet::parse(&scopes)?,
+        client_id: ClientId::parse(&app.client_id)?,
+        redirect_uri: app.redirect_uri.map(|text| parse_url(&text, "redirectUri")).transpose()?,
+        scopes: ScopeSet::parse_or_sign_in(&scopes)?,
         account: choice.read(&own)?,
         claims,
         capabilities,
@@ -94,16 +114,78 @@ pub(crate) fn read(json: &str, call: &Call, default_timeout: Duration) -> Result
             .in_request("accessTokenToRenew")?
             .map(AccessToken::new),
         proof_of_possession,
-        extra_query,
+        extra_query: extra.query,
         correlation_id: call.correlation_id.clone(),
         timeout: own.timeout(default_timeout),
         caller: call.caller.clone(),
     };
+    let account = match (&parameters.account, unknown) {
+        (AccountChoice::Exact(id), unknown) if !unknown.is_empty() => Some((id.clone(), unknown)),
+        _ => None,
+    };
     Ok(ReadParameters {
         parameters,
         prompt: own.prompt().or(named_prompt).unwrap_or_default(),
-        requested_scopes: scopes,
+        echo: TokenEcho { requested_scopes: scopes, account },
+        presence: presence(&own, call),
+        is_own: own.is_there(),
     })
+}
+
+/// Whether the client wants nobody to be asked (`prompt=none`, OpenID Connect Core §3.1.2.1), said
+/// in either place. A request that cannot be read wants nothing; its reading will tell why.
+pub(crate) fn wants_nobody_asked(json: &str) -> bool {
+    let Ok(request) = from_request::<TokenRequestMembers>(json) else { return false };
+    let Some(Nested(members)) = request.auth_parameters.lenient() else { return false };
+    let extra = members.additional_query_parameters_for_authorization.lenient();
+    let prompt = members.prompt.lenient().or_else(|| Extra::read(extra).prompt);
+    prompt.is_some_and(|word| word.eq_ignore_ascii_case("none"))
+}
+
+/// Parameters for the authorization endpoint.
+struct Extra {
+    query: BTreeMap<String, String>,
+    /// Some callers say among them what has a place of its own.
+    login_hint: Option<String>,
+    prompt: Option<String>,
+}
+
+impl Extra {
+    fn read(parameters: Option<BTreeMap<String, String>>) -> Self {
+        let mut query = parameters.unwrap_or_default();
+        let (login_hint, prompt) = (query.remove("login_hint"), query.remove("prompt"));
+        Self { query, login_hint, prompt }
+    }
+}
+
+/// The app that asks.
+struct App {
+    client_id: String,
+    redirect_uri: Option<String>,
+}
+
+impl App {
+    /// An app that hosts another names it in `child_client_id`, as MSAL.js does towards platform
+    /// brokers. To the provider the inner app is the one that asks, and the host its broker
+    /// (`brk_client_id`), as MSAL.js itself tells the provider where there is no platform broker.
+    fn innermost(self, extra_query: &mut BTreeMap<String, String>) -> Self {
+        let Some(client_id) = extra_query.remove("child_client_id") else { return self };
+        let host =
+            [("brk_client_id", Some(self.client_id)), ("brk_redirect_uri", self.redirect_uri)];
+        for (name, value) in host {
+            extra_query.extend(value.map(|value| (name.to_owned(), value)));
+        }
+        Self { client_id, redirect_uri: extra_query.remove("child_redirect_uri") }
+    }
+}
+
+/// Whoever calls without an id cannot be told from its other calls.
+fn presence(own: &OwnMembers, call: &Call) -> Presence {
+    let line = call.line.as_ref().filter(|_| !call.correlation_id.is_empty());
+    let presenter = own.abilities().zip(line);
+    let presenter =
+        presenter.map(|(abilities, line)| line.presenter(abilities, &call.correlation_id));
+    Presence { method: own.method(), presenter }
 }
 
 /// Where clients put the account of a request.
@@ -117,6 +199,15 @@ pub(crate) struct AccountSources {
 }
 
 impl AccountSources {
+    fn take_unknown(&mut self) -> UnknownMembers {
+        match (&mut self.nested, &mut self.top_level) {
+            (Member::Is(Nested(account)), _) | (_, Member::Is(Nested(account))) => {
+                account.take_unknown()
+            }
+            _ => UnknownMembers::new(),
+        }
+    }
+
     /// The most exact of what was said.
     pub(crate) fn read(self, own: &OwnMembers) -> Result<AccountChoice> {
         let nested = self.nested.in_request("account")?;
@@ -175,8 +266,9 @@ struct AuthParametersObject<'a> {
     ux_context_handle: i64,
 }
 
-/// Writes the request of a token method; `prompt` is for the interactive one.
-pub(crate) fn write(parameters: &TokenParameters, prompt: Option<Prompt>) -> String {
+/// Writes the request of a token method; `asking` is for the interactive one.
+pub(crate) fn write(parameters: &TokenParameters, asking: Option<(Prompt, &Presence)>) -> String {
+    let prompt = asking.map(|(prompt, _)| prompt);
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct TokenRequest<'a> {
@@ -208,6 +300,10 @@ pub(crate) fn write(parameters: &TokenParameters, prompt: Option<Prompt>) -> Str
     let own = OwnObject::new(parameters.timeout)
         .with_account(&parameters.account)
         .with_prompt(prompt.unwrap_or_default());
+    let own = match asking {
+        Some((_, presence)) => own.with_presence(presence),
+        None => own,
+    };
     to_json(&TokenRequest { auth_parameters, keybearer: own })
 }
 

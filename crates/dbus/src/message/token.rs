@@ -1,13 +1,14 @@
 use std::collections::BTreeMap;
 
 use keybearer_core::{
-    AccessToken, AccountChoice, Error, ErrorKind, IdToken, Result, ScopeSet, Timestamp, Token,
-    TokenParameters, TokenSource, TokenType,
+    AccessToken, AccountChoice, Error, ErrorKind, IdToken, ProofOfPossession, Result, ScopeSet,
+    Timestamp, Token, TokenParameters, TokenSource, TokenType,
 };
 use serde::{Deserialize, Serialize};
 
 use super::account::{AccountMembers, AccountObject, account_from_statements, client_info};
 use super::error::{ErrorMembers, ErrorObject};
+use super::parameters::TokenEcho;
 use super::{Member, Nested, check_error, from_reply, to_json};
 
 /// The reply of both token methods. It has no place for a refresh token (invariant I1).
@@ -32,10 +33,15 @@ struct TokenObject<'a> {
 }
 
 /// Writes a token. Times are in milliseconds.
-pub(crate) fn write(token: &Token, requested_scopes: &[String]) -> String {
+pub(crate) fn write(token: &Token, echo: &TokenEcho) -> String {
     let mut telemetry = BTreeMap::from([(SOURCE, token.source.as_str().to_owned())]);
     telemetry.extend(token.refresh_on.map(|moment| (REFRESH_ON, moment.unix_millis().to_string())));
     let expires_on = token.expires_on.unix_millis();
+    let account = AccountObject::from(&token.account);
+    let account = match &echo.account {
+        Some((id, unknown)) if *id == token.account.home_account_id => account.with(unknown),
+        _ => account,
+    };
     to_json(&TokenReply {
         broker_token_response: TokenObject {
             access_token: token.access_token.expose(),
@@ -43,11 +49,11 @@ pub(crate) fn write(token: &Token, requested_scopes: &[String]) -> String {
                 TokenType::Bearer => BEARER,
                 TokenType::ProofOfPossession => PROOF_OF_POSSESSION,
             },
-            account: AccountObject::from(&token.account),
+            account,
             client_info: client_info(&token.account.home_account_id),
             expires_on,
             extended_expires_on: expires_on,
-            granted_scopes: granted_scopes(&token.granted_scopes, requested_scopes),
+            granted_scopes: granted_scopes(&token.granted_scopes, &echo.requested_scopes),
             id_token: token.id_token.as_ref().map_or("", IdToken::expose),
         },
         telemetry,
@@ -120,12 +126,18 @@ pub(crate) fn read(json: &str, parameters: &TokenParameters) -> Result<Token> {
         .ok_or_else(|| Error::protocol("an account or an ID token", "neither"))?;
     let scopes = members.granted_scopes.lenient().unwrap_or_default();
     let refresh_on = telemetry.get(REFRESH_ON).and_then(|millis| millis.parse().ok());
+    let token_type = match members.access_token_type.in_reply("accessTokenType")? {
+        Some(PROOF_OF_POSSESSION) => TokenType::ProofOfPossession,
+        _ => TokenType::Bearer,
+    };
+    let signed = matches!(parameters.proof_of_possession, Some(ProofOfPossession::Signed(_)));
+    if signed && token_type == TokenType::Bearer {
+        // Not every broker knows how; a bearer token would be good for whoever steals it.
+        return Err(Error::protocol("a signed HTTP request", "a bearer token"));
+    }
     Ok(Token {
         access_token: AccessToken::new(present(members.access_token, "accessToken")?),
-        token_type: match members.access_token_type.in_reply("accessTokenType")? {
-            Some(PROOF_OF_POSSESSION) => TokenType::ProofOfPossession,
-            _ => TokenType::Bearer,
-        },
+        token_type,
         expires_on: expiry(present(members.expires_on, "expiresOn")?),
         refresh_on: refresh_on.map(Timestamp::from_unix_millis),
         // What is not told, or is no set of scopes, is what was asked for.

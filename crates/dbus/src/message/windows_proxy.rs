@@ -19,6 +19,7 @@ use url::Url;
 
 use super::account::AccountMembers;
 use super::error::ErrorMembers;
+use super::pop_parameters::PopObject;
 use super::{Member, Nested, check_error, from_reply, to_json};
 
 /// The protocol version the requests are written in.
@@ -81,6 +82,10 @@ fn listed_account(value: Value) -> Option<ListedAccount> {
 }
 
 /// The request of a token method: `prompt` is for the interactive one.
+///
+/// Windows lets the person choose where no account is named, so that is how it is asked to. The
+/// other prompts go among the parameters for the provider; Windows may refuse them, which is better
+/// than to pass over them.
 #[must_use]
 pub fn token_request(
     parameters: &TokenParameters,
@@ -96,7 +101,9 @@ pub fn token_request(
         auth_parameters: AuthParameters<'a>,
     }
     let mut extra_query = parameters.extra_query.clone();
-    if let Some(word) = prompt.and_then(Prompt::as_parameter) {
+    let account = account.filter(|_| prompt != Some(Prompt::SelectAccount));
+    if let Some(prompt @ (Prompt::Login | Prompt::Consent)) = prompt {
+        let word = prompt.as_parameter().unwrap_or_default();
         extra_query.insert("prompt".to_owned(), word.to_owned());
     }
     let object = account.map(|account| &account.object);
@@ -110,6 +117,7 @@ pub fn token_request(
             authorization_type: if prompt.is_some() { INTERACTIVE } else { SILENT },
             client_id: parameters.client_id.as_str(),
             decoded_claims: claims(parameters.claims.as_ref(), &parameters.capabilities),
+            pop_params: parameters.proof_of_possession.as_ref().map(PopObject::new),
             redirect_uri: parameters.redirect_uri.as_ref().map_or(NATIVE_CLIENT, Url::as_str),
             requested_scopes: parameters.scopes.iter().collect(),
             username: username.unwrap_or_default(),
@@ -137,6 +145,7 @@ pub fn sign_out_request(client_id: &ClientId, account: &ListedAccount) -> String
             authorization_type: SIGN_OUT_SILENT,
             client_id: client_id.as_str(),
             decoded_claims: String::new(),
+            pop_params: None,
             redirect_uri: NATIVE_CLIENT,
             requested_scopes: Vec::new(),
             username: &account.account.username,
@@ -155,6 +164,8 @@ struct AuthParameters<'a> {
     client_id: &'a str,
     #[serde(skip_serializing_if = "String::is_empty")]
     decoded_claims: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pop_params: Option<PopObject<'a>>,
     redirect_uri: &'a str,
     requested_scopes: Vec<&'a str>,
     username: &'a str,

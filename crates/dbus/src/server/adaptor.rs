@@ -13,6 +13,7 @@ use crate::message::{
     Cancellation, GenerateSignedHttpRequest, GetAccounts, GetLinuxBrokerVersion, Method,
     RemoveAccount,
 };
+use crate::presenter::CallersLine;
 
 /// The interface on one connection.
 pub(super) struct Adaptor {
@@ -83,7 +84,10 @@ impl Adaptor {
             Ok(session) => session,
             Err(error) => return AcquireTokenInteractively::encode_error(&error),
         };
-        let answer = pin!(session.acquire_token_interactively(correlation_id, request_json));
+        let line =
+            CallersLine::new(connection.clone(), header.sender().map(|s| s.to_owned().into()));
+        let answer =
+            pin!(session.acquire_token_interactively(correlation_id, request_json, Some(line)));
         let gone = pin!(self.client_gone(&header, connection));
         match select(answer, gone).await {
             Either::Left((reply, _)) => reply,

@@ -8,15 +8,21 @@ use keybearer_core::{
     Broker, Caller, CallerId, CancelRequest, CorrelationId, Error, Process, Result,
 };
 use tokio::sync::Semaphore;
+use tokio::time::Instant;
 
 use crate::message::{
     AcquirePrtSsoCookie, AcquireTokenInteractively, AcquireTokenSilently, BrokerVersion, Call,
     CancelInteractiveFlow, Cancellation, GenerateSignedHttpRequest, GetAccounts,
-    GetLinuxBrokerVersion, Method, RemoveAccount,
+    GetLinuxBrokerVersion, Method, RemoveAccount, wants_nobody_asked,
 };
+use crate::presenter::CallersLine;
 
 /// How many calls of one connection may wait at the same time; more are refused as transient.
 pub const MAX_PENDING: usize = 128;
+
+/// How long a cancellation that found nothing to cancel waits for the request it means: Microsoft's
+/// client sends the two from different threads, and the cancellation has been seen to come first.
+const EARLY: Duration = Duration::from_millis(500);
 
 /// One client's connection, as the broker sees it: knows who the client is, answers its calls,
 /// text for text, and never fails to answer.
@@ -29,7 +35,14 @@ pub struct Session {
     broker: Arc<dyn Broker>,
     caller: Caller,
     slots: Semaphore,
-    flows: Mutex<Vec<CorrelationId>>,
+    flows: Mutex<Flows>,
+}
+
+#[derive(Debug, Default)]
+struct Flows {
+    waiting: Vec<CorrelationId>,
+    /// When a cancellation came that nothing was waiting for.
+    cancelled_early: Option<Instant>,
 }
 
 type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
@@ -51,12 +64,26 @@ impl Session {
         .await
     }
 
-    /// Answers `acquireTokenInteractively`.
-    pub async fn acquire_token_interactively(&self, correlation_id: &str, json: &str) -> String {
-        let mut call = self.call(correlation_id);
+    /// Answers `acquireTokenInteractively`; `line` leads back to the client. With `prompt=none` that
+    /// is the silent answer, in the same words.
+    pub async fn acquire_token_interactively(
+        &self,
+        correlation_id: &str,
+        json: &str,
+        line: Option<CallersLine>,
+    ) -> String {
+        if wants_nobody_asked(json) {
+            return self.acquire_token_silently(correlation_id, json).await;
+        }
+        let mut call = Call { line, ..self.call(correlation_id) };
         let flow = self.begin_flow(call.correlation_id.clone());
         call.caller.id = self.flow_caller(&flow.correlation_id).id;
+        let given_up = flow.given_up;
         self.answer::<AcquireTokenInteractively>(json, &call, |request| {
+            if given_up {
+                let error = Error::cancelled("the client cancelled the sign-in as it began");
+                return Box::pin(std::future::ready(Err(error)));
+            }
             self.broker.acquire_interactive(request)
         })
         .await
@@ -117,7 +144,13 @@ impl Session {
     /// # Errors
     /// What the broker answers.
     pub async fn cancel(&self, cancellation: &Cancellation) -> Result<()> {
-        let waiting = self.flows().clone();
+        let waiting = {
+            let mut flows = self.flows();
+            if flows.waiting.is_empty() && *cancellation == Cancellation::All {
+                flows.cancelled_early = Some(Instant::now());
+            }
+            flows.waiting.clone()
+        };
         let meant = waiting.iter().filter(|id| match cancellation {
             Cancellation::All => true,
             Cancellation::Flow(flow) => *id == flow,
@@ -157,7 +190,8 @@ impl Session {
     }
 
     fn call(&self, correlation_id: &str) -> Call {
-        Call { correlation_id: CorrelationId::new(correlation_id), caller: self.caller.clone() }
+        let (correlation_id, caller) = (CorrelationId::new(correlation_id), self.caller.clone());
+        Call { correlation_id, caller, line: None }
     }
 
     fn flow_caller(&self, flow: &CorrelationId) -> Caller {
@@ -166,11 +200,14 @@ impl Session {
     }
 
     fn begin_flow(&self, correlation_id: CorrelationId) -> Flow<'_> {
-        self.flows().push(correlation_id.clone());
-        Flow { session: self, correlation_id }
+        let mut flows = self.flows();
+        flows.waiting.push(correlation_id.clone());
+        let given_up = flows.cancelled_early.take().is_some_and(|when| when.elapsed() < EARLY);
+        drop(flows);
+        Flow { session: self, correlation_id, given_up }
     }
 
-    fn flows(&self) -> MutexGuard<'_, Vec<CorrelationId>> {
+    fn flows(&self) -> MutexGuard<'_, Flows> {
         self.flows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -179,13 +216,14 @@ impl Session {
 struct Flow<'a> {
     session: &'a Session,
     correlation_id: CorrelationId,
+    given_up: bool,
 }
 
 impl Drop for Flow<'_> {
     fn drop(&mut self) {
-        let mut flows = self.session.flows();
-        if let Some(index) = flows.iter().position(|id| *id == self.correlation_id) {
-            flows.swap_remove(index);
+        let waiting = &mut self.session.flows().waiting;
+        if let Some(index) = waiting.iter().position(|id| *id == self.correlation_id) {
+            waiting.swap_remove(index);
         }
     }
 }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "these are tests")]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub(crate) mod presenting;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;

@@ -10,6 +10,7 @@ use crate::directory::{Authority, Directory};
 use crate::entra_error::{EntraError, Trace};
 use crate::fixture::App;
 use crate::html::{Form, Page, Weight};
+use crate::nested;
 use crate::reply::Reply;
 use crate::scopes::Scopes;
 use crate::world::World;
@@ -30,6 +31,8 @@ pub(crate) struct AuthorizeRequest {
 pub(crate) struct Wanted {
     pub(crate) authority: Authority,
     pub(crate) client_id: String,
+    /// The app that the client is in.
+    pub(crate) host: Option<String>,
     pub(crate) scopes: Scopes,
     pub(crate) claims: Claims,
 }
@@ -48,8 +51,8 @@ impl AuthorizeRequest {
         let (app, redirect) = client(world, call, &authority).map_err(Rejected::Page)?;
         let app_id = app.client_id.clone();
         match Self::parse_rest(directory, call, &redirect) {
-            Ok((scopes, claims, challenge, prompt)) => Ok(Self {
-                wanted: Wanted { authority, client_id: app_id, scopes, claims },
+            Ok((host, scopes, claims, challenge, prompt)) => Ok(Self {
+                wanted: Wanted { authority, client_id: app_id, host, scopes, claims },
                 code: CodeRequest {
                     redirect,
                     challenge,
@@ -67,7 +70,7 @@ impl AuthorizeRequest {
         directory: &Directory,
         call: &Call,
         redirect: &Redirect,
-    ) -> Result<(Scopes, Claims, String, Prompt), EntraError> {
+    ) -> Result<(Option<String>, Scopes, Claims, String, Prompt), EntraError> {
         let response_type = call.param("response_type");
         if response_type != Some("code") {
             let asked = response_type.unwrap_or_default();
@@ -86,7 +89,8 @@ impl AuthorizeRequest {
         let scope = call.param("scope").ok_or_else(|| EntraError::missing_parameter("scope"))?;
         let scopes = Scopes::parse(scope, &directory.resources)?;
         let claims = Claims::parse(call.param("claims").unwrap_or_default())?;
-        Ok((scopes, claims, challenge(call)?, Prompt::parse(call.param("prompt"))?))
+        let host = nested::host(directory, call)?;
+        Ok((host, scopes, claims, challenge(call)?, Prompt::parse(call.param("prompt"))?))
     }
 }
 

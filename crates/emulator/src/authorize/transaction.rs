@@ -78,6 +78,8 @@ pub(crate) struct Agreement {
     /// The tenant that issues the tokens.
     pub(crate) tenant: String,
     pub(crate) client_id: String,
+    /// The app that the client is in.
+    pub(crate) host: Option<String>,
     pub(crate) scopes: Scopes,
     pub(crate) claims: Claims,
     pub(crate) proof: Proof,
@@ -263,6 +265,7 @@ impl Transaction {
             upn: user.upn.clone(),
             tenant: tenant.to_owned(),
             client_id: self.wanted.client_id.clone(),
+            host: self.wanted.host.clone(),
             scopes: self.wanted.scopes.clone(),
             claims: self.wanted.claims.clone(),
             proof,

@@ -17,7 +17,8 @@ use crate::world::World;
 const MAX_RESULTS: usize = 5000;
 
 pub(super) fn serve(world: &World, call: &Call, role: Option<BlobRole>) -> Reply {
-    let container = call.path.trim_start_matches('/').split_once('/').map_or("", |parts| parts.1);
+    let path = call.path.strip_prefix(world.host_names.account_path()).unwrap_or_default();
+    let container = path.strip_prefix('/').unwrap_or_default();
     let is_container = call.query.first("restype") == Some("container");
     let lists = call.query.first("comp") == Some("list");
     let (needed, operation): (_, fn(&World, &Call, &str) -> Reply) = match call.method {

@@ -19,7 +19,7 @@ use crate::world::World;
 
 const RESOURCE: &str = "https://storage.azure.com";
 
-/// Anything under `/devstoreaccount1`.
+/// Anything under `/devstoreaccount1`, or in the host of that name.
 pub(crate) fn account(world: &World, call: &Call) -> Reply {
     if call.header("x-ms-version").is_none_or(|version| version < "2017-11-09") {
         return error(

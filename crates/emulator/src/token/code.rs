@@ -83,6 +83,12 @@ fn check(code: &Code, call: &Call, request: &TokenRequest<'_>) -> Result<(), Ent
             "The provided authorization code was issued to a different client.",
         ));
     }
+    if code.agreement.host != request.host {
+        return Err(EntraError::invalid_grant(
+            70_000,
+            "The provided authorization code was issued by way of a different broker.",
+        ));
+    }
     if call.now() >= code.expires {
         return Err(EntraError::invalid_grant(
             70_008,

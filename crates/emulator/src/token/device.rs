@@ -78,7 +78,7 @@ fn begin(world: &World, call: &Call) -> Result<Reply, EntraError> {
     let lifetime = world.lifetimes.device_code_seconds;
     let device = Device {
         user_code: user_code(),
-        wanted: Wanted { authority, client_id, scopes, claims },
+        wanted: Wanted { authority, client_id, host: None, scopes, claims },
         state: State::Waiting,
         expires: call.now() + lifetime,
     };

@@ -18,6 +18,7 @@ use crate::claims::Claims;
 use crate::directory::Authority;
 use crate::entra_error::EntraError;
 use crate::fixture::App;
+use crate::nested;
 use crate::reply::Reply;
 use crate::scopes::Scopes;
 use crate::world::World;
@@ -59,6 +60,8 @@ pub(crate) struct TokenRequest<'a> {
     claims: Claims,
     /// The key the access token is to be bound to, by its thumbprint.
     key_id: Option<String>,
+    /// The app that the client is in.
+    host: Option<String>,
 }
 
 impl<'a> TokenRequest<'a> {
@@ -71,6 +74,7 @@ impl<'a> TokenRequest<'a> {
             scopes: scopes.transpose()?,
             claims: Claims::parse(call.form.first("claims").unwrap_or_default())?,
             key_id: key_id(call)?,
+            host: nested::host(&world.directory, call)?,
         })
     }
 }

@@ -4,7 +4,7 @@ use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions}
 use azure_core::http::{ClientOptions, Transport, Url};
 use azure_storage_blob::clients::{BlobServiceClient, BlobServiceClientOptions};
 use futures_util::TryStreamExt as _;
-use keybearer_emulator::EmulatorOptions;
+use keybearer_emulator::{EmulatorOptions, HostNames};
 use reqwest::{Method, Response};
 use serde_json::json;
 
@@ -60,6 +60,26 @@ async fn token_opens_the_account_only_if_every_part_of_it_is_right() {
     lab.control("clock", json!({"offset_seconds": 3601})).await;
     let reply = ask(&lab, Method::GET, "?comp=list", Some(&good)).await;
     assert_eq!(code(&reply), (401, "InvalidAuthenticationInfo"), "expired");
+}
+
+#[tokio::test]
+async fn emulator_that_is_called_as_azure_is_issues_and_accepts_tokens_under_those_names() {
+    let lab =
+        Lab::with(EmulatorOptions { host_names: HostNames::Azure, ..EmulatorOptions::default() });
+    assert_eq!(lab.url(""), "https://login.microsoftonline.com");
+    let reply = lab.get(&format!("/{}/v2.0/.well-known/openid-configuration", lab.tenant())).await;
+    let metadata: serde_json::Value = reply.json().await.unwrap();
+    let issuer = format!("https://login.microsoftonline.com/{}/v2.0", lab.tenant());
+    assert_eq!(metadata["issuer"], issuer);
+    let good = token(&lab, "dev", &[]).await;
+    for (rest, expected) in [
+        ("/?comp=list", (200, "")),
+        ("/alpha?restype=container", (200, "")),
+        ("/gamma?restype=container", (404, "ContainerNotFound")),
+    ] {
+        let reply = ask(&lab, Method::GET, rest, Some(&good)).await;
+        assert_eq!(code(&reply), expected, "{rest}");
+    }
 }
 
 #[tokio::test]

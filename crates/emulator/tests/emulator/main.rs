@@ -6,7 +6,9 @@ mod blob;
 mod device;
 mod faults;
 mod metadata;
+mod nested;
 #[cfg(unix)]
 mod program;
+mod proof;
 mod support;
 mod token;

@@ -21,7 +21,7 @@ fn program_writes_its_files_for_the_owner_only_says_ready_and_ends_at_a_signal()
     assert_eq!(line, format!("ready {written}"));
     let ready: Ready = serde_json::from_str(&written).unwrap();
     assert_eq!((ready.pid, ready.ca), (child.id(), dir.join("ca.pem")));
-    assert_eq!((ready.users.len(), ready.apps.len()), (3, 3));
+    assert_eq!((ready.users.len(), ready.apps.len()), (3, 4));
     for (name, mode) in [
         ("", 0o700),
         ("ca.pem", 0o600),

@@ -141,8 +141,13 @@ impl Lab {
 
 fn client(emulator: &Emulator) -> Client {
     let ca = std::fs::read(&emulator.ready().ca).unwrap();
+    let ports = emulator.ready().ports;
+    let at = |port| std::net::SocketAddr::from(([127, 0, 0, 1], port));
     Client::builder()
         .add_root_certificate(Certificate::from_pem(&ca).unwrap())
+        // For an emulator that is called what Azure is called.
+        .resolve("login.microsoftonline.com", at(ports.authority))
+        .resolve("devstoreaccount1.blob.core.windows.net", at(ports.blob))
         .redirect(Policy::none())
         .no_proxy()
         .build()

@@ -1,19 +1,25 @@
 //! Where the master key is kept (invariant I4): the desktop's keyring, or a file only the user can
-//! read, or the memory of this process.
+//! read (on Windows one that Windows sealed for the user), or the memory of this process.
 
 mod ephemeral;
 #[cfg(unix)]
 mod file;
+#[cfg(target_os = "macos")]
+mod keychain;
 #[cfg(all(unix, feature = "keyring"))]
 mod keyring;
+mod sealed_file;
 #[cfg(unix)]
 mod select;
 
 pub use ephemeral::EphemeralKeys;
 #[cfg(unix)]
 pub use file::FileKeys;
+#[cfg(target_os = "macos")]
+pub use keychain::Keychain;
 #[cfg(all(unix, feature = "keyring"))]
 pub use keyring::Keyring;
+pub use sealed_file::{KeySealer, SealedFileKeys};
 #[cfg(unix)]
 pub use select::{KeyringAccess, MasterKeys};
 
@@ -29,6 +35,9 @@ pub enum KeyProtection {
     Keyring,
     /// A file that only this user can read.
     File,
+    /// A file that Windows sealed for this user (DPAPI).
+    #[cfg(windows)]
+    Sealed,
     /// The memory of this process; nothing survives it.
     Ephemeral,
 }
@@ -41,7 +50,6 @@ fn fresh(random: &dyn Random) -> MasterKey {
 }
 
 /// The key these bytes are, if they are one.
-#[cfg(unix)]
 fn parse(bytes: &[u8]) -> Option<MasterKey> {
     bytes.try_into().ok().map(MasterKey::new)
 }

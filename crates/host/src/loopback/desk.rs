@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -6,14 +6,17 @@ use http::{HeaderMap, Method, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use hyper::Request;
 use hyper::body::Incoming;
-use keybearer_core::HomeAccountId;
+use keybearer_core::{Error, HomeAccountId};
 use keybearer_engine::AccountPick;
 use keybearer_protocol::RedirectParameters;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::pages::{ACCOUNT, ANOTHER, CANCEL, Page, TOKEN};
+use super::pages::{
+    ACCOUNT, ANOTHER, CANCEL, CONTINUE, LastWords, OTHER_TAB, Page, TAB, TOKEN, Target,
+};
+use super::presence::{Departure, Presence};
 
 /// No answer of a provider comes near.
 const FORM_LIMIT: usize = 64 * 1024;
@@ -28,6 +31,8 @@ pub(super) enum Reply {
     Page(StatusCode, Page),
     /// Another page.
     SeeOther(Url),
+    /// Last words that are still to come; whoever reads them is there.
+    Stream(mpsc::Receiver<Bytes>),
     /// A method that means nothing here.
     NotAllowed,
 }
@@ -50,10 +55,10 @@ pub(super) struct Hit {
     pub(super) browser: Held,
 }
 
-/// What the person chose; `None` is to give up.
+/// What the person chose.
 #[derive(Debug)]
 pub(super) struct Choice {
-    pub(super) pick: Option<AccountPick>,
+    pub(super) pick: AccountPick,
     pub(super) browser: Held,
 }
 
@@ -62,18 +67,30 @@ pub(super) struct Choice {
 pub(super) struct Desk {
     pub(super) port: u16,
     redirect_path: String,
-    picker_path: String,
+    first_path: String,
+    presence_path: String,
     /// Against forms of other pages; the path is random as well.
-    pub(super) token: String,
-    picker: Mutex<Option<Picker>>,
+    token: String,
+    question: Mutex<Option<Question>>,
+    presence: Arc<Presence>,
+    last_words: watch::Receiver<Option<LastWords>>,
     hits: mpsc::Sender<Hit>,
     choices: mpsc::Sender<Choice>,
 }
 
 #[derive(Debug)]
-struct Picker {
+struct Question {
     page: Page,
-    accounts: Vec<HomeAccountId>,
+    offer: Offer,
+}
+
+/// What the first page leads to.
+#[derive(Debug)]
+pub(super) enum Offer {
+    /// Choosing one of these accounts.
+    Accounts(Vec<HomeAccountId>),
+    /// This page of the provider.
+    Visit(Url),
 }
 
 /// The session's side of the desk.
@@ -81,6 +98,33 @@ struct Picker {
 pub(super) struct Arrivals {
     pub(super) hits: mpsc::Receiver<Hit>,
     pub(super) choices: mpsc::Receiver<Choice>,
+    pub(super) person: Person,
+    last_words: watch::Sender<Option<LastWords>>,
+}
+
+/// Whether the person is still there.
+#[derive(Debug)]
+pub(super) struct Person(watch::Receiver<Option<Departure>>);
+
+impl Person {
+    /// Waits until the person has left without an answer; forever if they stay.
+    pub(super) async fn departed(&mut self) -> Error {
+        match self.0.wait_for(Option::is_some).await.map(|departure| *departure) {
+            Ok(Some(Departure::Closed)) => Error::cancelled("the sign-in's page was closed"),
+            Ok(_) => Error::cancelled("the person gave the sign-in up"),
+            // The desk is closed first only when the session is gone.
+            Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+impl Arrivals {
+    /// Tells the page that stays open how it ended.
+    pub(super) fn tell(&self, last_words: LastWords) {
+        let left = self.person.0.borrow().is_some();
+        let last_words = if left { LastWords::cancelled() } else { last_words };
+        self.last_words.send_replace(Some(last_words));
+    }
 }
 
 impl Desk {
@@ -88,26 +132,43 @@ impl Desk {
     pub(super) fn new(redirect_uri: &Url, nonce: &str, token: String) -> (Arc<Self>, Arrivals) {
         let (hits, hits_in) = mpsc::channel(QUEUE);
         let (choices, choices_in) = mpsc::channel(1);
+        let (presence, departed) = Presence::new();
+        let (tell, last_words) = watch::channel(None);
+        let first_path = format!("/{nonce}/sign-in");
         let desk = Self {
             port: redirect_uri.port_or_known_default().unwrap_or_default(),
             redirect_path: redirect_uri.path().to_owned(),
-            picker_path: format!("/{nonce}/accounts"),
+            presence_path: format!("{first_path}/presence"),
+            first_path,
             token,
-            picker: Mutex::default(),
+            question: Mutex::default(),
+            presence,
+            last_words,
             hits,
             choices,
         };
-        (Arc::new(desk), Arrivals { hits: hits_in, choices: choices_in })
+        let arrivals = Arrivals {
+            hits: hits_in,
+            choices: choices_in,
+            person: Person(departed),
+            last_words: tell,
+        };
+        (Arc::new(desk), arrivals)
     }
 
-    /// The picker's path.
-    pub(super) fn picker_path(&self) -> &str {
-        &self.picker_path
+    /// The path of the first page.
+    pub(super) fn first_path(&self) -> &str {
+        &self.first_path
     }
 
-    /// Shows the picker from now on, until a choice is made.
-    pub(super) fn offer(&self, page: Page, accounts: Vec<HomeAccountId>) {
-        *self.picker() = Some(Picker { page, accounts });
+    /// Where the form of the first page goes.
+    pub(super) fn target(&self) -> Target<'_> {
+        Target { path: &self.first_path, token: &self.token }
+    }
+
+    /// Shows the first page from now on, until it is answered.
+    pub(super) fn offer(&self, page: Page, offer: Offer) {
+        *self.question() = Some(Question { page, offer });
     }
 
     /// Answers one request, which may take as long as the sign-in.
@@ -122,8 +183,10 @@ impl Desk {
         let path = request.uri().path();
         if path == self.redirect_path {
             self.redirected(request).await
-        } else if path == self.picker_path {
-            self.picked(request).await
+        } else if path == self.first_path {
+            self.first(request).await
+        } else if path == self.presence_path && request.method() == Method::GET {
+            self.stays()
         } else {
             nothing_here()
         }
@@ -165,12 +228,13 @@ impl Desk {
         }
     }
 
-    async fn picked(&self, request: Request<Incoming>) -> Reply {
+    async fn first(&self, request: Request<Incoming>) -> Reply {
         match *request.method() {
-            Method::GET | Method::HEAD => match &*self.picker() {
-                Some(picker) => Reply::Page(StatusCode::OK, picker.page.clone()),
-                None => already_chosen(),
-            },
+            Method::GET => {
+                self.presence.loading();
+                self.first_page()
+            }
+            Method::HEAD => self.first_page(),
             Method::POST => match form(request).await {
                 Ok(form) => self.chosen(&RedirectParameters::parse(&form)).await,
                 Err(reply) => reply,
@@ -179,26 +243,68 @@ impl Desk {
         }
     }
 
+    fn first_page(&self) -> Reply {
+        let page = match &*self.question() {
+            _ if self.presence.departure().is_some() => Page::cancelled(),
+            Some(question) => question.page.clone(),
+            None => Page::waiting(self.target()),
+        };
+        Reply::Page(StatusCode::OK, page)
+    }
+
+    /// The page that stays open reads this as long as it is open.
+    fn stays(&self) -> Reply {
+        let (connected, mut last_words) = (self.presence.connect(), self.last_words.clone());
+        let (stream, body) = mpsc::channel(1);
+        tokio::spawn(async move {
+            let words = tokio::select! {
+                words = last_words.wait_for(Option::is_some) => words.ok().and_then(|words| words.clone()),
+                () = stream.closed() => None,
+            };
+            drop(connected);
+            if let Some(words) = words.and_then(|words| serde_json::to_vec(&words).ok()) {
+                // The page may just have been closed.
+                let _ = stream.send(words.into()).await;
+            }
+        });
+        Reply::Stream(body)
+    }
+
     async fn chosen(&self, form: &RedirectParameters) -> Reply {
         let unknown =
             || page(StatusCode::BAD_REQUEST, "Not accepted", "This is not one of the choices.");
         if form.only(TOKEN) != Some(self.token.as_str()) {
             return unknown();
         }
+        let Some(choice) = form.only(ACCOUNT) else { return unknown() };
+        if choice == CANCEL {
+            self.question().take();
+            self.presence.give_up();
+            return Reply::Page(StatusCode::OK, Page::cancelled());
+        }
         let pick = {
-            let mut picker = self.picker();
-            let Some(offered) = &*picker else { return already_chosen() };
-            let pick = match form.only(ACCOUNT) {
-                Some(CANCEL) => None,
-                Some(ANOTHER) => Some(AccountPick::Another),
-                Some(id) => match offered.accounts.iter().find(|own| own.as_str() == id) {
-                    Some(id) => Some(AccountPick::Known(id.clone())),
-                    None => return unknown(),
-                },
-                None => return unknown(),
+            let mut question = self.question();
+            let Some(Question { offer, .. }) = &*question else { return already_chosen() };
+            let pick = match offer {
+                Offer::Visit(url) if choice == CONTINUE => Err(url.clone()),
+                Offer::Accounts(_) if choice == ANOTHER => Ok(AccountPick::Another),
+                Offer::Accounts(accounts) => {
+                    match accounts.iter().find(|own| own.as_str() == choice) {
+                        Some(id) => Ok(AccountPick::Known(id.clone())),
+                        None => return unknown(),
+                    }
+                }
+                Offer::Visit(_) => return unknown(),
             };
-            *picker = None;
+            *question = None;
             pick
+        };
+        if form.only(TAB) != Some(OTHER_TAB) {
+            self.presence.goes_elsewhere();
+        }
+        let pick = match pick {
+            Ok(pick) => pick,
+            Err(url) => return Reply::SeeOther(url),
         };
         let (sender, reply) = oneshot::channel();
         let handed_in = self.choices.try_send(Choice { pick, browser: Held(sender) });
@@ -208,8 +314,8 @@ impl Desk {
         reply.await.unwrap_or_else(|_| ended())
     }
 
-    fn picker(&self) -> std::sync::MutexGuard<'_, Option<Picker>> {
-        self.picker.lock().unwrap_or_else(PoisonError::into_inner)
+    fn question(&self) -> MutexGuard<'_, Option<Question>> {
+        self.question.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

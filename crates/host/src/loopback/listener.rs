@@ -1,11 +1,13 @@
 use std::convert::Infallible;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::Full;
+use hyper::body::{Body, Frame, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -102,7 +104,11 @@ impl Server {
             async move {
                 let head = request.method() == Method::HEAD;
                 let response = response(desk.serve(request).await, &*random);
-                Ok::<_, Infallible>(if head { response.map(|_| Full::default()) } else { response })
+                Ok::<_, Infallible>(if head {
+                    response.map(|_| Content::default())
+                } else {
+                    response
+                })
             }
         });
         // One request each: nothing lingers after the last page.
@@ -120,13 +126,57 @@ impl Server {
     }
 }
 
-fn response(reply: Reply, random: &dyn Random) -> Response<Full<Bytes>> {
+/// A whole page, or last words that are still to come.
+enum Content {
+    Whole(Full<Bytes>),
+    Stream(mpsc::Receiver<Bytes>),
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self::Whole(Full::default())
+    }
+}
+
+impl Body for Content {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        match self.get_mut() {
+            Self::Whole(page) => Pin::new(page).poll_frame(context),
+            Self::Stream(words) => {
+                words.poll_recv(context).map(|words| words.map(|words| Ok(Frame::data(words))))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Whole(page) if page.is_end_stream())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Whole(page) => page.size_hint(),
+            Self::Stream(_) => SizeHint::default(),
+        }
+    }
+}
+
+fn response(reply: Reply, random: &dyn Random) -> Response<Content> {
     let nonce = random_hex(random, 16);
-    let mut response = Response::new(Full::default());
+    let mut response = Response::new(Content::default());
     let location = match reply {
         Reply::Page(status, page) => {
             *response.status_mut() = status;
-            *response.body_mut() = Full::new(page.render(&nonce).into());
+            *response.body_mut() = Content::Whole(Full::new(page.render(&nonce).into()));
+            None
+        }
+        Reply::Stream(words) => {
+            *response.body_mut() = Content::Stream(words);
             None
         }
         Reply::SeeOther(url) => {
@@ -142,7 +192,7 @@ fn response(reply: Reply, random: &dyn Random) -> Response<Full<Bytes>> {
     // federated ones, so any https page may follow; the form itself has nowhere to go but here.
     let policy = format!(
         "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; \
-         form-action 'self' https:; base-uri 'none'; frame-ancestors 'none'"
+         connect-src 'self'; form-action 'self' https:; base-uri 'none'; frame-ancestors 'none'"
     );
     let headers = response.headers_mut();
     headers.extend(location);

@@ -7,9 +7,9 @@ use keybearer_engine::{AccountPick, SignIn, SignInOutcome, SignInPrompt};
 use keybearer_protocol::RedirectParameters;
 use url::Url;
 
-use super::desk::{Arrivals, Desk, Held, Reply};
+use super::desk::{Arrivals, Desk, Held, Offer, Reply};
 use super::listener::Listener;
-use super::pages::Page;
+use super::pages::{LastWords, Page};
 use crate::browser::{Launch, UserAgent};
 
 /// One sign-in through the loopback listener.
@@ -27,20 +27,19 @@ pub(super) struct LoopbackSignIn {
 }
 
 impl LoopbackSignIn {
-    /// Sends the browser that waits there, or opens one.
-    async fn show(&mut self, url: &Url) -> Result<()> {
-        let sent = self.waiting.take().is_some_and(|held| held.reply(Reply::SeeOther(url.clone())));
-        if !sent {
-            self.launch = self.agent.open(url).await?;
-        }
-        Ok(())
+    /// Sends the browser that waits to the page; whether there was one.
+    fn send_on(&mut self, url: &Url) -> bool {
+        self.waiting.take().is_some_and(|held| held.reply(Reply::SeeOther(url.clone())))
     }
 
-    fn picker_url(&self) -> Url {
+    /// Opens a browser on our first page, which says who asks and can be seen to be closed.
+    async fn begin(&mut self, page: Page, offer: Offer) -> Result<()> {
+        self.desk.offer(page, offer);
         let mut url = self.redirect_uri.clone();
-        url.set_path(self.desk.picker_path());
+        url.set_path(self.desk.first_path());
         url.set_query(None);
-        url
+        self.launch = self.agent.open(&url).await?;
+        Ok(())
     }
 }
 
@@ -51,35 +50,35 @@ impl SignIn for LoopbackSignIn {
     }
 
     async fn choose_account(&mut self, accounts: &[Account]) -> Result<AccountPick> {
-        let path = self.desk.picker_path();
-        let page = Page::picker(&self.prompt, accounts, path, &self.desk.token);
+        let page = Page::picker(&self.prompt, accounts, self.desk.target());
         let ids = accounts.iter().map(|account| account.home_account_id.clone()).collect();
-        self.desk.offer(page, ids);
-        self.show(&self.picker_url()).await?;
+        self.begin(page, Offer::Accounts(ids)).await?;
         let choice = tokio::select! {
             biased;
             choice = self.arrivals.choices.recv() => choice,
+            error = self.arrivals.person.departed() => return Err(error),
             error = self.launch.failed() => return Err(error),
         };
         let choice = choice.ok_or_else(|| Error::internal("choose an account: no page is open"))?;
         // The browser works, whatever its command returns later.
         self.launch = Launch::default();
-        if let Some(pick) = choice.pick {
-            self.waiting = Some(choice.browser);
-            return Ok(pick);
-        }
-        choice.browser.reply(Reply::Page(StatusCode::OK, Page::cancelled()));
-        Err(Error::cancelled("choose an account"))
+        self.waiting = Some(choice.browser);
+        Ok(choice.pick)
     }
 
     async fn visit(&mut self, url: &Url) -> Result<()> {
-        self.show(url).await
+        if self.send_on(url) {
+            return Ok(());
+        }
+        let page = Page::start(&self.prompt, self.desk.target());
+        self.begin(page, Offer::Visit(url.clone())).await
     }
 
     async fn answer(&mut self) -> Result<RedirectParameters> {
         let hit = tokio::select! {
             biased;
             hit = self.arrivals.hits.recv() => hit,
+            error = self.arrivals.person.departed() => return Err(error),
             error = self.launch.failed() => return Err(error),
         };
         let hit = hit.ok_or_else(|| Error::cancelled("wait for the answer of the sign-in"))?;
@@ -96,6 +95,8 @@ impl SignIn for LoopbackSignIn {
 
     async fn finish(self: Box<Self>, outcome: SignInOutcome) {
         let Self { prompt, listener, arrivals, waiting, .. } = *self;
+        // Before a tab closes itself, so that its closing is not taken for giving up.
+        arrivals.tell(LastWords::of(&outcome));
         if let Some(held) = waiting {
             held.reply(Reply::Page(StatusCode::OK, Page::outcome(&outcome, &prompt)));
         }

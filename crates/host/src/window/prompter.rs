@@ -49,6 +49,7 @@ impl Prompter for WindowPrompter {
             view,
             random: Arc::clone(&self.random),
             last_pages: Arc::clone(&self.last_pages),
+            first_page: None,
         }))
     }
 }

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use url::Url;
 
 use super::view::View;
-use crate::loopback::{Page, Picker};
+use crate::loopback::{FirstPage, Page};
 use crate::random::random_hex;
 
 /// Bad news stay until the window is closed, or nobody seems to be there.
@@ -71,6 +71,8 @@ pub(super) struct WindowSignIn {
     pub(super) view: View,
     pub(super) random: Arc<dyn Random>,
     pub(super) last_pages: Arc<LastPages>,
+    /// What the person saw first, once it was shown: it says who asks.
+    pub(super) first_page: Option<FirstPage>,
 }
 
 impl WindowSignIn {
@@ -95,22 +97,41 @@ impl SignIn for WindowSignIn {
     }
 
     async fn choose_account(&mut self, accounts: &[Account]) -> Result<AccountPick> {
-        let mut picker = Picker::open(&self.prompt, accounts, Arc::clone(&self.random)).await?;
-        self.view.visit(picker.url()).await?;
-        let choice = tokio::select! {
+        let random = Arc::clone(&self.random);
+        let first_page = FirstPage::picker(&self.prompt, accounts, random).await?;
+        self.view.visit(first_page.url()).await?;
+        let first_page = self.first_page.insert(first_page);
+        tokio::select! {
             biased;
-            choice = picker.choice() => choice?,
-            () = self.view.closed() => return Err(closed()),
-        };
-        Ok(choice)
+            choice = first_page.choice() => choice,
+            () = self.view.closed() => Err(closed()),
+        }
     }
 
     async fn visit(&mut self, url: &Url) -> Result<()> {
-        self.view.visit(url).await
+        if self.first_page.is_some() {
+            return self.view.visit(url).await;
+        }
+        let random = Arc::clone(&self.random);
+        let first_page = FirstPage::start(&self.prompt, url, random).await?;
+        self.view.visit(first_page.url()).await?;
+        self.first_page = Some(first_page);
+        Ok(())
     }
 
     async fn answer(&mut self) -> Result<RedirectParameters> {
-        self.view.answer().await.ok_or_else(closed)
+        let first_page = self.first_page.as_mut();
+        let given_up = async {
+            match first_page {
+                Some(page) => page.given_up().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            answer = self.view.answer() => answer.ok_or_else(closed),
+            error = given_up => Err(error),
+        }
     }
 
     /// The page that led there is still shown, and the right answer may come from it.

@@ -1,7 +1,9 @@
 //! A real Chromium, and a person who looks at its pages and clicks.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-#![allow(dead_code, reason = "each test uses its part")]
+#![allow(dead_code, unused_imports, reason = "each test uses its part")]
 
+pub(crate) mod desktop;
+mod tls_page;
 mod trusting;
 
 use std::os::unix::fs::PermissionsExt;
@@ -9,12 +11,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+pub(crate) use tls_page::TlsPage;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 pub(crate) use trusting::Trusting;
 
 /// A page is there by then, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// Pages answer at once; one that is replaced in that moment never does.
+const REPLY: Duration = Duration::from_secs(1);
 const TAP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/tap.py");
 
 /// A Chromium that a test can reach into.
@@ -52,10 +57,15 @@ impl Chromium {
         Some(Self { program, socket })
     }
 
+    /// There is none any more, and a new one may come.
+    pub(crate) fn forget(&self) {
+        let _ = std::fs::remove_file(&self.socket);
+    }
+
     /// The person at the window that the program under test has opened, or will.
     pub(crate) async fn person(&self) -> Person {
         let socket = patiently(|| UnixStream::connect(&self.socket)).await;
-        Person(BufReader::new(socket))
+        Person { tap: BufReader::new(socket), asked: 0 }
     }
 
     /// Waits until the window is closed for good.
@@ -66,7 +76,10 @@ impl Chromium {
 
 /// Looks at pages and clicks.
 #[derive(Debug)]
-pub(crate) struct Person(BufReader<UnixStream>);
+pub(crate) struct Person {
+    tap: BufReader<UnixStream>,
+    asked: u64,
+}
 
 impl Person {
     /// Asks the browser itself, or the page of that number.
@@ -78,15 +91,22 @@ impl Person {
         self.send(message).await
     }
 
-    async fn send(&mut self, message: Value) -> Value {
-        let mut line = String::new();
-        let exchange = async {
-            self.0.write_all(format!("{message}\n").as_bytes()).await?;
-            self.0.read_line(&mut line).await
+    /// Null from a browser that ends, or a page that goes elsewhere in that moment.
+    async fn send(&mut self, mut message: Value) -> Value {
+        self.asked += 1;
+        message["id"] = self.asked.into();
+        let answer = async {
+            self.tap.write_all(format!("{message}\n").as_bytes()).await.ok()?;
+            loop {
+                let mut line = String::new();
+                self.tap.read_line(&mut line).await.ok()?;
+                let answer: Value = serde_json::from_str(&line).ok()?;
+                if answer["id"] == self.asked {
+                    return Some(answer);
+                }
+            }
         };
-        // A browser that ends has no last words.
-        let _ = tokio::time::timeout(PATIENCE, exchange).await.unwrap();
-        serde_json::from_str(&line).unwrap_or_default()
+        tokio::time::timeout(REPLY, answer).await.ok().flatten().unwrap_or_default()
     }
 
     /// The value of a JavaScript expression, as if a person had clicked; null while there is none.
@@ -103,7 +123,8 @@ impl Person {
         while self.evaluate(page, expression).await != true {
             if tokio::time::Instant::now() > deadline {
                 let text = self.evaluate(page, "location.href + document.body.innerText").await;
-                panic!("never saw {expression} but {text}");
+                let targets = self.call(None, "Target.getTargets", json!({})).await;
+                panic!("never saw {expression} but {text}, among {targets}");
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -120,7 +141,11 @@ impl Person {
     pub(crate) async fn clicks(&mut self, page: usize, selector: &str) {
         let selector = Value::from(selector);
         self.sees(page, &format!("!!document.querySelector({selector})")).await;
-        self.evaluate(page, &format!("document.querySelector({selector}).click(), 1")).await;
+        self.evaluate(
+            page,
+            &format!("setTimeout(() => document.querySelector({selector}).click()), 1"),
+        )
+        .await;
     }
 
     /// Waits for the field and fills it.
@@ -128,6 +153,39 @@ impl Person {
         let (field, value) = (format!("document.querySelector('[name={name}]')"), json!(value));
         self.sees(page, &format!("!!{field}")).await;
         self.evaluate(page, &format!("{field}.value = {value}")).await;
+    }
+
+    /// Goes to another page, which may take its time.
+    pub(crate) async fn goes(&mut self, page: usize, url: &str) {
+        let message = json!({ "id": 0, "page": page, "method": "Page.navigate",
+            "params": { "url": url } });
+        self.tap.write_all(format!("{message}\n").as_bytes()).await.unwrap();
+    }
+
+    /// Presses a key: `Tab` or `Enter`.
+    pub(crate) async fn presses(&mut self, page: usize, key: &str) {
+        let (code, text) = if key == "Enter" { (13, "\r") } else { (9, "") };
+        for (kind, text) in [("keyDown", text), ("keyUp", "")] {
+            let event = json!({ "type": kind, "key": key, "code": key, "text": text,
+                "windowsVirtualKeyCode": code });
+            self.call(Some(page), "Input.dispatchKeyEvent", event).await;
+        }
+    }
+
+    /// Waits until no page is left.
+    pub(crate) async fn sees_all_closed(&mut self) {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let targets = self.call(None, "Target.getTargets", json!({})).await;
+            let targets = targets["result"]["targetInfos"].as_array().cloned();
+            let mut pages = targets.unwrap_or_default();
+            pages.retain(|target| target["type"] == "page");
+            if pages.is_empty() {
+                return;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "still open: {pages:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Closes a page, as by its cross.

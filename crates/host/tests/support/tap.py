@@ -1,9 +1,10 @@
 """Stands between a program and its Chromium, so that a test can act as the person at the window.
 
 Messages of the program pass through. Those of the test come over the socket $TAP, one JSON object a
-line: `page` counts the open pages from 0, `close` closes that page. Their ids are ours.
+line: `page` counts the open pages from 0, `close` closes that page. With $ALONE there is no program.
 """
 
+import contextlib
 import itertools
 import json
 import os
@@ -21,6 +22,8 @@ arguments.append("--no-sandbox")
 if "HEADLESS" in os.environ:
     arguments.append("--headless=new")
 listener = socket.socket(socket.AF_UNIX)
+with contextlib.suppress(FileNotFoundError):  # Left by one that was killed.
+    os.unlink(os.environ["TAP"])
 listener.bind(os.environ["TAP"])
 listener.listen(1)
 browser = subprocess.Popen(
@@ -31,7 +34,7 @@ browser = subprocess.Popen(
 )
 writing = threading.Lock()
 pages: list[dict] = []
-waiting: dict[int, socket.socket] = {}
+waiting: dict[int, tuple[socket.socket, int]] = {}
 ids = itertools.count(OURS)
 
 
@@ -57,7 +60,7 @@ def program() -> None:
 def person(connection: socket.socket) -> None:
     for line in connection.makefile():
         message = json.loads(line)
-        page = message.pop("page", None)
+        page, own = message.pop("page", None), message.pop("id")
         number = next(ids)
         try:
             if message.pop("close", False):
@@ -66,9 +69,9 @@ def person(connection: socket.socket) -> None:
             elif page is not None:
                 message["sessionId"] = pages[page]["sessionId"]
         except IndexError:
-            connection.sendall(b'{"error":{"message":"no such page"}}\n')
+            connection.sendall(json.dumps({"id": own}).encode() + b"\n")
             continue
-        waiting[number] = connection
+        waiting[number] = connection, own
         to_browser(json.dumps(message | {"id": number}).encode())
 
 
@@ -83,12 +86,17 @@ threading.Thread(target=accept, daemon=True).start()
 for frame in frames(browser.stdout.fileno()):
     event = json.loads(frame)
     if event.get("id", 0) >= OURS:
-        waiting.pop(event["id"]).sendall(frame + b"\n")
+        connection, own = waiting.pop(event["id"])
+        with contextlib.suppress(OSError):  # Whoever asked may have left.
+            connection.sendall(json.dumps(event | {"id": own}).encode() + b"\n")
         continue
     params = event.get("params", {})
     if event.get("method") == "Target.attachedToTarget":
         if params["targetInfo"]["type"] == "page":
             pages.append(params)
+        if "ALONE" in os.environ:
+            release = {"id": 0, "method": "Runtime.runIfWaitingForDebugger"}
+            to_browser(json.dumps(release | {"sessionId": params["sessionId"]}).encode())
     elif event.get("method") == "Target.detachedFromTarget":
         pages[:] = [page for page in pages if page["sessionId"] != params["sessionId"]]
     try:

@@ -13,7 +13,12 @@ azure-identity are never imported.
 
 from __future__ import annotations
 
-from keybearer._native import InteractiveBrowserBrokerCredential, Token, __version__
+from keybearer._native import (
+    AuthenticationRecord,
+    InteractiveBrowserBrokerCredential,
+    Token,
+    __version__,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,12 +33,24 @@ if TYPE_CHECKING:
 __all__ = [
     "CONSOLE_WINDOW_HANDLE",
     "AuthenticationError",
+    "AuthenticationRecord",
     "AuthenticationRequiredError",
     "CredentialUnavailableError",
     "InteractiveBrowserBrokerCredential",
+    "PopTokenRequestOptions",
     "Token",
     "__version__",
 ]
+
+
+class PopTokenRequestOptions(dict):  # type: ignore[type-arg]
+    """Options of ``get_token_info`` with the key ``pop``.
+
+    ``False`` for a bearer token, or a mapping with ``resource_request_method``,
+    ``resource_request_url`` and perhaps the resource's ``nonce``: the token is then a signed HTTP
+    request, good for that request only, to be sent as ``Authorization: PoP <token>``.
+    """
+
 
 CONSOLE_WINDOW_HANDLE: Final = object()
 """As ``parent_window_handle``: the window of the console this program runs in."""

@@ -29,6 +29,7 @@ class InteractiveBrowserBrokerCredential:
         disable_instance_discovery: bool = False,
         additionally_allowed_tenants: Sequence[str] | None = None,
         authentication_record: _AuthenticationRecord | None = None,
+        broker: str | None = None,
         cache_persistence_options: object = None,
         enable_msa_passthrough: bool = False,
         enable_support_logging: bool = False,
@@ -52,6 +53,15 @@ class InteractiveBrowserBrokerCredential:
         tenant_id: str | None = None,
         enable_cae: bool = False,
     ) -> Token: ...
+    def authenticate(
+        self,
+        *,
+        scopes: Sequence[str] | None = None,
+        claims: str | None = None,
+        tenant_id: str | None = None,
+        enable_cae: bool = False,
+        **kwargs: Any,
+    ) -> AuthenticationRecord: ...
     def close(self) -> None: ...
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -60,6 +70,22 @@ class InteractiveBrowserBrokerCredential:
         exc_value: BaseException | None = None,
         traceback: TracebackType | None = None,
     ) -> None: ...
+
+@final
+class AuthenticationRecord:
+    @property
+    def authority(self) -> str: ...
+    @property
+    def client_id(self) -> str: ...
+    @property
+    def home_account_id(self) -> str: ...
+    @property
+    def tenant_id(self) -> str: ...
+    @property
+    def username(self) -> str: ...
+    def serialize(self) -> str: ...
+    @staticmethod
+    def deserialize(data: str) -> AuthenticationRecord: ...
 
 @final
 class Token:

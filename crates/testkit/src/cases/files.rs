@@ -79,7 +79,7 @@ impl RequestFile {
         let host = |text: &String| AuthorityHost::parse(text).unwrap();
         EngineSettings {
             trusted_authority_hosts: self.trusted_hosts.iter().map(host).collect(),
-            ..Default::default()
+            ..EngineSettings::default()
         }
     }
 

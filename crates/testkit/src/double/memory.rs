@@ -1,12 +1,17 @@
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keybearer_core::{
     AccessToken, Account, AccountChoice, AccountsRequest, Broker, CallerId, CancelRequest, Error,
-    IdToken, InteractiveRequest, RemoveAccountRequest, Result, SilentRequest, Timestamp, Token,
-    TokenParameters, TokenSource, TokenType,
+    HttpRequestToSign, IdToken, InteractiveRequest, ProofOfPossession, RemoveAccountRequest,
+    Result, SignHttpRequest, SignedHttpRequest, SilentRequest, Timestamp, Token, TokenParameters,
+    TokenSource, TokenType,
 };
+use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
@@ -29,6 +34,7 @@ pub struct MemoryBroker {
     accounts: Mutex<Vec<Account>>,
     person: SignInBehaviour,
     now: Timestamp,
+    nonces: AtomicU32,
     cancelled: watch::Sender<Vec<CallerId>>,
 }
 
@@ -37,7 +43,7 @@ impl MemoryBroker {
     #[must_use]
     pub fn new(accounts: Vec<Account>, person: SignInBehaviour, now: Timestamp) -> Self {
         let cancelled = watch::Sender::new(Vec::new());
-        Self { accounts: Mutex::new(accounts), person, now, cancelled }
+        Self { accounts: Mutex::new(accounts), person, now, nonces: AtomicU32::new(0), cancelled }
     }
 
     /// The broker a check of the contract begins with.
@@ -60,15 +66,56 @@ impl MemoryBroker {
     }
 
     fn token(&self, account: Account, parameters: &TokenParameters, source: TokenSource) -> Token {
+        let token = AccessToken::new("memory-access-token".into());
+        let (access_token, token_type) = match &parameters.proof_of_possession {
+            None => (token, TokenType::Bearer),
+            Some(ProofOfPossession::BoundTo { .. }) => (token, TokenType::ProofOfPossession),
+            Some(ProofOfPossession::Signed(http)) => {
+                let signed = self.sign(&account, http, Some(&token));
+                (AccessToken::new(signed.expose().into()), TokenType::ProofOfPossession)
+            }
+        };
         Token {
-            access_token: AccessToken::new("memory-access-token".into()),
-            token_type: TokenType::Bearer,
+            access_token,
+            token_type,
             expires_on: self.now + Duration::from_secs(3600),
             refresh_on: Some(self.now + Duration::from_secs(1800)),
             granted_scopes: parameters.scopes.clone(),
             account,
             id_token: Some(IdToken::new("e30.e30.memory-id-token".into())),
             source,
+        }
+    }
+
+    /// As the real thing looks, with a key and a signature that are none.
+    fn sign(
+        &self,
+        account: &Account,
+        http: &HttpRequestToSign,
+        token: Option<&AccessToken>,
+    ) -> SignedHttpRequest {
+        let nonce = self.nonces.fetch_add(1, Ordering::Relaxed).to_string();
+        let key_id = format!("key of {}", account.home_account_id);
+        let header = json!({ "alg": "RS256", "kid": key_id, "typ": "pop" });
+        let claims = json!({
+            "at": token.map(AccessToken::expose),
+            "cnf": { "jwk": { "kty": "RSA", "n": key_id, "e": "AQAB" } },
+            "m": http.method, "u": http.host, "p": http.path,
+            "nonce": http.nonce.as_ref().unwrap_or(&nonce),
+            "ts": self.now.unix_seconds(),
+        });
+        let encode = |part: Value| URL_SAFE_NO_PAD.encode(part.to_string());
+        SignedHttpRequest::new(format!("{}.{}.none", encode(header), encode(claims)))
+    }
+
+    fn choose(&self, choice: &AccountChoice) -> Result<Account> {
+        let accounts = self.remembered().clone();
+        let mut allowed = accounts.into_iter().filter(|account| choice.allows(account));
+        match (allowed.next(), allowed.next(), choice) {
+            (Some(_), Some(_), AccountChoice::Only) | (None, ..) => {
+                Err(Error::interaction_required("choose an account"))
+            }
+            (Some(account), ..) => Ok(account),
         }
     }
 
@@ -99,15 +146,8 @@ impl Broker for MemoryBroker {
     }
 
     async fn acquire_silent(&self, request: SilentRequest) -> Result<Token> {
-        let choice = &request.parameters.account;
-        let accounts = self.remembered().clone();
-        let mut allowed = accounts.into_iter().filter(|account| choice.allows(account));
-        match (allowed.next(), allowed.next(), choice) {
-            (Some(_), Some(_), AccountChoice::Only) | (None, ..) => {
-                Err(Error::interaction_required("choose an account"))
-            }
-            (Some(account), ..) => Ok(self.token(account, &request.parameters, TokenSource::Cache)),
-        }
+        let account = self.choose(&request.parameters.account)?;
+        Ok(self.token(account, &request.parameters, TokenSource::Cache))
     }
 
     async fn acquire_interactive(&self, request: InteractiveRequest) -> Result<Token> {
@@ -134,6 +174,10 @@ impl Broker for MemoryBroker {
         } else {
             Err(Error::invalid_request("account", "forget an account that is not connected"))
         }
+    }
+
+    async fn sign_http_request(&self, request: SignHttpRequest) -> Result<SignedHttpRequest> {
+        Ok(self.sign(&self.choose(&request.account)?, &request.http, None))
     }
 
     async fn cancel(&self, request: CancelRequest) -> Result<()> {

@@ -29,6 +29,7 @@ struct Script {
     conduct: Conduct,
     pick: Pick,
     hold: Option<Gate>,
+    taken_port: Option<u16>,
 }
 
 /// What the person does on the provider's page.
@@ -72,6 +73,8 @@ pub enum Pick {
 pub struct Seen {
     /// How many sign-ins were opened.
     pub opened: usize,
+    /// The redirect URIs of the sign-ins that are shown by other means.
+    pub listened: Vec<Url>,
     /// The user names of each list of accounts.
     pub offered: Vec<Vec<String>>,
     /// The parameters of each visit to the provider that are no secrets.
@@ -88,7 +91,12 @@ impl ScriptedPerson {
     /// A person who signs in at this provider as `user`, and picks no known account.
     #[must_use]
     pub fn new(provider: FakeProvider, user: User) -> Self {
-        let script = Script { conduct: Conduct::SignsIn(user), pick: Pick::Another, hold: None };
+        let script = Script {
+            conduct: Conduct::SignsIn(user),
+            pick: Pick::Another,
+            hold: None,
+            taken_port: None,
+        };
         let seen = Mutex::default();
         Self(Arc::new(Inner { provider, script: Mutex::new(script), seen }))
     }
@@ -120,6 +128,18 @@ impl ScriptedPerson {
         *seen = Seen { open: seen.open, ..Seen::default() };
     }
 
+    /// From now on nobody can listen at this port.
+    pub fn take_port(&self, port: u16) {
+        lock(&self.0.script).taken_port = Some(port);
+    }
+
+    fn window(&self, prompt: &SignInPrompt) -> Box<dyn SignIn> {
+        let listening = || Url::parse("http://localhost:49152/").unwrap();
+        let redirect_uri = prompt.redirect_uri.clone().unwrap_or_else(listening);
+        lock(&self.0.seen).open += 1;
+        Box::new(Window { person: self.clone(), redirect_uri, answers: VecDeque::new() })
+    }
+
     async fn pause(&self) {
         let hold = lock(&self.0.script).hold.clone();
         if let Some(gate) = hold {
@@ -137,12 +157,18 @@ impl Prompter for ScriptedPerson {
                 Error::unavailable(Missing::UserInterface, message).with_hint("use a device code")
             );
         }
-        let listening = || Url::parse("http://localhost:49152/").unwrap();
-        let redirect_uri = prompt.redirect_uri.clone().unwrap_or_else(listening);
-        let mut seen = lock(&self.0.seen);
-        seen.opened += 1;
-        seen.open += 1;
-        Ok(Box::new(Window { person: self.clone(), redirect_uri, answers: VecDeque::new() }))
+        lock(&self.0.seen).opened += 1;
+        Ok(self.window(prompt))
+    }
+
+    async fn listen(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
+        let port = prompt.redirect_uri.as_ref().and_then(Url::port);
+        if port.is_some() && port == lock(&self.0.script).taken_port {
+            return Err(Error::invalid_request("redirect_uri", "the port is taken"));
+        }
+        let window = self.window(prompt);
+        lock(&self.0.seen).listened.push(window.redirect_uri().clone());
+        Ok(window)
     }
 }
 

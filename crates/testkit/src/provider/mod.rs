@@ -20,7 +20,7 @@ use url::Url;
 
 use self::directory::directory;
 pub use self::directory::{APP, CONTOSO, DEV, FABRIKAM, GUEST, OPS, USERS, User};
-use self::rotation::Rotation;
+use self::rotation::{Refusal, Rotation};
 pub use self::template::Template;
 use crate::effects::{ManualClock, SeededRandom, lock};
 use crate::leak::Secrets;
@@ -40,6 +40,7 @@ struct Inner {
 #[derive(Debug)]
 struct State {
     codes: HashMap<String, Code>,
+    device_codes: HashMap<String, DeviceState>,
     rotation: Rotation,
     lifetimes: Lifetimes,
     listed_hosts: BTreeSet<String>,
@@ -63,6 +64,14 @@ struct Code {
     redirect_uri: String,
     challenge: String,
     nonce: String,
+}
+
+/// What became of a device code.
+#[derive(Clone, Copy, Debug)]
+enum DeviceState {
+    Waiting,
+    Entered(User),
+    Declined,
 }
 
 /// A request as far as the provider looks at it.
@@ -105,6 +114,7 @@ impl FakeProvider {
     pub fn new(clock: ManualClock, random: SeededRandom, secrets: Secrets) -> Self {
         let state = State {
             codes: HashMap::new(),
+            device_codes: HashMap::new(),
             rotation: Rotation::default(),
             lifetimes: Lifetimes { expires_in: 3600, refresh_in: None },
             listed_hosts: ["login.new-cloud.example".to_owned()].into(),
@@ -157,6 +167,20 @@ impl FakeProvider {
         form.append_pair("client_info", &client_info(user)).finish()
     }
 
+    /// A person enters the device code that was issued, and signs in.
+    pub fn enter_device_codes(&self, user: User) {
+        self.settle_device_codes(DeviceState::Entered(user));
+    }
+
+    /// A person enters the device code that was issued, and declines.
+    pub fn decline_device_codes(&self) {
+        self.settle_device_codes(DeviceState::Declined);
+    }
+
+    fn settle_device_codes(&self, settled: DeviceState) {
+        lock(&self.0.state).device_codes.values_mut().for_each(|state| *state = settled);
+    }
+
     fn secret(&self, what: &'static str, prefix: &str) -> String {
         let secret = self.0.random.text(prefix);
         self.0.secrets.note(what, &secret);
@@ -178,6 +202,7 @@ impl FakeProvider {
             "openid-configuration" => self.json(200, &configuration(call)),
             "keys" => self.json(200, &signing::key_set()),
             "token" => self.token(call),
+            "devicecode" => self.device_code(),
             _ => self.json(404, &json!({})),
         }
     }
@@ -196,6 +221,7 @@ impl FakeProvider {
         match call.form.get("grant_type") {
             "authorization_code" => self.redeem_code(call),
             "refresh_token" => self.redeem_refresh_token(call),
+            "urn:ietf:params:oauth:grant-type:device_code" => self.poll_device_code(call),
             _ => self.error("unsupported_grant_type", "AADSTS70003: Unsupported grant"),
         }
     }
@@ -217,11 +243,55 @@ impl FakeProvider {
         self.issue(call, code.user, Some(&code.nonce), &refresh_token)
     }
 
+    fn device_code(&self) -> Response<Body> {
+        let device_code = self.secret("device code", "D-");
+        lock(&self.0.state).device_codes.insert(device_code.clone(), DeviceState::Waiting);
+        let body = json!({
+            "device_code": device_code,
+            "user_code": "ABCDEFGHJ",
+            "verification_uri": "https://login.microsoft.com/device",
+            "expires_in": 900,
+            "interval": 5,
+        });
+        self.json(200, &body)
+    }
+
+    fn poll_device_code(&self, call: &Call) -> Response<Body> {
+        let state = lock(&self.0.state).device_codes.get(call.form.get("device_code")).copied();
+        match state {
+            Some(DeviceState::Waiting) => {
+                self.error("authorization_pending", "AADSTS70016: Authorization is pending")
+            }
+            Some(DeviceState::Entered(user)) => {
+                let refresh_token = self.secret("refresh token", "1.rt-");
+                let client = call.form.get("client_id");
+                lock(&self.0.state).rotation.begin(user, client, &refresh_token);
+                self.issue(call, user, None, &refresh_token)
+            }
+            Some(DeviceState::Declined) => {
+                self.error("authorization_declined", "AADSTS70017: Authorization is declined")
+            }
+            None => self.error("bad_verification_code", "AADSTS70018: Invalid code"),
+        }
+    }
+
     fn redeem_refresh_token(&self, call: &Call) -> Response<Body> {
         let (shown, client) = (call.form.get("refresh_token"), call.form.get("client_id"));
         let redeemed = lock(&self.0.state).rotation.redeem(shown, client);
-        let Some(redeemed) = redeemed else {
-            return self.error("invalid_grant", "AADSTS50173: The grant was revoked");
+        let redeemed = match redeemed {
+            Ok(redeemed) => redeemed,
+            Err(Refusal::Revoked) => {
+                return self.error("invalid_grant", "AADSTS50173: The grant was revoked");
+            }
+            Err(Refusal::OtherApp) => {
+                let body = json!({
+                    "error": "invalid_grant",
+                    "error_description": "AADSTS70000: The token was issued to another client",
+                    "error_codes": [70000],
+                    "suberror": "client_mismatch",
+                });
+                return self.json(400, &body);
+            }
         };
         let successor = self.secret("refresh token", "1.rt-");
         lock(&self.0.state).rotation.succeed(&redeemed, &successor);

@@ -23,6 +23,15 @@ struct Family {
     revoked: bool,
 }
 
+/// Why a redemption was not accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Refusal {
+    /// The token was issued to another app.
+    OtherApp,
+    /// The token is unknown or revoked.
+    Revoked,
+}
+
 /// A redemption that was accepted.
 pub(crate) struct Redeemed {
     pub(crate) user: User,
@@ -48,22 +57,25 @@ impl Rotation {
         self.tokens.insert(token.to_owned(), (self.families.len() - 1, 1));
     }
 
-    /// Shows a token; `None` if it is refused.
-    pub(crate) fn redeem(&mut self, token: &str, client: &str) -> Option<Redeemed> {
-        let &(index, generation) = self.tokens.get(token)?;
+    /// Shows a token.
+    pub(crate) fn redeem(&mut self, token: &str, client: &str) -> Result<Redeemed, Refusal> {
+        let &(index, generation) = self.tokens.get(token).ok_or(Refusal::Revoked)?;
         let owner = self.families[index].client.as_str();
         let serves = owner == client || (self.shares(owner) && self.shares(client));
         let family = &mut self.families[index];
-        if family.revoked || !serves {
-            return None;
+        if !serves {
+            return Err(Refusal::OtherApp);
+        }
+        if family.revoked {
+            return Err(Refusal::Revoked);
         }
         if generation < family.used {
             family.revoked = true;
             self.reuses += 1;
-            return None;
+            return Err(Refusal::Revoked);
         }
         family.used = generation;
-        Some(Redeemed { user: family.user, family: index, generation })
+        Ok(Redeemed { user: family.user, family: index, generation })
     }
 
     /// Issues the successor.
@@ -104,10 +116,11 @@ mod tests {
         rotation.succeed(&again, "2b");
         let second = rotation.redeem("2a", "app").unwrap();
         rotation.succeed(&second, "3");
-        assert!(rotation.redeem("2b", "app").is_some());
+        assert!(rotation.redeem("2b", "app").is_ok());
         assert_eq!(rotation.reuses(), 0);
-        assert!(rotation.redeem("1", "app").is_none());
-        assert!(rotation.redeem("3", "app").is_none(), "the family is revoked");
+        let refusal = |rotation: &mut Rotation, token| rotation.redeem(token, "app").err();
+        assert_eq!(refusal(&mut rotation, "1"), Some(Refusal::Revoked));
+        assert_eq!(refusal(&mut rotation, "3"), Some(Refusal::Revoked), "the family is revoked");
         assert_eq!(rotation.reuses(), 1);
     }
 
@@ -115,7 +128,7 @@ mod tests {
     fn a_token_is_for_one_app() {
         let mut rotation = Rotation::default();
         rotation.begin(DEV, "app", "1");
-        assert!(rotation.redeem("1", "other").is_none());
-        assert!(rotation.redeem("unknown", "app").is_none());
+        assert_eq!(rotation.redeem("1", "other").err(), Some(Refusal::OtherApp));
+        assert_eq!(rotation.redeem("unknown", "app").err(), Some(Refusal::Revoked));
     }
 }

@@ -129,8 +129,8 @@ impl Filling<'_> {
         let form = &self.call.form;
         let mut state = lock(&self.provider.0.state);
         match state.rotation.redeem(form.get("refresh_token"), form.get("client_id")) {
-            Some(redeemed) => state.rotation.succeed(&redeemed, &token),
-            None => state.rotation.begin(self.user.unwrap(), form.get("client_id"), &token),
+            Ok(redeemed) => state.rotation.succeed(&redeemed, &token),
+            Err(_) => state.rotation.begin(self.user.unwrap(), form.get("client_id"), &token),
         }
         token
     }

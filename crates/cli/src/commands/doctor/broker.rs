@@ -8,7 +8,7 @@ use keybearer_host::{Environment, Paths};
 
 use super::LIMIT;
 use super::finding::{Finding, Level};
-use crate::commands::broker::bus;
+use crate::commands::broker::{another_version, bus};
 
 /// Whether our own broker runs, and whether its socket is as it should be.
 pub(super) async fn examine(paths: &Paths, findings: &mut Vec<Finding>) -> Option<Status> {
@@ -20,7 +20,10 @@ pub(super) async fn examine(paths: &Paths, findings: &mut Vec<Finding>) -> Optio
     findings.push(match &status {
         Ok(status) => {
             let found = format!("running, process {}, version {}", status.pid, status.version);
-            Finding::new(Level::Ok, "broker", found)
+            match another_version(status) {
+                Some(notice) => Finding::new(Level::Warning, "broker", found).with_hint(notice),
+                None => Finding::new(Level::Ok, "broker", found),
+            }
         }
         Err(_) if !there => {
             Finding::new(Level::Info, "broker", "not running; a program that needs it starts it")

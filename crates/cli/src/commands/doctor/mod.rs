@@ -1,9 +1,14 @@
 //! What is found, what will be used and why; every problem with its next step.
 
+#[cfg(target_os = "linux")]
 mod broker;
 mod browser;
 mod finding;
+#[cfg_attr(not(target_os = "linux"), path = "machine_elsewhere.rs")]
+mod machine;
 mod network;
+mod sign_in;
+#[cfg(target_os = "linux")]
 mod storage;
 mod wsl;
 
@@ -13,7 +18,7 @@ use std::time::Duration;
 use clap::Args;
 use finding::{Finding, Level};
 use keybearer_client::WslPlaces;
-use keybearer_core::Result;
+use keybearer_core::{Result, SignInMethod};
 use keybearer_host::{Environment, Paths};
 use serde_json::json;
 
@@ -23,6 +28,7 @@ use crate::exit::Exit;
 use crate::failure::ErrorFormat;
 use crate::output;
 use crate::session::run;
+use crate::terminal::presence;
 
 const EXAMPLE: &str = "\
 Example:
@@ -66,15 +72,15 @@ async fn examine(environment: &Environment) -> Vec<Finding> {
     match Paths::current(environment) {
         Err(error) => findings.push(Finding::of_error("paths", Level::Error, &error)),
         Ok(paths) => {
-            let status = broker::examine(&paths, &mut findings).await;
-            broker::examine_bus(environment, status.as_ref(), &mut findings).await;
-            storage::examine(&paths, environment, status.as_ref(), &mut findings);
+            machine::examine(&paths, environment, &mut findings).await;
             network::examine_settings(&paths, environment, &mut findings);
         }
     }
     browser::examine(environment, &mut findings);
     findings.extend(wsl::examine(environment, &WslPlaces::default()).await);
     network::examine(environment, &mut findings);
+    let caller = presence(SignInMethod::Auto).abilities();
+    findings.push(sign_in::examine(&caller, sign_in::settings(environment).as_ref()));
     findings
 }
 

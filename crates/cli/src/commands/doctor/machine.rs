@@ -1,0 +1,11 @@
+use keybearer_host::{Environment, Paths};
+
+use super::finding::Finding;
+use super::{broker, storage};
+
+/// Who serves here, and where tokens are kept.
+pub(super) async fn examine(paths: &Paths, environment: &Environment, findings: &mut Vec<Finding>) {
+    let status = broker::examine(paths, findings).await;
+    broker::examine_bus(environment, status.as_ref(), findings).await;
+    storage::examine(paths, environment, status.as_ref(), findings);
+}

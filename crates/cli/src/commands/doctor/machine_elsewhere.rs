@@ -1,0 +1,42 @@
+use std::time::Duration;
+
+use keybearer_client::{BrokerChoice, LocalBroker, LocalBrokerOptions};
+use keybearer_core::{ErrorKind, Missing};
+use keybearer_host::{Environment, Paths};
+
+use super::finding::{Finding, Level};
+
+/// How long the system may take to say whether it has a broker.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Who serves here, and where tokens are kept.
+pub(super) async fn examine(paths: &Paths, environment: &Environment, findings: &mut Vec<Finding>) {
+    let options = LocalBrokerOptions { choice: BrokerChoice::Required, ..Default::default() };
+    let found = LocalBroker::new(environment.clone(), options).connect(LIMIT).await;
+    findings.push(match found {
+        Ok(broker) => Finding::new(Level::Ok, "broker", format!("{} serves", broker.name())),
+        Err(error) if *error.kind() == ErrorKind::Unavailable(Missing::Broker) => {
+            Finding::of_error("broker", Level::Info, &error)
+        }
+        Err(error) => Finding::of_error("broker", Level::Warning, &error),
+    });
+    let (shown, store) = (paths.state_dir.display(), paths.state_dir.join("store.redb"));
+    findings.push(match store.metadata() {
+        Ok(file) => {
+            let found = format!("{shown}, {} bytes, of sign-ins with the browser", file.len());
+            Finding::new(Level::Ok, "store", found)
+        }
+        Err(_) => {
+            let found = format!("none; sign-ins with the browser will be kept in {shown}");
+            Finding::new(Level::Info, "store", found)
+        }
+    });
+    for (file, found) in [
+        ("master.key.sealed", "in a file that Windows sealed for you (DPAPI)"),
+        ("master.key", "in a file only you can read"),
+    ] {
+        if paths.state_dir.join(file).exists() {
+            findings.push(Finding::new(Level::Ok, "key", found));
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! Installing the broker for this user, and removing it.
+
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use keybearer_broker::{Conflict, Installation, NameHolder, Removal, Units, Written, reload_bus};
+use keybearer_core::{Error, Result};
+use keybearer_dbus::client::{Activation, BrokerProxy};
+use keybearer_host::{Environment, Paths};
+
+use super::below_help;
+use crate::output;
+use crate::session::run;
+
+const EXAMPLES: &str = "\
+Examples:
+  keybearer broker install
+  keybearer broker install --systemd never";
+
+/// How long the bus may take to answer.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Have the session bus and systemd start the broker for you
+///
+/// Writes the activation file of the name com.microsoft.identity.broker1 and, where systemd runs, a
+/// service and its socket, all below your home directory. Refuses if another broker is installed or
+/// running.
+#[derive(Args, Debug)]
+#[command(after_help = below_help(EXAMPLES))]
+pub(super) struct Install {
+    /// Write systemd's files, too
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    systemd: When,
+    /// Go before another broker; `uninstall` brings it back
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+enum When {
+    /// If systemd runs on this machine
+    Auto,
+    /// In any case
+    Always,
+    /// Not at all
+    Never,
+}
+
+impl When {
+    fn units(self) -> Units {
+        // sd_booted(3).
+        let booted = || std::path::Path::new("/run/systemd/system").is_dir();
+        match self {
+            Self::Always => Units::Written,
+            Self::Auto if booted() => Units::Written,
+            Self::Auto | Self::Never => Units::Left,
+        }
+    }
+}
+
+impl Install {
+    pub(super) fn run(&self) -> Result<()> {
+        let environment = Environment::current();
+        let program = std::env::current_exe()
+            .map_err(|error| Error::internal("find this program").with_source(error))?;
+        let units = self.systemd.units();
+        let plan = Installation::plan(&environment, &program, units)?;
+        let mut conflicts = plan.conflicts().to_vec();
+        conflicts.extend(run(async { Ok(running(&environment).await) })?);
+        if !conflicts.is_empty() && !self.force {
+            return Err(Installation::refusal(&conflicts));
+        }
+        let written = plan.write()?;
+        let reloaded = run(async { Ok(tell_bus(&environment).await) })?;
+        output::text(&describe(&written, &conflicts, &reloaded, units))
+    }
+}
+
+/// Removes what `install` wrote.
+pub(super) fn uninstall() -> Result<()> {
+    let environment = Environment::current();
+    let removed = Installation::remove(&environment)?;
+    let reloaded = run(async { Ok(tell_bus(&environment).await) })?;
+    let mut text = String::new();
+    for removal in &removed {
+        text.push_str(&match removal {
+            Removal::Removed(path) => format!("removed    {}\n", path.display()),
+            Removal::Restored(path) => format!("restored   {}\n", path.display()),
+            Removal::Left(path) => {
+                format!("left       {}, which `install` did not write\n", path.display())
+            }
+        });
+    }
+    if removed.is_empty() {
+        text.push_str("nothing was installed\n");
+    }
+    text.push_str(&reloaded.note());
+    if removed.iter().any(|removal| matches!(removal, Removal::Removed(path) if is_unit(path))) {
+        text.push_str(
+            "next: systemctl --user stop keybearer-broker.socket keybearer-broker.service\n",
+        );
+        text.push_str("next: systemctl --user daemon-reload\n");
+    } else if Paths::current(&environment)?.socket.exists() {
+        text.push_str("next: keybearer broker stop\n");
+    }
+    output::text(&text)
+}
+
+fn is_unit(path: &std::path::Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "socket")
+}
+
+/// Another broker that has the name now.
+async fn running(environment: &Environment) -> Option<Conflict> {
+    let address = environment.session_bus_address()?;
+    let owner = BrokerProxy::connect_bus(&address, Activation::Leave, LIMIT).await.ok()?;
+    let process = owner.process();
+    let own = Paths::current(environment).ok()?;
+    let own = BrokerProxy::connect_socket(&own.socket, LIMIT).await;
+    let ours = own.is_ok_and(|own| own.process().pid == process.pid)
+        || process.executable.is_some() && process.executable == std::env::current_exe().ok();
+    (!ours).then(|| {
+        Conflict::Running(NameHolder {
+            unique_name: String::new(),
+            pid: Some(process.pid),
+            executable: process.executable.clone(),
+        })
+    })
+}
+
+/// What the session bus knows of the files.
+enum Reloaded {
+    NoBus,
+    Done,
+    Failed(Error),
+}
+
+async fn tell_bus(environment: &Environment) -> Reloaded {
+    let Some(address) = environment.session_bus_address() else { return Reloaded::NoBus };
+    match reload_bus(&address, LIMIT).await {
+        Ok(()) => Reloaded::Done,
+        Err(error) => Reloaded::Failed(error),
+    }
+}
+
+impl Reloaded {
+    fn note(&self) -> String {
+        match self {
+            Self::Done => String::new(),
+            Self::NoBus => "there is no session bus now; programs of ours use the socket\n".into(),
+            Self::Failed(error) => {
+                format!("{}; it learns of this when you log in next time\n", error.message())
+            }
+        }
+    }
+}
+
+fn describe(
+    written: &[Written],
+    conflicts: &[Conflict],
+    reloaded: &Reloaded,
+    units: Units,
+) -> String {
+    let mut text = String::new();
+    for file in written {
+        text.push_str(&match file {
+            Written::New(path) => format!("wrote      {}\n", path.display()),
+            Written::Unchanged(path) => format!("unchanged  {}\n", path.display()),
+        });
+    }
+    for conflict in conflicts {
+        text.push_str(&format!("before it  {conflict}\n"));
+    }
+    text.push_str(&reloaded.note());
+    if units == Units::Written {
+        text.push_str("next: systemctl --user daemon-reload\n");
+        text.push_str("next: systemctl --user enable --now keybearer-broker.socket\n");
+    }
+    for conflict in conflicts {
+        if let Conflict::Running(NameHolder { pid: Some(pid), .. }) = conflict {
+            text.push_str(&format!(
+                "next: end process {pid}, then run `keybearer broker status`\n"
+            ));
+        }
+    }
+    text
+}

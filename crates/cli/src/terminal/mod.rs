@@ -1,0 +1,187 @@
+//! The person's side of a sign-in: the terminal and the desktop that this program was started in.
+//!
+//! Everything is written to standard error and read from the terminal itself, so standard output
+//! carries the answer only (invariant I10).
+
+mod key;
+mod picker;
+mod texts;
+#[cfg_attr(not(unix), path = "tty_elsewhere.rs")]
+mod tty;
+
+use std::io::{IsTerminal, Write};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use keybearer_client::DesktopPresenter;
+use keybearer_core::{
+    Abilities, Account, AccountPick, Error, PastedAnswer, Presence, Presenter, Result,
+    SignInAddress, SignInMethod, SshSession, Terminal, UserCode,
+};
+use keybearer_host::Environment;
+use url::Url;
+
+use key::Key;
+use picker::Picker;
+pub(crate) use texts::Style;
+use tty::Tty;
+
+/// How this program's person wants to sign in, and what there is to reach them.
+pub(crate) fn presence(method: SignInMethod) -> Presence {
+    let environment = Environment::current();
+    let is_terminal =
+        cfg!(unix) && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    // Whoever asks for a code or for pasting reads standard error, whatever it is.
+    let asked = matches!(method, SignInMethod::DeviceCode | SignInMethod::Paste);
+    let terminal = (is_terminal || asked).then(|| Terminal { ssh: ssh_session(&environment) });
+    let presenter = TerminalPresenter {
+        terminal,
+        is_terminal,
+        style: Style::of(&environment, is_terminal),
+        desktop: DesktopPresenter::new(&environment),
+    };
+    Presence { method, presenter: Some(Arc::new(presenter)) }
+}
+
+/// How the person came here over SSH, as far as this side knows.
+pub(crate) fn ssh_session(environment: &Environment) -> Option<SshSession> {
+    let connection = environment.text("SSH_CONNECTION")?;
+    let mut words = connection.split_ascii_whitespace().skip(2);
+    let host = words.next()?;
+    let user = environment.text("USER").or_else(|| environment.text("LOGNAME"));
+    let user = user.map_or_else(String::new, |user| format!("{user}@"));
+    let destination = match words.next() {
+        None | Some("22") => format!("{user}{host}"),
+        Some(port) => format!("-p {port} {user}{host}"),
+    };
+    Some(SshSession { destination })
+}
+
+#[derive(Debug)]
+struct TerminalPresenter {
+    terminal: Option<Terminal>,
+    is_terminal: bool,
+    style: Style,
+    desktop: DesktopPresenter,
+}
+
+#[async_trait]
+impl Presenter for TerminalPresenter {
+    fn abilities(&self) -> Abilities {
+        Abilities { terminal: self.terminal.clone(), ..self.desktop.abilities() }
+    }
+
+    async fn open_browser(&self, url: &Url) -> Result<()> {
+        self.desktop.open_browser(url).await
+    }
+
+    async fn point_to_browser(&self) {
+        if self.is_terminal {
+            say("waiting for the sign-in in the browser; Ctrl-C gives it up\n");
+        }
+    }
+
+    async fn choose_account(&self, accounts: &[Account]) -> Result<AccountPick> {
+        if !self.is_terminal {
+            return Err(without_choice(accounts));
+        }
+        let mut picker = Picker::new(accounts);
+        let mut tty = Tty::open()?;
+        let chosen = match self.style {
+            Style::Plain => picker.ask_in_lines(&mut tty).await,
+            Style::Rich => picker.ask(&mut tty).await,
+        };
+        chosen?.ok_or_else(|| Error::cancelled("choose an account"))
+    }
+
+    async fn show_user_code(&self, code: &UserCode) -> Result<()> {
+        say(&texts::user_code(code, self.style));
+        Ok(())
+    }
+
+    async fn show_address(&self, address: &SignInAddress) -> Result<()> {
+        let ssh = self.terminal.as_ref().and_then(|terminal| terminal.ssh.as_ref());
+        say(&texts::address(address, ssh));
+        Ok(())
+    }
+
+    async fn paste(&self, complaint: Option<&str>) -> Result<PastedAnswer> {
+        if let Some(complaint) = complaint {
+            say(&format!("that did not work: {complaint}\n"));
+        }
+        if !self.is_terminal {
+            return read_line().await;
+        }
+        let mut tty = Tty::open()?;
+        say("paste it here (it is not shown): ");
+        let line = pasted_line(&mut tty).await;
+        say("\n");
+        line
+    }
+}
+
+/// Whatever is typed or pasted up to the end of a line. It holds a code, so it is not echoed; and it
+/// may be longer than the 4,095 bytes that a terminal takes for a line of its own.
+async fn pasted_line(tty: &mut Tty) -> Result<PastedAnswer> {
+    let mut line = String::new();
+    loop {
+        match tty.key().await? {
+            Key::Character(c) => line.push(c),
+            Key::Backspace => {
+                line.pop();
+            }
+            Key::Clear => line.clear(),
+            Key::Enter if line.trim().is_empty() => {}
+            Key::Enter => return Ok(PastedAnswer::new(line)),
+            Key::End => return Err(Error::cancelled("paste the answer of the sign-in")),
+            Key::Escape | Key::Up | Key::Down | Key::Other => {}
+        }
+    }
+}
+
+async fn read_line() -> Result<PastedAnswer> {
+    use tokio::io::{AsyncBufReadExt, BufReader};
+    let mut line = String::new();
+    let read = BufReader::new(tokio::io::stdin()).read_line(&mut line).await;
+    match read {
+        Ok(0) => Err(Error::cancelled("paste the answer of the sign-in: the input has ended")),
+        Ok(_) => Ok(PastedAnswer::new(line)),
+        Err(error) => Err(Error::internal("read standard input").with_source(error)),
+    }
+}
+
+fn without_choice(accounts: &[Account]) -> Error {
+    let names: Vec<&str> = accounts.iter().map(|account| account.username.as_str()).collect();
+    Error::interaction_required(format!(
+        "accounts are connected and none was chosen: {}",
+        names.join(", ")
+    ))
+    .with_hint("name one with --account, or another one with `keybearer login --login-hint`")
+}
+
+/// Tells a person. There is nowhere left to tell that standard error is closed.
+fn say(text: &str) {
+    let mut stderr = std::io::stderr().lock();
+    let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_back_over_ssh_is_what_this_side_knows_of_it() {
+        for (connection, user, expected) in [
+            ("10.0.0.9 51000 10.0.0.5 22", Some("dev"), Some("dev@10.0.0.5")),
+            ("::1 51000 ::1 2222", Some("dev"), Some("-p 2222 dev@::1")),
+            ("10.0.0.9 51000 10.0.0.5", None, Some("10.0.0.5")),
+            ("odd", Some("dev"), None),
+            ("", Some("dev"), None),
+        ] {
+            let pairs = [("SSH_CONNECTION", Some(connection)), ("USER", user)];
+            let pairs = pairs.into_iter().filter_map(|(name, value)| Some((name, value?)));
+            let session = ssh_session(&Environment::from_pairs(pairs));
+            assert_eq!(session.map(|session| session.destination).as_deref(), expected);
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Having the broker started by the session bus and by systemd.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::home::{Home, complaint};
+
+const ACTIVATION: &str = ".local/share/dbus-1/services/com.microsoft.identity.broker1.service";
+const SERVICE: &str = ".local/share/systemd/user/keybearer-broker.service";
+const SOCKET: &str = ".local/share/systemd/user/keybearer-broker.socket";
+const STRANGER: &str =
+    "[D-BUS Service]\nName=com.microsoft.identity.broker1\nExec=/opt/other/broker\n";
+
+/// Nothing of the machine's own is seen.
+fn home() -> Home {
+    let home = Home::new();
+    let system = home.at("system").display().to_string();
+    home.with("XDG_DATA_DIRS", &system)
+}
+
+/// Everything below the home directory, with its content.
+fn tree(home: &Home) -> BTreeMap<PathBuf, Option<String>> {
+    let mut found = BTreeMap::new();
+    let mut waiting = vec![home.at("")];
+    while let Some(directory) = waiting.pop() {
+        for entry in directory.read_dir().unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                waiting.push(path.clone());
+            }
+            found.insert(path.clone(), std::fs::read_to_string(&path).ok());
+        }
+    }
+    found
+}
+
+fn place(home: &Home, name: &str, content: &str) -> PathBuf {
+    let path = home.at(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, content).unwrap();
+    path
+}
+
+fn done(home: &Home, arguments: &str) -> String {
+    let output = home.run(arguments);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn read(home: &Home, name: &str) -> String {
+    std::fs::read_to_string(home.at(name)).unwrap()
+}
+
+#[test]
+fn install_writes_its_files_once_and_uninstall_leaves_nothing() {
+    let home = home();
+    let before = tree(&home);
+    let said = done(&home, "broker install --systemd always");
+    for name in [ACTIVATION, SERVICE, SOCKET] {
+        let path = home.at(name);
+        assert!(said.contains(&format!("wrote      {}\n", path.display())), "{said}");
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o7777, 0o644, "{name}");
+    }
+    assert!(said.contains("next: systemctl --user enable --now keybearer-broker.socket\n"));
+    let program = Path::new(env!("CARGO_BIN_EXE_keybearer")).display();
+    let activation = read(&home, ACTIVATION);
+    assert!(activation.contains(&format!("\nExec=\"{program}\" broker run\n")), "{activation}");
+    assert!(activation.contains("\nSystemdService=keybearer-broker.service\n"), "{activation}");
+
+    let installed = tree(&home);
+    let said = done(&home, "broker install --systemd always");
+    assert_eq!(said.matches("unchanged  ").count(), 3, "{said}");
+    assert_eq!(tree(&home), installed);
+
+    let said = done(&home, "broker uninstall");
+    assert_eq!(said.matches("removed    ").count(), 3, "{said}");
+    assert_eq!(tree(&home), before);
+    assert!(done(&home, "broker uninstall").starts_with("nothing was installed\n"));
+}
+
+#[test]
+fn without_systemd_only_the_bus_is_told_and_directories_of_others_stay() {
+    let home = home();
+    place(&home, ".local/share/dbus-1/services/other.service", "[D-BUS Service]\nName=a.b\n");
+    let before = tree(&home);
+    let said = done(&home, "broker install --systemd never");
+    assert_eq!(said.matches("wrote ").count(), 1, "{said}");
+    assert!(!said.contains("systemctl"), "{said}");
+    assert!(!read(&home, ACTIVATION).contains("SystemdService"));
+    done(&home, "broker uninstall");
+    assert_eq!(tree(&home), before);
+}
+
+#[test]
+fn what_systemctl_enable_linked_goes_too() {
+    let home = home();
+    let before = tree(&home);
+    done(&home, "broker install --systemd always");
+    let wants = home.at(".config/systemd/user/sockets.target.wants");
+    std::fs::create_dir_all(&wants).unwrap();
+    let link = wants.join("keybearer-broker.socket");
+    std::os::unix::fs::symlink(home.at(SOCKET), link).unwrap();
+    done(&home, "broker uninstall");
+    let left: Vec<_> = tree(&home).into_keys().filter(|path| !before.contains_key(path)).collect();
+    // The directories are systemd's.
+    assert_eq!(
+        left,
+        [".config", ".config/systemd", ".config/systemd/user"].map(|name| home.at(name))
+    );
+}
+
+#[test]
+fn another_broker_is_reported_and_nothing_written_unless_told_to_go_before_it() {
+    let home = home();
+    // Its name in the file counts, not that of the file.
+    let other = place(&home, "system/dbus-1/services/anything.service", STRANGER);
+    let before = tree(&home);
+    let output = home.run("broker install");
+    let said = complaint(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(&format!("{} starts /opt/other/broker", other.display())), "{said}");
+    assert!(said.contains("\nhint: ") && said.contains("--force"), "{said}");
+    assert_eq!(tree(&home), before);
+
+    let said = done(&home, "broker install --force");
+    assert!(said.contains("before it  another broker is installed"), "{said}");
+    done(&home, "broker uninstall");
+    assert_eq!(tree(&home), before);
+}
+
+#[test]
+fn a_file_of_another_program_in_our_place_is_moved_aside_and_comes_back() {
+    let home = home();
+    place(&home, ACTIVATION, STRANGER);
+    let before = tree(&home);
+    let output = home.run("broker install");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = done(&home, "broker uninstall");
+    assert!(said.contains("left ") && said.contains("did not write"), "{said}");
+    assert_eq!(tree(&home), before);
+
+    done(&home, "broker install --force");
+    assert!(read(&home, ACTIVATION).contains("keybearer"));
+    let said = done(&home, "broker uninstall");
+    assert!(said.contains("restored ") && tree(&home) == before, "{said}");
+}
+
+#[test]
+fn the_units_are_such_as_systemd_reads() {
+    let home = home();
+    done(&home, "broker install --systemd always");
+    let mut verify = std::process::Command::new("systemd-analyze");
+    verify.args(["verify", "--user", "--man=no"]).arg(home.at(SERVICE)).arg(home.at(SOCKET));
+    verify.env("XDG_RUNTIME_DIR", home.at("run")).env("HOME", home.at(""));
+    // It is part of systemd; a machine without it has no use for the units.
+    let Ok(output) = verify.output() else { return };
+    let said = complaint(&output);
+    assert!(output.status.success() && !said.contains("keybearer-broker"), "{said}");
+}

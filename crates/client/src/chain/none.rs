@@ -1,0 +1,17 @@
+//! A system whose broker is not known here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keybearer_core::{Error, Missing, Result};
+use keybearer_host::Environment;
+
+use super::{LocalBrokerOptions, Reachable};
+
+pub(super) async fn find(
+    _: &Environment,
+    _: &LocalBrokerOptions,
+    _: Duration,
+) -> Result<Arc<dyn Reachable>> {
+    Err(Error::unavailable(Missing::Broker, "find a broker: none is known on this system"))
+}

@@ -1,0 +1,27 @@
+//! On Windows the operating system's broker is enough: Web Account Manager, if this Windows has it.
+//!
+//! No process of ours serves there, so there is no named pipe either. An app without Web Account
+//! Manager is told that there is no broker, and a chain of credentials goes on to its next one. A
+//! program that asks for an engine of its own (`BrokerChoice::Never`), or keeps what it signs in
+//! ([`Remember::OnDisk`](super::Remember), as the command line does), signs in with the browser.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use keybearer_core::{Error, Result};
+use keybearer_host::{Environment, SystemClock};
+
+use super::{LocalBrokerOptions, Reachable};
+use crate::wam::{WamBroker, WinRt};
+
+pub(super) async fn find(
+    _: &Environment,
+    options: &LocalBrokerOptions,
+    limit: Duration,
+) -> Result<Arc<dyn Reachable>> {
+    let transport = WinRt { parent: options.parent_window };
+    let broker = WamBroker::new(Arc::new(transport), Arc::new(SystemClock));
+    let checked = tokio::time::timeout(limit, broker.check()).await;
+    checked.unwrap_or_else(|_| Err(Error::timed_out("find Web Account Manager")))?;
+    Ok(Arc::new(broker))
+}

@@ -1,0 +1,170 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use keybearer_core::{
+    Account, AccountChoice, AccountsRequest, Broker, CallerId, CancelRequest, ClientId,
+    CorrelationId, Error, InteractiveRequest, RemoveAccountRequest, Result, SilentRequest, Token,
+    TokenParameters, TokenSource,
+};
+use keybearer_engine::Clock;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
+use super::request::Operation;
+use super::{Dictionary, Extension, reply, request};
+use crate::options::AZURE_DEVELOPER_APP;
+
+/// The extension as a broker.
+#[derive(Debug)]
+pub(crate) struct ExtensionBroker {
+    extension: Arc<dyn Extension>,
+    clock: Arc<dyn Clock>,
+    /// The sign-ins that are waiting.
+    waiting: Mutex<Vec<(CallerId, Arc<Notify>)>>,
+}
+
+impl ExtensionBroker {
+    pub(crate) fn new(extension: Arc<dyn Extension>, clock: Arc<dyn Clock>) -> Self {
+        Self { extension, clock, waiting: Mutex::default() }
+    }
+
+    async fn perform(&self, operation: Operation, deadline: Instant) -> Result<Dictionary> {
+        let performed = timeout_at(deadline, self.extension.perform(operation)).await;
+        performed.unwrap_or_else(|_| Err(Error::timed_out("the extension of macOS did not answer")))
+    }
+
+    async fn list(
+        &self,
+        client_id: &ClientId,
+        correlation_id: &CorrelationId,
+        deadline: Instant,
+    ) -> Result<Vec<Account>> {
+        let operation = request::accounts(client_id, correlation_id);
+        reply::accounts(&self.perform(operation, deadline).await?)
+    }
+
+    /// The account that is meant; none is ever taken in place of another (invariant I8).
+    async fn choose(&self, parameters: &TokenParameters, deadline: Instant) -> Result<Account> {
+        let TokenParameters { client_id, correlation_id, account: choice, .. } = parameters;
+        let listed = self.list(client_id, correlation_id, deadline).await?;
+        let mut allowed = listed.into_iter().filter(|account| choice.allows(account));
+        let first = allowed
+            .next()
+            .ok_or_else(|| Error::interaction_required("the account is not connected in macOS"))?;
+        let same = |other: Account| other.home_account_id == first.home_account_id;
+        if *choice == AccountChoice::Only && !allowed.all(same) {
+            return Err(Error::interaction_required("several accounts are connected in macOS"));
+        }
+        Ok(first)
+    }
+
+    async fn sign_in(&self, request: InteractiveRequest, deadline: Instant) -> Result<Token> {
+        let InteractiveRequest { parameters, prompt, .. } = request;
+        let (account, hint) = match &parameters.account {
+            AccountChoice::Exact(_) => (self.choose(&parameters, deadline).await.ok(), None),
+            AccountChoice::LoginHint(username) => (None, Some(username.as_str())),
+            AccountChoice::Only | AccountChoice::Default => (None, None),
+        };
+        let operation = request::interactive(&parameters, prompt, account.as_ref(), hint);
+        let reply = self.perform(operation, deadline).await?;
+        reply::token(&reply, &parameters, TokenSource::SignIn, self.clock.now())
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<(CallerId, Arc<Notify>)>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A sign-in that can be cancelled for as long as this value is there.
+struct Waiting<'a> {
+    broker: &'a ExtensionBroker,
+    cancelled: Arc<Notify>,
+}
+
+impl<'a> Waiting<'a> {
+    fn begin(broker: &'a ExtensionBroker, caller: CallerId) -> Self {
+        let cancelled = Arc::new(Notify::new());
+        broker.waiting().push((caller, Arc::clone(&cancelled)));
+        Self { broker, cancelled }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.broker.waiting().retain(|(_, other)| !Arc::ptr_eq(other, &self.cancelled));
+    }
+}
+
+fn after(timeout: Duration) -> Instant {
+    Instant::now() + timeout
+}
+
+#[async_trait]
+impl Broker for ExtensionBroker {
+    fn name(&self) -> &str {
+        "macOS single sign-on extension"
+    }
+
+    async fn accounts(&self, request: AccountsRequest) -> Result<Vec<Account>> {
+        let id = request.correlation_id;
+        let client_id =
+            request.client_id.map_or_else(|| ClientId::parse(AZURE_DEVELOPER_APP), Ok)?;
+        let listed = self.list(&client_id, &id, after(request.timeout)).await;
+        listed.map_err(|error| error.with_correlation_id(id))
+    }
+
+    async fn acquire_silent(&self, request: SilentRequest) -> Result<Token> {
+        let parameters = request.parameters;
+        let deadline = after(parameters.timeout);
+        let outcome = async {
+            parameters.check_bearer()?;
+            let account = self.choose(&parameters, deadline).await?;
+            let reply = self.perform(request::silent(&parameters, &account), deadline).await?;
+            let token = reply::token(&reply, &parameters, TokenSource::Cache, self.clock.now())?;
+            if account.home_account_id == token.account.home_account_id {
+                Ok(token)
+            } else {
+                let (expected, received) = ("a token of the account that was asked for", "another");
+                Err(Error::protocol(expected, received))
+            }
+        };
+        let outcome = outcome.await;
+        outcome.map_err(|error| error.with_correlation_id(parameters.correlation_id.clone()))
+    }
+
+    async fn acquire_interactive(&self, request: InteractiveRequest) -> Result<Token> {
+        let (caller, id) =
+            (request.parameters.caller.id.clone(), request.parameters.correlation_id.clone());
+        let deadline = after(request.parameters.timeout);
+        let waiting = Waiting::begin(self, caller);
+        let outcome = tokio::select! {
+            outcome = async {
+                request.parameters.check_bearer()?;
+                self.sign_in(request, deadline).await
+            } => outcome,
+            () = waiting.cancelled.notified() => Err(Error::cancelled("the sign-in was given up")),
+        };
+        outcome.map_err(|error| error.with_correlation_id(id))
+    }
+
+    async fn remove_account(&self, request: RemoveAccountRequest) -> Result<()> {
+        let RemoveAccountRequest { home_account_id, correlation_id, timeout } = request;
+        let deadline = after(timeout);
+        let client_id = ClientId::parse(AZURE_DEVELOPER_APP)?;
+        let listed = self.list(&client_id, &correlation_id, deadline).await?;
+        let meant = listed.iter().find(|account| account.home_account_id == home_account_id);
+        let account = meant.ok_or_else(|| {
+            Error::invalid_request("account", "that account is not connected in macOS")
+        })?;
+        let operation = request::sign_out(&client_id, account, &correlation_id);
+        reply::check(&self.perform(operation, deadline).await?)
+    }
+
+    async fn cancel(&self, request: CancelRequest) -> Result<()> {
+        for (_, cancelled) in self.waiting().iter().filter(|(id, _)| *id == request.caller.id) {
+            cancelled.notify_one();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,22 @@
+//! The caller's presenter, across the connection: while an interactive call waits, the client serves
+//! an object of its own that the broker calls back. Only that broker is served, and only the caller
+//! is called.
+
+mod offered;
+mod remote;
+
+use keybearer_core::CorrelationId;
+pub(crate) use offered::{OfferedPresenter, ready_to_present};
+pub use remote::CallersLine;
+
+/// The interface of the object.
+const INTERFACE: &str = "com.keybearer.Presenter1";
+
+/// Above the objects of the calls.
+const ROOT: &str = "/com/keybearer/presenter";
+
+/// Where the object of one call is: each call has a correlation id of its own.
+fn object_path(call: &CorrelationId) -> String {
+    let name: String = call.as_str().chars().filter(char::is_ascii_alphanumeric).collect();
+    format!("{ROOT}/call{name}")
+}

@@ -1,0 +1,109 @@
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use keybearer_core::{
+    Abilities, Account, AccountPick, CorrelationId, Error, PastedAnswer, Presenter, Result,
+    SignInAddress, UserCode,
+};
+use url::Url;
+use zbus::Connection;
+use zbus::names::OwnedUniqueName;
+
+use super::{INTERFACE, object_path};
+use crate::message::presenting::{Act, Outcome, decode_outcome};
+
+/// The way back to whoever made a call.
+#[derive(Clone)]
+pub struct CallersLine {
+    connection: Connection,
+    /// Its name on a bus; `None` where the connection has one other end.
+    caller: Option<OwnedUniqueName>,
+}
+
+impl CallersLine {
+    pub(crate) const fn new(connection: Connection, caller: Option<OwnedUniqueName>) -> Self {
+        Self { connection, caller }
+    }
+
+    /// The presenter that the caller said it has.
+    pub(crate) fn presenter(
+        &self,
+        abilities: Abilities,
+        call: &CorrelationId,
+    ) -> Arc<dyn Presenter> {
+        Arc::new(RemotePresenter { line: self.clone(), abilities, path: object_path(call) })
+    }
+}
+
+impl fmt::Debug for CallersLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallersLine").field("caller", &self.caller).finish_non_exhaustive()
+    }
+}
+
+#[derive(Debug)]
+struct RemotePresenter {
+    line: CallersLine,
+    abilities: Abilities,
+    path: String,
+}
+
+impl RemotePresenter {
+    async fn ask(&self, act: Act) -> Result<Outcome> {
+        let CallersLine { connection, caller } = &self.line;
+        let (path, method) = (self.path.as_str(), "present");
+        let json = act.encode();
+        let called = connection.call_method(caller.as_ref(), path, Some(INTERFACE), method, &json);
+        // The caller has left, or is no Keybearer: either way nobody waits for this sign-in.
+        let reply = called.await.map_err(|_| Error::cancelled("ask the program that signs in"))?;
+        let body = reply.body();
+        let json: &str = body
+            .deserialize()
+            .map_err(|_| Error::protocol("text as the presenter's reply", "another D-Bus type"))?;
+        decode_outcome(json, &act)
+    }
+}
+
+#[async_trait]
+impl Presenter for RemotePresenter {
+    fn abilities(&self) -> Abilities {
+        self.abilities.clone()
+    }
+
+    async fn open_browser(&self, url: &Url) -> Result<()> {
+        self.ask(Act::OpenBrowser(url.clone())).await.map(drop)
+    }
+
+    async fn point_to_browser(&self) {
+        if let Err(error) = self.ask(Act::PointToBrowser).await {
+            tracing::debug!(%error, "the caller was not told about the browser");
+        }
+    }
+
+    async fn choose_account(&self, accounts: &[Account]) -> Result<AccountPick> {
+        match self.ask(Act::ChooseAccount(accounts.to_vec())).await? {
+            Outcome::Picked(pick) => Ok(pick),
+            _ => Err(unexpected()),
+        }
+    }
+
+    async fn show_user_code(&self, code: &UserCode) -> Result<()> {
+        self.ask(Act::ShowUserCode(code.clone())).await.map(drop)
+    }
+
+    async fn show_address(&self, address: &SignInAddress) -> Result<()> {
+        self.ask(Act::ShowAddress(address.clone())).await.map(drop)
+    }
+
+    async fn paste(&self, complaint: Option<&str>) -> Result<PastedAnswer> {
+        match self.ask(Act::Paste { complaint: complaint.map(str::to_owned) }).await? {
+            Outcome::Pasted(pasted) => Ok(pasted),
+            _ => Err(unexpected()),
+        }
+    }
+}
+
+fn unexpected() -> Error {
+    Error::protocol("the presenter's answer", "another one")
+}

@@ -1,0 +1,47 @@
+//! What clients call the two endpoints.
+
+/// How the emulator's endpoints are called.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum HostNames {
+    /// `localhost` and the port.
+    #[default]
+    Loopback,
+    /// The names of Azure's public cloud, for clients that cannot be told of others or of a port.
+    /// The emulator listens on loopback all the same: a proxy of the test brings its clients there.
+    Azure,
+}
+
+impl HostNames {
+    /// The names the certificate is for, beside those of loopback.
+    pub(crate) const fn certified(self) -> &'static [&'static str] {
+        match self {
+            Self::Loopback => &[],
+            Self::Azure => &["login.microsoftonline.com", "*.blob.core.windows.net"],
+        }
+    }
+
+    /// Scheme, host and port of the authority that listens at `port`.
+    pub(crate) fn authority_host(self, port: u16) -> String {
+        match self {
+            Self::Loopback => format!("https://localhost:{port}"),
+            Self::Azure => "https://login.microsoftonline.com".to_owned(),
+        }
+    }
+
+    /// The URL of the storage account that listens at `port`.
+    pub(crate) fn blob_endpoint(self, port: u16) -> String {
+        match self {
+            Self::Loopback => format!("https://localhost:{port}{}", self.account_path()),
+            Self::Azure => "https://devstoreaccount1.blob.core.windows.net".to_owned(),
+        }
+    }
+
+    /// Where in a path the storage account is named, if not in the host.
+    pub(crate) const fn account_path(self) -> &'static str {
+        match self {
+            Self::Loopback => "/devstoreaccount1",
+            Self::Azure => "",
+        }
+    }
+}

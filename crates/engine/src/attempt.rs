@@ -1,0 +1,128 @@
+//! One way to sign a person in, tried from its opening to its last word.
+
+use std::sync::Arc;
+
+use keybearer_core::{
+    AccountChoice, Error, ErrorKind, InteractiveRequest, Missing, Result, Token, TokenParameters,
+};
+use keybearer_protocol::metadata::ProviderMetadata;
+
+use crate::deadline::unless_cancelled;
+use crate::device_code::no_terminal;
+use crate::effects::{SignIn, SignInOutcome, SignInPrompt};
+use crate::engine::Inner;
+use crate::flights::Abandoned;
+use crate::registry::several_accounts;
+use crate::terminal::{TerminalSignIn, forwarded, is_native_client, paste_redirect_uri};
+use crate::way::Way;
+
+impl Inner {
+    /// Nobody can be asked. Where the question was only which account, its name is all it takes.
+    pub(crate) fn unseen(&self, parameters: &TokenParameters, last: Option<Error>) -> Error {
+        let environment = parameters.authority.host().environment();
+        let connected = self.state().registry.accounts_in(environment);
+        match (&parameters.account, &connected[..]) {
+            (AccountChoice::Only, [_, _, ..]) => several_accounts(&connected),
+            _ => last.unwrap_or_else(no_terminal),
+        }
+    }
+
+    /// Signs in one way, to the end.
+    pub(crate) async fn attempt(
+        self: &Arc<Self>,
+        request: &InteractiveRequest,
+        metadata: &ProviderMetadata,
+        way: Way,
+        abandoned: &mut Abandoned,
+    ) -> Result<Token> {
+        let mut sign_in = self.open(request, way).await?;
+        let result = match way {
+            Way::DeviceCode => {
+                self.sign_in_elsewhere(request, metadata, &mut *sign_in, abandoned).await
+            }
+            Way::Desktop | Way::Terminal | Way::Paste => {
+                if way == Way::Desktop {
+                    point_to_browser(request, abandoned).await;
+                }
+                self.sign_in(request, metadata, &mut *sign_in, abandoned).await
+            }
+        };
+        let outcome = match &result {
+            Ok(token) => SignInOutcome::SignedIn { username: token.account.username.clone() },
+            Err(error) => SignInOutcome::Failed { reason: error.to_string() },
+        };
+        sign_in.finish(outcome).await;
+        result
+    }
+
+    async fn open(&self, request: &InteractiveRequest, way: Way) -> Result<Box<dyn SignIn>> {
+        let prompter = &self.effects.prompter;
+        let prompt = prompt_of(request);
+        let requested = prompt.redirect_uri.as_ref();
+        let terminal = || {
+            let presenter = request.presence.presenter.clone();
+            presenter.filter(|p| p.abilities().terminal.is_some()).ok_or_else(no_terminal)
+        };
+        Ok(match way {
+            Way::Desktop => return prompter.open(&prompt).await,
+            Way::Terminal if !requested.is_some_and(is_native_client) => {
+                let presenter = terminal()?;
+                let fixed = forwarded(requested, self.settings.forwarded_port());
+                let prompt_at = |redirect_uri| SignInPrompt { redirect_uri, ..prompt.clone() };
+                let mut listening = prompter.listen(&prompt_at(fixed.clone())).await;
+                if fixed.is_some() && listening.is_err() {
+                    listening = prompter.listen(&prompt).await;
+                }
+                match listening {
+                    Ok(listener) => Box::new(TerminalSignIn::listening(presenter, listener)),
+                    // Nothing can listen here; pasting does without.
+                    Err(error) if is_unseen(&error) => {
+                        let redirect_uri = paste_redirect_uri(requested)?;
+                        Box::new(TerminalSignIn::pasting(presenter, redirect_uri))
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            Way::Terminal | Way::Paste | Way::DeviceCode => {
+                let presenter = terminal()?;
+                let redirect_uri = match way {
+                    // It is not used.
+                    Way::DeviceCode => paste_redirect_uri(None)?,
+                    _ => paste_redirect_uri(requested)?,
+                };
+                Box::new(TerminalSignIn::pasting(presenter, redirect_uri))
+            }
+        })
+    }
+}
+
+/// Whether nobody got to see anything.
+pub(crate) fn is_unseen(error: &Error) -> bool {
+    *error.kind() == ErrorKind::Unavailable(Missing::UserInterface)
+}
+
+/// A caller that does not answer is not waited for longer than anybody waits for the sign-in.
+async fn point_to_browser(request: &InteractiveRequest, abandoned: &mut Abandoned) {
+    if let Some(presenter) = &request.presence.presenter {
+        let pointing = async {
+            presenter.point_to_browser().await;
+            Ok(())
+        };
+        // Whoever has left is noticed again by what follows.
+        let _ = unless_cancelled(abandoned.wait(), pointing).await;
+    }
+}
+
+fn prompt_of(request: &InteractiveRequest) -> SignInPrompt {
+    let parameters = &request.parameters;
+    SignInPrompt {
+        caller: parameters.caller.clone(),
+        client_id: parameters.client_id.clone(),
+        authority_host: parameters.authority.host().clone(),
+        tenant: parameters.authority.tenant().clone(),
+        scopes: parameters.scopes.clone(),
+        redirect_uri: parameters.redirect_uri.clone(),
+        correlation_id: parameters.correlation_id.clone(),
+        presenter: request.presence.presenter.clone(),
+    }
+}

@@ -1,0 +1,251 @@
+//! A sign-in with a browser that is somewhere else: the caller's terminal shows the address and takes
+//! the answer, and a listener may take it as well. Whichever comes first counts.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::future::{Either, select};
+use keybearer_core::{
+    Account, AccountPick, Error, ErrorKind, Missing, PastedAnswer, Presenter, Result, SignInAddress,
+};
+use keybearer_protocol::RedirectParameters;
+use keybearer_protocol::authorize::ResponseMode;
+use url::{Host, Url};
+
+use crate::effects::{SignIn, SignInOutcome};
+
+type Pasting = Pin<Box<dyn Future<Output = Result<PastedAnswer>> + Send>>;
+
+/// One sign-in through a terminal.
+pub(crate) struct TerminalSignIn {
+    presenter: Arc<dyn Presenter>,
+    listener: Option<Box<dyn SignIn>>,
+    redirect_uri: Url,
+    /// Kept while the listener turns answers away, so that what is half typed is not lost.
+    pasting: Option<Pasting>,
+    complaint: Option<&'static str>,
+    came_from: Source,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    Listener,
+    Terminal,
+}
+
+impl TerminalSignIn {
+    /// Answers arrive at the listener and in the terminal.
+    pub(crate) fn listening(presenter: Arc<dyn Presenter>, listener: Box<dyn SignIn>) -> Self {
+        let redirect_uri = listener.redirect_uri().clone();
+        Self { listener: Some(listener), ..Self::pasting(presenter, redirect_uri) }
+    }
+
+    /// Answers arrive in the terminal; nothing of ours is at the redirect URI.
+    pub(crate) fn pasting(presenter: Arc<dyn Presenter>, redirect_uri: Url) -> Self {
+        let came_from = Source::Terminal;
+        Self { presenter, listener: None, redirect_uri, pasting: None, complaint: None, came_from }
+    }
+
+    fn paste(&self) -> Pasting {
+        let (presenter, complaint) = (Arc::clone(&self.presenter), self.complaint);
+        Box::pin(async move { presenter.paste(complaint).await })
+    }
+
+    /// The next answer, of whichever source.
+    async fn next(&mut self) -> Result<Arrival> {
+        let pasting = self.pasting.take().unwrap_or_else(|| self.paste());
+        let Some(listener) = &mut self.listener else {
+            return pasting.await.map(Arrival::Pasted);
+        };
+        let heard = pin!(listener.answer());
+        match select(heard, pasting).await {
+            Either::Left((answer, pasting)) => {
+                self.pasting = Some(pasting);
+                answer.map(Arrival::Heard)
+            }
+            Either::Right((Ok(pasted), _)) => Ok(Arrival::Pasted(pasted)),
+            // A terminal that only shows: the listener is all there is.
+            Either::Right((Err(error), heard)) => match error.kind() {
+                ErrorKind::Unavailable(Missing::UserInterface) => heard.await.map(Arrival::Heard),
+                _ => Err(error),
+            },
+        }
+    }
+}
+
+enum Arrival {
+    Heard(RedirectParameters),
+    Pasted(PastedAnswer),
+}
+
+#[async_trait]
+impl SignIn for TerminalSignIn {
+    fn redirect_uri(&self) -> &Url {
+        &self.redirect_uri
+    }
+
+    /// The address bar is to show the answer.
+    fn response_mode(&self) -> ResponseMode {
+        ResponseMode::Query
+    }
+
+    async fn choose_account(&mut self, accounts: &[Account]) -> Result<AccountPick> {
+        self.presenter.choose_account(accounts).await
+    }
+
+    async fn visit(&mut self, url: &Url) -> Result<()> {
+        let port = self.listener.as_ref().and_then(|_| self.redirect_uri.port_or_known_default());
+        self.presenter.show_address(&SignInAddress { url: url.clone(), port }).await
+    }
+
+    async fn answer(&mut self) -> Result<RedirectParameters> {
+        loop {
+            match self.next().await? {
+                Arrival::Heard(parameters) => {
+                    self.came_from = Source::Listener;
+                    return Ok(parameters);
+                }
+                Arrival::Pasted(pasted) => match read(&pasted) {
+                    Ok(parameters) => {
+                        self.came_from = Source::Terminal;
+                        return Ok(parameters);
+                    }
+                    Err(complaint) => self.complaint = Some(complaint),
+                },
+            }
+        }
+    }
+
+    async fn reject(&mut self) {
+        match (self.came_from, &mut self.listener) {
+            (Source::Listener, Some(listener)) => listener.reject().await,
+            _ => self.complaint = Some(ANOTHER_SIGN_IN),
+        }
+    }
+
+    async fn finish(self: Box<Self>, outcome: SignInOutcome) {
+        drop(self.pasting);
+        if let Some(listener) = self.listener {
+            listener.finish(outcome).await;
+        }
+    }
+}
+
+const ANOTHER_SIGN_IN: &str = "that answer belongs to another sign-in; open the address above";
+const NO_ANSWER: &str = "there is no answer in it; after signing in, copy the whole address the \
+                         browser ended at, even if it shows an error page";
+const NO_STATE: &str = "a part is missing; copy the whole address, with its state=";
+
+/// Reads what was pasted: an address, or what follows its question mark. Line breaks and quotes that
+/// came along are left out.
+fn read(pasted: &PastedAnswer) -> Result<RedirectParameters, &'static str> {
+    let text = zeroize::Zeroizing::new(
+        pasted.expose().chars().filter(|c| !c.is_whitespace()).collect::<String>(),
+    );
+    let text = text.trim_matches(['"', '\'', '<', '>']);
+    let query = text.split_once(['?', '#']).map_or(text, |(_, query)| query);
+    let query = query.split('#').next().unwrap_or_default();
+    let parameters = RedirectParameters::parse(query.as_bytes());
+    let answered = parameters.has("code") || parameters.has("error");
+    match (answered, parameters.has("state")) {
+        (true, true) => Ok(parameters),
+        (true, false) => Err(NO_STATE),
+        (false, _) => Err(NO_ANSWER),
+    }
+}
+
+/// Where a browser is sent whose address is pasted: the app's own redirect URI, if a browser stays
+/// at it, or this machine's name for itself, whoever answers there.
+///
+/// # Errors
+/// `InvalidRequest` on `redirect_uri` if a browser would not show where it was sent.
+pub(crate) fn paste_redirect_uri(requested: Option<&Url>) -> Result<Url> {
+    let Some(requested) = requested else {
+        return Url::parse("http://localhost/")
+            .map_err(|error| Error::internal("write this machine's address").with_source(error));
+    };
+    if is_native_client(requested) || is_loopback(requested) {
+        return Ok(requested.clone());
+    }
+    let message = format!("sign in by pasting an address: {} is no web page", requested.scheme());
+    Err(Error::invalid_request("redirect_uri", message)
+        .with_hint("register http://localhost as a mobile and desktop redirect URI of the app"))
+}
+
+/// `https://login.microsoftonline.com/common/oauth2/nativeclient` and its like in other clouds: an
+/// empty page that nothing of ours can listen at.
+pub(crate) fn is_native_client(url: &Url) -> bool {
+    url.scheme() == "https" && url.path() == "/common/oauth2/nativeclient"
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    url.scheme() == "http" && loopback
+}
+
+/// The redirect URI with the port that people forward, if the request leaves the port open.
+pub(crate) fn forwarded(requested: Option<&Url>, port: u16) -> Option<Url> {
+    let mut url = requested.cloned().or_else(|| Url::parse("http://localhost/").ok())?;
+    if !is_loopback(&url) || url.port().is_some() {
+        return None;
+    }
+    url.set_port(Some(port)).ok().map(|()| url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_paste_is_read_in_every_shape() {
+        for (pasted, expected) in [
+            ("http://localhost:27410/?code=0.c-1&state=s%201&session_state=x#", Ok("0.c-1")),
+            (" \"http://localhost/?code=0.c-1&state=s%201\"\n", Ok("0.c-1")),
+            ("http://localhost/?code=0.c\n-1&st\r\nate=s%201", Ok("0.c-1")),
+            ("<https://a.example/common/oauth2/nativeclient?code=0.c-1&state=s%201>", Ok("0.c-1")),
+            ("http://localhost/#code=0.c-1&state=s%201", Ok("0.c-1")),
+            ("code=0.c-1&state=s%201", Ok("0.c-1")),
+            ("code=0.c-1", Err(NO_STATE)),
+            ("0.c-1", Err(NO_ANSWER)),
+            ("", Err(NO_ANSWER)),
+            (
+                "https://login.example/common/oauth2/v2.0/authorize?client_id=a&state=s",
+                Err(NO_ANSWER),
+            ),
+        ] {
+            let read = read(&PastedAnswer::new(pasted.to_owned()));
+            let read = read.as_ref().map(|parameters| {
+                assert_eq!(parameters.only("state"), Some("s 1"));
+                parameters.only("code").unwrap()
+            });
+            assert_eq!(read, expected.as_ref().map(|code| *code), "{pasted}");
+        }
+        let refused = PastedAnswer::new("http://localhost/?error=access_denied&state=s".into());
+        assert_eq!(read(&refused).unwrap().only("error"), Some("access_denied"));
+    }
+
+    #[test]
+    fn a_browser_is_sent_where_it_stays() {
+        const NATIVE: &str = "https://login.microsoftonline.com/common/oauth2/nativeclient";
+        for (requested, paste, listen) in [
+            (None, Some("http://localhost/"), Some("http://localhost:9/")),
+            (Some("http://localhost"), Some("http://localhost/"), Some("http://localhost:9/")),
+            (Some("http://127.0.0.1/x"), Some("http://127.0.0.1/x"), Some("http://127.0.0.1:9/x")),
+            (Some("http://localhost:8400/"), Some("http://localhost:8400/"), None),
+            (Some(NATIVE), Some(NATIVE), None),
+            (Some("msauth.com.example.app://auth"), None, None),
+            (Some("https://app.example/back"), None, None),
+        ] {
+            let requested = requested.map(|text| Url::parse(text).unwrap());
+            let found = paste_redirect_uri(requested.as_ref()).ok();
+            assert_eq!(found.as_ref().map(Url::as_str), paste);
+            assert_eq!(forwarded(requested.as_ref(), 9).as_ref().map(Url::as_str), listen);
+        }
+    }
+}

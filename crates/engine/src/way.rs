@@ -1,0 +1,86 @@
+//! Which ways to sign a person in are tried. Pure: what the caller can do comes in, an order goes
+//! out.
+
+use keybearer_core::{Abilities, SignInMethod, Terminal};
+
+/// A way to sign a person in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Way {
+    /// With a browser or a window on a desktop: the caller's if it has one, else the broker's.
+    Desktop,
+    /// With a browser anywhere: an answer is awaited on this machine's loopback address, which may
+    /// be forwarded there, and in the caller's terminal.
+    Terminal,
+    /// With a browser anywhere; the answer is pasted into the caller's terminal.
+    Paste,
+    /// With a code that the caller's terminal shows, RFC 8628.
+    DeviceCode,
+}
+
+impl Way {
+    /// The ways for a caller, the best first. One for which there is no user interface gives way to
+    /// the next.
+    ///
+    /// A caller over SSH that has no browser has its person on another machine, so a desktop of this
+    /// one would show the sign-in to nobody. A device code is never chosen unasked: it can be phished,
+    /// and policies often refuse it.
+    pub(crate) fn order(method: SignInMethod, caller: &Abilities) -> &'static [Self] {
+        match (method, caller.browser, &caller.terminal) {
+            (SignInMethod::Browser, ..) => &[Self::Desktop],
+            (SignInMethod::DeviceCode, ..) => &[Self::DeviceCode],
+            (SignInMethod::Paste, ..) => &[Self::Paste],
+            (SignInMethod::Auto, _, None) => &[Self::Desktop],
+            (SignInMethod::Auto, false, Some(Terminal { ssh: Some(_) })) => &[Self::Terminal],
+            (SignInMethod::Auto, _, Some(_)) => &[Self::Desktop, Self::Terminal],
+        }
+    }
+
+    /// Whether a sign-in belongs to one caller's terminal, so that others cannot take part in it.
+    pub(crate) fn is_private(method: SignInMethod, caller: &Abilities) -> bool {
+        let terminal_only = caller.terminal.is_some() && !caller.browser;
+        match method {
+            SignInMethod::DeviceCode | SignInMethod::Paste => true,
+            SignInMethod::Auto => terminal_only,
+            SignInMethod::Browser => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use SignInMethod::{Auto, Browser, DeviceCode, Paste};
+    use keybearer_core::SshSession;
+
+    use super::*;
+
+    #[derive(Clone, Copy, PartialEq)]
+    enum At {
+        Nowhere,
+        Console,
+        Ssh,
+    }
+
+    #[test]
+    fn the_way_follows_from_where_the_person_is() {
+        use At::{Console, Nowhere, Ssh};
+        for (method, browser, at, ways, private) in [
+            (Auto, false, Nowhere, &[Way::Desktop][..], false),
+            (Auto, true, Nowhere, &[Way::Desktop], false),
+            (Auto, true, Console, &[Way::Desktop, Way::Terminal], false),
+            (Auto, true, Ssh, &[Way::Desktop, Way::Terminal], false),
+            (Auto, false, Console, &[Way::Desktop, Way::Terminal], true),
+            (Auto, false, Ssh, &[Way::Terminal], true),
+            (Browser, false, Ssh, &[Way::Desktop], false),
+            (Browser, true, Nowhere, &[Way::Desktop], false),
+            (DeviceCode, true, Console, &[Way::DeviceCode], true),
+            (DeviceCode, false, Nowhere, &[Way::DeviceCode], true),
+            (Paste, true, Ssh, &[Way::Paste], true),
+        ] {
+            let ssh = (at == Ssh).then(SshSession::default);
+            let terminal = (at != Nowhere).then_some(Terminal { ssh });
+            let caller = Abilities { browser, terminal };
+            assert_eq!(Way::order(method, &caller), ways, "{method:?} {caller:?}");
+            assert_eq!(Way::is_private(method, &caller), private, "{method:?} {caller:?}");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+use std::sync::Arc;
+
+use http::StatusCode;
+use keybearer_core::{Account, Error, Result};
+use keybearer_engine::{AccountPick, Random, SignInPrompt};
+use url::Url;
+
+use super::desk::{Arrivals, Desk, Offer, Reply};
+use super::listener::Listener;
+use super::pages::{Page, Target};
+use super::place::Place;
+use crate::random::random_hex;
+
+/// The first page of a sign-in for a window that is watched by other means and gets its answer
+/// elsewhere.
+#[derive(Debug)]
+pub(crate) struct FirstPage {
+    url: Url,
+    arrivals: Arrivals,
+    /// Held: dropping it closes the port.
+    _listener: Listener,
+}
+
+impl FirstPage {
+    /// Lets the person choose an account.
+    pub(crate) async fn picker(
+        prompt: &SignInPrompt,
+        accounts: &[Account],
+        random: Arc<dyn Random>,
+    ) -> Result<Self> {
+        let ids = accounts.iter().map(|account| account.home_account_id.clone()).collect();
+        let page = |target: Target<'_>| Page::picker(prompt, accounts, target);
+        Self::serve(page, Offer::Accounts(ids), random).await
+    }
+
+    /// Says who asks, and leads to this page of the provider.
+    pub(crate) async fn start(
+        prompt: &SignInPrompt,
+        provider: &Url,
+        random: Arc<dyn Random>,
+    ) -> Result<Self> {
+        let page = |target: Target<'_>| Page::start(prompt, target);
+        Self::serve(page, Offer::Visit(provider.clone()), random).await
+    }
+
+    /// On any port.
+    async fn serve(
+        page: impl FnOnce(Target<'_>) -> Page,
+        offer: Offer,
+        random: Arc<dyn Random>,
+    ) -> Result<Self> {
+        let place = Place::bind(None).await?;
+        let (nonce, token) = (random_hex(&*random, 16), random_hex(&*random, 16));
+        let (desk, arrivals) = Desk::new(&place.redirect_uri, &nonce, token);
+        desk.offer(page(desk.target()).without_script(), offer);
+        let mut url = place.redirect_uri;
+        url.set_path(desk.first_path());
+        let listener = Listener::start(place.listeners, desk, random);
+        Ok(Self { url, arrivals, _listener: listener })
+    }
+
+    /// Where it is.
+    pub(crate) const fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// Waits for the person to choose.
+    ///
+    /// # Errors
+    /// `Cancelled` if the person gives up.
+    pub(crate) async fn choice(&mut self) -> Result<AccountPick> {
+        let choice = tokio::select! {
+            biased;
+            choice = self.arrivals.choices.recv() => choice,
+            error = self.arrivals.person.departed() => return Err(error),
+        };
+        let choice = choice.ok_or_else(|| Error::internal("choose an account: no page is open"))?;
+        let page = Page::notice("One moment", "You are being signed in.");
+        choice.browser.reply(Reply::Page(StatusCode::OK, page));
+        Ok(choice.pick)
+    }
+
+    /// Waits until the person gives up.
+    pub(crate) async fn given_up(&mut self) -> Error {
+        self.arrivals.person.departed().await
+    }
+}

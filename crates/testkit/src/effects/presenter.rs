@@ -1,0 +1,124 @@
+use std::collections::VecDeque;
+use std::future::pending;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use keybearer_core::{
+    Abilities, Account, AccountPick, Error, Missing, PastedAnswer, Presenter, Result,
+    SignInAddress, UserCode,
+};
+use url::Url;
+
+use super::lock;
+
+/// A caller's side of sign-ins that does as it is told and remembers what it showed. It waits for
+/// ever for what was not scripted. Clones share everything.
+#[derive(Clone, Debug, Default)]
+pub struct ScriptedPresenter(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    abilities: Abilities,
+    picks: Mutex<VecDeque<AccountPick>>,
+    pastes: Mutex<VecDeque<PastedAnswer>>,
+    broken_browser: Mutex<bool>,
+    shown: Mutex<Shown>,
+}
+
+/// What the person got to see.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Shown {
+    /// The pages that a browser was opened on.
+    pub browsers: Vec<Url>,
+    /// How often the person was told to look at a browser.
+    pub pointed: usize,
+    /// The user names of each list of accounts.
+    pub offered: Vec<Vec<String>>,
+    /// The device codes.
+    pub codes: Vec<UserCode>,
+    /// The addresses.
+    pub addresses: Vec<SignInAddress>,
+    /// How often something to paste was asked for, and what was wrong with the one before.
+    pub complaints: Vec<Option<String>>,
+}
+
+impl ScriptedPresenter {
+    /// One that can do this.
+    #[must_use]
+    pub fn new(abilities: Abilities) -> Self {
+        Self(Arc::new(Inner { abilities, ..Inner::default() }))
+    }
+
+    /// The next list of accounts leads to this.
+    pub fn will_pick(&self, pick: AccountPick) {
+        lock(&self.0.picks).push_back(pick);
+    }
+
+    /// The next time something is to be pasted, it is this.
+    pub fn will_paste(&self, text: &str) {
+        lock(&self.0.pastes).push_back(PastedAnswer::new(text.to_owned()));
+    }
+
+    /// From now on no browser starts.
+    pub fn break_browser(&self) {
+        *lock(&self.0.broken_browser) = true;
+    }
+
+    /// What was shown so far.
+    #[must_use]
+    pub fn shown(&self) -> Shown {
+        lock(&self.0.shown).clone()
+    }
+}
+
+#[async_trait]
+impl Presenter for ScriptedPresenter {
+    fn abilities(&self) -> Abilities {
+        self.0.abilities.clone()
+    }
+
+    async fn open_browser(&self, url: &Url) -> Result<()> {
+        lock(&self.0.shown).browsers.push(url.clone());
+        let broken = *lock(&self.0.broken_browser);
+        match broken {
+            true => Err(Error::unavailable(Missing::UserInterface, "the browser ended at once")),
+            false => Ok(()),
+        }
+    }
+
+    async fn point_to_browser(&self) {
+        lock(&self.0.shown).pointed += 1;
+    }
+
+    async fn choose_account(&self, accounts: &[Account]) -> Result<AccountPick> {
+        let names = accounts.iter().map(|account| account.username.clone()).collect();
+        lock(&self.0.shown).offered.push(names);
+        let pick = lock(&self.0.picks).pop_front();
+        match pick {
+            Some(pick) => Ok(pick),
+            None => pending().await,
+        }
+    }
+
+    async fn show_user_code(&self, code: &UserCode) -> Result<()> {
+        lock(&self.0.shown).codes.push(code.clone());
+        Ok(())
+    }
+
+    async fn show_address(&self, address: &SignInAddress) -> Result<()> {
+        lock(&self.0.shown).addresses.push(address.clone());
+        Ok(())
+    }
+
+    async fn paste(&self, complaint: Option<&str>) -> Result<PastedAnswer> {
+        lock(&self.0.shown).complaints.push(complaint.map(str::to_owned));
+        loop {
+            let pasted = lock(&self.0.pastes).pop_front();
+            if let Some(pasted) = pasted {
+                return Ok(pasted);
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        }
+    }
+}

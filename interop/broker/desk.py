@@ -1,0 +1,225 @@
+"""A person's machine for one test: private directories, a session bus with a keyring, the emulator, a browser.
+
+Every name of Azure leads to the emulator, so clients run with their defaults.
+"""
+
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import requests
+
+from proxy import Proxy
+
+HERE = pathlib.Path(__file__).parent
+ROOT = HERE.parents[1]
+PROGRAMS = pathlib.Path(os.environ.get("KEYBEARER_PROGRAMS", ROOT / "target/debug"))
+
+NAME = "com.microsoft.identity.broker1"
+PATH = "/com/microsoft/identity/broker1"
+INTERFACE = "com.microsoft.identity.Broker1"
+
+# A JWT, a password of the fixture, or a refresh token or code the emulator made up.
+SECRET = re.compile(r"eyJ[\w-]{20}|Passw0rd|\b1\.[\w-]{40}|\bD[\w-]{43}\b")
+REFRESH_TOKEN = re.compile(r"\b1\.[\w-]{40}")
+
+# Far more than anything takes; only a test that fails waits this long.
+PATIENCE = 60
+
+
+class Desk:
+    def __init__(self):
+        self._directory = tempfile.mkdtemp(prefix="keybearer-interop-")
+        self._running = []
+        self.environment = {
+            "LANG": "C.UTF-8",
+            "PATH": f"{PROGRAMS}:/usr/local/bin:/usr/bin:/bin",
+            "HOME": self._private("home"),
+            # No service of the machine is activated on the private bus.
+            "XDG_DATA_DIRS": self._private("data-dirs"),
+        }
+        for name in ("cache", "config", "data", "runtime", "state"):
+            suffix = "DIR" if name == "runtime" else "HOME"
+            self.environment[f"XDG_{name.upper()}_{suffix}"] = self._private(name)
+        self.proxy = None
+        self._start_emulator()
+        self._put_browser()
+        self.person()
+        # What the bus starts has the environment of the bus.
+        self._start_bus()
+
+    def at(self, name):
+        return pathlib.Path(self._directory, name)
+
+    # What runs here.
+
+    def start(self, name, command, stdin=None):
+        """A server; its output goes to files, because what it starts may hold a pipe open."""
+        with self.at(f"{name}.out").open("w") as out, self.at(f"{name}.log").open("w") as log:
+            process = subprocess.Popen(
+                command, env=self.environment, stdin=stdin or subprocess.DEVNULL, stdout=out,
+                stderr=log, start_new_session=True,
+            )
+        self._running.append(process)
+        return process
+
+    def run(self, command, timeout=PATIENCE, **variables):
+        """A client, to its end."""
+        with self.at("client.out").open("w+") as out, self.at("client.err").open("w+") as err:
+            status = subprocess.run(
+                [str(word) for word in command], env={**self.environment, **variables},
+                stdin=subprocess.DEVNULL, stdout=out, stderr=err, timeout=timeout, check=False,
+            ).returncode
+            out.seek(0)
+            err.seek(0)
+            return Output(status, out.read(), err.read())
+
+    def python(self, program, *arguments, **variables):
+        return self.run([sys.executable, HERE / program, *arguments], **variables)
+
+    def msal(self, *steps, **variables):
+        """What MSAL Python with Microsoft's runtime made of these steps, in one process."""
+        output = self.python("msal_client.py", json.dumps(steps), **variables)
+        assert output.status == 0, output
+        return json.loads(output.stdout)
+
+    def keybearer(self, *arguments):
+        return self.run([PROGRAMS / "keybearer", *arguments])
+
+    def start_broker(self):
+        broker = self.start("broker", [PROGRAMS / "keybearer", "broker", "run"])
+        self.wait_for("the broker", lambda: "ready " in self.said("broker"))
+        self.wait_for("the broker's name", lambda: self.status()["bus"]["state"] == "owned")
+        return broker
+
+    def status(self):
+        """`keybearer broker status`, or None if none runs."""
+        output = self.keybearer("broker", "status", "--output", "json")
+        return json.loads(output.stdout) if output.status == 0 else None
+
+    def said(self, name):
+        """What a server has said on standard output."""
+        return self.at(f"{name}.out").read_text()
+
+    def wait_for(self, what, condition):
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            if answer := condition():
+                return answer
+            assert time.monotonic() < deadline, f"in vain: {what}"
+            time.sleep(0.02)
+
+    # The person, and what the emulator saw of them.
+
+    def person(self, name="dev", *flags):
+        """Who sits here from now on. `--deny` and `--abandon` are `xtask browse`'s."""
+        [user] = [user for user in self.ready["users"] if user["upn"].startswith(f"{name}@")]
+        self.at("person").write_text(
+            f"export KEYBEARER_BROWSE_USER={user['upn']}\n"
+            f"export KEYBEARER_BROWSE_PASSWORD='{user['password']}'\n"
+            f"FLAGS='{' '.join(flags)}'\n"
+        )
+        return user
+
+    def visits(self):
+        """How often a browser was opened."""
+        visits = self.at("visits")
+        return visits.read_text().count("\n") if visits.exists() else 0
+
+    def emulator(self, method, what, body=None):
+        url = f"https://localhost:{self.ready['ports']['authority']}/emulator/{what}"
+        with requests.Session() as session:
+            # Straight there, not through the proxy of the environment.
+            session.trust_env = False
+            reply = session.request(method, url, json=body, verify=self.ready["ca"], timeout=PATIENCE)
+        reply.raise_for_status()
+        return reply.text
+
+    def grants(self, kind):
+        """The token requests of this grant, as the emulator remembers them."""
+        requests = json.loads(self.emulator("GET", "requests"))
+        return [request for request in requests if request["grant"] == kind]
+
+    # Beginning and end.
+
+    def _private(self, name):
+        path = self.at(name)
+        path.mkdir(mode=0o700)
+        return str(path)
+
+    def _start_emulator(self):
+        directory = self._private("emulator")
+        command = [PROGRAMS / "keybearer-emulator", "serve", "--as-azure", "--dir", directory]
+        self.start("emulator", [*command, "--exit-with-parent"])
+        ready = pathlib.Path(directory, "ready.json")
+        self.wait_for("the emulator", ready.exists)
+        self.ready = json.loads(ready.read_text())
+        self.proxy = Proxy(self.ready["ports"])
+        self.environment.update(
+            HTTPS_PROXY=self.proxy.url,
+            NO_PROXY="localhost,127.0.0.1",
+            SSL_CERT_FILE=self.ready["ca"],
+            REQUESTS_CA_BUNDLE=self.ready["ca"],
+            # Secrets must not show at any level.
+            KEYBEARER_LOG="trace",
+        )
+
+    def _start_bus(self):
+        socket = self.at("runtime/bus")
+        address = f"unix:path={socket}"
+        self.start("bus", ["dbus-daemon", "--session", "--nofork", "--nopidfile", f"--address={address}"])
+        self.wait_for("the session bus", socket.exists)
+        self.environment["DBUS_SESSION_BUS_ADDRESS"] = address
+
+    def start_keyring(self):
+        """An unlocked Secret Service, where Microsoft's runtime keeps its accounts."""
+        command = ["gnome-keyring-daemon", "--foreground", "--unlock", "--components=secrets"]
+        keyring = self.start("keyring", command, stdin=subprocess.PIPE)
+        keyring.stdin.write(b"keyring password")
+        keyring.stdin.close()
+        waited = self.run(["gdbus", "wait", "--session", "--timeout", str(PATIENCE), "org.freedesktop.secrets"])
+        assert waited.status == 0, waited
+
+    def _put_browser(self):
+        browser = self.at("browser")
+        browser.write_text(
+            "#!/bin/sh\n"
+            f"echo visit >> '{self.at('visits')}'\n"
+            f". '{self.at('person')}'\n"
+            f"exec '{PROGRAMS}/xtask' browse $FLAGS \"$1\" 2>> '{self.at('browser.log')}'\n"
+        )
+        browser.chmod(0o700)
+        self.environment["BROWSER"] = str(browser)
+
+    def close(self):
+        if self.at("runtime/keybearer/broker.sock").exists():
+            self.keybearer("broker", "stop")
+        while self._running:
+            process = self._running.pop()
+            process.terminate()
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait(10)
+        if self.proxy:
+            self.proxy.close()
+        for log in sorted(self.at("").rglob("*.log")):
+            text = log.read_text(errors="replace")
+            print(f"--- {log.name}\n{text[-3000:]}")
+            assert not SECRET.search(text), f"invariant I5: a secret is in {log.name}"
+        shutil.rmtree(self._directory)
+
+
+class Output:
+    def __init__(self, status, stdout, stderr):
+        self.status, self.stdout, self.stderr = status, stdout, stderr
+
+    def __repr__(self):
+        return f"exit {self.status}\n{self.stdout}\n{self.stderr}"

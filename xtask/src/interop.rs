@@ -1,0 +1,69 @@
+//! `interop`: other vendors' clients, unmodified, through our broker on a private session bus.
+
+use crate::failure::MissingTool;
+use crate::process::{self, unless_interrupted};
+use crate::test::{Tally, build, counted};
+use crate::tools::{Python, Repository, install_debian, is_installed};
+use anyhow::{Result, bail};
+use std::process::Stdio;
+
+pub(crate) async fn run() -> Result<()> {
+    let tally = unless_interrupted(clients(&Repository::here())).await?;
+    if tally.failed > 0 {
+        bail!("{} of the clients' tests failed", tally.failed);
+    }
+    Ok(())
+}
+
+/// Runs what each client does. At the end the tests name each client with its version.
+pub(crate) async fn clients(repository: &Repository) -> Result<Tally> {
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        let advice = "Microsoft publishes its runtime for x86-64 Linux; run this there";
+        return Err(MissingTool { advice: advice.to_owned() }.into());
+    }
+    install_what_is_missing().await?;
+    let directory = repository.path("interop/broker");
+    let python =
+        Python::prepare(repository, "interop-broker", &directory.join("requirements.txt")).await?;
+    build(repository, &["keybearer-cli", "keybearer-emulator"]).await?;
+    let mut pytest = python.command(&["-m", "pytest", "-q"]);
+    pytest.current_dir(directory).env("KEYBEARER_PROGRAMS", repository.binaries());
+    counted(&mut pytest, Tally::of_pytest).await
+}
+
+/// Programs, and the Debian packages they come in.
+const PROGRAMS: &[(&str, &str)] = &[
+    ("busctl", "systemd"),
+    ("dbus-daemon", "dbus"),
+    ("dbus-monitor", "dbus-bin"),
+    ("gdbus", "libglib2.0-bin"),
+    ("gnome-keyring-daemon", "gnome-keyring"),
+];
+/// Libraries that Microsoft's runtime loads.
+const LIBRARIES: &[(&str, &str)] =
+    &[("libwebkit2gtk-4.1.so.0", "libwebkit2gtk-4.1-0"), ("libsecret-1.so.0", "libsecret-1-0")];
+
+async fn install_what_is_missing() -> Result<()> {
+    let mut missing = Vec::new();
+    for (program, package) in PROGRAMS {
+        if !is_installed(program).await {
+            missing.push(*package);
+        }
+    }
+    for (library, package) in LIBRARIES {
+        let load = format!("import ctypes; ctypes.CDLL('{library}')");
+        let mut python = process::command("python3");
+        python.args(["-c", &load]).stderr(Stdio::null());
+        if !python.status().await.is_ok_and(|status| status.success()) {
+            missing.push(*package);
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages = missing.join(" ");
+    let advice = format!(
+        "other vendors' clients need {packages} (names of Debian and Ubuntu packages); install them"
+    );
+    install_debian(&packages, &advice).await
+}

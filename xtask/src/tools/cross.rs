@@ -1,0 +1,232 @@
+//! Rust's standard library for systems this machine is not.
+//!
+//! A toolchain of rustup has it after `rustup target add`, and is left alone then. A toolchain that
+//! came otherwise has none, so it is built: from the toolchain's own `rust-src` component, or from
+//! Debian's package of exactly the same version. Stable cargo does the rest; the result lies beside
+//! the toolchain, which stays as it is.
+
+use super::{Repository, is_installed, prepared_once};
+use crate::failure::MissingTool;
+use crate::process;
+use anyhow::{Context as _, Result};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use tokio::process::Command;
+
+/// A standard library for one target.
+#[derive(Debug)]
+pub(crate) struct Cross {
+    target: &'static str,
+    /// None if the toolchain has it.
+    sysroot: Option<PathBuf>,
+}
+
+impl Cross {
+    /// Prepares the standard library for a target, once.
+    pub(crate) async fn prepare(repository: &Repository, target: &'static str) -> Result<Self> {
+        let own = rustc(&["--print", "target-libdir", "--target", target]).await?;
+        let has_std = std::fs::read_dir(&own).is_ok_and(|mut files| {
+            files.any(|file| file.is_ok_and(|file| name_begins(&file.path(), "libstd-")))
+        });
+        if has_std {
+            return Ok(Self { target, sysroot: None });
+        }
+        let version = rustc(&["--version"]).await?;
+        let sysroot = repository.tool_path("cross");
+        let stamp = sysroot.join(format!("{target}.stamp"));
+        prepared_once(&stamp, &version, async || {
+            println!("building the standard library for {target}");
+            let library = library_source(repository, &version).await?;
+            build(repository, &library, target, &sysroot).await
+        })
+        .await?;
+        Ok(Self { target, sysroot: Some(sysroot) })
+    }
+
+    /// cargo for this target; the host's own programs (build scripts, macros) are not affected.
+    pub(crate) fn cargo(&self, repository: &Repository, subcommand: &[&str]) -> Command {
+        let mut cargo = repository.cargo(subcommand);
+        cargo.args(["--target", self.target]);
+        if let Some(flag) = self.flag() {
+            cargo.env(self.flags_variable(), flag);
+        }
+        cargo
+    }
+
+    /// What makes rustc use it, if it has to be told.
+    pub(crate) fn flag(&self) -> Option<String> {
+        self.sysroot.as_ref().map(|sysroot| format!("--sysroot={}", sysroot.display()))
+    }
+
+    /// The variable that holds rustc's flags for this target only: build scripts are for this
+    /// machine.
+    pub(crate) fn flags_variable(&self) -> String {
+        format!("CARGO_TARGET_{}_RUSTFLAGS", self.target.to_uppercase().replace('-', "_"))
+    }
+}
+
+fn name_begins(path: &Path, with: &str) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(with))
+}
+
+async fn rustc(arguments: &[&str]) -> Result<String> {
+    let program = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let mut rustc = process::command(program);
+    let output = process::capture(rustc.args(arguments)).await?;
+    Ok(output.trim().to_owned())
+}
+
+/// Compiles the library with the stable compiler, which builds it when told that it may
+/// (`RUSTC_BOOTSTRAP`), into a directory of the layout of a toolchain.
+async fn build(repository: &Repository, library: &Path, target: &str, out: &Path) -> Result<()> {
+    let probe = out.join("probe");
+    std::fs::create_dir_all(probe.join("src"))?;
+    // A workspace of its own, or cargo would look for it in ours.
+    let manifest = "[package]\nname = \"probe\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n\
+                    [workspace]\n\n[profile.release]\ndebug = 0\n";
+    std::fs::write(probe.join("Cargo.toml"), manifest)?;
+    std::fs::write(probe.join("src/lib.rs"), "#![no_std]\n")?;
+    let mut cargo = repository.cargo(&[
+        "build",
+        "--quiet",
+        "--release",
+        "-Zbuild-std=std,panic_abort,panic_unwind,proc_macro,test",
+        "--target",
+        target,
+        "--target-dir",
+        "target",
+    ]);
+    cargo.current_dir(&probe).env("RUSTC_BOOTSTRAP", "1");
+    // cargo's own tests name another source this way; nothing else does the same on stable.
+    cargo.env("__CARGO_TESTS_ONLY_SRC_ROOT", library);
+    // For link-time optimisation across it.
+    cargo.env("RUSTFLAGS", "-Cembed-bitcode=yes").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    process::run(&mut cargo).await.context("could not build the standard library")?;
+    let built = probe.join("target").join(target).join("release/deps");
+    let libraries = out.join("lib/rustlib").join(target).join("lib");
+    let _ = std::fs::remove_dir_all(&libraries);
+    std::fs::create_dir_all(&libraries)?;
+    for file in std::fs::read_dir(&built)? {
+        let path = file?.path();
+        let is_library = path.extension().is_some_and(|ending| ending == "rlib");
+        if let Some(name) = path.file_name().filter(|_| is_library)
+            && !name_begins(&path, "libprobe")
+        {
+            std::fs::copy(&path, libraries.join(name))?;
+        }
+    }
+    if target.ends_with("-windows-gnu") {
+        start_objects(library, target, &libraries).await?;
+    }
+    std::fs::remove_dir_all(probe.join("target"))?;
+    Ok(())
+}
+
+/// What begins and ends the unwinding tables of a program for windows-gnu.
+async fn start_objects(library: &Path, target: &str, out: &Path) -> Result<()> {
+    for name in ["rsbegin", "rsend"] {
+        let program = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        let mut rustc = process::command(program);
+        rustc.args(["--target", target, "--emit=obj", "-Cpanic=abort", "-o"]);
+        rustc.arg(out.join(format!("{name}.o")));
+        rustc.arg(library.join(format!("rtstartup/{name}.rs")));
+        process::run(rustc.env("RUSTC_BOOTSTRAP", "1")).await?;
+    }
+    Ok(())
+}
+
+/// The `library` directory of this very version's source.
+async fn library_source(repository: &Repository, version: &str) -> Result<PathBuf> {
+    let component = rustc(&["--print", "sysroot"]).await?;
+    let component = Path::new(&component).join("lib/rustlib/src/rust/library");
+    if component.join("std").is_dir() {
+        return Ok(component);
+    }
+    let number = version.split(' ').nth(1).context("rustc has a version")?;
+    let source = repository.tool_path("cross/source");
+    let library = source.join(format!("usr/src/rustc-{number}/library"));
+    if !library.join("std").is_dir() {
+        debian_source(repository, number, &source).await?;
+    }
+    Ok(library)
+}
+
+/// Unpacks Debian's package of the compiler's source; the machine's own apt settings stay as they
+/// are. Packages of other versions would not fit the compiler.
+async fn debian_source(repository: &Repository, number: &str, out: &Path) -> Result<()> {
+    let missing = || MissingTool {
+        advice: format!(
+            "there is no source of the standard library for rustc {number}; with rustup, run \
+             `rustup component add rust-src`"
+        ),
+    };
+    let Some(mirror) = mirror() else { return Err(missing().into()) };
+    if !(is_installed("apt-get").await && is_installed("dpkg-deb").await) {
+        return Err(missing().into());
+    }
+    let work = repository.tool_path("cross/apt");
+    for directory in ["lists/partial", "cache/archives/partial", "sources", "download"] {
+        std::fs::create_dir_all(work.join(directory))?;
+    }
+    let sources = format!(
+        "Types: deb\nURIs: {mirror}\nSuites: trixie-backports sid\nComponents: main\n\
+         Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
+    );
+    std::fs::write(work.join("sources/debian.sources"), sources)?;
+    let apt = |program: &str| {
+        let mut apt = process::command(program);
+        apt.args(["--quiet", "-o", "Dir::Etc::sourcelist=/dev/null"]);
+        for (setting, directory) in [
+            ("Dir::Etc::sourceparts", "sources"),
+            ("Dir::State::lists", "lists"),
+            ("Dir::Cache", "cache"),
+        ] {
+            apt.args(["-o", &format!("{setting}={}", work.join(directory).display())]);
+        }
+        apt.stderr(Stdio::null());
+        apt
+    };
+    let updated = process::capture(apt("apt-get").arg("update")).await;
+    let listed = process::capture(apt("apt-cache").args(["madison", "rust-src"])).await;
+    let (Ok(_), Ok(listed)) = (updated, listed) else { return Err(missing().into()) };
+    let versions = listed.lines().filter_map(|line| line.split('|').nth(1).map(str::trim));
+    let found = versions.into_iter().find(|version| version.starts_with(&format!("{number}+")));
+    let Some(found) = found else { return Err(missing().into()) };
+    let mut download = apt("apt-get");
+    download.current_dir(work.join("download"));
+    process::capture(download.args(["download", &format!("rust-src={found}")])).await?;
+    let archive = std::fs::read_dir(work.join("download"))?.filter_map(Result::ok);
+    let archive = archive.map(|file| file.path()).find(|path| name_begins(path, "rust-src_"));
+    let mut unpack = process::command("dpkg-deb");
+    unpack.arg("-x").arg(archive.context("apt-get downloaded nothing")?).arg(out);
+    process::run(&mut unpack).await
+}
+
+/// The Debian mirror this machine uses.
+fn mirror() -> Option<String> {
+    let deb822 = std::fs::read_to_string("/etc/apt/sources.list.d/debian.sources");
+    let classic = std::fs::read_to_string("/etc/apt/sources.list");
+    mirror_in(&deb822.unwrap_or_default(), &classic.unwrap_or_default())
+}
+
+fn mirror_in(deb822: &str, classic: &str) -> Option<String> {
+    let uris = deb822.lines().find_map(|line| line.strip_prefix("URIs:"));
+    let words = uris.map(|uris| uris.split_whitespace().next());
+    let classic = classic.lines().filter_map(|line| line.strip_prefix("deb "));
+    let classic = classic.filter_map(|line| line.split(' ').find(|word| word.contains("://")));
+    words.flatten().or_else(|| classic.into_iter().next()).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mirror_is_the_first_that_apt_uses() {
+        let deb822 = "Types: deb\nURIs: http://a.example/debian http://b\nSuites: x\n";
+        let classic = "# no\ndeb [arch=amd64] https://c.example/debian stable main\n";
+        assert_eq!(mirror_in(deb822, classic).as_deref(), Some("http://a.example/debian"));
+        assert_eq!(mirror_in("", classic).as_deref(), Some("https://c.example/debian"));
+        assert_eq!(mirror_in("", ""), None);
+    }
+}
