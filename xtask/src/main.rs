@@ -1,5 +1,6 @@
-//! The project's own commands: `cargo xtask demo`, `test`, `check`, `bench`, `interop` and
+//! The project's own commands: `cargo xtask demo`, `test`, `interop`, `check`, `bench`, `dist` and
 //! `browse`.
+//!
 //!
 //! Nothing here is part of what users install. Every command prepares the tools it needs below
 //! `.keybearer/` and stops what it started, also when it is interrupted.
@@ -10,6 +11,7 @@ mod bench;
 mod browse;
 mod check;
 mod demo;
+mod dist;
 mod failure;
 mod interop;
 mod process;
@@ -40,6 +42,8 @@ enum Command {
     Bench(bench::Options),
     /// Other vendors' clients, unmodified, through our broker; part of `test`
     Interop,
+    /// Wheels and programs for every supported Linux, into target/dist
+    Dist(dist::Options),
     /// Act as the person in a sign-in; serves as $BROWSER
     Browse(browse::Options),
 }
@@ -52,6 +56,7 @@ async fn main() -> ExitCode {
         Command::Check(options) => check::run(&options).await,
         Command::Bench(options) => bench::run(&options).await,
         Command::Interop => interop::run().await,
+        Command::Dist(options) => dist::run(&options).await,
         Command::Browse(options) => browse::run(&options).await,
     };
     failure::report(outcome)

@@ -47,12 +47,21 @@ impl Cross {
     pub(crate) fn cargo(&self, repository: &Repository, subcommand: &[&str]) -> Command {
         let mut cargo = repository.cargo(subcommand);
         cargo.args(["--target", self.target]);
-        if let Some(sysroot) = &self.sysroot {
-            let name = self.target.to_uppercase().replace('-', "_");
-            let flag = format!("--sysroot={}", sysroot.display());
-            cargo.env(format!("CARGO_TARGET_{name}_RUSTFLAGS"), flag);
+        if let Some(flag) = self.flag() {
+            cargo.env(self.flags_variable(), flag);
         }
         cargo
+    }
+
+    /// What makes rustc use it, if it has to be told.
+    pub(crate) fn flag(&self) -> Option<String> {
+        self.sysroot.as_ref().map(|sysroot| format!("--sysroot={}", sysroot.display()))
+    }
+
+    /// The variable that holds rustc's flags for this target only: build scripts are for this
+    /// machine.
+    pub(crate) fn flags_variable(&self) -> String {
+        format!("CARGO_TARGET_{}_RUSTFLAGS", self.target.to_uppercase().replace('-', "_"))
     }
 }
 
@@ -90,6 +99,8 @@ async fn build(repository: &Repository, library: &Path, target: &str, out: &Path
     cargo.current_dir(&probe).env("RUSTC_BOOTSTRAP", "1");
     // cargo's own tests name another source this way; nothing else does the same on stable.
     cargo.env("__CARGO_TESTS_ONLY_SRC_ROOT", library);
+    // For link-time optimisation across it.
+    cargo.env("RUSTFLAGS", "-Cembed-bitcode=yes").env_remove("CARGO_ENCODED_RUSTFLAGS");
     process::run(&mut cargo).await.context("could not build the standard library")?;
     let built = probe.join("target").join(target).join("release/deps");
     let libraries = out.join("lib/rustlib").join(target).join("lib");

@@ -1,0 +1,152 @@
+//! `dist`: what users install, for every Linux that is supported.
+
+mod target;
+
+use crate::failure::OrHint as _;
+use crate::process::{self, unless_interrupted};
+use crate::tools::{Cross, Python, Repository};
+use anyhow::{Context as _, Result, bail};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use target::Target;
+use tokio::process::Command;
+
+/// What to build.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Only for this target; repeat for more [default: all]
+    #[arg(long = "target", value_name = "TRIPLE", value_parser = Target::named)]
+    targets: Vec<&'static Target>,
+    /// Only the Python wheels
+    #[arg(long)]
+    wheels: bool,
+}
+
+/// More than this is too much for a library that is installed with every app.
+const LARGEST_WHEEL: u64 = 5_000_000;
+
+pub(crate) async fn run(options: &Options) -> Result<()> {
+    unless_interrupted(build(&Repository::here(), options)).await
+}
+
+async fn build(repository: &Repository, options: &Options) -> Result<()> {
+    let output = repository.path("target/dist");
+    std::fs::create_dir_all(&output)?;
+    let requirements = repository.path("xtask/dist/requirements.txt");
+    let python = Python::prepare(repository, "dist", &requirements)
+        .await
+        .or_hint("prepare the tools", "install what is named above, then try again")?;
+    let workshop = Workshop { repository, python, output };
+    let chosen: Vec<&Target> = if options.targets.is_empty() {
+        Target::ALL.iter().collect()
+    } else {
+        options.targets.clone()
+    };
+    for target in chosen {
+        println!("== {}", target.triple);
+        let (variable, flags) = workshop.flags(target).await?;
+        workshop.wheel(target, (&variable, &flags)).await?;
+        if target.program && !options.wheels {
+            workshop.program(target, (&variable, &flags)).await?;
+        }
+    }
+    Ok(())
+}
+
+struct Workshop<'a> {
+    repository: &'a Repository,
+    python: Python,
+    output: PathBuf,
+}
+
+impl Workshop<'_> {
+    /// What rustc is told for the target: the variable and its value.
+    async fn flags(&self, target: &Target) -> Result<(String, String)> {
+        let cross = Cross::prepare(self.repository, target.triple)
+            .await
+            .or_hint("get the target's standard library", "see above")?;
+        let mut flags: Vec<String> = cross.flag().into_iter().collect();
+        flags.extend(target.flags.iter().map(|flag| (*flag).to_owned()));
+        Ok((cross.flags_variable(), flags.join(" ")))
+    }
+
+    /// A program of the tools' environment, with its other programs on the path.
+    fn tool(&self, name: &str) -> Result<Command> {
+        let binaries = self.python.interpreter();
+        let binaries = binaries.parent().context("an interpreter lies in a directory")?;
+        let mut path = OsString::from(binaries);
+        path.push(":");
+        path.push(std::env::var_os("PATH").unwrap_or_default());
+        let mut command = process::command(binaries.join(name));
+        command.env("PATH", path).current_dir(self.repository.path(""));
+        command.env("CARGO_TARGET_DIR", self.repository.path("target/cross"));
+        Ok(command)
+    }
+
+    /// Builds the wheel and checks what it says of itself.
+    async fn wheel(&self, target: &Target, flags: (&str, &str)) -> Result<()> {
+        let folder = self.output.join(target.triple);
+        drop(std::fs::remove_dir_all(&folder));
+        let mut maturin = self.tool("maturin")?;
+        maturin.args([
+            "build",
+            "--quiet",
+            "--release",
+            "--locked",
+            "--zig",
+            "--target",
+            target.triple,
+        ]);
+        maturin.args(["--compatibility", target.tag, "--manifest-path"]);
+        maturin.arg(self.repository.path("crates/python/Cargo.toml")).arg("--out").arg(&folder);
+        maturin.env(flags.0, flags.1);
+        process::run(&mut maturin).await.or_hint("build the wheel", "mend what is named above")?;
+        let wheel = only_file(&folder)?;
+        self.check_wheel(target, &wheel).await.or_hint("check the wheel", "see above")
+    }
+
+    async fn check_wheel(&self, target: &Target, wheel: &Path) -> Result<()> {
+        let size = std::fs::metadata(wheel)?.len();
+        let name = wheel.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        println!("{name}  {:.1} MB", size as f64 / 1e6);
+        if size > LARGEST_WHEEL {
+            bail!("the wheel is larger than {LARGEST_WHEEL} bytes");
+        }
+        if !name.contains(target.tag) {
+            bail!("the wheel does not carry the tag {}", target.tag);
+        }
+        if target.tag.starts_with("musl") {
+            // auditwheel looks at musl wheels only on a system with musl.
+            return Ok(());
+        }
+        let mut audit = self.tool("auditwheel")?;
+        let said = process::capture(audit.arg("show").arg(wheel)).await?;
+        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
+        if !said.contains(&format!("consistent with the following platform tag: \"{}", target.tag))
+        {
+            bail!("auditwheel does not agree with the tag: {said}");
+        }
+        Ok(())
+    }
+
+    /// Builds the program: static, so that it runs on every distribution.
+    async fn program(&self, target: &Target, flags: (&str, &str)) -> Result<()> {
+        let mut zigbuild = self.tool("cargo-zigbuild")?;
+        zigbuild.args(["zigbuild", "--quiet", "--release", "--locked", "-p", "keybearer-cli"]);
+        zigbuild.args(["--target", target.triple]).env(flags.0, flags.1);
+        process::run(&mut zigbuild)
+            .await
+            .or_hint("build the program", "mend what is named above")?;
+        let built = self.repository.path("target/cross").join(target.triple);
+        let program = self.output.join(target.triple).join("keybearer");
+        std::fs::copy(built.join("release/keybearer"), &program)?;
+        let size = std::fs::metadata(&program)?.len();
+        println!("keybearer  {:.1} MB", size as f64 / 1e6);
+        Ok(())
+    }
+}
+
+fn only_file(folder: &Path) -> Result<PathBuf> {
+    let entry = std::fs::read_dir(folder)?.next().context("nothing was built")??;
+    Ok(entry.path())
+}
