@@ -71,7 +71,9 @@ impl Host {
         let keys = SealedFileKeys::new(&paths.state_dir, sealer, Arc::new(SystemRandom));
         let keys = Arc::new(keys);
         let kept: Arc<dyn TokenStore> = Arc::new(store.clone());
-        let effects = effects(environment, kept, Arc::clone(&keys) as Arc<dyn KeyStore>);
+        let prompter = ways(environment, None);
+        let keys_of = Arc::clone(&keys) as Arc<dyn KeyStore>;
+        let effects = effects(environment, prompter, kept, keys_of);
         Self { effects, disk: Some(Disk { store, keys }) }
     }
 

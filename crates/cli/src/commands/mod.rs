@@ -3,6 +3,7 @@ pub(crate) mod accounts;
 pub(crate) mod broker;
 pub(crate) mod completions;
 pub(crate) mod doctor;
+#[cfg(target_os = "linux")]
 mod install;
 pub(crate) mod login;
 pub(crate) mod logout;

@@ -10,6 +10,7 @@ mod network;
 mod sign_in;
 #[cfg(target_os = "linux")]
 mod storage;
+#[cfg(target_os = "linux")]
 mod wsl;
 
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 use clap::Args;
 use finding::{Finding, Level};
+#[cfg(target_os = "linux")]
 use keybearer_client::WslPlaces;
 use keybearer_core::{Result, SignInMethod};
 use keybearer_host::{Environment, Paths};
@@ -77,6 +79,7 @@ async fn examine(environment: &Environment) -> Vec<Finding> {
         }
     }
     browser::examine(environment, &mut findings);
+    #[cfg(target_os = "linux")]
     findings.extend(wsl::examine(environment, &WslPlaces::default()).await);
     network::examine(environment, &mut findings);
     let caller = presence(SignInMethod::Auto).abilities();
