@@ -14,6 +14,7 @@ const QUERY: TokenQuery<'_> = TokenQuery {
     tenant_id: None,
     claims: None,
     enable_cae: false,
+    proof_of_possession: None,
 };
 
 #[tokio::test]
