@@ -101,7 +101,8 @@ impl Stage {
             let browser = std::env::var("BROWSER").unwrap_or_else(|_| opener.to_owned());
             script += &format!("exec {} \"$1\"\n", quoted(&browser));
         } else {
-            let us = std::env::current_exe()?;
+            // Not this process's own file: a build may have replaced it meanwhile.
+            let us = self.repository.binary("xtask");
             script += &format!(
                 "exec {} browse \"$1\" 2>{}\n",
                 quoted(&us.to_string_lossy()),

@@ -279,10 +279,18 @@ impl LocalBroker {
     }
 
     fn can_do_without(&self, refusal: &Refusal, authority: Option<&Authority>) -> bool {
-        // A program that keeps what it signs in is a place of its own, whatever the system.
-        let keeps = self.options.remember != Remember::InMemory;
-        let trusted = |host| keeps || self.options.trusted_authority_hosts.contains(host);
-        let place = if keeps { Place::Open } else { Place::of(&self.environment) };
+        let place = Place::of(&self.environment);
+        if place == Place::Windows && self.options.remember != Remember::InMemory {
+            // A program that keeps what it signs in does without the system's broker where there is
+            // none, or where that does not know the authority.
+            return self.options.choice == BrokerChoice::Auto
+                && match refusal.error.kind() {
+                    ErrorKind::Unavailable(Missing::Broker) => true,
+                    ErrorKind::InvalidRequest { field } => field == "authority",
+                    _ => false,
+                };
+        }
+        let trusted = |host| self.options.trusted_authority_hosts.contains(host);
         let asked = match authority {
             None => Asked::Knowledge,
             Some(authority) if trusted(authority.host()) => Asked::TrustedToken,
