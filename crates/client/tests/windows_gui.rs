@@ -55,7 +55,13 @@ fn a_blocking_wait_keeps_the_windows_of_its_thread_alive() {
     let handle = window.0 as isize;
     let asked = std::thread::spawn(move || is_alive(handle));
     let scopes = &["https://storage.azure.com/.default"];
-    let query = TokenQuery { scopes, tenant_id: None, claims: None, enable_cae: false };
+    let query = TokenQuery {
+        scopes,
+        tenant_id: None,
+        claims: None,
+        enable_cae: false,
+        proof_of_possession: None,
+    };
     let error = credential.acquire_blocking(query, || false).unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::TimedOut);
     assert!(asked.join().unwrap(), "the window should have answered during the wait");
