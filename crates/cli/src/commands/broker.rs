@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use keybearer_broker::{
-    BrokerControl, BrokerOptions, BusStatus, DEFAULT_IDLE_EXIT, KeyStatus, SignIns, Status,
+    BrokerControl, BrokerOptions, BusStatus, DEFAULT_IDLE_EXIT, Incumbent, KeyStatus, SignIns,
+    Status,
 };
 use keybearer_core::Result;
 use keybearer_dbus::interface::BUS_NAME;
@@ -18,7 +19,7 @@ use crate::session::run;
 const EXAMPLES: &str = "\
 Examples:
   keybearer broker status
-  keybearer broker run --idle-exit 0";
+  keybearer broker run --replace --idle-exit 0";
 
 /// How long a broker may take to answer about itself.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -48,6 +49,9 @@ enum Action {
         /// End after this many seconds without calls; 0 for never
         #[arg(long, value_name = "SECS", default_value_t = DEFAULT_IDLE_EXIT.as_secs())]
         idle_exit: u64,
+        /// End the broker that runs, and take its place
+        #[arg(long)]
+        replace: bool,
     },
     /// Tell about the broker that runs
     #[command(after_help = below_help("Example:\n  keybearer broker status --output json"))]
@@ -75,10 +79,12 @@ enum Action {
 impl Broker {
     pub(crate) fn run(self) -> Result<()> {
         match self.action {
-            Action::Run { idle_exit } => {
+            Action::Run { idle_exit, replace } => {
                 let limit = Duration::from_secs(idle_exit);
                 let idle_exit = (!limit.is_zero()).then_some(limit);
-                let options = BrokerOptions { idle_exit, listener: None }.with_handed_over();
+                let incumbent = if replace { Incumbent::Replaced } else { Incumbent::Stays };
+                let options = BrokerOptions { idle_exit, incumbent, ..BrokerOptions::default() }
+                    .with_handed_over();
                 keybearer_broker::run(options).map(drop)
             }
             Action::Status { output } => status(output),
