@@ -12,7 +12,7 @@ use keybearer_core::{Error, Missing, Result};
 use keybearer_host::Environment;
 use tokio::time::timeout;
 
-pub use conflict::Conflict;
+pub use conflict::{Conflict, Precedence};
 use contents::{SERVICE_UNIT, SOCKET_UNIT};
 use file::OwnFile;
 pub use file::Written;
@@ -78,10 +78,21 @@ impl Installation {
     /// The refusal to install beside another broker.
     #[must_use]
     pub fn refusal(conflicts: &[Conflict]) -> Error {
-        let conflicts: Vec<String> = conflicts.iter().map(Conflict::to_string).collect();
-        Error::internal(format!("install the broker: {}", conflicts.join("; "))).with_hint(
-            "to put ours before it, add --force; `keybearer broker uninstall` brings it back",
-        )
+        let said: Vec<String> = conflicts.iter().map(Conflict::to_string).collect();
+        let stays = conflicts.iter().find_map(|conflict| match conflict {
+            Conflict::Activated { file, .. } if !conflict.gives_way() => Some(file),
+            _ => None,
+        });
+        let hint = match stays {
+            Some(file) => {
+                format!("--force cannot help: move {} elsewhere, then try again", file.display())
+            }
+            None => {
+                "to put ours before it, add --force; `keybearer broker uninstall` brings it back"
+                    .to_owned()
+            }
+        };
+        Error::internal(format!("install the broker: {}", said.join("; "))).with_hint(hint)
     }
 
     /// Writes the files, each whole or not at all. Another program's file in the place of one is

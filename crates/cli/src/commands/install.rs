@@ -67,7 +67,8 @@ impl Install {
         let plan = Installation::plan(&environment, &program, units)?;
         let mut conflicts = plan.conflicts().to_vec();
         conflicts.extend(run(async { Ok(running(&environment).await) })?);
-        if !conflicts.is_empty() && !self.force {
+        let wanted = self.force && conflicts.iter().all(Conflict::gives_way);
+        if !conflicts.is_empty() && !wanted {
             return Err(Installation::refusal(&conflicts));
         }
         let written = plan.write()?;
@@ -169,7 +170,7 @@ fn describe(
         });
     }
     for conflict in conflicts {
-        text.push_str(&format!("before it  {conflict}\n"));
+        text.push_str(&format!("conflict   {conflict}\n"));
     }
     text.push_str(&reloaded.note());
     if units == Units::Written {

@@ -124,9 +124,35 @@ fn another_broker_is_reported_and_nothing_written_unless_told_to_go_before_it() 
     assert_eq!(tree(&home), before);
 
     let said = done(&home, "broker install --force");
-    assert!(said.contains("before it  another broker is installed"), "{said}");
+    assert!(said.contains("conflict   another broker is installed"), "{said}");
+    assert!(said.contains("(ours goes before it)"), "{said}");
     done(&home, "broker uninstall");
     assert_eq!(tree(&home), before);
+}
+
+#[test]
+fn a_file_that_goes_before_ours_is_named_even_if_told_to_go_before_it() {
+    let named_so = "run/dbus-1/services/com.microsoft.identity.broker1.service";
+    for (name, why) in [
+        (named_so, "it goes before ours"),
+        (".local/share/dbus-1/services/other.service", "either may count"),
+    ] {
+        let home = home();
+        let other = place(&home, name, STRANGER);
+        let before = tree(&home);
+        let output = home.run("broker install --force");
+        let said = complaint(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(why), "{said}");
+        assert!(said.contains(&format!("hint: --force cannot help: move {}", other.display())));
+        assert_eq!(tree(&home), before);
+        std::fs::remove_file(other).unwrap();
+        done(&home, "broker install");
+    }
+    let home = home();
+    // There, the bus reads files by their names.
+    place(&home, "run/dbus-1/services/other.service", STRANGER);
+    done(&home, "broker install");
 }
 
 #[test]
