@@ -4,6 +4,7 @@
 mod conflict;
 mod contents;
 mod file;
+mod found;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub use conflict::{Conflict, Precedence};
 use contents::{SERVICE_UNIT, SOCKET_UNIT};
 use file::OwnFile;
 pub use file::Written;
+pub use found::Found;
 
 /// Whether systemd's files are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -80,6 +80,32 @@ fn install_writes_its_files_once_and_uninstall_leaves_nothing() {
 }
 
 #[test]
+fn status_and_doctor_tell_what_is_installed() {
+    let home = home();
+    let _broker = home.start_broker("");
+    assert_eq!(home.status()["installed"]["files"], serde_json::json!([]));
+    done(&home, "broker install --systemd always");
+    let status = home.status();
+    assert_eq!(status["installed"]["files"].as_array().unwrap().len(), 3, "{status}");
+    assert_eq!(status["installed"]["program"], env!("CARGO_BIN_EXE_keybearer"));
+    let said = done(&home, "broker status");
+    assert!(said.contains(&format!("yes: {}\n", env!("CARGO_BIN_EXE_keybearer"))), "{said}");
+    let installed = read(&home, ACTIVATION);
+    for (program, level) in
+        [("/bin/sh", "info     installed"), ("/not/there", "warning  installed")]
+    {
+        let text = installed.replace(env!("CARGO_BIN_EXE_keybearer"), program);
+        place(&home, ACTIVATION, &text);
+        let said = done(&home, "doctor");
+        let line = said.lines().find(|line| line.starts_with(level)).unwrap_or_default();
+        assert!(line.contains(program), "{said}");
+    }
+    place(&home, ".local/share/dbus-1/services/other.service", STRANGER);
+    let said = done(&home, "doctor");
+    assert!(said.contains("warning  installed") && said.contains("either may count"), "{said}");
+}
+
+#[test]
 fn without_systemd_only_the_bus_is_told_and_directories_of_others_stay() {
     let home = home();
     place(&home, ".local/share/dbus-1/services/other.service", "[D-BUS Service]\nName=a.b\n");
