@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use keybearer_core::{Error, Missing, Result};
+use keybearer_dbus::interface::BUS_NAME;
 use keybearer_host::Environment;
 use tokio::time::timeout;
 
@@ -175,19 +176,24 @@ impl Places {
 }
 
 /// Makes the bus at `address` read its activation files anew, since it does not watch directories
-/// that were not there when it started.
+/// that were not there when it started. Returns whether it then knows how to start a broker: it has
+/// an environment of its own, and may look elsewhere than where we wrote.
 ///
 /// # Errors
 /// `Unavailable(Broker)` if it does not answer within `limit`.
-pub async fn reload_bus(address: &str, limit: Duration) -> Result<()> {
+pub async fn reload_bus(address: &str, limit: Duration) -> Result<bool> {
     const BUS: &str = "org.freedesktop.DBus";
     let reloading = async {
         let bus = zbus::connection::Builder::address(address).build().await?;
-        bus.call_method(Some(BUS), "/org/freedesktop/DBus", Some(BUS), "ReloadConfig", &()).await
+        let ask =
+            |method| bus.call_method(Some(BUS), "/org/freedesktop/DBus", Some(BUS), method, &());
+        ask("ReloadConfig").await?;
+        let names: Vec<String> = ask("ListActivatableNames").await?.body().deserialize()?;
+        Ok::<bool, zbus::Error>(names.iter().any(|name| name == BUS_NAME))
     };
     let failed = || Error::unavailable(Missing::Broker, "tell the session bus about the broker");
     match timeout(limit, reloading).await {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(known)) => Ok(known),
         Ok(Err(error)) => Err(failed().with_source(error)),
         Err(_) => Err(failed()),
     }

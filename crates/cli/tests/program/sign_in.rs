@@ -28,7 +28,7 @@ fn address(shown: &str) -> String {
 }
 
 /// Connects an account by pasting.
-fn connect(provider: &Provider, home: &Home, user: &str) {
+pub(crate) fn connect(provider: &Provider, home: &Home, user: &str) {
     let mut terminal = login(home, &format!("--paste --login-hint {user}"));
     let shown = terminal.wait_for("paste it here");
     let ended_at = provider.sign_in(user, &address(&shown));
