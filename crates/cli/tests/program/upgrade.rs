@@ -31,7 +31,10 @@ impl Installed {
     /// As a package manager does it: the new file takes the name, the old one runs on.
     fn upgrade(&self) {
         let new = self.0.with_extension("new");
-        std::fs::copy(env!("CARGO_BIN_EXE_keybearer"), &new).unwrap();
+        // In a process of its own: a program that a thread of ours starts meanwhile would hold the
+        // file open for writing, and a program that is written to cannot be run.
+        let copy = Command::new("cp").arg(env!("CARGO_BIN_EXE_keybearer")).arg(&new).status();
+        assert!(copy.unwrap().success());
         std::fs::rename(&new, &self.0).unwrap();
     }
 
