@@ -143,6 +143,24 @@ fn a_socket_of_the_service_manager_is_served_and_outlives_every_broker() {
 }
 
 #[test]
+fn who_replaces_a_broker_of_the_service_manager_leaves_the_next_to_it_too() {
+    let home = Home::new();
+    let manager = ServiceManager::listen(&home);
+    let first = manager.start(&home, "");
+    manager.is_told();
+    let by_hand = Running::start(&mut home.program(["broker", "run", "--replace"]));
+    let (status, log) = first.end();
+    assert!(status.success() && log.contains("ending: asked to"), "{log}");
+    // The one by hand knocks, which has the service manager start its own.
+    let next = manager.start(&home, "");
+    let (status, log) = by_hand.end();
+    assert!(status.success() && log.contains("another broker serves already"), "{log}");
+    assert_eq!(home.status()["pid"], next.pid());
+    assert!(home.run("broker stop").status.success());
+    std::fs::remove_file(home.socket()).unwrap();
+}
+
+#[test]
 fn a_socket_at_another_place_is_refused() {
     let home = Home::new();
     let manager = ServiceManager::listen(&home);
