@@ -23,7 +23,7 @@ fn word(shown: &str, beginning: &str) -> String {
     words.rfind(|word| word.starts_with(beginning)).unwrap().to_owned()
 }
 
-fn address(shown: &str) -> String {
+pub(crate) fn address(shown: &str) -> String {
     shown.split_whitespace().rfind(|word| word.contains("/authorize?")).unwrap().to_owned()
 }
 

@@ -10,9 +10,10 @@ use keybearer_core::{AccountsRequest, Broker, CorrelationId};
 use keybearer_host::Environment;
 
 use crate::bus::Bus;
-use crate::home::{Home, complaint, eventually, mode};
+use crate::home::{Home, Running, complaint, eventually, mode};
 use crate::person::Provider;
-use crate::sign_in::connect;
+use crate::sign_in::{address, connect};
+use crate::terminal::Terminal;
 
 const DEV: &str = "dev@contoso.example";
 const ROUNDS: usize = 8;
@@ -188,4 +189,24 @@ fn no_request_is_lost_when_the_session_bus_starts_the_next_broker() {
     no_request_is_lost(&home, &installed);
     let broker = std::fs::read_link(format!("/proc/{}/exe", pid(&home))).unwrap();
     assert_eq!(broker, Path::new(&installed.0));
+}
+
+#[test]
+fn a_sign_in_under_way_is_finished_by_the_broker_that_ends_if_the_person_is_quick() {
+    let provider = Provider::start();
+    let home = provider.home();
+    let mut terminal = Terminal::start(&home.program(["login", "--paste"]));
+    let shown = terminal.wait_for("paste it here");
+    let stop = Running::start(&mut home.program(["broker", "stop"]));
+    eventually("it is leaving", || (!home.socket().exists()).then_some(()));
+    let ended_at = provider.sign_in(DEV, &address(&shown));
+    terminal.wait_until_it_listens();
+    terminal.press(&format!("{ended_at}\r"));
+    let ended = terminal.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.shown);
+    assert!(stop.end().0.success());
+    // The next broker knows the account.
+    let arguments = "token --silent --scope https://storage.azure.com/.default";
+    let token = home.run(arguments);
+    assert!(token.status.success(), "{}", complaint(&token));
 }
