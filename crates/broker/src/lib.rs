@@ -25,7 +25,7 @@ mod stop;
 mod tracked;
 
 pub use control::{BrokerControl, SignIns};
-pub use install::{Conflict, Installation, Removal, Units, Written, reload_bus};
-pub use run::{BrokerOptions, DEFAULT_IDLE_EXIT, Exit, run, serve};
+pub use install::{Conflict, Found, Installation, Precedence, Removal, Units, Written, reload_bus};
+pub use run::{BrokerOptions, DEFAULT_IDLE_EXIT, Exit, Incumbent, run, serve};
 pub use status::{BusStatus, KeyStatus, NameHolder, Status};
 pub use stop::StopReason;

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keybearer_core::{Error, Result};
+use keybearer_core::{Error, ErrorKind, Missing, Result};
 use keybearer_host::{Environment, Paths, private_dir};
 use listenfd::ListenFd;
 use tokio::time::{sleep, timeout};
 
 use crate::connections::Connections;
-use crate::control::BrokerControl;
+use crate::control::{BrokerControl, SignIns};
 use crate::hardening::harden;
 use crate::idle::idle;
 use crate::lock::{BrokerLock, Seat, Turn};
@@ -36,11 +36,25 @@ pub struct BrokerOptions {
     /// The socket the service manager listens at, if it started this process. It stays when the
     /// broker ends. Default none: the broker makes the socket, and removes it.
     pub listener: Option<UnixListener>,
+    /// What becomes of a broker that serves already. Default: it stays.
+    pub incumbent: Incumbent,
+}
+
+/// What becomes of a broker that serves already.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[allow(clippy::exhaustive_enums, reason = "there is no third way")]
+pub enum Incumbent {
+    /// It serves on, and the new one ends at once.
+    #[default]
+    Stays,
+    /// It is asked to end, which gives calls under way five seconds. Whoever is first then serves:
+    /// the new one, or one that a program or the service manager started at the same moment.
+    Replaced,
 }
 
 impl Default for BrokerOptions {
     fn default() -> Self {
-        Self { idle_exit: Some(DEFAULT_IDLE_EXIT), listener: None }
+        Self { idle_exit: Some(DEFAULT_IDLE_EXIT), listener: None, incumbent: Incumbent::Stays }
     }
 }
 
@@ -72,7 +86,8 @@ pub enum Exit {
 /// # Errors
 /// `Internal` if the directories are not private or the store cannot be opened, `InvalidRequest` if
 /// the configuration is wrong, `Unavailable(Key)` if the keyring with the store's key is locked,
-/// `Transient` if another broker neither serves nor ends.
+/// `Transient` if another broker neither serves nor ends, `TimedOut` if one that is to be replaced
+/// does not end.
 pub fn run(options: BrokerOptions) -> Result<Exit> {
     harden()?;
     let environment = Environment::current();
@@ -105,7 +120,12 @@ pub async fn serve(
     let paths = Paths::current(environment)?;
     private_dir(&paths.runtime_dir)?;
     let seat = if options.listener.is_some() { Seat::Ours } else { Seat::Contested };
-    let lock = match BrokerLock::acquire(&paths, seat).await? {
+    let mut turn = BrokerLock::acquire(&paths, seat).await?;
+    if matches!(turn, Turn::Theirs) && options.incumbent == Incumbent::Replaced {
+        end_incumbent(&paths.socket).await?;
+        turn = BrokerLock::acquire(&paths, seat).await?;
+    }
+    let lock = match turn {
         Turn::Ours(lock) => lock,
         Turn::Theirs => {
             tracing::info!("another broker serves already");
@@ -139,6 +159,19 @@ pub async fn serve(
     Ok(Exit::Served(reason))
 }
 
+/// One that goes away meanwhile is as good.
+async fn end_incumbent(socket: &Path) -> Result<()> {
+    let ending = async {
+        let incumbent = BrokerControl::connect(socket, INCUMBENT_PATIENCE).await?;
+        tracing::info!("asking the broker that serves to end");
+        incumbent.stop(SignIns::CutOff, INCUMBENT_PATIENCE).await
+    };
+    match ending.await {
+        Err(error) if *error.kind() != ErrorKind::Unavailable(Missing::Broker) => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// A bus that started this process fails the calls it holds back if the process ends before
 /// anybody has the name. The broker that serves is about to take it.
 async fn until_settled_on_bus(socket: &Path) {
@@ -153,6 +186,8 @@ async fn until_settled_on_bus(socket: &Path) {
     let _ = timeout(STARTER_PATIENCE, connecting).await;
 }
 
+/// Calls under way may take five seconds to end, and their replies one to leave.
+const INCUMBENT_PATIENCE: Duration = Duration::from_secs(10);
 const STARTER_PATIENCE: Duration = Duration::from_secs(5);
 const RECHECK: Duration = Duration::from_millis(10);
 const LEFT_OVERS: Duration = Duration::from_secs(1);

@@ -41,7 +41,7 @@ impl Home {
         let environment = self.environment.clone();
         let broker = tokio::spawn(async move {
             let never = std::future::pending();
-            let options = BrokerOptions { idle_exit: None, listener: None };
+            let options = BrokerOptions { idle_exit: None, ..BrokerOptions::default() };
             serve(&environment, options, |_| ready.send(()).unwrap(), never).await
         });
         is_ready.await.unwrap();

@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 
 use keybearer_dbus::interface::BUS_NAME;
 use keybearer_host::Environment;
+use serde::Serialize;
 
 use crate::status::NameHolder;
 
@@ -18,9 +19,35 @@ pub enum Conflict {
         file: PathBuf,
         /// What it starts.
         command: String,
+        /// Whether it counts once ours is there.
+        precedence: Precedence,
     },
     /// Another broker runs, and has the name on the session bus.
     Running(NameHolder),
+}
+
+/// Which of two activation files for one name the session bus goes by.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+#[allow(clippy::exhaustive_enums, reason = "there is no fourth way")]
+pub enum Precedence {
+    /// Ours: the user's directory goes before the system's.
+    Ours,
+    /// The other: what is made for this session goes before what is the user's.
+    Theirs,
+    /// Whichever the directory lists first, for both are in it. `dbus-daemon` leaves that open.
+    Undecided,
+}
+
+impl Conflict {
+    /// Whether our files, once written, go before it.
+    #[must_use]
+    pub const fn gives_way(&self) -> bool {
+        match self {
+            Self::Activated { precedence, .. } => matches!(precedence, Precedence::Ours),
+            Self::InOurPlace(_) | Self::Running(_) => true,
+        }
+    }
 }
 
 impl fmt::Display for Conflict {
@@ -29,44 +56,60 @@ impl fmt::Display for Conflict {
             Self::InOurPlace(file) => {
                 write!(f, "{} is there and not written by Keybearer", file.display())
             }
-            Self::Activated { file, command } => {
-                write!(f, "another broker is installed: {} starts {command}", file.display())
+            Self::Activated { file, command, precedence } => {
+                let file = file.display();
+                let counts = match precedence {
+                    Precedence::Ours => "ours goes before it",
+                    Precedence::Theirs => "it goes before ours",
+                    Precedence::Undecided => "it is beside ours, and either may count",
+                };
+                write!(f, "another broker is installed: {file} starts {command} ({counts})")
             }
             Self::Running(holder) => write!(f, "{holder} has the name {BUS_NAME}"),
         }
     }
 }
 
-/// Other activation files for the broker's name, where a `dbus-daemon` of a session looks.
+/// Other activation files for the broker's name, where a `dbus-daemon` of a session looks, in that
+/// order.
 pub(super) fn activated_elsewhere(environment: &Environment, data_home: &Path) -> Vec<Conflict> {
     let system = environment
         .value("XDG_DATA_DIRS")
         .unwrap_or_else(|| "/usr/local/share:/usr/share".as_ref());
+    let system = std::env::split_paths(system).filter(|directory| directory.is_absolute());
     let runtime = environment.value("XDG_RUNTIME_DIR").map(PathBuf::from);
-    let mut directories: Vec<PathBuf> = runtime.into_iter().chain([data_home.to_owned()]).collect();
-    directories.extend(std::env::split_paths(system).filter(|directory| directory.is_absolute()));
+    let runtime = runtime.into_iter().map(|directory| (directory, Precedence::Theirs));
+    let own = [(data_home.to_owned(), Precedence::Undecided)];
+    let system = system.map(|directory| (directory, Precedence::Ours));
     let mut found = Vec::new();
-    for directory in directories {
+    for (directory, precedence) in runtime.chain(own).chain(system) {
         // What is not there or cannot be read is not read by the bus either.
         let Ok(entries) = directory.join("dbus-1/services").read_dir() else { continue };
-        for file in entries.flatten().map(|entry| entry.path()) {
-            let own = file.starts_with(data_home)
-                && file.file_name() == Some(super::contents::ACTIVATION_FILE.as_ref());
-            let is_service = file.extension().is_some_and(|extension| extension == "service");
-            if own || !is_service {
-                continue;
-            }
-            let text = std::fs::read_to_string(&file).unwrap_or_default();
+        let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        files.sort();
+        for file in files {
+            let named_so = file.file_name() == Some(super::contents::ACTIVATION_FILE.as_ref());
+            let read = match precedence {
+                // dbus-daemon(1): there, and only there, the file must be called as the service.
+                Precedence::Theirs => named_so,
+                Precedence::Undecided => !named_so && is_service(&file),
+                Precedence::Ours => is_service(&file),
+            };
+            let text = std::fs::read_to_string(&file).ok().filter(|_| read).unwrap_or_default();
             if value(&text, "Name") == Some(BUS_NAME) {
                 let command = value(&text, "Exec").unwrap_or("nothing").to_owned();
-                found.push(Conflict::Activated { file, command });
+                found.push(Conflict::Activated { file, command, precedence });
             }
         }
     }
     found
 }
 
-fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
+fn is_service(file: &Path) -> bool {
+    file.extension().is_some_and(|extension| extension == "service")
+}
+
+pub(super) fn value<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     let pairs = text.lines().filter_map(|line| line.split_once('='));
     let mut values = pairs.filter(|(name, _)| name.trim() == key).map(|(_, value)| value.trim());
     values.next()

@@ -104,7 +104,7 @@ impl OwnFile {
     }
 
     /// What it says, if it is ours.
-    fn own_content(&self) -> Result<Option<String>> {
+    pub(super) fn own_content(&self) -> Result<Option<String>> {
         match std::fs::read(&self.0) {
             Ok(content) => {
                 let text = String::from_utf8(content).ok();

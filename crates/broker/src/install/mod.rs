@@ -4,18 +4,21 @@
 mod conflict;
 mod contents;
 mod file;
+mod found;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use keybearer_core::{Error, Missing, Result};
+use keybearer_dbus::interface::BUS_NAME;
 use keybearer_host::Environment;
 use tokio::time::timeout;
 
-pub use conflict::Conflict;
+pub use conflict::{Conflict, Precedence};
 use contents::{SERVICE_UNIT, SOCKET_UNIT};
 use file::OwnFile;
 pub use file::Written;
+pub use found::Found;
 
 /// Whether systemd's files are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,10 +81,21 @@ impl Installation {
     /// The refusal to install beside another broker.
     #[must_use]
     pub fn refusal(conflicts: &[Conflict]) -> Error {
-        let conflicts: Vec<String> = conflicts.iter().map(Conflict::to_string).collect();
-        Error::internal(format!("install the broker: {}", conflicts.join("; "))).with_hint(
-            "to put ours before it, add --force; `keybearer broker uninstall` brings it back",
-        )
+        let said: Vec<String> = conflicts.iter().map(Conflict::to_string).collect();
+        let stays = conflicts.iter().find_map(|conflict| match conflict {
+            Conflict::Activated { file, .. } if !conflict.gives_way() => Some(file),
+            _ => None,
+        });
+        let hint = match stays {
+            Some(file) => {
+                format!("--force cannot help: move {} elsewhere, then try again", file.display())
+            }
+            None => {
+                "to put ours before it, add --force; `keybearer broker uninstall` brings it back"
+                    .to_owned()
+            }
+        };
+        Error::internal(format!("install the broker: {}", said.join("; "))).with_hint(hint)
     }
 
     /// Writes the files, each whole or not at all. Another program's file in the place of one is
@@ -162,19 +176,24 @@ impl Places {
 }
 
 /// Makes the bus at `address` read its activation files anew, since it does not watch directories
-/// that were not there when it started.
+/// that were not there when it started. Returns whether it then knows how to start a broker: it has
+/// an environment of its own, and may look elsewhere than where we wrote.
 ///
 /// # Errors
 /// `Unavailable(Broker)` if it does not answer within `limit`.
-pub async fn reload_bus(address: &str, limit: Duration) -> Result<()> {
+pub async fn reload_bus(address: &str, limit: Duration) -> Result<bool> {
     const BUS: &str = "org.freedesktop.DBus";
     let reloading = async {
         let bus = zbus::connection::Builder::address(address).build().await?;
-        bus.call_method(Some(BUS), "/org/freedesktop/DBus", Some(BUS), "ReloadConfig", &()).await
+        let ask =
+            |method| bus.call_method(Some(BUS), "/org/freedesktop/DBus", Some(BUS), method, &());
+        ask("ReloadConfig").await?;
+        let names: Vec<String> = ask("ListActivatableNames").await?.body().deserialize()?;
+        Ok::<bool, zbus::Error>(names.iter().any(|name| name == BUS_NAME))
     };
     let failed = || Error::unavailable(Missing::Broker, "tell the session bus about the broker");
     match timeout(limit, reloading).await {
-        Ok(Ok(_)) => Ok(()),
+        Ok(Ok(known)) => Ok(known),
         Ok(Err(error)) => Err(failed().with_source(error)),
         Err(_) => Err(failed()),
     }

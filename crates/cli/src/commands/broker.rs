@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use keybearer_broker::{
-    BrokerControl, BrokerOptions, BusStatus, DEFAULT_IDLE_EXIT, KeyStatus, SignIns, Status,
+    BrokerControl, BrokerOptions, BusStatus, DEFAULT_IDLE_EXIT, Found, Incumbent, Installation,
+    KeyStatus, SignIns, Status,
 };
 use keybearer_core::Result;
 use keybearer_dbus::interface::BUS_NAME;
@@ -18,7 +19,7 @@ use crate::session::run;
 const EXAMPLES: &str = "\
 Examples:
   keybearer broker status
-  keybearer broker run --idle-exit 0";
+  keybearer broker run --replace --idle-exit 0";
 
 /// How long a broker may take to answer about itself.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
@@ -48,6 +49,9 @@ enum Action {
         /// End after this many seconds without calls; 0 for never
         #[arg(long, value_name = "SECS", default_value_t = DEFAULT_IDLE_EXIT.as_secs())]
         idle_exit: u64,
+        /// End the broker that runs, and take its place
+        #[arg(long)]
+        replace: bool,
     },
     /// Tell about the broker that runs
     #[command(after_help = below_help("Example:\n  keybearer broker status --output json"))]
@@ -75,10 +79,12 @@ enum Action {
 impl Broker {
     pub(crate) fn run(self) -> Result<()> {
         match self.action {
-            Action::Run { idle_exit } => {
+            Action::Run { idle_exit, replace } => {
                 let limit = Duration::from_secs(idle_exit);
                 let idle_exit = (!limit.is_zero()).then_some(limit);
-                let options = BrokerOptions { idle_exit, listener: None }.with_handed_over();
+                let incumbent = if replace { Incumbent::Replaced } else { Incumbent::Stays };
+                let options = BrokerOptions { idle_exit, incumbent, ..BrokerOptions::default() }
+                    .with_handed_over();
                 keybearer_broker::run(options).map(drop)
             }
             Action::Status { output } => status(output),
@@ -100,14 +106,20 @@ impl Broker {
 }
 
 fn status(format: TableFormat) -> Result<()> {
-    let paths = Paths::current(&Environment::current())?;
+    let environment = Environment::current();
+    let paths = Paths::current(&environment)?;
     let status = run(async {
         BrokerControl::connect(&paths.socket, ANSWER_LIMIT).await?.status(ANSWER_LIMIT).await
     })
     .map_err(not_running)?;
+    let found = Installation::find(&environment);
     match format {
-        TableFormat::Json => output::json(&json!(status)),
-        TableFormat::Table => output::text(&describe(&status)),
+        TableFormat::Json => {
+            let mut answer = json!(status);
+            answer["installed"] = json!(found.ok());
+            output::json(&answer)
+        }
+        TableFormat::Table => output::text(&describe(&status, &installed(found))),
     }
 }
 
@@ -127,7 +139,17 @@ fn not_running(error: keybearer_core::Error) -> keybearer_core::Error {
     error.with_hint("if no broker is running, start it with `keybearer login`")
 }
 
-fn describe(status: &Status) -> String {
+/// What starts the broker beside programs that want it, in words.
+fn installed(found: Result<Found>) -> String {
+    match found {
+        Ok(Found { files, .. }) if files.is_empty() => "no: programs start it".into(),
+        Ok(Found { program: Some(program), .. }) => format!("yes: {}", program.display()),
+        Ok(Found { program: None, .. }) => "in part: run `keybearer broker install` again".into(),
+        Err(error) => format!("unknown: {}", error.message()),
+    }
+}
+
+fn describe(status: &Status, installed: &str) -> String {
     let mut rows = vec![
         ["broker".into(), format!("running, process {}, version {}", status.pid, status.version)],
         ["socket".into(), format!("{} ({} clients)", status.socket.display(), status.clients)],
@@ -135,6 +157,7 @@ fn describe(status: &Status) -> String {
         ["key".into(), key(status.key).to_owned()],
         ["store".into(), status.store.display().to_string()],
         ["accounts".into(), status.accounts.to_string()],
+        ["installed".into(), installed.to_owned()],
     ];
     rows.extend(another_version(status).map(|notice| ["notice".into(), notice]));
     rows.extend(status.notices.iter().map(|notice| ["notice".into(), notice.clone()]));
@@ -188,8 +211,8 @@ mod tests {
             clients: 2,
             notices: vec![],
         };
-        let told = describe(&status("0.0.1"));
+        let told = describe(&status("0.0.1"), "no");
         assert!(told.contains("version 0.0.1") && told.contains("keybearer broker stop"), "{told}");
-        assert!(!describe(&status(env!("CARGO_PKG_VERSION"))).contains("notice"));
+        assert!(!describe(&status(env!("CARGO_PKG_VERSION")), "no").contains("notice"));
     }
 }

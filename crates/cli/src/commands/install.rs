@@ -67,7 +67,8 @@ impl Install {
         let plan = Installation::plan(&environment, &program, units)?;
         let mut conflicts = plan.conflicts().to_vec();
         conflicts.extend(run(async { Ok(running(&environment).await) })?);
-        if !conflicts.is_empty() && !self.force {
+        let wanted = self.force && conflicts.iter().all(Conflict::gives_way);
+        if !conflicts.is_empty() && !wanted {
             return Err(Installation::refusal(&conflicts));
         }
         let written = plan.write()?;
@@ -131,14 +132,18 @@ async fn running(environment: &Environment) -> Option<Conflict> {
 /// What the session bus knows of the files.
 enum Reloaded {
     NoBus,
-    Done,
+    /// It knows a broker to start.
+    Starts,
+    /// It knows none.
+    StartsNone,
     Failed(Error),
 }
 
 async fn tell_bus(environment: &Environment) -> Reloaded {
     let Some(address) = environment.session_bus_address() else { return Reloaded::NoBus };
     match reload_bus(&address, LIMIT).await {
-        Ok(()) => Reloaded::Done,
+        Ok(true) => Reloaded::Starts,
+        Ok(false) => Reloaded::StartsNone,
         Err(error) => Reloaded::Failed(error),
     }
 }
@@ -146,7 +151,7 @@ async fn tell_bus(environment: &Environment) -> Reloaded {
 impl Reloaded {
     fn note(&self) -> String {
         match self {
-            Self::Done => String::new(),
+            Self::Starts | Self::StartsNone => String::new(),
             Self::NoBus => "there is no session bus now; programs of ours use the socket\n".into(),
             Self::Failed(error) => {
                 format!("{}; it learns of this when you log in next time\n", error.message())
@@ -169,9 +174,15 @@ fn describe(
         });
     }
     for conflict in conflicts {
-        text.push_str(&format!("before it  {conflict}\n"));
+        text.push_str(&format!("conflict   {conflict}\n"));
     }
     text.push_str(&reloaded.note());
+    if matches!(reloaded, Reloaded::StartsNone) {
+        text.push_str(
+            "the session bus does not look there: its XDG_DATA_HOME, or your home directory in the \
+             user database, is another\n",
+        );
+    }
     if units == Units::Written {
         text.push_str("next: systemctl --user daemon-reload\n");
         text.push_str("next: systemctl --user enable --now keybearer-broker.socket\n");

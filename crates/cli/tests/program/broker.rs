@@ -54,6 +54,18 @@ fn stop_ends_the_broker_and_then_there_is_none_to_tell_about() {
 }
 
 #[test]
+fn a_broker_told_to_replace_takes_the_place_of_the_one_that_runs_or_of_none() {
+    let home = Home::new();
+    let mut broker = home.start_broker("--replace");
+    for _ in 0..3 {
+        let next = home.start_broker("--replace");
+        assert_eq!(home.status()["pid"], next.pid());
+        let (status, log) = std::mem::replace(&mut broker, next).end();
+        assert!(status.success() && log.contains("ending: asked to"), "{log}");
+    }
+}
+
+#[test]
 fn an_idle_broker_ends() {
     let home = Home::new();
     let (status, log) = home.start_broker("--idle-exit 1").end();

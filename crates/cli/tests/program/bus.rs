@@ -10,15 +10,29 @@ use zbus::connection::Builder;
 
 const NAME: &str = "com.microsoft.identity.broker1";
 
-/// A bus that starts nothing: no keyring of the machine's is found on it.
-struct Bus {
+/// A session bus. No keyring of the machine's is found on it.
+pub(crate) struct Bus {
     daemon: Child,
-    address: String,
+    pub(crate) address: String,
     _directory: TempDir,
 }
 
 impl Bus {
+    /// One that starts nothing.
     fn start() -> Self {
+        Self::start_by(&mut Command::new("dbus-daemon"), "")
+    }
+
+    /// One that starts what is installed in this home directory, in its environment.
+    pub(crate) fn start_in(home: &Home) -> Self {
+        let mut daemon = Command::new("dbus-daemon");
+        let environment = home.program([""; 0]);
+        daemon.env_clear().envs(environment.get_envs().filter_map(|(k, v)| Some((k, v?))));
+        let services = home.at(".local/share/dbus-1/services").display().to_string();
+        Self::start_by(&mut daemon, &format!("<servicedir>{services}</servicedir>"))
+    }
+
+    fn start_by(daemon: &mut Command, services: &str) -> Self {
         let directory = TempDir::new().unwrap();
         let config = directory.path().join("bus.conf");
         let socket = directory.path().join("bus");
@@ -28,6 +42,7 @@ impl Bus {
             <busconfig>
               <type>session</type>
               <listen>unix:path={}</listen>
+              {services}
               <policy context="default">
                 <allow send_destination="*" eavesdrop="true"/>
                 <allow eavesdrop="true"/><allow own="*"/>
@@ -36,7 +51,7 @@ impl Bus {
             socket.display()
         );
         std::fs::write(&config, text).unwrap();
-        let mut daemon = Command::new("dbus-daemon")
+        let mut daemon = daemon
             .arg(format!("--config-file={}", config.display()))
             .args(["--nofork", "--print-address"])
             .stdout(Stdio::piped())
@@ -48,7 +63,12 @@ impl Bus {
     }
 
     fn home(&self) -> Home {
-        Home::new().with("DBUS_SESSION_BUS_ADDRESS", &self.address)
+        self.joined(Home::new())
+    }
+
+    /// A home directory whose programs know this bus.
+    pub(crate) fn joined(&self, home: Home) -> Home {
+        home.with("DBUS_SESSION_BUS_ADDRESS", &self.address)
     }
 }
 
@@ -136,4 +156,6 @@ async fn installing_beside_a_broker_that_runs_is_refused_and_ours_is_no_hindranc
     state(&home, "owned");
     let output = home.run("broker install");
     assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stdout).unwrap();
+    assert!(said.contains("\nthe session bus does not look there: "), "{said}");
 }

@@ -17,6 +17,9 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
+    /// What was run before, and went well.
+    #[serde(default)]
+    after: Vec<Vec<String>>,
     run: Vec<String>,
     #[serde(default)]
     env: std::collections::BTreeMap<String, String>,
@@ -45,6 +48,10 @@ fn every_command_line_is_answered_as_its_case_says() {
 
 fn check(case: &Case) {
     let home = Home::new();
+    for earlier in &case.after {
+        let output = home.program(earlier).envs(&case.env).output().unwrap();
+        assert!(output.status.success(), "{earlier:?}: {output:?}");
+    }
     let output = home.program(&case.run).envs(&case.env).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));

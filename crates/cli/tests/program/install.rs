@@ -80,6 +80,32 @@ fn install_writes_its_files_once_and_uninstall_leaves_nothing() {
 }
 
 #[test]
+fn status_and_doctor_tell_what_is_installed() {
+    let home = home();
+    let _broker = home.start_broker("");
+    assert_eq!(home.status()["installed"]["files"], serde_json::json!([]));
+    done(&home, "broker install --systemd always");
+    let status = home.status();
+    assert_eq!(status["installed"]["files"].as_array().unwrap().len(), 3, "{status}");
+    assert_eq!(status["installed"]["program"], env!("CARGO_BIN_EXE_keybearer"));
+    let said = done(&home, "broker status");
+    assert!(said.contains(&format!("yes: {}\n", env!("CARGO_BIN_EXE_keybearer"))), "{said}");
+    let installed = read(&home, ACTIVATION);
+    for (program, level) in
+        [("/bin/sh", "info     installed"), ("/not/there", "warning  installed")]
+    {
+        let text = installed.replace(env!("CARGO_BIN_EXE_keybearer"), program);
+        place(&home, ACTIVATION, &text);
+        let said = done(&home, "doctor");
+        let line = said.lines().find(|line| line.starts_with(level)).unwrap_or_default();
+        assert!(line.contains(program), "{said}");
+    }
+    place(&home, ".local/share/dbus-1/services/other.service", STRANGER);
+    let said = done(&home, "doctor");
+    assert!(said.contains("warning  installed") && said.contains("either may count"), "{said}");
+}
+
+#[test]
 fn without_systemd_only_the_bus_is_told_and_directories_of_others_stay() {
     let home = home();
     place(&home, ".local/share/dbus-1/services/other.service", "[D-BUS Service]\nName=a.b\n");
@@ -124,9 +150,35 @@ fn another_broker_is_reported_and_nothing_written_unless_told_to_go_before_it() 
     assert_eq!(tree(&home), before);
 
     let said = done(&home, "broker install --force");
-    assert!(said.contains("before it  another broker is installed"), "{said}");
+    assert!(said.contains("conflict   another broker is installed"), "{said}");
+    assert!(said.contains("(ours goes before it)"), "{said}");
     done(&home, "broker uninstall");
     assert_eq!(tree(&home), before);
+}
+
+#[test]
+fn a_file_that_goes_before_ours_is_named_even_if_told_to_go_before_it() {
+    let named_so = "run/dbus-1/services/com.microsoft.identity.broker1.service";
+    for (name, why) in [
+        (named_so, "it goes before ours"),
+        (".local/share/dbus-1/services/other.service", "either may count"),
+    ] {
+        let home = home();
+        let other = place(&home, name, STRANGER);
+        let before = tree(&home);
+        let output = home.run("broker install --force");
+        let said = complaint(&output);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(why), "{said}");
+        assert!(said.contains(&format!("hint: --force cannot help: move {}", other.display())));
+        assert_eq!(tree(&home), before);
+        std::fs::remove_file(other).unwrap();
+        done(&home, "broker install");
+    }
+    let home = home();
+    // There, the bus reads files by their names.
+    place(&home, "run/dbus-1/services/other.service", STRANGER);
+    done(&home, "broker install");
 }
 
 #[test]

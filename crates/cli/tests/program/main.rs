@@ -2,6 +2,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod activation;
 mod broker;
 mod bus;
 mod cases;
@@ -11,4 +12,5 @@ mod person;
 mod requests;
 mod sign_in;
 mod terminal;
+mod upgrade;
 mod wsl;

@@ -87,5 +87,6 @@ fn a_broker_that_is_told_to_end_does_not_wait_for_ever() {
     assert!(status.success(), "{log}");
     assert!(start.elapsed() < Duration::from_secs(9), "{:?}", start.elapsed());
     let (status, log) = login.end();
-    assert!(!status.success(), "{log}");
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("the broker ended while") && log.contains("\nhint: try again"), "{log}");
 }

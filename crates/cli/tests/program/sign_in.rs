@@ -23,12 +23,12 @@ fn word(shown: &str, beginning: &str) -> String {
     words.rfind(|word| word.starts_with(beginning)).unwrap().to_owned()
 }
 
-fn address(shown: &str) -> String {
+pub(crate) fn address(shown: &str) -> String {
     shown.split_whitespace().rfind(|word| word.contains("/authorize?")).unwrap().to_owned()
 }
 
 /// Connects an account by pasting.
-fn connect(provider: &Provider, home: &Home, user: &str) {
+pub(crate) fn connect(provider: &Provider, home: &Home, user: &str) {
     let mut terminal = login(home, &format!("--paste --login-hint {user}"));
     let shown = terminal.wait_for("paste it here");
     let ended_at = provider.sign_in(user, &address(&shown));

@@ -1,11 +1,12 @@
 use keybearer_host::{Environment, Paths};
 
 use super::finding::Finding;
-use super::{broker, storage};
+use super::{broker, installed, storage};
 
 /// Who serves here, and where tokens are kept.
 pub(super) async fn examine(paths: &Paths, environment: &Environment, findings: &mut Vec<Finding>) {
     let status = broker::examine(paths, findings).await;
     broker::examine_bus(environment, status.as_ref(), findings).await;
+    findings.push(installed::examine(environment));
     storage::examine(paths, environment, status.as_ref(), findings);
 }

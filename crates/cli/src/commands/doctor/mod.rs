@@ -4,6 +4,8 @@
 mod broker;
 mod browser;
 mod finding;
+#[cfg(target_os = "linux")]
+mod installed;
 #[cfg_attr(not(target_os = "linux"), path = "machine_elsewhere.rs")]
 mod machine;
 mod network;

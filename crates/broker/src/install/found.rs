@@ -1,0 +1,62 @@
+use std::path::{Path, PathBuf};
+
+use keybearer_core::Result;
+use keybearer_host::Environment;
+use serde::Serialize;
+
+use super::conflict::{Conflict, activated_elsewhere, value};
+use super::contents::{SERVICE_UNIT, SOCKET_UNIT};
+use super::{Installation, Places};
+
+/// What starts a broker for this user.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[allow(clippy::exhaustive_structs, reason = "plain data")]
+pub struct Found {
+    /// The files that `install` wrote; none if it did not.
+    pub files: Vec<PathBuf>,
+    /// The program they start.
+    pub program: Option<PathBuf>,
+    /// Those of other brokers.
+    #[serde(skip)]
+    pub others: Vec<Conflict>,
+}
+
+impl Installation {
+    /// Looks at what is installed, and changes nothing.
+    ///
+    /// # Errors
+    /// `Internal` if there is no home directory, or a file cannot be read.
+    pub fn find(environment: &Environment) -> Result<Found> {
+        let places = Places::of(environment)?;
+        let (mut files, mut program) = (Vec::new(), None);
+        for file in [places.activation(), places.unit(SERVICE_UNIT), places.unit(SOCKET_UNIT)] {
+            if let Some(content) = file.own_content()? {
+                files.push(file.path().to_owned());
+                program = program.or_else(|| started_by(&content));
+            }
+        }
+        Ok(Found { files, program, others: activated_elsewhere(environment, &places.data) })
+    }
+}
+
+/// The program is the only thing that we quote.
+fn started_by(content: &str) -> Option<PathBuf> {
+    let command = value(content, "Exec").or_else(|| value(content, "ExecStart"))?;
+    command.strip_prefix('"')?.split_once('"').map(|(program, _)| Path::new(program).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::install::{Units, contents};
+
+    #[test]
+    fn the_program_is_read_as_it_was_written() {
+        let program = Path::new("/opt/my apps/keybearer");
+        let quoted = contents::quoted(program).unwrap();
+        for content in [contents::activation(&quoted, Units::Left), contents::service(&quoted)] {
+            assert_eq!(started_by(&content).as_deref(), Some(program), "{content}");
+        }
+        assert_eq!(started_by(&contents::socket()), None);
+    }
+}
