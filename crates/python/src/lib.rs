@@ -11,6 +11,7 @@ mod options;
 mod record;
 mod request;
 mod token;
+mod wake;
 
 use pyo3::prelude::*;
 
