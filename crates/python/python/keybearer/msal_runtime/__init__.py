@@ -245,7 +245,7 @@ def register_logging_callback(callback: Callable[[str, LogLevel], object]) -> No
         _runtime = None
         raise RuntimeError(found[0].get_context())
     _log.callback = callback
-    _log.write(f"the broker is: {found[0]}")
+    _log.write(f"connected to {found[0]}")
 
 
 def set_is_pii_enabled(enabled: int) -> None:
