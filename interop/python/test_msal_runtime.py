@@ -102,6 +102,22 @@ def test_several_accounts_are_told_apart(broker_desk):
     assert desk.visits() == visits + 1, "whoever asks for select_account gets a page to select at"
 
 
+def test_guest_of_a_directory_is_found_again(broker_desk):
+    """MSAL looks an account up by the object id of its home directory."""
+    desk = broker_desk
+    guest = desk.person("guest")
+    _, signed_in, silent = msal(
+        desk,
+        ("app", {"authority": f"https://login.microsoftonline.com/{desk.ready['tenant']}"}),
+        ("interactive", {"scope": STORAGE, **PICK}),
+        ("silent", {"scope": ARM}),
+    )
+    for answer in (signed_in, silent):
+        assert answer["token_source"] == "broker", answer
+        assert answer["claims"]["tid"] == desk.ready["tenant"]
+        assert answer["claims"]["oid"] == guest["oid"]
+
+
 def test_claims_of_a_challenge_reach_the_server_and_the_capability_comes_back(broker_desk):
     challenge = '{"access_token":{"acrs":{"essential":true,"value":"c1"}}}'
     _, _, plain, challenged = msal(

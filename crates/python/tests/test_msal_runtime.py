@@ -11,6 +11,7 @@ import inspect
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Callable
@@ -346,9 +347,15 @@ def test_bearer_token_is_no_answer_to_a_program_that_asked_for_a_signature(serve
 
 
 def test_request_that_is_given_up_ends_at_once(serve: Serve) -> None:
-    serve(lambda _, __: None)
+    asked = threading.Event()
+
+    def answer(_: str, __: Reply) -> None:
+        asked.set()
+
+    serve(answer)
     data = CallbackData()
     call = msal_runtime.signin_silently(parameters(), CORRELATION_ID, data.complete)
+    assert asked.wait(PATIENCE)
     call.cancel()
     assert data.signal.wait(5)
     assert data.result is not None

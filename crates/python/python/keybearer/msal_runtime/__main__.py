@@ -36,9 +36,13 @@ def main(arguments: list[str]) -> object:
     if not arguments or arguments[0].startswith("-"):
         return USAGE
     program = arguments[0]
-    command = None if Path(program).exists() else installed_command(program)
-    if command is None and not Path(program).exists():
-        return f"there is no file and no command of this Python named {program}\n{USAGE}"
+    is_file = Path(program).is_file()
+    command = None if is_file else installed_command(program)
+    if command is None and not is_file:
+        return (
+            f"there is no file and no command of this Python named {program}; what is started by a "
+            f"shell script, name by its module: -m azure.cli for az\n{USAGE}"
+        )
     opt_in()
     sys.argv = arguments
     if command is not None:
