@@ -13,6 +13,7 @@ mod request;
 #[cfg(target_os = "linux")]
 mod runtime;
 mod token;
+mod wake;
 
 use pyo3::prelude::*;
 

@@ -2,12 +2,13 @@
 //! ones MSAL Python calls (`msal/broker.py` and `msal/application.py`, MIT); `keybearer.msal_runtime`
 //! is the module around them.
 //!
-//! Every request runs in the background and ends, within its limit, by a call of its `done`: with
-//! what was asked for or with an [`MsalRuntimeError`]. `done` is called from another thread.
+//! Every request runs in the background and ends within its limit, with what was asked for or with an
+//! [`MsalRuntimeError`]. No thread of ours enters the interpreter to say so: it may be on its way out.
 
 use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use keybearer_client::{BrokerChoice, LocalBroker, LocalBrokerOptions, background, signed_request};
@@ -27,6 +28,7 @@ use url::Url;
 
 use crate::errors::text;
 use crate::token::Token;
+use crate::wake;
 
 /// Adds the classes of this file to the native module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -69,18 +71,18 @@ impl Runtime {
         Self(Arc::new(Inner { broker, signed_out: Mutex::default() }))
     }
 
-    /// Finds the broker, or starts one; done with its name.
-    fn connect(&self, done: Py<PyAny>) -> PyResult<Call> {
+    /// Finds the broker, or starts one; ends with its name.
+    fn connect(&self) -> Call {
         let inner = Arc::clone(&self.0);
         let found = async move {
             let broker = inner.broker.connect(CONNECT_LIMIT).await?;
             Ok(Outcome::Broker(broker.name().to_owned()))
         };
-        begin(CONNECT_LIMIT, found, done)
+        Call::new(CONNECT_LIMIT, found)
     }
 
-    /// The connected accounts; done with tuples of home account id, local account id and user name.
-    fn accounts(&self, correlation_id: &str, done: Py<PyAny>) -> PyResult<Call> {
+    /// The connected accounts; ends with tuples of home account id, local account id and user name.
+    fn accounts(&self, correlation_id: &str) -> Call {
         let inner = Arc::clone(&self.0);
         let request = AccountsRequest {
             client_id: None,
@@ -88,45 +90,43 @@ impl Runtime {
             timeout: SILENT_LIMIT,
         };
         let listed = async move { inner.broker.accounts(request).await.map(Outcome::Accounts) };
-        begin(SILENT_LIMIT, listed, done)
+        Call::new(SILENT_LIMIT, listed)
     }
 
     /// A token without the person, for this account (a home account id) or for the one that signed
-    /// in last; done with a Token.
-    #[pyo3(signature = (parameters, correlation_id, account, done))]
+    /// in last; ends with a Token.
+    #[pyo3(signature = (parameters, correlation_id, account))]
     fn acquire_silently(
         &self,
         parameters: &AuthParameters,
         correlation_id: &str,
         account: Option<&str>,
-        done: Py<PyAny>,
-    ) -> PyResult<Call> {
+    ) -> Call {
         let choice = account.map_or(Ok(AccountChoice::Default), exactly);
         let parameters = choice.and_then(|choice| {
             parameters.read(choice, CorrelationId::new(correlation_id), SILENT_LIMIT)
         });
         let inner = Arc::clone(&self.0);
         let work = async move { inner.silent(parameters?).await };
-        begin(SILENT_LIMIT, work, done)
+        Call::new(SILENT_LIMIT, work)
     }
 
-    /// A token with the person's help; done with a Token. Whoever is not named is chosen by the
+    /// A token with the person's help; ends with a Token. Whoever is not named is chosen by the
     /// person, as MSAL means it by `prompt=select_account`.
-    #[pyo3(signature = (parameters, correlation_id, login_hint, done))]
+    #[pyo3(signature = (parameters, correlation_id, login_hint))]
     fn acquire_interactively(
         &self,
         parameters: &AuthParameters,
         correlation_id: &str,
         login_hint: Option<String>,
-        done: Py<PyAny>,
-    ) -> PyResult<Call> {
+    ) -> Call {
         let login_hint = login_hint.filter(|hint| !hint.is_empty());
         let choice = login_hint.map_or(AccountChoice::Only, AccountChoice::LoginHint);
         let parameters =
             parameters.read(choice, CorrelationId::new(correlation_id), INTERACTIVE_LIMIT);
         let inner = Arc::clone(&self.0);
         let work = async move { inner.interactive(parameters?).await };
-        begin(INTERACTIVE_LIMIT, work, done)
+        Call::new(INTERACTIVE_LIMIT, work)
     }
 
     /// Has this app, in this process, get no more tokens of the account before it signs in again.
@@ -306,15 +306,66 @@ fn redirect_uri(text: &str) -> Result<Url> {
     })
 }
 
-/// A request that is under way.
+type Work = Pin<Box<dyn Future<Output = Result<Outcome>> + Send>>;
+
+/// One request that nobody blocks for.
 #[pyclass(module = "keybearer._native", frozen)]
-pub(crate) struct Call(AbortHandle);
+pub(crate) struct Call {
+    work: Mutex<Option<Work>>,
+    abort: OnceLock<AbortHandle>,
+    outcome: Arc<OnceLock<Result<Outcome>>>,
+}
 
 #[pymethods]
 impl Call {
-    /// Gives it up: `done` is called with a cancellation, unless it was called already.
+    /// Begins. Returns a socket that the caller owns and that ends when the request has.
+    fn start(&self) -> PyResult<wake::RawSocket> {
+        let work = self.work.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let work = work.ok_or_else(|| PyRuntimeError::new_err("start was called twice"))?;
+        let runtime = background().map_err(|error| PyRuntimeError::new_err(text(&error)))?;
+        let (waker, waiting) = wake::pair()?;
+        let work = runtime.spawn(work);
+        self.abort.get_or_init(|| work.abort_handle());
+        let outcome = Arc::clone(&self.outcome);
+        runtime.spawn(async move {
+            let ended = work.await.unwrap_or_else(|ended| {
+                Err(match ended.is_cancelled() {
+                    true => Error::cancelled("the program gave the request up"),
+                    false => {
+                        Error::internal("the request ended without a result").with_source(ended)
+                    }
+                })
+            });
+            outcome.get_or_init(|| ended);
+            drop(waker);
+        });
+        Ok(waiting)
+    }
+
+    /// Gives it up: it ends with a cancellation, unless it has ended already.
     fn cancel(&self) {
-        self.0.abort();
+        if let Some(abort) = self.abort.get() {
+            abort.abort();
+        }
+    }
+
+    /// What it ended with, an MSALRuntimeError if it failed, or None as long as it has not.
+    fn result<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let outcome = self.outcome.get().map(|outcome| match outcome {
+            Ok(outcome) => outcome.to_python(py),
+            Err(error) => Bound::new(py, MsalRuntimeError(error.clone())).map(Bound::into_any),
+        });
+        outcome.transpose()
+    }
+}
+
+impl Call {
+    fn new(limit: Duration, work: impl Future<Output = Result<Outcome>> + Send + 'static) -> Self {
+        let work = Box::pin(async move {
+            let ended = tokio::time::timeout(limit + ANSWER_TIME, work).await;
+            ended.unwrap_or_else(|_| Err(Error::timed_out("wait for the broker")))
+        });
+        Self { work: Mutex::new(Some(work)), abort: OnceLock::new(), outcome: Arc::default() }
     }
 }
 
@@ -322,7 +373,7 @@ impl Call {
 enum Outcome {
     Broker(String),
     Accounts(Vec<Account>),
-    Token(Box<keybearer_core::Token>),
+    Token(Arc<keybearer_core::Token>),
 }
 
 impl Outcome {
@@ -331,60 +382,25 @@ impl Outcome {
     fn token(token: keybearer_core::Token, proof: Option<&ProofOfPossession>) -> Result<Self> {
         match (proof, token.token_type) {
             (None, TokenType::Bearer) | (Some(_), TokenType::ProofOfPossession) => {
-                Ok(Self::Token(Box::new(token)))
+                Ok(Self::Token(Arc::new(token)))
             }
             (None, _) => Err(Error::protocol("a bearer token", "one bound to a key")),
             (Some(_), _) => Err(Error::protocol("a signed HTTP request", "a bearer token")),
         }
     }
 
-    fn into_python(self, py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
+    fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         Ok(match self {
             Self::Broker(name) => name.into_pyobject(py)?.into_any(),
             Self::Accounts(accounts) => {
-                let accounts = accounts.into_iter().map(|account| {
-                    let id = account.home_account_id.as_str().to_owned();
-                    (id, account.local_account_id, account.username)
+                let accounts = accounts.iter().map(|account| {
+                    let id = account.home_account_id.as_str();
+                    (id, &account.local_account_id, &account.username)
                 });
                 PyList::new(py, accounts.collect::<Vec<_>>())?.into_any()
             }
-            Self::Token(token) => Bound::new(py, Token(Arc::from(token)))?.into_any(),
+            Self::Token(token) => Bound::new(py, Token(Arc::clone(token)))?.into_any(),
         })
-    }
-}
-
-/// Does the work in the background. However that ends, `done` is called.
-fn begin(
-    limit: Duration,
-    work: impl Future<Output = Result<Outcome>> + Send + 'static,
-    done: Py<PyAny>,
-) -> PyResult<Call> {
-    let runtime = background().map_err(|error| PyRuntimeError::new_err(text(&error)))?;
-    let work = runtime.spawn(async move {
-        let ended = tokio::time::timeout(limit + ANSWER_TIME, work).await;
-        ended.unwrap_or_else(|_| Err(Error::timed_out("wait for the broker")))
-    });
-    let call = Call(work.abort_handle());
-    runtime.spawn(async move {
-        let outcome = work.await.unwrap_or_else(|ended| {
-            Err(match ended.is_cancelled() {
-                true => Error::cancelled("the program gave the request up"),
-                false => Error::internal("the request ended without a result").with_source(ended),
-            })
-        });
-        // It fails when the interpreter is gone, and with it whoever waited.
-        let _ = Python::try_attach(|py| deliver(py, outcome, done.bind(py)));
-    });
-    Ok(call)
-}
-
-fn deliver(py: Python<'_>, outcome: Result<Outcome>, done: &Bound<'_, PyAny>) {
-    let outcome = match outcome {
-        Ok(outcome) => outcome.into_python(py),
-        Err(error) => Bound::new(py, MsalRuntimeError(error)).map(Bound::into_any),
-    };
-    if let Err(error) = outcome.and_then(|outcome| done.call1((outcome,))) {
-        error.write_unraisable(py, Some(done));
     }
 }
 

@@ -8,6 +8,7 @@ use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 /// An access token and what is known about it.
 #[pyclass(module = "keybearer", frozen)]
+#[derive(Clone)]
 pub(crate) struct Token(pub(crate) Arc<keybearer_core::Token>);
 
 #[pymethods]

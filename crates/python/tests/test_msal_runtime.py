@@ -383,6 +383,29 @@ def test_log_that_fails_does_not_keep_the_result_back(serve: Serve) -> None:
     assert silently(parameters()).get_error() is None
 
 
+def test_request_under_way_does_not_trouble_the_end_of_the_program(serve: Serve) -> None:
+    serve(lambda _, __: None)
+    code = f"""
+import builtins, threading, time
+from keybearer import msal_runtime
+class SlowToGo:
+    def __del__(self, sleep=time.sleep):
+        sleep(0.2)
+builtins.left_to_the_end = SlowToGo()
+said = msal_runtime.MSALRuntimeAuthParameters({CLIENT!r}, {AUTHORITY!r})
+call = msal_runtime.signin_silently(said, {CORRELATION_ID!r}, print)
+def wait():
+    data = msal_runtime.CallbackData()
+    msal_runtime.signin_silently(said, {CORRELATION_ID!r}, data.complete)
+    data.signal.wait()
+threading.Thread(target=wait, daemon=True).start()
+threading.Timer(0.3, call.cancel).start()
+"""
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    assert (run.returncode, run.stderr) == (0, "")
+
+
 # --- with a real broker
 
 SIGNED_REQUEST = """

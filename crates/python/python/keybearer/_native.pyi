@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Final, final
 
@@ -123,9 +123,15 @@ class Request:
         scopes: tuple[str, ...],
         options: Mapping[str, Any],
     ) -> Self: ...
-    def start(self, wake: Callable[[], object]) -> None: ...
+    @staticmethod
+    def sign_in(
+        credential: InteractiveBrowserBrokerCredential,
+        scopes: tuple[str, ...],
+        options: Mapping[str, Any],
+    ) -> Request: ...
+    def start(self) -> int: ...
     def cancel(self) -> None: ...
-    def result(self) -> Token | None: ...
+    def result(self) -> Any: ...
 
 # For keybearer.msal_runtime, on Linux.
 
@@ -149,29 +155,19 @@ class MSALRuntimeError:
 
 @final
 class Call:
+    def start(self) -> int: ...
     def cancel(self) -> None: ...
+    def result(self) -> Any: ...
 
 @final
 class Runtime:
     def __new__(cls) -> Self: ...
-    def connect(self, done: Callable[[str | MSALRuntimeError], object]) -> Call: ...
-    def accounts(
-        self,
-        correlation_id: str,
-        done: Callable[[list[tuple[str, str, str]] | MSALRuntimeError], object],
-    ) -> Call: ...
+    def connect(self) -> Call: ...
+    def accounts(self, correlation_id: str) -> Call: ...
     def acquire_silently(
-        self,
-        parameters: MSALRuntimeAuthParameters,
-        correlation_id: str,
-        account: str | None,
-        done: Callable[[Token | MSALRuntimeError], object],
+        self, parameters: MSALRuntimeAuthParameters, correlation_id: str, account: str | None
     ) -> Call: ...
     def acquire_interactively(
-        self,
-        parameters: MSALRuntimeAuthParameters,
-        correlation_id: str,
-        login_hint: str | None,
-        done: Callable[[Token | MSALRuntimeError], object],
+        self, parameters: MSALRuntimeAuthParameters, correlation_id: str, login_hint: str | None
     ) -> Call: ...
     def sign_out(self, client_id: str, account: str) -> MSALRuntimeError | None: ...

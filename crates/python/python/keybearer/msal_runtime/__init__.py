@@ -17,10 +17,11 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import socket
 import sys
 import threading
 from enum import Enum
-from typing import Callable
+from typing import Any, Callable
 
 from keybearer._native import Call, MSALRuntimeAuthParameters, MSALRuntimeError, Runtime, Token
 
@@ -231,21 +232,20 @@ def register_logging_callback(callback: Callable[[str, LogLevel], object]) -> No
     Raises RuntimeError if there is none and none can be started; MSAL then does without.
     """
     global _runtime  # noqa: PLW0603
-    data = CallbackData()
-    found: list[str | MSALRuntimeError] = []
-
-    def done(outcome: str | MSALRuntimeError) -> None:
-        found.append(outcome)
-        data.signal.set()
-
-    data.signal.call = _broker().connect(done)
-    data.signal.wait()
-    if isinstance(found[0], MSALRuntimeError):
+    call = _broker().connect()
+    with _begun(call) as waiting:
+        try:
+            waiting.recv(1)
+        except BaseException:
+            call.cancel()
+            raise
+    found: str | MSALRuntimeError = call.result()
+    if isinstance(found, MSALRuntimeError):
         # Whoever tries again may have changed the environment.
         _runtime = None
-        raise RuntimeError(found[0].get_context())
+        raise RuntimeError(found.get_context())
     _log.callback = callback
-    _log.write(f"connected to {found[0]}")
+    _log.write(f"connected to {found}")
 
 
 def set_is_pii_enabled(enabled: int) -> None:
@@ -267,8 +267,8 @@ def signin_silently(
     parameters: MSALRuntimeAuthParameters, correlation_id: str, callback: Callback
 ) -> Call:
     """Get a token of the account that signed in last, asking nobody."""
-    done = _tells("signin_silently", correlation_id, callback)
-    return _begun(_broker().acquire_silently(parameters, correlation_id, None, done))
+    call = _broker().acquire_silently(parameters, correlation_id, None)
+    return _start(call, _tells("signin_silently", correlation_id, callback))
 
 
 def acquire_token_silently(
@@ -278,9 +278,8 @@ def acquire_token_silently(
     callback: Callback,
 ) -> Call:
     """Get a token of this account, asking nobody."""
-    done = _tells("acquire_token_silently", correlation_id, callback)
-    named = account.home_account_id
-    return _begun(_broker().acquire_silently(parameters, correlation_id, named, done))
+    call = _broker().acquire_silently(parameters, correlation_id, account.home_account_id)
+    return _start(call, _tells("acquire_token_silently", correlation_id, callback))
 
 
 def signin_interactively(
@@ -291,8 +290,8 @@ def signin_interactively(
     callback: Callback,
 ) -> Call:
     """Get a token with the person's help, as `login_hint` or as whoever they choose to be."""
-    done = _tells("signin_interactively", correlation_id, callback)
-    return _begun(_broker().acquire_interactively(parameters, correlation_id, login_hint, done))
+    call = _broker().acquire_interactively(parameters, correlation_id, login_hint)
+    return _start(call, _tells("signin_interactively", correlation_id, callback))
 
 
 def read_account_by_id(account_id: str, correlation_id: str, callback: Callback) -> Call:
@@ -314,7 +313,7 @@ def read_account_by_id(account_id: str, correlation_id: str, callback: Callback)
         )
         callback(MSALRuntimeResult(account=next(found, None)))
 
-    return _begun(_broker().accounts(correlation_id, done))
+    return _start(_broker().accounts(correlation_id), done)
 
 
 def signout_silently(
@@ -367,8 +366,24 @@ def _failed(operation: str, correlation_id: str, error: MSALRuntimeError) -> MSA
     return MSALRuntimeResult(error=error)
 
 
-def _begun(call: Call) -> Call:
-    """Let whoever waits in this thread give the request up."""
+def _start(call: Call, done: Callable[[Any], None]) -> Call:
+    """Begin, and have a thread tell the result. Whoever waits in this one can give the call up."""
+    waiting = _begun(call)
+
+    def tell() -> None:
+        with waiting:
+            waiting.recv(1)
+        done(call.result())
+
+    threading.Thread(target=tell, name="keybearer", daemon=True).start()
     if _thread.signal:
         _thread.signal.call = call
     return call
+
+
+def _begun(call: Call) -> socket.socket:
+    """Begin. The socket ends with the call."""
+    waiting = socket.socket(fileno=call.start())
+    # The program may have set a default for sockets.
+    waiting.settimeout(None)
+    return waiting
