@@ -153,6 +153,14 @@ def test_without_a_broker_initialising_it_fails_as_msal_expects(serve: Serve) ->
     assert len(lines) == 1
 
 
+def test_where_it_is_not_built_importing_it_says_what_to_use() -> None:
+    code = "from keybearer import _native; del _native.Runtime; import keybearer.msal_runtime"
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert run.returncode == 1
+    assert "ImportError: keybearer.msal_runtime is for Linux" in run.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

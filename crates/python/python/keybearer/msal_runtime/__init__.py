@@ -23,7 +23,19 @@ import threading
 from enum import Enum
 from typing import Any, Callable
 
-from keybearer._native import Call, MSALRuntimeAuthParameters, MSALRuntimeError, Runtime, Token
+try:
+    from keybearer._native import (
+        Call,
+        MSALRuntimeAuthParameters,
+        MSALRuntimeError,
+        Runtime,
+        Token,
+    )
+except ImportError as missing:
+    raise ImportError(
+        "keybearer.msal_runtime is for Linux; elsewhere Microsoft's pymsalruntime has the system's "
+        "broker"
+    ) from missing
 
 __all__ = [
     "CallbackData",
