@@ -90,7 +90,8 @@ async fn python_clients(repository: &Repository) -> Result<Tally> {
     let directory = repository.path("interop/python");
     let python =
         Python::prepare(repository, "interop", &directory.join("requirements.txt")).await?;
-    build(repository, &["keybearer-emulator"]).await?;
+    python.install_keybearer(repository).await?;
+    build(repository, &["keybearer-cli", "keybearer-emulator"]).await?;
     let mut pytest = python.command(&["-m", "pytest", "-q"]);
     pytest.current_dir(directory);
     counted(&mut pytest, Tally::of_pytest).await

@@ -10,6 +10,8 @@ mod errors;
 mod options;
 mod record;
 mod request;
+#[cfg(target_os = "linux")]
+mod runtime;
 mod token;
 mod wake;
 
@@ -23,6 +25,8 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<record::AuthenticationRecord>()?;
     module.add_class::<request::Request>()?;
     module.add_class::<token::Token>()?;
+    #[cfg(target_os = "linux")]
+    runtime::register(module)?;
     module.add("ERROR_KINDS", errors::KINDS.map(|kind| kind.name()))?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }

@@ -70,6 +70,13 @@ impl Token {
         self.0.source.as_str()
     }
 
+    /// The statement about the person that came with it, as a JWT, or None. It is a secret.
+    #[getter]
+    #[pyo3(name = "_id_token")]
+    fn id_token<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
+        self.0.id_token.as_ref().map(|token| PyString::new(py, token.expose()))
+    }
+
     /// The same as azure-core has it, if that is installed.
     #[pyo3(name = "_access_token")]
     pub(crate) fn access_token<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {

@@ -35,6 +35,8 @@ impl Python {
                 "install",
                 "--quiet",
                 "--disable-pip-version-check",
+                // Everything is pinned; what is left out of the pins is left out for a reason.
+                "--no-deps",
                 "-r",
             ]);
             process::run(pip.arg(requirements)).await.context(
