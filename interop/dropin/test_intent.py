@@ -28,6 +28,17 @@ print(signed.token_type, send(signed.token_type, signed.token))
 print(bearer.token_type, send(signed.token_type, bearer.token))
 """
 
+TAKEN_PORT = """
+import keybearer, socket
+listener = socket.create_server(("127.0.0.1", 0))
+redirect_uri = f"http://localhost:{listener.getsockname()[1]}"
+credential = InteractiveBrowserBrokerCredential(redirect_uri=redirect_uri, broker="never", timeout=30)
+try:
+    credential.get_token(STORAGE)
+except keybearer.AuthenticationError as error:
+    print(error.kind, error)
+"""
+
 
 def run(desk, environment, program):
     output = desk.run([environment.python, "-c", PRELUDE + program])
@@ -48,3 +59,10 @@ def test_signed_request_is_accepted_and_a_bearer_token_in_its_place_is_not(desk,
     signed, bearer = run(desk, without_identity, SIGNED_REQUEST)
     assert signed == "pop 200"
     assert bearer == "Bearer 401"
+
+
+def test_port_of_a_redirect_uri_is_named_when_it_is_taken_and_no_other_is_tried(desk, without_identity):
+    """azure-identity's test_cannot_bind_redirect_uri; it raises CredentialUnavailableError (docs/drop-in.md)."""
+    [said] = run(desk, without_identity, TAKEN_PORT)
+    assert said.startswith("invalid_request listen on port "), said
+    assert desk.visits() == 0

@@ -3,6 +3,7 @@
 
 pub(crate) mod drop_in;
 mod packages;
+pub(crate) mod peers;
 
 use crate::failure::MissingTool;
 use crate::process::{self, unless_interrupted};
@@ -16,7 +17,8 @@ pub(crate) async fn run() -> Result<()> {
     let tally = unless_interrupted(async {
         let broker = clients(&repository).await?;
         let drop_in = drop_in::tests(&repository).await?;
-        Ok(broker.and(drop_in))
+        let peers = peers::tests(&repository).await?;
+        Ok(broker.and(drop_in).and(peers))
     });
     let tally = tally.await?;
     if tally.failed > 0 {
