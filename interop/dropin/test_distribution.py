@@ -87,30 +87,21 @@ def test_pip_refuses_to_install_it_beside_microsofts(new_environment):
     assert new_environment.say(WHOSE) == [f"{MODULE}._browser"], "Microsoft's package works on"
 
 
-@pytest.mark.parametrize("last", ["ours", "theirs"])
-def test_where_both_are_installed_all_the_same_the_import_says_what_to_do(new_environment, wheel, last):
+@pytest.mark.parametrize(("last", "wanted"), [(OURS, THEIRS), (THEIRS, OURS)])
+def test_where_both_are_installed_the_import_says_what_to_do_and_that_helps(new_environment, wheel, last, wanted):
     """A wheel is installed without asking anybody, and so is Microsoft's."""
-    steps = [lambda: new_environment.install(wheel), new_environment.install_theirs]
-    for step in steps if last == "theirs" else steps[::-1]:
-        step()
+    install = {OURS: lambda: new_environment.install(wheel), THEIRS: new_environment.install_theirs}
+    install[wanted]()
+    install[last]()
     for use in (USE, f"from {MODULE} import InteractiveBrowserBrokerCredential"):
         refused = new_environment.run(use)
         assert refused.returncode == 1
         assert "ImportError" in refused.stderr
         assert_says_what_to_do(refused.stderr)
     assert new_environment.say(KEYBEARER) == ["True"]
-
-
-@pytest.mark.parametrize("wanted", [OURS, THEIRS])
-def test_what_is_advised_helps(new_environment, wheel, wanted):
-    new_environment.install(wheel)
-    new_environment.install_theirs()
     removed = new_environment.pip("uninstall", "--yes", THEIRS, OURS)
     assert removed.returncode == 0, removed.stderr
-    if wanted == OURS:
-        new_environment.install(PROJECT)
-    else:
-        new_environment.install("--no-deps", THEIRS)
+    install[wanted]()
     assert new_environment.say(WHOSE) == ["keybearer" if wanted == OURS else f"{MODULE}._browser"]
 
 
