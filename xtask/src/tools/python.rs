@@ -79,6 +79,11 @@ impl Python {
         process::run(&mut maturin).await.context("could not build the Python package")
     }
 
+    /// Where the environment is.
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
+    }
+
     /// Where the environment's interpreter is.
     pub(crate) fn interpreter(&self) -> PathBuf {
         self.binaries().join("python")
