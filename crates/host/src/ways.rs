@@ -121,7 +121,7 @@ impl Prompter for Ways {
 pub(crate) fn no_window(detail: &str) -> Error {
     Error::unavailable(Missing::UserInterface, format!("open a sign-in window: {detail}")).with_hint(
         "for apps with the native-client redirect URI, install Chromium, Chrome or Edge (not as a \
-         snap), or register http://localhost as a mobile and desktop redirect URI of the app",
+         snap), or keybearer-webkit-window, or register http://localhost as a mobile and desktop redirect URI of the app",
     )
 }
 

@@ -8,8 +8,9 @@ use crate::ways::no_window;
 /// Names the browser to use, as a path or a program on `PATH`.
 const VARIABLE: &str = "KEYBEARER_WINDOW_BROWSER";
 
-/// In the order of preference: the browsers most people have first.
-const PROGRAMS: [&str; 7] = [
+/// In the order of preference: the browsers most people have first, and last Keybearer's own window
+/// on WebKitGTK (`crates/webkit-window`), which understands what is asked of a browser here.
+const PROGRAMS: [&str; 8] = [
     "google-chrome-stable",
     "google-chrome",
     "chromium",
@@ -17,6 +18,7 @@ const PROGRAMS: [&str; 7] = [
     "microsoft-edge-stable",
     "microsoft-edge",
     "chrome",
+    "keybearer-webkit-window",
 ];
 
 /// A browser that can serve as a sign-in window.
@@ -108,12 +110,15 @@ mod tests {
         let wrapper = ("/b/chromium-browser", "/b/chromium-browser");
         let store = ("/snap/bin/chromium", "/usr/bin/snap");
         let own = ("/own/browser", "/own/browser");
+        let webkit = ("/a/keybearer-webkit-window", "/a/keybearer-webkit-window");
         for (pairs, installed, root, expected) in [
             (vec![path], vec![edge, chromium], false, Some("/b/chromium")),
             (vec![path], vec![edge], false, Some("/b/microsoft-edge")),
             (vec![path], vec![snap, edge], false, Some("/b/microsoft-edge")),
             (vec![path], vec![wrapper], false, Some("/b/chromium-browser")),
             (vec![path], vec![wrapper, store], false, None),
+            (vec![path], vec![webkit, edge], false, Some("/b/microsoft-edge")),
+            (vec![path], vec![snap, webkit], false, Some(webkit.0)),
             (vec![path], vec![], false, None),
             (vec![], vec![chromium], false, None),
             (vec![path], vec![chromium], true, None),
