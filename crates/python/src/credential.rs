@@ -7,6 +7,7 @@ use pyo3::types::{PyDict, PyTuple};
 
 use crate::arguments::Arguments;
 use crate::errors::{Circumstances, text, to_python};
+use crate::logging;
 use crate::options;
 use crate::record::AuthenticationRecord;
 use crate::token::Token;
@@ -42,7 +43,8 @@ use crate::token::Token;
 ///     something; "required"; "never".
 /// enable_msa_passthrough: let personal accounts through to apps for organizations; for a few of
 ///     Microsoft's own apps.
-/// enable_support_logging: name accounts, directories and apps in log lines; never secrets.
+/// enable_support_logging: name accounts, directories and apps in log lines; never secrets. The lines
+///     are those of the logger "keybearer", most of them at level DEBUG.
 /// cache_persistence_options, and what transports and pipelines take: accepted and ignored. The
 ///     broker keeps the tokens.
 ///
@@ -159,12 +161,14 @@ impl InteractiveBrowserBrokerCredential {
         arguments.enable_cae = enable_cae;
         let credential = self.shared()?;
         let mut signal = None;
+        logging::listen(py);
         let result = py.detach(|| {
             arguments.authenticate_blocking(credential, || {
-                signal = Python::attach(|py| py.check_signals().err());
+                signal = Python::attach(look_round);
                 signal.is_some()
             })
         });
+        logging::tell(py)?;
         let result = result.map_err(|error| self.raise(&error, &scopes, &arguments, signal));
         result.map(AuthenticationRecord)
     }
@@ -180,6 +184,12 @@ impl InteractiveBrowserBrokerCredential {
     fn __exit__(slf: &Bound<'_, Self>, _exception: &Bound<'_, PyTuple>) -> PyResult<()> {
         slf.call_method0("close").map(drop)
     }
+}
+
+/// What a thread of the program does now and then while it waits: hand over log lines, and see
+/// whether a signal handler or a log handler ends the wait.
+fn look_round(py: Python<'_>) -> Option<PyErr> {
+    py.check_signals().and_then(|()| logging::tell(py)).err()
 }
 
 impl InteractiveBrowserBrokerCredential {
@@ -203,13 +213,17 @@ impl InteractiveBrowserBrokerCredential {
         let result = match arguments.cached(credential) {
             Ok(Some(token)) => return Ok(token),
             Err(error) => Err(error),
-            Ok(None) => py.detach(|| {
-                arguments.acquire_blocking(credential, || {
-                    signal = Python::attach(|py| py.check_signals().err());
-                    signal.is_some()
+            Ok(None) => {
+                logging::listen(py);
+                py.detach(|| {
+                    arguments.acquire_blocking(credential, || {
+                        signal = Python::attach(look_round);
+                        signal.is_some()
+                    })
                 })
-            }),
+            }
         };
+        logging::tell(py)?;
         result.map_err(|error| self.raise(&error, scopes, arguments, signal))
     }
 

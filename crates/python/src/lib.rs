@@ -7,6 +7,7 @@
 mod arguments;
 mod credential;
 mod errors;
+mod logging;
 mod options;
 mod record;
 mod request;

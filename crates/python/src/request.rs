@@ -9,6 +9,7 @@ use tokio::task::AbortHandle;
 use crate::arguments::Arguments;
 use crate::credential::InteractiveBrowserBrokerCredential;
 use crate::errors::{Circumstances, to_python};
+use crate::logging;
 use crate::record::AuthenticationRecord;
 use crate::token::Token;
 use crate::wake;
@@ -74,6 +75,7 @@ impl Request {
     /// No thread of ours ever enters the interpreter to say so: it may be on its way out.
     fn start(&self, py: Python<'_>) -> PyResult<wake::RawSocket> {
         let credential = self.credential.get().shared()?.clone();
+        logging::listen(py);
         let (arguments, outcome) = (Arc::clone(&self.arguments), Arc::clone(&self.outcome));
         let subject = self.subject;
         let runtime = background().map_err(|error| self.exception(py, &error))?;
@@ -104,6 +106,9 @@ impl Request {
 
     /// The token or record, None as long as it is not done, or the exception it ended with.
     fn result(&self, py: Python<'_>) -> PyResult<Option<Answer>> {
+        if self.work.get().is_some() {
+            logging::tell(py)?;
+        }
         match self.outcome.get() {
             None => Ok(None),
             Some(Ok(answer)) => Ok(Some(answer.clone())),

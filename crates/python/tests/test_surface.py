@@ -238,7 +238,10 @@ def test_a_bound_token_is_asked_for_and_never_replaced_by_a_bearer_token(
         (True, "TLS certificate"),
         ({}, "resource_request_method"),
         ({"resource_request_method": "GET"}, "resource_request_url"),
-        ({"resource_request_method": "GET", "resource_request_url": "r"}, "proof_of_possession|URL"),
+        (
+            {"resource_request_method": "GET", "resource_request_url": "r"},
+            "proof_of_possession|URL",
+        ),
     ],
 )
 def test_a_pop_option_that_cannot_be_had_is_refused_by_name(
@@ -297,9 +300,7 @@ def test_every_kind_becomes_its_exception(serve: Serve, credential: type, kind: 
 def test_exceptions_are_azure_identitys_too_when_that_is_loaded(serve: Serve) -> None:
     identity = pytest.importorskip("azure.identity")
     serve(lambda _, __: error("interaction_required", claims='{"id_token":{}}'))
-    credential = keybearer.InteractiveBrowserBrokerCredential(
-        disable_automatic_authentication=True
-    )
+    credential = keybearer.InteractiveBrowserBrokerCredential(disable_automatic_authentication=True)
     for exception in (
         identity.AuthenticationRequiredError,
         identity.CredentialUnavailableError,

@@ -38,15 +38,14 @@ class InteractiveBrowserBrokerCredential:
     ) -> AccessToken:
         """See :meth:`keybearer.InteractiveBrowserBrokerCredential.get_token`."""
         options = {**kwargs, "claims": claims, "tenant_id": tenant_id, "enable_cae": enable_cae}
-        token = await _done(_native.Request(self._credential, "get_token", scopes, options))
+        token = await self._token("get_token", scopes, options)
         return token._access_token()
 
     async def get_token_info(
         self, *scopes: str, options: TokenRequestOptions | None = None
     ) -> AccessTokenInfo:
         """See :meth:`keybearer.InteractiveBrowserBrokerCredential.get_token_info`."""
-        request = _native.Request(self._credential, "get_token_info", scopes, dict(options or {}))
-        token = await _done(request)
+        token = await self._token("get_token_info", scopes, dict(options or {}))
         return token._access_token_info()
 
     async def acquire(
@@ -58,7 +57,7 @@ class InteractiveBrowserBrokerCredential:
     ) -> _native.Token:
         """See :meth:`keybearer.InteractiveBrowserBrokerCredential.acquire`."""
         options = {"claims": claims, "tenant_id": tenant_id, "enable_cae": enable_cae}
-        return await _done(_native.Request(self._credential, "acquire", scopes, options))
+        return await self._token("acquire", scopes, options)
 
     async def authenticate(
         self,
@@ -72,7 +71,9 @@ class InteractiveBrowserBrokerCredential:
         """See :meth:`keybearer.InteractiveBrowserBrokerCredential.authenticate`."""
         options = {"claims": claims, "tenant_id": tenant_id, "enable_cae": enable_cae}
         asked = tuple(scopes or ())
-        return await _done(_native.Request.sign_in(self._credential, asked, options))
+        request = _native.Request.sign_in(self._credential, asked, options)
+        record: _native.AuthenticationRecord = await _done(request)
+        return record
 
     async def close(self) -> None:
         """Do nothing: there is nothing to close; Azure credentials have this method."""
@@ -89,6 +90,12 @@ class InteractiveBrowserBrokerCredential:
     ) -> None:
         """Close the credential."""
         await self.close()
+
+    async def _token(
+        self, name: str, scopes: tuple[str, ...], options: dict[str, Any]
+    ) -> _native.Token:
+        token: _native.Token = await _done(_native.Request(self._credential, name, scopes, options))
+        return token
 
 
 async def _done(request: _native.Request) -> Any:
