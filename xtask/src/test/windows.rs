@@ -51,7 +51,7 @@ impl Stage<'_> {
         program.args(["-p", "keybearer-cli", "--test", "windows_browser"]);
         self.servers.describe(self.repository, &mut program);
         let program = counted(prefix.apply(&mut program), Tally::of_cargo).await?;
-        self.python.install_keybearer(self.repository, &self.cross, &prefix).await?;
+        self.install_wheel(&prefix).await?;
         let mut python = self.pytest(&prefix, "test_without_wam.py");
         Ok(client.and(program).and(counted(&mut python, Tally::of_pytest).await?))
     }
@@ -77,6 +77,16 @@ impl Stage<'_> {
         let mut python = self.pytest(&prefix, "test_with_wam.py");
         python.env("FAKE_WAM_DIR", &directory);
         Ok(tested.and(counted(&mut python, Tally::of_pytest).await?))
+    }
+
+    async fn install_wheel(&self, prefix: &Wine) -> Result<()> {
+        let wheels = tempfile::tempdir()?;
+        let Self { repository, cross, python, .. } = self;
+        process::run(&mut python.maturin(repository, cross, prefix, wheels.path()))
+            .await
+            .context("could not build the wheel for Windows")?;
+        let wheel = std::fs::read_dir(wheels.path())?.next().context("no wheel was built")??;
+        python.install(repository, &wheel.path()).await
     }
 
     fn cargo(&self, arguments: &[&str]) -> Command {

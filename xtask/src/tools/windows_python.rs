@@ -76,25 +76,28 @@ impl WindowsPython {
         process::run(unpack.arg(archive.path()).arg(&self.home)).await
     }
 
-    /// Builds the wheel for Windows and installs it, as pip would there.
-    pub(crate) async fn install_keybearer(
+    /// maturin, building the wheel for Windows into that directory.
+    pub(crate) fn maturin(
         &self,
         repository: &Repository,
         cross: &Cross,
         prefix: &Wine,
-    ) -> Result<()> {
-        let wheels = tempfile::tempdir()?;
+        out: &Path,
+    ) -> Command {
         let mut maturin = self.tools.command(&["-m", "maturin", "build", "--quiet", "--locked"]);
-        maturin.args(["--target", wine::TARGET, "--out"]).arg(wheels.path());
+        maturin.args(["--target", wine::TARGET, "--out"]).arg(out);
         maturin.current_dir(repository.path("crates/python"));
         if let Some(flag) = cross.flag() {
             maturin.env(cross.flags_variable(), flag);
         }
-        let built = process::run(prefix.apply(&mut maturin)).await;
-        built.context("could not build the wheel for Windows")?;
-        let wheel = std::fs::read_dir(wheels.path())?.next().context("no wheel was built")??;
+        prefix.apply(&mut maturin);
+        maturin
+    }
+
+    /// Installs a wheel as pip would on Windows.
+    pub(crate) async fn install(&self, repository: &Repository, wheel: &Path) -> Result<()> {
         let mut pip = self.pip(&["install"]);
-        pip.args(WINDOWS).arg("--target").arg(self.packages()).arg(wheel.path());
+        pip.args(WINDOWS).arg("--target").arg(self.packages()).arg(wheel);
         process::run(&mut pip).await.context("the wheel does not suit Windows")?;
         wine::build_shim(repository, &self.home).await
     }
@@ -115,7 +118,8 @@ impl WindowsPython {
         pip
     }
 
-    fn packages(&self) -> PathBuf {
+    /// Where packages are installed.
+    pub(crate) fn packages(&self) -> PathBuf {
         self.home.join("Lib/site-packages")
     }
 }

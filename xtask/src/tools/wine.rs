@@ -25,6 +25,14 @@ pub(crate) struct Wine {
     prefix: PathBuf,
 }
 
+/// The DLLs that a program for Windows asks for.
+pub(crate) async fn imports(program: &Path) -> Result<Vec<String>> {
+    let mut objdump = process::command("x86_64-w64-mingw32-objdump");
+    let said = process::capture(objdump.arg("-p").arg(program)).await?;
+    let names = said.lines().filter_map(|line| line.trim().strip_prefix("DLL Name: "));
+    Ok(names.map(str::to_lowercase).collect())
+}
+
 /// Installs Wine and the linker if that is possible.
 pub(crate) async fn install() -> Result<()> {
     if !(is_installed("wine").await && is_installed(LINKER).await) {
