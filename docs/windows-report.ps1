@@ -1,46 +1,87 @@
 # Tries what Keybearer does with Web Account Manager and prints a report without secrets.
-# Usage: windows-report.ps1 [-ClientId ID] [-Tenant TENANT] [-Program PATH]
+# Usage: windows-report.ps1 [-ClientId ID] [-Tenant TENANT] [-Program PATH] [-Python PATH]
+#   -Python  also try the Python package: an interpreter that has keybearer and pywin32
 param(
     [string]$ClientId = "",
     [string]$Tenant = "organizations",
-    [string]$Program = ".\keybearer.exe"
+    [string]$Program = ".\keybearer.exe",
+    [string]$Python = ""
 )
+# The program writes UTF-8; Windows PowerShell would read it in the console's old code page.
+[Console]::OutputEncoding = New-Object Text.UTF8Encoding $false
+if (-not (Get-Command $Program -ErrorAction SilentlyContinue)) {
+    [Console]::Error.WriteLine("there is no program $Program; name it with -Program")
+    exit 1
+}
 $scope = "https://management.azure.com/.default"
 $app = @()
 if ($ClientId) { $app = @("--client-id", $ClientId); $scope = "User.Read" }
 
-# Tokens, names, ids: replaced before anything is printed.
+# Tokens, names, ids: replaced before anything is printed. Tokens go first.
 function Hide([string]$text) {
     $text = $text -replace 'eyJ[A-Za-z0-9_.\-]+', '<token>'
-    $text = $text -replace '"access_token": "[^"]*"', '"access_token": "<token>"'
+    $text = $text -replace '"access_token":\s*"[^"]*"', '"access_token":"<token>"'
     $text = $text -replace '[A-Za-z0-9._%+\-]+@[A-Za-z0-9.\-]+', '<name>'
+    $text = $text -replace '"(name|username)":\s*"[^"]*"', '"$1":"<name>"'
     $text = $text -replace '[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}', '<id>'
-    $text = $text -replace '"name": "[^"]*"', '"name": "<name>"'
-    return $text.Replace($env:USERNAME, '<user>').Replace($env:COMPUTERNAME, '<computer>')
+    $text = $text -replace '([A-Za-z]:\\+Users\\+)[^\\"]+', '$1<user>'
+    foreach ($name in @($env:USERNAME, $env:COMPUTERNAME, $env:USERDOMAIN)) {
+        # A word of its own: short names are parts of others.
+        if ($name) { $text = $text -replace ('\b' + [regex]::Escape($name) + '\b'), '<user>' }
+    }
+    return $text
 }
 
-function Try-Step([string]$title, [string[]]$arguments) {
+# What to do goes to the person, who may have sent the report to a file.
+function Ask([string]$text) {
+    [Console]::Error.WriteLine(">>> $text")
+}
+
+function Step([string]$title, [string[]]$arguments, [string]$run = $Program) {
     "== $title"
     $clock = [Diagnostics.Stopwatch]::StartNew()
-    $output = & $Program @arguments 2>&1 | Out-String
+    # Windows PowerShell makes an error record of each line of standard error; its text is the line.
+    $output = (& $run @arguments 2>&1 | ForEach-Object { "$_" }) -join [Environment]::NewLine
     $code = $LASTEXITCODE
     Hide $output.TrimEnd()
     "exit code $code after $([int]$clock.Elapsed.TotalMilliseconds) ms"
     ""
 }
 
+"# Keybearer on Windows"
+""
 "== machine"
-(Get-CimInstance Win32_OperatingSystem | Select-Object Caption, Version, OSArchitecture | Format-List | Out-String).Trim()
-(dsregcmd /status 2>$null | Select-String 'AzureAdJoined|WorkplaceJoined|DomainJoined|AzureAdPrt ' | Out-String).Trim()
+$system = Get-CimInstance Win32_OperatingSystem
+"$($system.Caption), $($system.Version), $($system.OSArchitecture)"
+if (Get-Command dsregcmd -ErrorAction SilentlyContinue) {
+    (dsregcmd /status | Select-String 'AzureAdJoined|WorkplaceJoined|DomainJoined|AzureAdPrt ' | Out-String).Trim()
+}
+"PowerShell $($PSVersionTable.PSVersion)"
 ""
 $common = $app + @("--tenant", $Tenant)
-Try-Step "version" @("--version")
-Try-Step "doctor" @("doctor")
-Try-Step "accounts before" @("accounts", "--output", "json")
-Try-Step "silent before" (@("token", "--silent", "--scope", $scope, "--output", "json") + $common)
-Try-Step "sign-in: please sign in" (@("login", "--timeout", "180") + $common)
-Try-Step "silent after" (@("token", "--silent", "--scope", $scope, "--output", "json") + $common)
-Try-Step "sign-in given up: please leave the window alone" (@("token", "--interactive", "--scope", $scope, "--timeout", "10", "--output", "json") + $common)
-Try-Step "sign-in closed: please close the window" (@("token", "--interactive", "--scope", $scope, "--timeout", "120", "--output", "json") + $common)
-Try-Step "wrong directory" (@("token", "--silent", "--scope", $scope, "--tenant", "00000000-0000-0000-0000-000000000001", "--output", "json") + $app)
-Try-Step "accounts after" @("accounts", "--output", "json")
+$token = @("token", "--scope", $scope, "--output", "json")
+Step "version" @("--version")
+Step "doctor" @("doctor")
+Step "accounts before" @("accounts", "--output", "json")
+Step "silent before" ($token + @("--silent") + $common)
+Ask "Windows asks who you are: please sign in."
+Step "sign-in" (@("login", "--timeout", "180") + $common)
+Step "silent after" ($token + @("--silent") + $common)
+Ask "Windows asks again: please leave its window alone. It should go away by itself after 10 s."
+Step "sign-in left alone" ($token + @("--interactive", "--timeout", "10") + $common)
+Ask "Windows asks again: please close its window."
+Step "sign-in closed" ($token + @("--interactive", "--timeout", "120") + $common)
+Step "wrong directory" ($token + @("--silent", "--tenant", "00000000-0000-0000-0000-000000000001") + $app)
+Step "accounts after" @("accounts", "--output", "json")
+
+if ($Python) {
+    # Single quotes only: Windows PowerShell loses double ones on the way to a program.
+    $keywords = "parent_window_handle=win32gui.GetForegroundWindow(), tenant_id='$Tenant', timeout=180"
+    if ($ClientId) { $keywords += ", client_id='$ClientId'" }
+    $code = "import win32gui, keybearer; " +
+        "token = keybearer.InteractiveBrowserBrokerCredential($keywords).acquire('$scope'); " +
+        "print(token.username, token.source, token.expires_on)"
+    Ask "If Windows asks who you are, please sign in."
+    Step "Python" @("--version") $Python
+    Step "Python: a token" @("-c", $code) $Python
+}

@@ -1,6 +1,7 @@
 //! `dist`: what users install, for every Linux that is supported.
 
 mod target;
+mod windows;
 
 use crate::failure::OrHint as _;
 use crate::process::{self, unless_interrupted};
@@ -17,6 +18,9 @@ pub(crate) struct Options {
     /// Only for this target; repeat for more [default: all]
     #[arg(long = "target", value_name = "TRIPLE", value_parser = Target::named)]
     targets: Vec<&'static Target>,
+    /// For Windows instead
+    #[arg(long, conflicts_with = "targets")]
+    windows: bool,
     /// Only the Python wheels
     #[arg(long)]
     wheels: bool,
@@ -37,6 +41,9 @@ async fn build(repository: &Repository, options: &Options) -> Result<()> {
         .await
         .or_hint("prepare the tools", "install what is named above, then try again")?;
     let workshop = Workshop { repository, python, output };
+    if options.windows {
+        return windows::build(&workshop, options.wheels).await;
+    }
     let chosen: Vec<&Target> = if options.targets.is_empty() {
         Target::ALL.iter().collect()
     } else {

@@ -3,11 +3,13 @@
 mod cross;
 mod node;
 mod python;
+mod windows_python;
 pub(crate) mod wine;
 
 pub(crate) use cross::Cross;
 pub(crate) use node::{node_packages, npx};
 pub(crate) use python::Python;
+pub(crate) use windows_python::WindowsPython;
 pub(crate) use wine::Wine;
 
 use crate::failure::MissingTool;

@@ -246,6 +246,22 @@ async fn a_window_that_is_none_is_refused_before_anybody_is_asked() {
 }
 
 #[tokio::test]
+async fn the_null_window_is_none_at_all() {
+    let stage = Stage::take().await;
+    stage.play(json!({ "person": account("dev") }));
+    let options = LocalBrokerOptions {
+        choice: BrokerChoice::Required,
+        parent_window: ParentWindow::Handle(WindowHandle::from_raw(0)),
+        ..LocalBrokerOptions::default()
+    };
+    let broker = LocalBroker::new(Environment::current(), options);
+    let (parameters, prompt) = (sample::parameters(), Prompt::IfNeeded);
+    broker.acquire_interactive(InteractiveRequest::new(parameters, prompt)).await.unwrap();
+    assert!(stage.calls("interactive").remove(0)["window"].as_u64().unwrap() > 0);
+    stage.is_released().await;
+}
+
+#[tokio::test]
 async fn a_call_that_does_not_return_does_not_hold_up_its_caller_inv_i7() {
     let stage = Stage::take().await;
     stage.play(json!({ "accounts": [account("dev")], "silent": "stuck" }));

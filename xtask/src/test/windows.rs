@@ -2,10 +2,10 @@
 
 use super::{Tally, build, counted};
 use crate::process;
-use crate::tools::{Cross, Repository, Wine, wine};
+use crate::tools::{Cross, Repository, WindowsPython, Wine, wine};
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
-use std::path::Path;
+use std::path::PathBuf;
 use tokio::process::Command;
 
 const CLASSES: [&str; 2] = ["WebAuthenticationCoreManager", "WebTokenRequest"];
@@ -15,46 +15,94 @@ pub(super) async fn in_wine(repository: &Repository) -> Result<Tally> {
     let cross = Cross::prepare(repository, wine::TARGET).await?;
     let programs = repository.target().join(wine::TARGET).join("debug");
     wine::place_shim(repository, &programs).await?;
-    let bare = without_wam(repository, &cross).await?;
-    let served = with_fake_wam(repository, &cross, &programs).await?;
+    build(repository, &["keybearer-emulator", "xtask"]).await?;
+    let stage = Stage {
+        repository,
+        cross,
+        programs,
+        servers: Servers::start(repository).await?,
+        python: WindowsPython::prepare(repository).await?,
+    };
+    let bare = stage.without_wam().await?;
+    let served = stage.with_fake_wam().await?;
     println!(
         "NOT RUN: real Windows, its Web Account Manager and its dialogues; see docs/windows.md"
     );
     Ok(bare.and(served))
 }
 
-/// Wine as it is has no Web Account Manager: the same error as a Windows without one.
-async fn without_wam(repository: &Repository, cross: &Cross) -> Result<Tally> {
-    let prefix = Wine::prepare(repository, "bare").await?;
-    let mut client = cross.cargo(repository, &["test", "--locked", "--no-fail-fast"]);
-    client.args(["-p", "keybearer-client", "--lib", "--test", "credential"]);
-    client.args(["--test", "wam_absent", "--test", "windows_gui"]);
-    let client = counted(prefix.apply(&mut client), Tally::of_cargo).await?;
-    build(repository, &["keybearer-emulator", "xtask"]).await?;
-    let servers = Servers::start(repository).await?;
-    let mut program = cross.cargo(repository, &["test", "--locked", "--no-fail-fast"]);
-    program.args(["-p", "keybearer-cli", "--test", "windows_browser"]);
-    servers.describe(repository, &mut program);
-    Ok(client.and(counted(prefix.apply(&mut program), Tally::of_cargo).await?))
+struct Stage<'a> {
+    repository: &'a Repository,
+    cross: Cross,
+    programs: PathBuf,
+    servers: Servers,
+    python: WindowsPython,
 }
 
-/// Wine with a provider of ours in the place of Web Account Manager.
-async fn with_fake_wam(repository: &Repository, cross: &Cross, programs: &Path) -> Result<Tally> {
-    let prefix = Wine::prepare(repository, "wam").await?;
-    let mut dll = cross.cargo(repository, &["build", "--quiet", "--locked"]);
-    dll.args(["-p", "keybearer-fake-wam", "--features", "provider"]);
-    process::run(prefix.apply(&mut dll)).await?;
-    for class in CLASSES {
-        let class = format!("Windows.Security.Authentication.Web.Core.{class}");
-        prefix.register(&class, &programs.join("keybearer_fake_wam.dll")).await?;
+impl Stage<'_> {
+    /// Wine as it is has no Web Account Manager: the same error as a Windows without one.
+    async fn without_wam(&self) -> Result<Tally> {
+        let prefix = Wine::prepare(self.repository, "bare").await?;
+        let mut client = self.cargo(&["test", "--locked", "--no-fail-fast"]);
+        client.args(["-p", "keybearer-client", "--lib", "--test", "credential"]);
+        client.args(["--test", "wam_absent", "--test", "windows_gui"]);
+        let client = counted(prefix.apply(&mut client), Tally::of_cargo).await?;
+        let mut program = self.cargo(&["test", "--locked", "--no-fail-fast"]);
+        program.args(["-p", "keybearer-cli", "--test", "windows_browser"]);
+        self.servers.describe(self.repository, &mut program);
+        let program = counted(prefix.apply(&mut program), Tally::of_cargo).await?;
+        self.install_wheel(&prefix).await?;
+        let mut python = self.pytest(&prefix, "test_without_wam.py");
+        Ok(client.and(program).and(counted(&mut python, Tally::of_pytest).await?))
     }
-    let stage = tempfile::tempdir()?;
-    let mut test = cross.cargo(repository, &["test", "--locked", "--no-fail-fast"]);
-    test.args(["-p", "keybearer-client", "-p", "keybearer-cli"]);
-    test.args(["--test", "wam", "--test", "windows_wam"]);
-    // One program after the other: they share the provider's directory.
-    test.env("FAKE_WAM_DIR", wine::windows_path(stage.path()));
-    counted(prefix.apply(&mut test), Tally::of_cargo).await
+
+    /// Wine with a provider of ours in the place of Web Account Manager.
+    async fn with_fake_wam(&self) -> Result<Tally> {
+        let prefix = Wine::prepare(self.repository, "wam").await?;
+        let mut dll = self.cargo(&["build", "--quiet", "--locked"]);
+        dll.args(["-p", "keybearer-fake-wam", "--features", "provider"]);
+        process::run(prefix.apply(&mut dll)).await?;
+        for class in CLASSES {
+            let class = format!("Windows.Security.Authentication.Web.Core.{class}");
+            prefix.register(&class, &self.programs.join("keybearer_fake_wam.dll")).await?;
+        }
+        let world = tempfile::tempdir()?;
+        let directory = wine::windows_path(world.path());
+        let mut test = self.cargo(&["test", "--locked", "--no-fail-fast"]);
+        test.args(["-p", "keybearer-client", "-p", "keybearer-cli"]);
+        test.args(["--test", "wam", "--test", "windows_wam"]);
+        // One program after the other: they share the provider's directory.
+        test.env("FAKE_WAM_DIR", &directory);
+        let tested = counted(prefix.apply(&mut test), Tally::of_cargo).await?;
+        let mut python = self.pytest(&prefix, "test_with_wam.py");
+        python.env("FAKE_WAM_DIR", &directory);
+        Ok(tested.and(counted(&mut python, Tally::of_pytest).await?))
+    }
+
+    async fn install_wheel(&self, prefix: &Wine) -> Result<()> {
+        let wheels = tempfile::tempdir()?;
+        let Self { repository, cross, python, .. } = self;
+        process::run(&mut python.maturin(repository, cross, prefix, wheels.path()))
+            .await
+            .context("could not build the wheel for Windows")?;
+        let wheel = std::fs::read_dir(wheels.path())?.next().context("no wheel was built")??;
+        python.install(repository, &wheel.path()).await
+    }
+
+    fn cargo(&self, arguments: &[&str]) -> Command {
+        self.cross.cargo(self.repository, arguments)
+    }
+
+    /// The Python package's tests in that file, in a Python for Windows.
+    fn pytest(&self, prefix: &Wine, file: &str) -> Command {
+        let mut pytest = self.python.command(prefix);
+        pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]).arg(file);
+        pytest.current_dir(self.repository.path("crates/python/tests_windows"));
+        self.servers.describe(self.repository, &mut pytest);
+        // The credential is Microsoft's cloud's except where a test says otherwise.
+        pytest.env_remove("AZURE_AUTHORITY_HOST");
+        pytest
+    }
 }
 
 /// The emulator, on this side of Wine; loopback is the same on both.
@@ -67,6 +115,8 @@ struct Servers {
 #[derive(Deserialize)]
 struct Ready {
     authority_host: String,
+    blob_endpoint: String,
+    tenant: String,
     users: Vec<User>,
 }
 
@@ -104,10 +154,13 @@ impl Servers {
         let host = authority.trim_start_matches("https://");
         let ca = self.directory.path().join("ca.pem");
         let browser = wine::windows_path(&repository.binary("xtask"));
-        command.env("AZURE_AUTHORITY_HOST", authority);
+        command.env("AZURE_AUTHORITY_HOST", authority).env("TEST_AUTHORITY", authority);
+        command.env("TEST_TENANT", &self.ready.tenant);
+        command.env("TEST_BLOB_ENDPOINT", &self.ready.blob_endpoint);
         command.env("KEYBEARER_TRUSTED_AUTHORITY_HOSTS", host);
         // Wine understands paths of this side too; cargo and the browser, no others.
-        command.env("SSL_CERT_FILE", ca).env_remove("SSL_CERT_DIR");
+        command.env("SSL_CERT_FILE", &ca).env_remove("SSL_CERT_DIR");
+        command.env("REQUESTS_CA_BUNDLE", ca);
         command.env("BROWSER", format!("{browser} browse"));
         if let Some(user) = self.ready.users.first() {
             command.env("KEYBEARER_BROWSE_USER", &user.upn);

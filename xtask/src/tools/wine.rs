@@ -25,6 +25,14 @@ pub(crate) struct Wine {
     prefix: PathBuf,
 }
 
+/// The DLLs that a program for Windows asks for.
+pub(crate) async fn imports(program: &Path) -> Result<Vec<String>> {
+    let mut objdump = process::command("x86_64-w64-mingw32-objdump");
+    let said = process::capture(objdump.arg("-p").arg(program)).await?;
+    let names = said.lines().filter_map(|line| line.trim().strip_prefix("DLL Name: "));
+    Ok(names.map(str::to_lowercase).collect())
+}
+
 /// Installs Wine and the linker if that is possible.
 pub(crate) async fn install() -> Result<()> {
     if !(is_installed("wine").await && is_installed(LINKER).await) {
@@ -37,17 +45,21 @@ pub(crate) async fn install() -> Result<()> {
 
 /// Puts the DLL that Wine lacks beside programs and beside tests.
 pub(crate) async fn place_shim(repository: &Repository, programs: &Path) -> Result<()> {
+    for directory in [programs.to_owned(), programs.join("deps")] {
+        build_shim(repository, &directory).await?;
+    }
+    Ok(())
+}
+
+/// Puts the DLL that Wine lacks into the directory of a program.
+pub(crate) async fn build_shim(repository: &Repository, directory: &Path) -> Result<()> {
     let source = repository.tool_path("wine/random.c");
-    let deps = programs.join("deps");
-    std::fs::create_dir_all(&deps)?;
+    std::fs::create_dir_all(directory)?;
     std::fs::create_dir_all(source.parent().context("a file lies in a directory")?)?;
     std::fs::write(&source, RANDOM_SHIM)?;
-    let dll = programs.join("bcryptprimitives.dll");
     let mut compiler = process::command(LINKER);
-    compiler.args(["-shared", "-o"]).arg(&dll).arg(&source).arg("-ladvapi32");
-    process::run(&mut compiler).await?;
-    std::fs::copy(&dll, deps.join("bcryptprimitives.dll"))?;
-    Ok(())
+    compiler.args(["-shared", "-o"]).arg(directory.join("bcryptprimitives.dll"));
+    process::run(compiler.arg(&source).arg("-ladvapi32")).await
 }
 
 impl Wine {

@@ -1,4 +1,5 @@
 /// What was typed.
+#[cfg_attr(not(unix), expect(dead_code, reason = "only a Unix terminal is read key by key"))]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Key {
     Character(char),

@@ -16,6 +16,7 @@ mod storage;
 mod wsl;
 
 use std::process::ExitCode;
+#[cfg(target_os = "linux")]
 use std::time::Duration;
 
 use clap::Args;
@@ -69,6 +70,7 @@ impl Doctor {
 }
 
 /// How long a broker, a bus or a program may take to answer.
+#[cfg(target_os = "linux")]
 const LIMIT: Duration = Duration::from_secs(2);
 
 async fn examine(environment: &Environment) -> Vec<Finding> {

@@ -8,8 +8,12 @@ use windows::core::Result;
 use crate::window::ParentWindow;
 
 /// The window a dialogue belongs to: the one given, else that of the console, else the desktop.
+///
+/// The null handle is none: it is what `GetForegroundWindow` returns while no window has the focus.
 pub(super) fn handle(parent: ParentWindow) -> Result<HWND> {
-    if let ParentWindow::Handle(handle) = parent {
+    if let ParentWindow::Handle(handle) = parent
+        && handle.as_raw() != 0
+    {
         let window = HWND(handle.as_raw() as *mut _);
         // SAFETY: any value may be asked about.
         return if unsafe { IsWindow(Some(window)) }.as_bool() {

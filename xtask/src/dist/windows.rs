@@ -1,0 +1,83 @@
+//! The wheel and the program for Windows, linked by mingw-w64.
+
+use super::{LARGEST_WHEEL, Workshop, only_file};
+use crate::failure::OrHint as _;
+use crate::process;
+use crate::tools::{Cross, WindowsPython, Wine, wine};
+use anyhow::{Result, bail};
+use std::path::Path;
+
+/// For CPython 3.9 and newer on 64-bit Windows.
+const TAG: &str = "cp39-abi3-win_amd64";
+
+pub(super) async fn build(workshop: &Workshop<'_>, only_wheel: bool) -> Result<()> {
+    println!("== {}", wine::TARGET);
+    let repository = workshop.repository;
+    wine::install().await?;
+    let cross = Cross::prepare(repository, wine::TARGET)
+        .await
+        .or_hint("get the target's standard library", "see above")?;
+    let prefix = Wine::prepare(repository, "dist").await?;
+    wheel(workshop, &cross, &prefix).await?;
+    if !only_wheel {
+        program(workshop, &cross, &prefix).await?;
+    }
+    Ok(())
+}
+
+/// Builds the wheel, and checks it as far as a Python for Windows in Wine can.
+async fn wheel(workshop: &Workshop<'_>, cross: &Cross, prefix: &Wine) -> Result<()> {
+    let repository = workshop.repository;
+    let python = WindowsPython::prepare(repository).await?;
+    let folder = workshop.output.join(wine::TARGET);
+    drop(std::fs::remove_dir_all(&folder));
+    let mut maturin = python.maturin(repository, cross, prefix, &folder);
+    maturin.arg("--release").env("CARGO_TARGET_DIR", repository.path("target/cross"));
+    process::run(&mut maturin).await.or_hint("build the wheel", "mend what is named above")?;
+    let wheel = only_file(&folder)?;
+    let size = std::fs::metadata(&wheel)?.len();
+    let name = wheel.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    println!("{name}  {:.1} MB", size as f64 / 1e6);
+    if size > LARGEST_WHEEL {
+        bail!("the wheel is larger than {LARGEST_WHEEL} bytes");
+    }
+    if !name.ends_with(&format!("-{TAG}.whl")) {
+        bail!("the wheel does not carry the tag {TAG}");
+    }
+    python.install(repository, &wheel).await?;
+    let dlls = dlls_of_windows(&python.packages().join("keybearer/_native.pyd")).await?;
+    if !dlls.iter().any(|dll| dll == "python3.dll") {
+        bail!("the module does not ask for python3.dll, the one for all versions");
+    }
+    let mut import = python.command(prefix);
+    import.args(["-c", "import keybearer, keybearer.aio; print('imports', keybearer.__version__)"]);
+    let said = process::tee(&mut import).await?;
+    if !said.success {
+        bail!("a Python for Windows does not import the wheel");
+    }
+    Ok(())
+}
+
+async fn program(workshop: &Workshop<'_>, cross: &Cross, prefix: &Wine) -> Result<()> {
+    let repository = workshop.repository;
+    let target = repository.path("target/cross");
+    let mut cargo = cross.cargo(repository, &["build", "--quiet", "--release", "--locked"]);
+    cargo.args(["-p", "keybearer-cli"]).env("CARGO_TARGET_DIR", &target);
+    process::run(prefix.apply(&mut cargo))
+        .await
+        .or_hint("build the program", "mend what is named above")?;
+    let program = workshop.output.join(wine::TARGET).join("keybearer.exe");
+    std::fs::copy(target.join(wine::TARGET).join("release/keybearer.exe"), &program)?;
+    println!("keybearer.exe  {:.1} MB", std::fs::metadata(&program)?.len() as f64 / 1e6);
+    dlls_of_windows(&program).await?;
+    Ok(())
+}
+
+/// The DLLs a file asks for, if none is one of mingw-w64's, which other machines do not have.
+async fn dlls_of_windows(file: &Path) -> Result<Vec<String>> {
+    let dlls = wine::imports(file).await?;
+    if let Some(dll) = dlls.iter().find(|dll| dll.starts_with("lib")) {
+        bail!("{} asks for {dll}, which Windows has not", file.display());
+    }
+    Ok(dlls)
+}
