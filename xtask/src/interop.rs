@@ -43,7 +43,8 @@ const PROGRAMS: &[(&str, &str)] = &[
 const LIBRARIES: &[(&str, &str)] =
     &[("libwebkit2gtk-4.1.so.0", "libwebkit2gtk-4.1-0"), ("libsecret-1.so.0", "libsecret-1-0")];
 
-async fn install_what_is_missing() -> Result<()> {
+/// What the machine lacks of what Microsoft's runtime and a desk of `interop/broker` need.
+pub(crate) async fn install_what_is_missing() -> Result<()> {
     let mut missing = Vec::new();
     for (program, package) in PROGRAMS {
         if !is_installed(program).await {
