@@ -1,4 +1,4 @@
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -46,14 +46,13 @@ impl Channel {
 pub struct Server(Child);
 
 impl Server {
-    /// Starts a program with these arguments.
+    /// Starts it.
     ///
     /// # Errors
     /// If it does not start.
-    pub fn start(program: &Path, arguments: &[String]) -> Result<Self> {
-        let mut command = Command::new(program);
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null());
-        Ok(Self(command.spawn().with_context(|| format!("start {}", program.display()))?))
+    pub fn start(mut command: Command) -> Result<Self> {
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        Ok(Self(command.spawn().with_context(|| format!("start {command:?}"))?))
     }
 
     /// The processor time it has used so far.

@@ -1,14 +1,14 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use keybearer_core::{Broker, Prompt, ScopeSet, SilentRequest};
+use keybearer_core::{AccountChoice, Broker, Prompt, ScopeSet, SilentRequest};
 use keybearer_engine::{Effects, Engine, EngineSettings, KeyStore, TokenStore};
 use keybearer_host::{EphemeralKeys, MemoryStore, RuntimeSpawner, SystemRandom};
 use keybearer_testkit::effects::{
     Conduct, ManualClock, ScriptedHttp, ScriptedPerson, SeededRandom,
 };
 use keybearer_testkit::leak::Secrets;
-use keybearer_testkit::provider::{DEV, FakeProvider, User};
+use keybearer_testkit::provider::{CONTOSO, DEV, FakeProvider, User};
 use keybearer_testkit::world;
 
 use crate::provider::QuickProvider;
@@ -60,18 +60,41 @@ impl EngineAt {
         self.http.forget();
         Ok(())
     }
+
+    /// Signs so many different people in.
+    ///
+    /// # Errors
+    /// If that fails.
+    pub async fn sign_in_others(&self, count: usize) -> Result<()> {
+        for number in 0..count {
+            // Lives as long as the program: the doubles know people as constants.
+            let text = |text: String| -> &'static str { Box::leak(text.into_boxed_str()) };
+            self.sign_in(User {
+                username: text(format!("person{number}@contoso.example")),
+                name: text(format!("Person {number}")),
+                oid: text(format!("bbbbbbbb-0000-4000-8000-{number:012}")),
+                home: CONTOSO,
+            })
+            .await?;
+        }
+        Ok(())
+    }
 }
 
-/// An engine in memory with one account and so many cached tokens.
+/// An engine in memory with so many cached tokens of one account, which is the last that signed in of
+/// so many.
 ///
 /// # Errors
 /// If filling it fails.
-pub async fn filled_engine(tokens: usize) -> Result<Engine> {
+pub async fn filled_engine(accounts: usize, tokens: usize) -> Result<Engine> {
     let keys = Arc::new(EphemeralKeys::new(&SystemRandom));
     let at = EngineAt::open(Arc::new(MemoryStore::default()), keys).await?;
+    at.sign_in_others(accounts.saturating_sub(1)).await?;
     at.sign_in(DEV).await?;
     for number in 0..tokens {
-        at.engine.acquire_silent(silent_request(number)?).await?;
+        let mut request = silent_request(number)?;
+        request.parameters.account = AccountChoice::LoginHint(DEV.username.to_owned());
+        at.engine.acquire_silent(request).await?;
     }
     Ok(at.engine)
 }

@@ -1,5 +1,7 @@
+use std::path::Path;
 use std::time::Duration;
 
+use anyhow::{Context as _, Result};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
@@ -59,6 +61,19 @@ impl Samples {
 #[must_use]
 pub fn thread_time() -> Duration {
     clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
+}
+
+/// What a process holds in memory.
+///
+/// # Errors
+/// If it has ended.
+pub fn resident_megabytes(process: u32) -> Result<f64> {
+    let path = Path::new("/proc").join(process.to_string()).join("status");
+    let status = std::fs::read_to_string(path)?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kilobytes: f64 = kilobytes.context("the kernel tells the resident size")?.parse()?;
+    Ok(kilobytes / 1024.0)
 }
 
 /// The middle value; zero if there is none.

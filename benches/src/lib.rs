@@ -18,7 +18,7 @@ pub use access::{Channel, Hits, Server};
 pub use accounts::connect_accounts;
 pub use bus::PrivateBus;
 pub use engine::{EngineAt, filled_engine, silent_request};
-pub use figures::{Figure, Samples, median, report, thread_time};
+pub use figures::{Figure, Samples, median, report, resident_megabytes, thread_time};
 pub use fixed_broker::FixedBroker;
 pub use provider::QuickProvider;
 pub use shifted_clock::ShiftedClock;

@@ -5,6 +5,7 @@ import os
 import pathlib
 import re
 import subprocess
+import sys
 import webbrowser
 
 import pytest
@@ -13,6 +14,9 @@ import requests
 from person import Person
 
 ROOT = pathlib.Path(__file__).parents[2]
+
+# The person's machine of the clients that go through a broker.
+sys.path.append(str(ROOT / "interop/broker"))
 
 # A JWT, a password of the fixture, or a secret the emulator made up.
 SECRET = re.compile(r"eyJ|Passw0rd|\b1\.[\w-]{40}|\bD[\w-]{43}\b")
@@ -85,3 +89,23 @@ def at_browser(monkeypatch):
         return person
 
     return put
+
+
+@pytest.fixture
+def bare_desk():
+    """A person's machine where no broker runs."""
+    from desk import Desk
+
+    made = Desk()
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def broker_desk(bare_desk):
+    """A person's machine where our broker runs."""
+    bare_desk.start_broker()
+    yield bare_desk
+    assert not bare_desk.proxy.refused, "somebody asked for a host that is not Azure's"

@@ -1,7 +1,7 @@
 //! `comparison`: every keyword and behaviour with the official package and with ours, into
 //! `docs/comparison.md`. Takes minutes: where the official one never ends, it is waited for.
 
-use crate::interop::install_what_is_missing;
+use crate::interop::install_for_microsofts_runtime;
 use crate::process::{self, unless_interrupted};
 use crate::test::build;
 use crate::tools::{Python, Repository};
@@ -19,7 +19,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
 }
 
 async fn compare(repository: &Repository, options: &Options) -> Result<()> {
-    install_what_is_missing().await?;
+    install_for_microsofts_runtime().await?;
     let directory = repository.path("interop/comparison");
     let python =
         Python::prepare(repository, "comparison", &directory.join("requirements.txt")).await?;

@@ -1,4 +1,9 @@
-//! `interop`: other vendors' clients, unmodified, through our broker on a private session bus.
+//! `interop`: other vendors' clients, unmodified, through our broker on a private session bus; what
+//! was written for their credentials, with ours.
+
+pub(crate) mod drop_in;
+mod packages;
+pub(crate) mod peers;
 
 use crate::failure::MissingTool;
 use crate::process::{self, unless_interrupted};
@@ -8,7 +13,14 @@ use anyhow::{Result, bail};
 use std::process::Stdio;
 
 pub(crate) async fn run() -> Result<()> {
-    let tally = unless_interrupted(clients(&Repository::here())).await?;
+    let repository = Repository::here();
+    let tally = unless_interrupted(async {
+        let broker = clients(&repository).await?;
+        let drop_in = drop_in::tests(&repository).await?;
+        let peers = peers::tests(&repository).await?;
+        Ok(broker.and(drop_in).and(peers))
+    });
+    let tally = tally.await?;
     if tally.failed > 0 {
         bail!("{} of the clients' tests failed", tally.failed);
     }
@@ -17,11 +29,7 @@ pub(crate) async fn run() -> Result<()> {
 
 /// Runs what each client does. At the end the tests name each client with its version.
 pub(crate) async fn clients(repository: &Repository) -> Result<Tally> {
-    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        let advice = "Microsoft publishes its runtime for x86-64 Linux; run this there";
-        return Err(MissingTool { advice: advice.to_owned() }.into());
-    }
-    install_what_is_missing().await?;
+    install_for_microsofts_runtime().await?;
     let directory = repository.path("interop/broker");
     let python =
         Python::prepare(repository, "interop-broker", &directory.join("requirements.txt")).await?;
@@ -31,27 +39,39 @@ pub(crate) async fn clients(repository: &Repository) -> Result<Tally> {
     counted(&mut pytest, Tally::of_pytest).await
 }
 
-/// Programs, and the Debian packages they come in.
+/// What is started beside our programs, and the Debian packages it comes in.
 const PROGRAMS: &[(&str, &str)] = &[
+    BUS,
     ("busctl", "systemd"),
-    ("dbus-daemon", "dbus"),
     ("dbus-monitor", "dbus-bin"),
     ("gdbus", "libglib2.0-bin"),
     ("gnome-keyring-daemon", "gnome-keyring"),
 ];
+const BUS: (&str, &str) = ("dbus-daemon", "dbus");
 /// Libraries that Microsoft's runtime loads.
 const LIBRARIES: &[(&str, &str)] =
     &[("libwebkit2gtk-4.1.so.0", "libwebkit2gtk-4.1-0"), ("libsecret-1.so.0", "libsecret-1-0")];
 
-/// What the machine lacks of what Microsoft's runtime and a desk of `interop/broker` need.
-pub(crate) async fn install_what_is_missing() -> Result<()> {
+/// What Microsoft's runtime and a desk of `interop/broker` need of the machine.
+pub(crate) async fn install_for_microsofts_runtime() -> Result<()> {
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        let advice = "Microsoft publishes its runtime for x86-64 Linux; run this there";
+        return Err(MissingTool { advice: advice.to_owned() }.into());
+    }
+    install_what_is_missing(PROGRAMS, LIBRARIES).await
+}
+
+async fn install_what_is_missing(
+    programs: &[(&str, &str)],
+    libraries: &[(&str, &str)],
+) -> Result<()> {
     let mut missing = Vec::new();
-    for (program, package) in PROGRAMS {
+    for (program, package) in programs {
         if !is_installed(program).await {
             missing.push(*package);
         }
     }
-    for (library, package) in LIBRARIES {
+    for (library, package) in libraries {
         let load = format!("import ctypes; ctypes.CDLL('{library}')");
         let mut python = process::command("python3");
         python.args(["-c", &load]).stderr(Stdio::null());

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep, timeout};
 /// How long a server may take to end before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
 /// How long a server may take to be ready.
-const START: Duration = Duration::from_secs(60);
+const START: Duration = Duration::from_secs(120);
 
 /// Running servers, oldest first. What [`stop`](Self::stop) did not reach is killed on drop.
 #[derive(Debug, Default)]

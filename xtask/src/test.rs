@@ -54,6 +54,8 @@ async fn sections(repository: &Repository, report: &mut Report) -> Result<()> {
         report.section("real clients, Node", node_clients(repository)).await?;
     }
     report.section("real clients, broker", interop::clients(repository)).await?;
+    report.section("drop-in distribution", interop::drop_in::tests(repository)).await?;
+    report.section("peers' tests", interop::peers::tests(repository)).await?;
     Ok(())
 }
 
@@ -90,7 +92,8 @@ async fn python_clients(repository: &Repository) -> Result<Tally> {
     let directory = repository.path("interop/python");
     let python =
         Python::prepare(repository, "interop", &directory.join("requirements.txt")).await?;
-    build(repository, &["keybearer-emulator"]).await?;
+    python.install_keybearer(repository).await?;
+    build(repository, &["keybearer-cli", "keybearer-emulator"]).await?;
     let mut pytest = python.command(&["-m", "pytest", "-q"]);
     pytest.current_dir(directory);
     counted(&mut pytest, Tally::of_pytest).await

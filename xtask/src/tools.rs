@@ -88,7 +88,7 @@ impl Repository {
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
 
 /// Runs `prepare` unless it has succeeded before with the same `recipe`, kept in the stamp file.
-async fn prepared_once(
+pub(crate) async fn prepared_once(
     stamp: &Path,
     recipe: &str,
     prepare: impl AsyncFnOnce() -> Result<()>,

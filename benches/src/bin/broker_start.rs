@@ -4,12 +4,12 @@
 //! `broker_start PROGRAM [ARGUMENT]...`, such as `broker_start target/release/keybearer broker run`.
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use keybearer_bench::{Figure, connect_accounts, median, report};
+use keybearer_bench::{Figure, connect_accounts, median, report, resident_megabytes};
 use keybearer_core::{AccountsRequest, Broker as _, CorrelationId};
 use keybearer_dbus::client::BrokerProxy;
 use keybearer_host::{Environment, Paths, UserFacts};
@@ -120,13 +120,4 @@ impl Drop for Ended {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-fn resident_megabytes(process: u32) -> Result<f64> {
-    let path = Path::new("/proc").join(process.to_string()).join("status");
-    let status = std::fs::read_to_string(path)?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    let kilobytes: f64 = kilobytes.context("the kernel tells the resident size")?.parse()?;
-    Ok(kilobytes / 1024.0)
 }

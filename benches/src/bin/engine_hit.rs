@@ -1,7 +1,9 @@
 //! Row `many-tokens`: a silent hit in the engine with 100,000 cached tokens and with 10.
 
 use anyhow::Result;
-use keybearer_bench::{Figure, filled_engine, median, report, silent_request, thread_time};
+use keybearer_bench::{
+    Figure, filled_engine, median, report, resident_megabytes, silent_request, thread_time,
+};
 use keybearer_core::{Broker as _, SilentRequest};
 use keybearer_engine::Engine;
 
@@ -16,7 +18,9 @@ const STRIDE: usize = 61_813;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let few = Walk::new(FEW, FEW).await?;
+    let before = resident_megabytes(std::process::id())?;
     let many = Walk::new(MANY, FEW).await?;
+    let held = resident_megabytes(std::process::id())? - before;
     let everywhere = Walk { engine: many.engine.clone(), requests: spread()? };
     let (mut with_few, mut with_many, mut with_all) = (vec![], vec![], vec![]);
     for _ in 0..ROUNDS {
@@ -29,6 +33,8 @@ async fn main() -> Result<()> {
     };
     show("ours", &with_many);
     show("peer", &with_few);
+    let what = "memory that the 100,000 tokens, of 1,800 bytes each, take";
+    report(&Figure { row: ROW, what, value: held, unit: "MB", n: 1 });
     show("each of the 100,000 in turn, so that nothing is in the processor's caches", &with_all);
     Ok(())
 }
@@ -43,7 +49,7 @@ impl Walk {
     /// An engine with so many tokens, asked for the first few.
     async fn new(tokens: usize, asked: usize) -> Result<Self> {
         let requests = (0..asked).map(silent_request).collect::<Result<_>>()?;
-        Ok(Self { engine: filled_engine(tokens).await?, requests })
+        Ok(Self { engine: filled_engine(1, tokens).await?, requests })
     }
 
     async fn nanos(&self) -> Result<f64> {

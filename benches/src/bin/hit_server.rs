@@ -1,5 +1,5 @@
 //! The two services of the row `hits`: a broker with one cached token, and one that returns a
-//! constant string. `hit_server broker|constant:LENGTH --socket PATH|--bus ADDRESS`.
+//! constant string. `hit_server broker|broker:ACCOUNTS|constant:LENGTH --socket PATH|--bus ADDRESS`.
 
 use std::os::unix::fs::DirBuilderExt as _;
 use std::sync::Arc;
@@ -26,14 +26,15 @@ async fn main() -> Result<()> {
         "--bus" => Channel::Bus(place.clone()),
         _ => bail!("--socket or --bus, not {way}"),
     };
-    match service.strip_prefix("constant:") {
-        Some(length) => constant(&channel, length.parse()?).await,
-        None => broker(&channel).await,
+    match service.split_once(':') {
+        Some(("constant", length)) => constant(&channel, length.parse()?).await,
+        Some(("broker", accounts)) => broker(&channel, accounts.parse()?).await,
+        _ => broker(&channel, 1).await,
     }
 }
 
-async fn broker(channel: &Channel) -> Result<()> {
-    let engine: Arc<dyn Broker> = Arc::new(filled_engine(1).await?);
+async fn broker(channel: &Channel, accounts: usize) -> Result<()> {
+    let engine: Arc<dyn Broker> = Arc::new(filled_engine(accounts, 1).await?);
     match channel {
         Channel::Bus(address) => match serve_bus(address, engine, Duration::from_secs(5)).await? {
             BusOutcome::Serving(service) => service.closed().await,

@@ -1,9 +1,14 @@
 //! Rows `hits-socket` and `hits-bus`: silent hits of the broker beside a zbus service that returns a
 //! constant string of the same length, each in a process of its own, measured in turns.
+//!
+//! `hits PROGRAM` is the row `hits-bus-peer`: beside another broker, a program that answers on the
+//! session bus with a constant string of the length it is given.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use keybearer_bench::{
     Channel, Figure, Hits, PrivateBus, Samples, Server, median, report, silent_request,
 };
@@ -17,6 +22,9 @@ const CONSTANT_NAME: &str = "com.example.Constant";
 
 #[tokio::main]
 async fn main() -> Result<()> {
+    if let Some(program) = std::env::args_os().nth(1) {
+        return beside_another_broker(Path::new(&program)).await;
+    }
     let dir = tempfile::tempdir()?;
     let bus = PrivateBus::start()?;
     let socket = |name: &str| Channel::Socket(dir.path().join(name));
@@ -39,11 +47,23 @@ impl Subject {
         let own = std::env::current_exe()?;
         let program = own.parent().context("a program lies in a directory")?.join("hit_server");
         let [way, place] = channel.arguments();
-        let server = Server::start(&program, &[service.to_owned(), way, place])?;
+        let mut command = Command::new(program);
+        command.args([service.to_owned(), way, place]);
+        Self::of(command, channel, destination).await
+    }
+
+    async fn of(command: Command, channel: &Channel, destination: &str) -> Result<Self> {
+        let server = Server::start(command)?;
         let request = AcquireTokenSilently::encode_request(&silent_request(0)?);
         let hits = Hits::connect(channel, destination, &request).await?;
         let (rates, costs, latencies) = Default::default();
         Ok(Self { server, hits, rates, costs, latencies })
+    }
+
+    async fn reply_length(&self) -> Result<usize> {
+        let reply = self.hits.once().await?;
+        ensure!(reply.contains("accessToken"), "the broker has no token: {reply}");
+        Ok(reply.len())
     }
 
     async fn measure(&mut self) -> Result<()> {
@@ -63,13 +83,29 @@ impl Subject {
 }
 
 async fn compare(row: &str, [ours, peer]: [Channel; 2]) -> Result<()> {
-    let mut ours = Subject::start("broker", &ours, Hits::broker_name()).await?;
-    let reply = ours.hits.once().await?;
-    assert!(reply.contains("accessToken"), "the broker has no token: {reply}");
-    let constant = format!("constant:{}", reply.len());
-    let mut peer = Subject::start(&constant, &peer, CONSTANT_NAME)
+    let ours = Subject::start("broker", &ours, Hits::broker_name()).await?;
+    let constant = format!("constant:{}", ours.reply_length().await?);
+    let peer = Subject::start(&constant, &peer, CONSTANT_NAME)
         .await
         .context("start the constant service")?;
+    in_turns(row, ours, peer).await
+}
+
+/// Both want the same name, so each has a bus of its own.
+async fn beside_another_broker(program: &Path) -> Result<()> {
+    let (our_bus, their_bus) = (PrivateBus::start()?, PrivateBus::start()?);
+    let on = |bus: &PrivateBus| Channel::Bus(bus.address().to_owned());
+    let ours = Subject::start("broker", &on(&our_bus), Hits::broker_name()).await?;
+    let mut command = Command::new(program);
+    command.arg(ours.reply_length().await?.to_string());
+    command.env("DBUS_SESSION_BUS_ADDRESS", their_bus.address());
+    let peer = Subject::of(command, &on(&their_bus), Hits::broker_name())
+        .await
+        .context("start the other broker")?;
+    in_turns("hits-bus-peer", ours, peer).await
+}
+
+async fn in_turns(row: &str, mut ours: Subject, mut peer: Subject) -> Result<()> {
     for _ in 0..ROUNDS {
         ours.measure().await?;
         peer.measure().await?;
@@ -85,7 +121,7 @@ async fn compare(row: &str, [ours, peer]: [Channel; 2]) -> Result<()> {
         show(", one at a time, p99", subject.latency(0.99), "µs");
     }
     #[allow(clippy::cast_precision_loss, reason = "a length in bytes")]
-    let length = reply.len() as f64;
+    let length = ours.reply_length().await? as f64;
     report(&Figure { row, what: "bytes in a reply", value: length, unit: "B", n: 1 });
     Ok(())
 }

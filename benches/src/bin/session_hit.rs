@@ -14,7 +14,7 @@ const CALLS: u32 = 20_000;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
-    let engine = Arc::new(filled_engine(1).await?);
+    let engine = Arc::new(filled_engine(1, 1).await?);
     let session = Session::new(engine, CallerId::new("bench"), None);
     let request = AcquireTokenSilently::encode_request(&silent_request(0)?);
     let id = "5a3ad5d1-0000-4000-8000-000000000001";

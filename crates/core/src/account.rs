@@ -21,6 +21,22 @@ pub struct Account {
     pub name: Option<String>,
 }
 
+impl Account {
+    /// The user principal names of these accounts for an error's text: the first few, and how many
+    /// more there are.
+    #[must_use]
+    pub fn enumerated(accounts: &[Self]) -> String {
+        const NAMED: usize = 5;
+        let names: Vec<&str> = accounts.iter().map(|account| &*account.username).collect();
+        match names.split_at_checked(NAMED) {
+            Some((named, rest)) if !rest.is_empty() => {
+                format!("{} and {} more", named.join(", "), rest.len())
+            }
+            _ => names.join(", "),
+        }
+    }
+}
+
 /// Which account a request is for. An account that was asked for is never replaced silently by
 /// another (invariant I8).
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
@@ -61,6 +77,25 @@ impl AccountChoice {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_names_a_few_accounts_and_counts_the_rest() {
+        let accounts: Vec<Account> = (1..=7)
+            .map(|number| Account {
+                home_account_id: HomeAccountId::parse("oid.tid").unwrap(),
+                environment: "login.windows.net".into(),
+                realm: TenantId::parse("11111111-1111-4111-8111-111111111111").unwrap(),
+                local_account_id: "oid".into(),
+                username: format!("p{number}"),
+                name: None,
+            })
+            .collect();
+        let cases =
+            [(0, ""), (1, "p1"), (5, "p1, p2, p3, p4, p5"), (7, "p1, p2, p3, p4, p5 and 2 more")];
+        for (count, text) in cases {
+            assert_eq!(Account::enumerated(&accounts[..count]), text);
+        }
+    }
 
     #[test]
     fn a_named_account_is_a_user_name_or_a_home_account_id() {

@@ -1,7 +1,6 @@
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use azure_core::error::ErrorKind;
 use azure_core::http::headers::{AUTHORIZATION, Headers, WWW_AUTHENTICATE};
 use azure_core::http::policies::{Policy, PolicyResult};
 use azure_core::http::{Context, Request, StatusCode};
@@ -12,6 +11,8 @@ use keybearer_core::Token;
 
 use crate::credential::{AcquireOptions, InteractiveBrowserBrokerCredential};
 use crate::error::to_azure;
+use crate::pipeline::{forward, require_tls};
+use crate::www_authenticate::parameters;
 
 /// A policy that authorizes an Azure client's requests and answers the challenges of the service.
 ///
@@ -76,20 +77,9 @@ impl Policy for ClaimsChallengePolicy {
         request: &mut Request,
         next: &[Arc<dyn Policy>],
     ) -> PolicyResult {
-        let Some((first, others)) = next.split_first() else {
-            return Err(azure_core::Error::with_message(
-                ErrorKind::Other,
-                "the policy is the last of its pipeline",
-            ));
-        };
-        if request.url().scheme() != "https" {
-            return Err(azure_core::Error::with_message(
-                ErrorKind::Other,
-                "a token is not sent without TLS",
-            ));
-        }
+        require_tls(request)?;
         let token = self.authorize(request, None).await?;
-        let response = first.send(context, request, others).await?;
+        let response = forward(context, request, next).await?;
         let challenge = match response.status() {
             StatusCode::Unauthorized => Challenge::of(response.headers()),
             _ => Challenge::default(),
@@ -105,7 +95,7 @@ impl Policy for ClaimsChallengePolicy {
         }
         request.body_mut().reset().await?;
         self.authorize(request, challenge.claims).await?;
-        first.send(context, request, others).await
+        forward(context, request, next).await
     }
 }
 
@@ -152,38 +142,6 @@ impl Challenge {
         challenge.claims = challenge.claims.filter(|_| insufficient);
         challenge
     }
-}
-
-/// The `name=value` pairs of a header; what else there is, such as the schemes, is passed over.
-fn parameters(mut header: &str) -> Vec<(&str, String)> {
-    let mut found = Vec::new();
-    while let Some((before, after)) = header.split_once('=') {
-        let name = before.rsplit([' ', ',', '\t']).next().unwrap_or_default();
-        let (value, rest) = match after.strip_prefix('"') {
-            Some(quoted) => unquoted(quoted),
-            None => {
-                let end = after.find([' ', ',', '\t']).unwrap_or(after.len());
-                (after[..end].to_owned(), &after[end..])
-            }
-        };
-        found.push((name, value));
-        header = rest;
-    }
-    found
-}
-
-/// A quoted-string up to its closing quote (RFC 9110 §5.6.4), and what follows it.
-fn unquoted(text: &str) -> (String, &str) {
-    let mut value = String::new();
-    let mut characters = text.char_indices();
-    while let Some((index, character)) = characters.next() {
-        match character {
-            '"' => return (value, &text[index + 1..]),
-            '\\' => value.extend(characters.next().map(|(_, escaped)| escaped)),
-            _ => value.push(character),
-        }
-    }
-    (value, "")
 }
 
 /// Claims come in either alphabet of base64, padded or not.

@@ -4,7 +4,10 @@ mod challenge;
 mod credential;
 mod error;
 mod options;
+mod pipeline;
+mod proof;
 mod transport;
+mod www_authenticate;
 
 pub mod prompt {
     //! What a program implements that takes a person through sign-ins itself, see
@@ -28,3 +31,4 @@ pub use keybearer_core::{
     TokenSource, TokenType,
 };
 pub use options::InteractiveBrowserBrokerCredentialOptions;
+pub use proof::proof_of_possession_policy;

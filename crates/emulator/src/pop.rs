@@ -2,7 +2,8 @@
 //! (draft-ietf-oauth-signed-http-request-03): anything under `/pop` on the storage account's port.
 //!
 //! It checks what the draft's §4 asks, that method, host and path are signed (as Microsoft's
-//! validation for resources asks by default), and that no signature comes twice.
+//! validation for resources asks by default), and that no signature comes twice. Below `/pop/nonce`
+//! the nonce has to be one that the resource gave out in a challenge.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -15,24 +16,42 @@ use url::form_urlencoded;
 
 use crate::bearer::Bearer;
 use crate::call::Call;
+use crate::random;
 use crate::reply::Reply;
 use crate::world::World;
 
 /// How far the time of a signature may be from ours, in seconds.
 const TOLERANCE: i64 = 300;
 
+const NOT_OURS: &str = "nonce of the resource";
+
 const RESOURCE: &str = "https://storage.azure.com";
 
-/// The signatures seen, by their nonces.
 #[derive(Default)]
-pub(crate) struct Nonces(HashSet<String>);
+pub(crate) struct Nonces {
+    /// Of the signatures seen.
+    seen: HashSet<String>,
+    /// Given out and not used yet.
+    offered: HashSet<String>,
+}
+
+impl Nonces {
+    fn offer(&mut self) -> String {
+        let nonce = random::guid();
+        self.offered.insert(nonce.clone());
+        nonce
+    }
+}
 
 /// Anything under `/pop`: whose token it was and what was signed, or why not.
 pub(crate) fn resource(world: &World, call: &Call) -> Reply {
     match check(world, call) {
         Ok(body) => Reply::json(&body, "served"),
         Err(why) => {
-            let challenge = format!("PoP error=\"invalid_token\", error_description=\"{why}\"");
+            let mut challenge = format!("PoP error=\"invalid_token\", error_description=\"{why}\"");
+            if why == NOT_OURS {
+                challenge += &format!(", nonce=\"{}\"", world.nonces().offer());
+            }
             Reply::json(&json!({ "refused": why }), why)
                 .with_status(401)
                 .with("www-authenticate", &challenge)
@@ -71,7 +90,11 @@ fn check(world: &World, call: &Call) -> Result<Value, &'static str> {
         return Err("q");
     }
     let nonce = claims["nonce"].as_str().ok_or("nonce")?;
-    if !world.nonces().0.insert(nonce.to_owned()) {
+    let mut nonces = world.nonces();
+    if call.path.starts_with("/pop/nonce") && !nonces.offered.remove(nonce) {
+        return Err(NOT_OURS);
+    }
+    if !nonces.seen.insert(nonce.to_owned()) {
         return Err("replay");
     }
     Ok(json!({

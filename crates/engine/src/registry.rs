@@ -292,9 +292,8 @@ fn choose(accounts: &[Account], choice: &AccountChoice) -> Result<Account> {
 
 /// Somebody has to say which of these is meant.
 pub(crate) fn several_accounts(accounts: &[Account]) -> Error {
-    let names: Vec<&str> = accounts.iter().map(|account| account.username.as_str()).collect();
-    let message =
-        format!("several accounts are connected and none was chosen: {}", names.join(", "));
+    let names = Account::enumerated(accounts);
+    let message = format!("several accounts are connected and none was chosen: {names}");
     Error::interaction_required(message)
         .with_hint("name the account, such as with --account, or ask for the default one")
 }

@@ -91,6 +91,14 @@ impl Arguments {
         credential.authenticate_blocking(self.query(&self.scopes()), interrupted)
     }
 
+    /// Has a person sign in or say which account to use.
+    pub(crate) async fn authenticate(
+        &self,
+        credential: &Credential,
+    ) -> Result<AuthenticationRecord> {
+        credential.authenticate(self.query(&self.scopes())).await
+    }
+
     /// Waits for a token.
     pub(crate) async fn acquire(&self, credential: &Credential) -> Result<Arc<Token>> {
         credential.acquire(self.query(&self.scopes())).await

@@ -54,6 +54,10 @@ fn exception<'py>(
 /// The message, its causes and the next step: Python has no other place for the causes.
 pub(crate) fn text(error: &Error) -> String {
     let mut text = error.message();
+    // Programs look for these words of azure-identity's.
+    if *error.kind() == ErrorKind::TimedOut && !text.contains("timed out") {
+        text = format!("timed out: {text}");
+    }
     for cause in error.causes() {
         text = format!("{text}: {cause}");
     }

@@ -10,7 +10,10 @@ mod errors;
 mod options;
 mod record;
 mod request;
+#[cfg(target_os = "linux")]
+mod runtime;
 mod token;
+mod wake;
 
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
@@ -24,13 +27,14 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<record::AuthenticationRecord>()?;
     module.add_class::<request::Request>()?;
     module.add_class::<token::Token>()?;
+    #[cfg(target_os = "linux")]
+    runtime::register(module)?;
     module.add("ERROR_KINDS", errors::KINDS.map(|kind| kind.name()))?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }
 
-/// A thread that waits leaves the interpreter and comes back for signals, and threads of our own
-/// wake tasks. CPython's functions for that (`PyGILState_*`) know the main interpreter only: in
-/// another one the wait would never end.
+/// A thread that waits leaves the interpreter and comes back for signals. CPython's functions for
+/// that (`PyGILState_*`) know the main interpreter only: in another one the wait would never end.
 fn refuse_subinterpreters(py: Python<'_>) -> PyResult<()> {
     // The name since CPython 3.13, and before. Other implementations have neither.
     let names = ["_interpreters", "_xxsubinterpreters"];

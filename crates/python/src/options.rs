@@ -21,13 +21,13 @@ pub(crate) fn read(keywords: Option<&Bound<'_, PyDict>>) -> PyResult<CredentialO
     let keywords = Keywords(dict);
     let mut options = CredentialOptions {
         authority: keywords.value("authority")?,
-        tenant_id: keywords.value("tenant_id")?,
+        tenant_id: keywords.value("tenant_id")?.map(tenant_id).transpose()?,
         additionally_allowed_tenants: keywords
             .value("additionally_allowed_tenants")?
             .unwrap_or_default(),
         client_id: keywords.value("client_id")?,
         login_hint: keywords.value("login_hint")?,
-        redirect_uri: keywords.value("redirect_uri")?,
+        redirect_uri: keywords.value("redirect_uri")?.map(redirect_uri).transpose()?,
         use_default_broker_account: keywords.flag("use_default_broker_account")?,
         disable_automatic_authentication: keywords.flag("disable_automatic_authentication")?,
         disable_interactive_fallback: keywords.flag("disable_interactive_fallback")?,
@@ -73,6 +73,22 @@ fn parent_window(handle: Option<Bound<'_, PyAny>>) -> ParentWindow {
         Some(Ok(handle)) => ParentWindow::Handle(WindowHandle::from_raw(handle)),
         Some(Err(_)) => ParentWindow::Console,
     }
+}
+
+/// As strict as azure-identity: what a GUID or the name of a domain is made of.
+fn tenant_id(text: String) -> PyResult<String> {
+    if text.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.')) {
+        return Ok(text);
+    }
+    Err(PyValueError::new_err(format!("tenant_id: {text:?} is no GUID and no name of a domain")))
+}
+
+/// A host and a port look like a URL with a scheme.
+fn redirect_uri(text: String) -> PyResult<String> {
+    if text.contains("://") || text.starts_with("urn:") {
+        return Ok(text);
+    }
+    Err(PyValueError::new_err(format!("redirect_uri: {text:?} is no redirect URI")))
 }
 
 fn broker(word: &str) -> PyResult<BrokerChoice> {

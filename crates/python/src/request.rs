@@ -9,16 +9,32 @@ use tokio::task::AbortHandle;
 use crate::arguments::Arguments;
 use crate::credential::InteractiveBrowserBrokerCredential;
 use crate::errors::{Circumstances, to_python};
+use crate::record::AuthenticationRecord;
 use crate::token::Token;
+use crate::wake;
 
-/// One request for a token that nobody blocks for.
+/// One request that nobody blocks for: for a token, or for a person to sign in.
 #[pyclass(module = "keybearer._native", frozen)]
 pub(crate) struct Request {
     credential: Py<InteractiveBrowserBrokerCredential>,
     arguments: Arc<Arguments>,
     scopes: Py<PyTuple>,
-    outcome: Arc<OnceLock<Result<Arc<keybearer_core::Token>>>>,
+    subject: Subject,
+    outcome: Arc<OnceLock<Result<Answer>>>,
     work: OnceLock<AbortHandle>,
+}
+
+#[derive(Clone, Copy)]
+enum Subject {
+    Token,
+    SignIn,
+}
+
+/// What a request ends with when it does not fail.
+#[derive(Clone, IntoPyObject)]
+enum Answer {
+    Token(Token),
+    SignIn(AuthenticationRecord),
 }
 
 #[pymethods]
@@ -33,32 +49,50 @@ impl Request {
     ) -> PyResult<Self> {
         let mut arguments = Arguments::new(name, &scopes)?;
         arguments.read_options(options)?;
-        let outcome = OnceLock::new();
-        if let Some(done) = arguments.cached(credential.get().shared()?).transpose() {
-            outcome.get_or_init(|| done);
+        let done = arguments.cached(credential.get().shared()?).transpose();
+        let request = Self::of(credential, arguments, scopes, Subject::Token);
+        if let Some(done) = done {
+            request.outcome.get_or_init(|| done.map(|token| Answer::Token(Token(token))));
         }
-        Ok(Self {
-            credential,
-            arguments: Arc::new(arguments),
-            scopes: scopes.unbind(),
-            outcome: Arc::new(outcome),
-            work: OnceLock::new(),
-        })
+        Ok(request)
     }
 
-    /// Begins to ask. `wake` is called without arguments, from another thread, when it is done.
-    fn start(&self, py: Python<'_>, wake: Py<PyAny>) -> PyResult<()> {
+    /// A request of the method `authenticate`, with or without scopes.
+    #[staticmethod]
+    fn sign_in(
+        credential: Py<InteractiveBrowserBrokerCredential>,
+        scopes: Bound<'_, PyTuple>,
+        options: &Bound<'_, PyDict>,
+    ) -> PyResult<Self> {
+        let mut arguments = Arguments::of(&scopes)?;
+        arguments.read_options(options)?;
+        Ok(Self::of(credential, arguments, scopes, Subject::SignIn))
+    }
+
+    /// Begins to ask. Returns a socket that the caller owns and that ends when it is done.
+    ///
+    /// No thread of ours ever enters the interpreter to say so: it may be on its way out.
+    fn start(&self, py: Python<'_>) -> PyResult<wake::RawSocket> {
         let credential = self.credential.get().shared()?.clone();
         let (arguments, outcome) = (Arc::clone(&self.arguments), Arc::clone(&self.outcome));
+        let subject = self.subject;
         let runtime = background().map_err(|error| self.exception(py, &error))?;
+        let (waker, waiting) = wake::pair()?;
         let work = runtime.spawn(async move {
-            let result = arguments.acquire(&credential).await;
+            let result = match subject {
+                Subject::Token => {
+                    arguments.acquire(&credential).await.map(|token| Answer::Token(Token(token)))
+                }
+                Subject::SignIn => arguments
+                    .authenticate(&credential)
+                    .await
+                    .map(|record| Answer::SignIn(AuthenticationRecord(record))),
+            };
             outcome.get_or_init(|| result);
-            // It fails when the program's event loop is gone, and with it whoever waited.
-            let _ = Python::try_attach(|py| wake.call0(py));
+            drop(waker);
         });
         self.work.get_or_init(|| work.abort_handle());
-        Ok(())
+        Ok(waiting)
     }
 
     /// Stops asking; does nothing when it is done.
@@ -68,17 +102,33 @@ impl Request {
         }
     }
 
-    /// The token, None as long as it is not done, or the exception it ended with.
-    fn result(&self, py: Python<'_>) -> PyResult<Option<Token>> {
+    /// The token or record, None as long as it is not done, or the exception it ended with.
+    fn result(&self, py: Python<'_>) -> PyResult<Option<Answer>> {
         match self.outcome.get() {
             None => Ok(None),
-            Some(Ok(token)) => Ok(Some(Token(Arc::clone(token)))),
+            Some(Ok(answer)) => Ok(Some(answer.clone())),
             Some(Err(error)) => Err(self.exception(py, error)),
         }
     }
 }
 
 impl Request {
+    fn of(
+        credential: Py<InteractiveBrowserBrokerCredential>,
+        arguments: Arguments,
+        scopes: Bound<'_, PyTuple>,
+        subject: Subject,
+    ) -> Self {
+        Self {
+            credential,
+            arguments: Arc::new(arguments),
+            scopes: scopes.unbind(),
+            subject,
+            outcome: Arc::default(),
+            work: OnceLock::new(),
+        }
+    }
+
     fn exception(&self, py: Python<'_>, error: &Error) -> PyErr {
         let circumstances = Circumstances {
             scopes: self.scopes.bind(py),

@@ -8,6 +8,7 @@ use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
 /// An access token and what is known about it.
 #[pyclass(module = "keybearer", frozen)]
+#[derive(Clone)]
 pub(crate) struct Token(pub(crate) Arc<keybearer_core::Token>);
 
 #[pymethods]
@@ -67,6 +68,13 @@ impl Token {
     #[getter]
     fn source(&self) -> &'static str {
         self.0.source.as_str()
+    }
+
+    /// The statement about the person that came with it, as a JWT, or None. It is a secret.
+    #[getter]
+    #[pyo3(name = "_id_token")]
+    fn id_token<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
+        self.0.id_token.as_ref().map(|token| PyString::new(py, token.expose()))
     }
 
     /// The same as azure-core has it, if that is installed.

@@ -54,6 +54,13 @@ credential = keybearer.InteractiveBrowserBrokerCredential(**chosen)
 print(credential.authenticate(scopes=[STORAGE]).serialize())
 """
 
+AUTHENTICATE_BY_TASK = """
+async def main():
+    async with keybearer.aio.InteractiveBrowserBrokerCredential(**chosen) as credential:
+        print((await credential.authenticate(scopes=[STORAGE])).serialize())
+asyncio.run(main())
+"""
+
 BY_RECORD = """
 record = keybearer.AuthenticationRecord.deserialize(os.environ["TEST_RECORD"])
 credential = keybearer.InteractiveBrowserBrokerCredential(
@@ -275,8 +282,9 @@ else:
     assert machine.sign_ins() == 1
 
 
-def test_a_record_of_one_program_finds_the_account_in_the_next(machine: Machine) -> None:
-    (record,) = machine.python(AUTHENTICATE)
+@pytest.mark.parametrize("code", [AUTHENTICATE, AUTHENTICATE_BY_TASK], ids=["blocking", "asyncio"])
+def test_a_record_of_one_program_finds_the_account_in_the_next(machine: Machine, code: str) -> None:
+    (record,) = machine.python(code)
     assert json.loads(record)["username"] == machine.upn
     machine.environment["TEST_RECORD"] = record
     (source,) = machine.python(BY_RECORD)

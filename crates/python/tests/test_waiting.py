@@ -380,3 +380,28 @@ if child:
     sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=20)
+
+
+@pytest.mark.parametrize("mode", ["blocking", "asyncio"])
+def test_a_daemon_thread_that_waits_does_not_trouble_the_end_of_the_program(
+    serve: Serve, mode: str
+) -> None:
+    serve(SILENCE)
+    waits = {
+        "blocking": "keybearer.InteractiveBrowserBrokerCredential().get_token",
+        "asyncio": "lambda scope: asyncio.run("
+        "keybearer.aio.InteractiveBrowserBrokerCredential().get_token(scope))",
+    }
+    code = f"""
+import asyncio, builtins, threading, time
+import keybearer, keybearer.aio
+class SlowToGo:
+    def __del__(self, sleep=time.sleep):
+        sleep(0.2)
+builtins.left_to_the_end = SlowToGo()
+threading.Thread(target={waits[mode]}, args=({SCOPE!r},), daemon=True).start()
+time.sleep(0.3)
+"""
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, check=False, capture_output=True, text=True, timeout=30)
+    assert (run.returncode, run.stderr) == (0, "")

@@ -25,10 +25,15 @@ pub(super) enum Target {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Measurement {
     RustHit,
-    PythonHit,
+    /// With so many connected accounts.
+    PythonHit {
+        accounts: u32,
+    },
     Import,
+    PythonFirst,
     Token,
     Hits,
+    HitsBesidePeer,
     ManyTokens,
     DurableWrite,
     BrokerStart,
@@ -60,7 +65,21 @@ pub(super) const ROWS: &[Row] = &[
         title: "credential cache hit, Python",
         peer: "azure-identity (Python), 1 account",
         target: Target::Below(1500.0, "ns"),
-        measurement: Measurement::PythonHit,
+        measurement: Measurement::PythonHit { accounts: 1 },
+    },
+    Row {
+        name: "python-hit-100",
+        title: "the same with 100 connected accounts",
+        peer: "azure-identity (Python), 100 accounts",
+        target: Target::Below(1500.0, "ns"),
+        measurement: Measurement::PythonHit { accounts: 100 },
+    },
+    Row {
+        name: "python-hit-10000",
+        title: "the same with 10,000 connected accounts",
+        peer: "azure-identity (Python), 10,000 accounts",
+        target: Target::Below(1500.0, "ns"),
+        measurement: Measurement::PythonHit { accounts: 10_000 },
     },
     Row {
         name: "import",
@@ -68,6 +87,20 @@ pub(super) const ROWS: &[Row] = &[
         peer: "import azure.identity.broker, over bare Python",
         target: Target::Below(10.0, "ms"),
         measurement: Measurement::Import,
+    },
+    Row {
+        name: "python-first",
+        title: "a Python program's first token from a warm broker, whole process",
+        peer: "azure-identity-broker with Microsoft's runtime, same broker",
+        target: Target::RatioAtMost(1.0),
+        measurement: Measurement::PythonFirst,
+    },
+    Row {
+        name: "python-memory",
+        title: "largest resident memory of that process",
+        peer: "the same",
+        target: Target::RatioAtMost(1.0),
+        measurement: Measurement::PythonFirst,
     },
     Row {
         name: "token",
@@ -89,6 +122,13 @@ pub(super) const ROWS: &[Row] = &[
         peer: "a zbus service returning a constant",
         target: Target::RatioAtLeast(0.7),
         measurement: Measurement::Hits,
+    },
+    Row {
+        name: "hits-bus-peer",
+        title: "broker's silent hits over a bus",
+        peer: "a constant, served with the crate identity_dbus_broker",
+        target: Target::RatioAtLeast(0.7),
+        measurement: Measurement::HitsBesidePeer,
     },
     Row {
         name: "many-tokens",

@@ -5,8 +5,10 @@ use super::rows::Measurement;
 use crate::failure::OrHint as _;
 use crate::process;
 use crate::services::Services;
+use crate::test::build;
 use crate::tools::{Python, Repository};
 use anyhow::{Context as _, Result};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -18,7 +20,8 @@ pub(super) struct Stage {
     python: Python,
     services: Services,
     scratch: TempDir,
-    warm_broker: Option<PathBuf>,
+    /// The runtime directories of the warm brokers, by the number of connected accounts.
+    warm_brokers: BTreeMap<u32, PathBuf>,
 }
 
 /// How often a whole process is started in one round.
@@ -45,7 +48,13 @@ impl Stage {
             .await
             .or_hint("build the Python package", "mend what maturin names above")?;
         let scratch = tempfile::tempdir().context("could not make a directory")?;
-        Ok(Self { repository, python, services: Services::default(), scratch, warm_broker: None })
+        Ok(Self {
+            repository,
+            python,
+            services: Services::default(),
+            scratch,
+            warm_brokers: BTreeMap::new(),
+        })
     }
 
     /// Runs what a row needs so many times, ours and the peer in turns.
@@ -71,11 +80,19 @@ impl Stage {
 
     async fn commands(&mut self, measurement: Measurement) -> Result<Vec<Command>> {
         Ok(match measurement {
-            Measurement::RustHit => vec![self.program("credential_hit"), self.peer("rust-hit")],
-            Measurement::PythonHit => vec![self.python_hit().await?, self.peer("python-hit")],
+            Measurement::RustHit => vec![self.program("credential_hit"), self.peer("rust-hit", 1)],
+            Measurement::PythonHit { accounts } => {
+                let row = match accounts {
+                    1 => "python-hit".to_owned(),
+                    accounts => format!("python-hit-{accounts}"),
+                };
+                vec![self.python_hit(&row, accounts).await?, self.peer(&row, accounts)]
+            }
             Measurement::Import => vec![self.import()],
+            Measurement::PythonFirst => vec![self.python_first().await?],
             Measurement::Token => vec![self.token().await?],
             Measurement::Hits => vec![self.program("hits"), self.program("session_hit")],
+            Measurement::HitsBesidePeer => vec![self.hits_beside_peer().await?],
             Measurement::ManyTokens => vec![self.program("engine_hit")],
             Measurement::DurableWrite => vec![self.program("durable_write")],
             Measurement::BrokerStart => vec![self.broker_start()],
@@ -83,34 +100,60 @@ impl Stage {
     }
 
     /// azure-identity with a filled cache.
-    fn peer(&self, row: &str) -> Command {
-        let script = self.repository.path("benches/python/azure_identity_hit.py");
-        let mut python = self.python.command(&[]);
-        python.arg(script).arg(row);
+    fn peer(&self, row: &str, accounts: u32) -> Command {
+        let mut python = self.script("azure_identity_hit.py");
+        python.args([row, &accounts.to_string()]);
         python
     }
 
-    /// The runtime directory of a broker that has tokens in its cache.
-    async fn warm_broker(&mut self) -> Result<PathBuf> {
-        if let Some(run) = &self.warm_broker {
+    fn script(&self, name: &str) -> Command {
+        let mut python = self.python.command(&[]);
+        python.arg(self.repository.path("benches/python").join(name));
+        python
+    }
+
+    /// The runtime directory of a broker that has tokens in its cache and so many accounts.
+    async fn warm_broker(&mut self, accounts: u32) -> Result<PathBuf> {
+        if let Some(run) = self.warm_brokers.get(&accounts) {
             return Ok(run.clone());
         }
-        let run = self.scratch.path().join("run");
+        let run = self.scratch.path().join(format!("run{accounts}"));
         let socket = run.join("keybearer/broker.sock");
         let mut server = self.program("hit_server");
-        server.args(["broker", "--socket"]).arg(&socket);
+        server.args([&format!("broker:{accounts}"), "--socket"]).arg(&socket);
         let log = self.scratch.path().join("hit_server.log");
         let ready = async || socket.exists().then_some(());
         self.services.start("the warm broker", &mut server, &log, ready).await?;
-        self.warm_broker = Some(run.clone());
+        self.warm_brokers.insert(accounts, run.clone());
         Ok(run)
     }
 
-    async fn python_hit(&mut self) -> Result<Command> {
-        let mut python = self.python.command(&[]);
-        python.arg(self.repository.path("benches/python/keybearer_hit.py"));
-        python.env("XDG_RUNTIME_DIR", self.warm_broker().await?);
+    async fn python_hit(&mut self, row: &str, accounts: u32) -> Result<Command> {
+        let mut python = self.script("keybearer_hit.py");
+        python.arg(row).env("XDG_RUNTIME_DIR", self.warm_broker(accounts).await?);
         Ok(python)
+    }
+
+    /// The desk of the real clients' tests, with our broker as it ships.
+    async fn python_first(&self) -> Result<Command> {
+        build(&self.repository, &["keybearer-cli", "keybearer-emulator", "xtask"]).await?;
+        let mut python = self.script("first_token.py");
+        python.arg(STARTS).arg(self.python.interpreter()).arg(self.keybearer());
+        Ok(python)
+    }
+
+    /// What another crate makes of the same bus name. It is built apart, for its licence.
+    async fn hits_beside_peer(&self) -> Result<Command> {
+        let directory = self.repository.path("benches/identity-broker-peer");
+        let target = self.repository.binaries().with_file_name("identity-broker-peer");
+        let mut cargo = self.repository.cargo(&["build", "--quiet", "--locked", "--release"]);
+        cargo.current_dir(directory).arg("--target-dir").arg(&target);
+        process::run(&mut cargo)
+            .await
+            .or_hint("build the peer", "mend what the compiler names above")?;
+        let mut command = self.program("hits");
+        command.arg(target.join("release/identity-broker-peer"));
+        Ok(command)
     }
 
     fn import(&self) -> Command {
@@ -132,7 +175,7 @@ impl Stage {
     }
 
     async fn token(&mut self) -> Result<Command> {
-        let run = self.warm_broker().await?;
+        let run = self.warm_broker(1).await?;
         let floor = compile_floor(&self.repository).await?;
         let mut command = self.program("process_time");
         command.args(["token", STARTS, "ours"]).arg(self.keybearer());

@@ -35,6 +35,8 @@ impl Python {
                 "install",
                 "--quiet",
                 "--disable-pip-version-check",
+                // Everything is pinned; what is left out of the pins is left out for a reason.
+                "--no-deps",
                 "-r",
             ]);
             process::run(pip.arg(requirements)).await.context(
@@ -75,6 +77,11 @@ impl Python {
         let mut maturin = self.command(&["-m", "maturin", "develop", "--quiet", "--locked"]);
         maturin.current_dir(repository.path("crates/python"));
         process::run(&mut maturin).await.context("could not build the Python package")
+    }
+
+    /// Where the environment is.
+    pub(crate) fn home(&self) -> &Path {
+        &self.home
     }
 
     /// Where the environment's interpreter is.

@@ -1,6 +1,8 @@
 use clap::Args;
 use keybearer_core::{AccountChoice, Broker, InteractiveRequest, Prompt, Result, SignInMethod};
 
+use url::Url;
+
 use super::below_help;
 use crate::output;
 use crate::request::{Limit, Target};
@@ -27,6 +29,9 @@ pub(crate) struct Login {
     /// User name that is expected to sign in
     #[arg(long, value_name = "UPN")]
     login_hint: Option<String>,
+    /// Redirect URI of the app, for one that has no http://localhost
+    #[arg(long, value_name = "URL", requires = "client_id")]
+    redirect_uri: Option<Url>,
     #[command(flatten)]
     way: Way,
     #[command(flatten)]
@@ -65,7 +70,8 @@ impl Login {
             Some(username) => (AccountChoice::LoginHint(username), Prompt::IfNeeded),
             None => (AccountChoice::Only, Prompt::SelectAccount),
         };
-        let parameters = self.target.request(&self.scopes, account, None, self.limit)?;
+        let mut parameters = self.target.request(&self.scopes, account, None, self.limit)?;
+        parameters.redirect_uri = self.redirect_uri;
         let method = self.way.method();
         let broker = if method == SignInMethod::Browser { browser_broker() } else { broker() };
         let request = InteractiveRequest { parameters, prompt, presence: presence(method) };

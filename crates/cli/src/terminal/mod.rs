@@ -151,12 +151,9 @@ async fn read_line() -> Result<PastedAnswer> {
 }
 
 fn without_choice(accounts: &[Account]) -> Error {
-    let names: Vec<&str> = accounts.iter().map(|account| account.username.as_str()).collect();
-    Error::interaction_required(format!(
-        "accounts are connected and none was chosen: {}",
-        names.join(", ")
-    ))
-    .with_hint("name one with --account, or another one with `keybearer login --login-hint`")
+    let names = Account::enumerated(accounts);
+    Error::interaction_required(format!("accounts are connected and none was chosen: {names}"))
+        .with_hint("name one with --account, or another one with `keybearer login --login-hint`")
 }
 
 /// Tells a person. There is nowhere left to tell that standard error is closed.

@@ -12,6 +12,7 @@ mod chain;
 mod fallback;
 #[cfg(unix)]
 mod limits;
+mod proof;
 mod stage;
 mod transport;
 

@@ -101,9 +101,15 @@ impl Stage {
 
     /// How the requests to the storage account ended.
     pub(crate) async fn blob_outcomes(&self) -> Vec<String> {
-        let requests = self.requests().await;
-        let blob = requests.iter().filter(|r| r["path"].as_str().unwrap().contains("devstore"));
-        blob.map(|request| request["outcome"].as_str().unwrap().to_owned()).collect()
+        self.outcomes_below("/devstoreaccount1").await
+    }
+
+    /// How the requests below a path ended.
+    pub(crate) async fn outcomes_below(&self, path: &str) -> Vec<String> {
+        let mut requests = self.requests().await;
+        requests.retain(|request| request["path"].as_str().unwrap().starts_with(path));
+        let outcome = |request: &Value| request["outcome"].as_str().unwrap().to_owned();
+        requests.iter().map(outcome).collect()
     }
 
     pub(crate) async fn requests(&self) -> Vec<Value> {

@@ -40,6 +40,7 @@ __all__ = [
     "PopTokenRequestOptions",
     "Token",
     "__version__",
+    "install_msal_runtime",
 ]
 
 
@@ -54,6 +55,20 @@ class PopTokenRequestOptions(dict):  # type: ignore[type-arg]
 
 CONSOLE_WINDOW_HANDLE: Final = object()
 """As ``parent_window_handle``: the window of the console this program runs in."""
+
+
+def install_msal_runtime() -> None:
+    """Have programs of MSAL Python that opt in to a broker use this machine's, on Linux.
+
+    Call it before MSAL is first used with a broker; once more does nothing. Nothing of msal or
+    azure is imported, and nobody contacted. See :mod:`keybearer.msal_runtime`.
+
+    Raises RuntimeError if Microsoft's runtime is loaded already, and ImportError where there is no
+    such module, which is everywhere but on Linux.
+    """
+    from keybearer import msal_runtime  # noqa: PLC0415 - for programs that want it
+
+    msal_runtime.install()
 
 
 def __getattr__(name: str) -> object:

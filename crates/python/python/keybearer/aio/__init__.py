@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
+import socket
 from typing import TYPE_CHECKING, Any
 
 from keybearer import _native
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
@@ -37,14 +38,15 @@ class InteractiveBrowserBrokerCredential:
     ) -> AccessToken:
         """See :meth:`keybearer.InteractiveBrowserBrokerCredential.get_token`."""
         options = {**kwargs, "claims": claims, "tenant_id": tenant_id, "enable_cae": enable_cae}
-        token = await self._token("get_token", scopes, options)
+        token = await _done(_native.Request(self._credential, "get_token", scopes, options))
         return token._access_token()
 
     async def get_token_info(
         self, *scopes: str, options: TokenRequestOptions | None = None
     ) -> AccessTokenInfo:
         """See :meth:`keybearer.InteractiveBrowserBrokerCredential.get_token_info`."""
-        token = await self._token("get_token_info", scopes, dict(options or {}))
+        request = _native.Request(self._credential, "get_token_info", scopes, dict(options or {}))
+        token = await _done(request)
         return token._access_token_info()
 
     async def acquire(
@@ -56,7 +58,21 @@ class InteractiveBrowserBrokerCredential:
     ) -> _native.Token:
         """See :meth:`keybearer.InteractiveBrowserBrokerCredential.acquire`."""
         options = {"claims": claims, "tenant_id": tenant_id, "enable_cae": enable_cae}
-        return await self._token("acquire", scopes, options)
+        return await _done(_native.Request(self._credential, "acquire", scopes, options))
+
+    async def authenticate(
+        self,
+        *,
+        scopes: Sequence[str] | None = None,
+        claims: str | None = None,
+        tenant_id: str | None = None,
+        enable_cae: bool = False,
+        **_kwargs: Any,
+    ) -> _native.AuthenticationRecord:
+        """See :meth:`keybearer.InteractiveBrowserBrokerCredential.authenticate`."""
+        options = {"claims": claims, "tenant_id": tenant_id, "enable_cae": enable_cae}
+        asked = tuple(scopes or ())
+        return await _done(_native.Request.sign_in(self._credential, asked, options))
 
     async def close(self) -> None:
         """Do nothing: there is nothing to close; Azure credentials have this method."""
@@ -74,20 +90,18 @@ class InteractiveBrowserBrokerCredential:
         """Close the credential."""
         await self.close()
 
-    async def _token(
-        self, name: str, scopes: tuple[str, ...], options: dict[str, Any]
-    ) -> _native.Token:
-        request = _native.Request(self._credential, name, scopes, options)
-        token = request.result()
-        if token is not None:
-            return token
-        loop = asyncio.get_running_loop()
-        done = asyncio.Event()
+
+async def _done(request: _native.Request) -> Any:
+    """Wait for the request without a thread; a cancelled task takes it along."""
+    answer = request.result()
+    if answer is not None:
+        return answer
+    with socket.socket(fileno=request.start()) as done:
+        done.setblocking(False)
         try:
-            request.start(partial(loop.call_soon_threadsafe, done.set))
-            await done.wait()
+            await asyncio.get_running_loop().sock_recv(done, 1)
         finally:
             request.cancel()
-        token = request.result()
-        assert token is not None
-        return token
+    answer = request.result()
+    assert answer is not None
+    return answer

@@ -1,0 +1,30 @@
+//! What every policy of ours asks of the pipeline it is in.
+
+use std::sync::Arc;
+
+use azure_core::error::{Error, ErrorKind};
+use azure_core::http::policies::{Policy, PolicyResult};
+use azure_core::http::{Context, Request};
+
+/// Hands the request to the next policy.
+pub(crate) async fn forward(
+    context: &Context<'_>,
+    request: &mut Request,
+    next: &[Arc<dyn Policy>],
+) -> PolicyResult {
+    match next.split_first() {
+        Some((first, others)) => first.send(context, request, others).await,
+        None => {
+            let message = "the policy is the last of its pipeline";
+            Err(Error::with_message(ErrorKind::Other, message))
+        }
+    }
+}
+
+/// Keeps a token from being sent in the clear.
+pub(crate) fn require_tls(request: &Request) -> azure_core::Result<()> {
+    if request.url().scheme() == "https" {
+        return Ok(());
+    }
+    Err(Error::with_message(ErrorKind::Other, "a token is not sent without TLS"))
+}

@@ -1,0 +1,45 @@
+//! A client of the SDK whose requests are signed, against the emulator's strict resource.
+
+use azure_core::http::{ClientOptions, Context, Method, Pipeline, Request, Url};
+use keybearer::proof_of_possession_policy;
+
+use crate::stage::{STORAGE, Stage};
+
+#[tokio::test]
+async fn client_with_our_policy_signs_each_request_and_takes_the_nonce_it_is_given() {
+    let stage = Stage::set().await;
+    let policy = proof_of_possession_policy(stage.credential(stage.options()), [STORAGE]);
+    let options = ClientOptions { per_try_policies: vec![policy], ..stage.client_options() };
+    let pipeline = Pipeline::new(Some("test"), Some("1"), options, vec![], vec![], None);
+    let endpoint = Url::parse(&stage.emulator.ready().blob_endpoint).unwrap();
+    let cases = [
+        ("/pop/items?top=1&filter=a%20b", Method::Get),
+        // The same again is another signature.
+        ("/pop/items?top=1&filter=a%20b", Method::Get),
+        ("/pop/items", Method::Delete),
+        ("/pop/nonce/items", Method::Get),
+        ("/pop/nonce/items", Method::Put),
+    ];
+    for (path, method) in cases {
+        let mut request = Request::new(endpoint.join(path).unwrap(), method);
+        request.insert_header("content-length", "0");
+        let reply = pipeline.send(&Context::new(), &mut request, None).await.unwrap();
+        assert!(reply.status().is_success(), "{method} {path}: {}", reply.status());
+    }
+    let outcomes = stage.outcomes_below("/pop").await;
+    let unasked = ["served", "served", "served"];
+    let asked = ["nonce of the resource", "served", "nonce of the resource", "served"];
+    assert_eq!(outcomes, [&unasked[..], &asked].concat());
+}
+
+#[tokio::test]
+async fn signed_request_is_not_sent_in_the_clear() {
+    let stage = Stage::set().await;
+    let policy = proof_of_possession_policy(stage.credential(stage.options()), [STORAGE]);
+    let options = ClientOptions { per_try_policies: vec![policy], ..stage.client_options() };
+    let pipeline = Pipeline::new(Some("test"), Some("1"), options, vec![], vec![], None);
+    let mut request = Request::new(Url::parse("http://localhost:1/pop").unwrap(), Method::Get);
+    let error = pipeline.send(&Context::new(), &mut request, None).await.unwrap_err();
+    assert!(format!("{error:?}").contains("without TLS"), "{error:?}");
+    assert_eq!(stage.requests().await, Vec::<serde_json::Value>::new());
+}

@@ -1,0 +1,440 @@
+//! What programs written for Microsoft's authentication runtime ask of a broker. The names are the
+//! ones MSAL Python calls (`msal/broker.py` and `msal/application.py`, MIT); `keybearer.msal_runtime`
+//! is the module around them.
+//!
+//! Every request runs in the background and ends within its limit, with what was asked for or with an
+//! [`MsalRuntimeError`]. No thread of ours enters the interpreter to say so: it may be on its way out.
+
+use std::collections::{BTreeMap, HashSet};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use keybearer_client::{BrokerChoice, LocalBroker, LocalBrokerOptions, background, signed_request};
+use keybearer_core::{
+    Account, AccountChoice, AccountsRequest, Authority, Broker, Caller, Claims, ClientId,
+    CorrelationId, Error, HomeAccountId, InteractiveRequest, Prompt, ProofOfPossession, Result,
+    ScopeSet, SilentRequest, TokenParameters, TokenType,
+};
+use keybearer_dbus::status::{Status, tag};
+use keybearer_host::Environment;
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+use tokio::task::AbortHandle;
+use url::Url;
+
+use crate::errors::text;
+use crate::token::Token;
+use crate::wake;
+
+/// Adds the classes of this file to the native module.
+pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add_class::<AuthParameters>()?;
+    module.add_class::<Call>()?;
+    module.add_class::<MsalRuntimeError>()?;
+    module.add_class::<Runtime>()
+}
+
+/// How long a broker may take to be found or started.
+const CONNECT_LIMIT: Duration = Duration::from_secs(15);
+
+/// How long a request may take that asks nobody. The programs name no limit of their own.
+const SILENT_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long a person may take; azure-identity's default.
+const INTERACTIVE_LIMIT: Duration = Duration::from_secs(300);
+
+/// Whoever was asked ends at the limit too, and says why; its answer gets this long to arrive.
+const ANSWER_TIME: Duration = Duration::from_millis(500);
+
+/// The broker of this machine, for programs written for Microsoft's runtime. There is no way out
+/// through this process: without a broker, MSAL has a way of its own.
+#[pyclass(module = "keybearer._native", frozen)]
+pub(crate) struct Runtime(Arc<Inner>);
+
+struct Inner {
+    broker: LocalBroker,
+    signed_out: Mutex<HashSet<(ClientId, HomeAccountId)>>,
+}
+
+#[pymethods]
+impl Runtime {
+    /// Nothing is contacted yet. The environment is the one of now.
+    #[new]
+    fn new() -> Self {
+        let options =
+            LocalBrokerOptions { choice: BrokerChoice::Required, ..LocalBrokerOptions::default() };
+        let broker = LocalBroker::new(Environment::current(), options);
+        Self(Arc::new(Inner { broker, signed_out: Mutex::default() }))
+    }
+
+    /// Finds the broker, or starts one; ends with its name.
+    fn connect(&self) -> Call {
+        let inner = Arc::clone(&self.0);
+        let found = async move {
+            let broker = inner.broker.connect(CONNECT_LIMIT).await?;
+            Ok(Outcome::Broker(broker.name().to_owned()))
+        };
+        Call::new(CONNECT_LIMIT, found)
+    }
+
+    /// The connected accounts; ends with tuples of home account id, local account id and user name.
+    fn accounts(&self, correlation_id: &str) -> Call {
+        let inner = Arc::clone(&self.0);
+        let request = AccountsRequest {
+            client_id: None,
+            correlation_id: CorrelationId::new(correlation_id),
+            timeout: SILENT_LIMIT,
+        };
+        let listed = async move { inner.broker.accounts(request).await.map(Outcome::Accounts) };
+        Call::new(SILENT_LIMIT, listed)
+    }
+
+    /// A token without the person, for this account (a home account id) or for the one that signed
+    /// in last; ends with a Token.
+    #[pyo3(signature = (parameters, correlation_id, account))]
+    fn acquire_silently(
+        &self,
+        parameters: &AuthParameters,
+        correlation_id: &str,
+        account: Option<&str>,
+    ) -> Call {
+        let choice = account.map_or(Ok(AccountChoice::Default), exactly);
+        let parameters = choice.and_then(|choice| {
+            parameters.read(choice, CorrelationId::new(correlation_id), SILENT_LIMIT)
+        });
+        let inner = Arc::clone(&self.0);
+        let work = async move { inner.silent(parameters?).await };
+        Call::new(SILENT_LIMIT, work)
+    }
+
+    /// A token with the person's help; ends with a Token. Whoever is not named is chosen by the
+    /// person, as MSAL means it by `prompt=select_account`.
+    #[pyo3(signature = (parameters, correlation_id, login_hint))]
+    fn acquire_interactively(
+        &self,
+        parameters: &AuthParameters,
+        correlation_id: &str,
+        login_hint: Option<String>,
+    ) -> Call {
+        let login_hint = login_hint.filter(|hint| !hint.is_empty());
+        let choice = login_hint.map_or(AccountChoice::Only, AccountChoice::LoginHint);
+        let parameters =
+            parameters.read(choice, CorrelationId::new(correlation_id), INTERACTIVE_LIMIT);
+        let inner = Arc::clone(&self.0);
+        let work = async move { inner.interactive(parameters?).await };
+        Call::new(INTERACTIVE_LIMIT, work)
+    }
+
+    /// Has this app, in this process, get no more tokens of the account before it signs in again.
+    /// What other programs may do stays as it is, and the broker is not told.
+    fn sign_out(&self, client_id: &str, account: &str) -> Option<MsalRuntimeError> {
+        let parsed = ClientId::parse(client_id)
+            .and_then(|client_id| Ok((client_id, HomeAccountId::parse(account)?)));
+        let signed_out = parsed.map(|pair| self.0.signed_out().insert(pair));
+        signed_out.err().map(MsalRuntimeError)
+    }
+}
+
+impl Inner {
+    fn signed_out(&self) -> MutexGuard<'_, HashSet<(ClientId, HomeAccountId)>> {
+        self.signed_out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn silent(&self, parameters: TokenParameters) -> Result<Outcome> {
+        let (client_id, proof) =
+            (parameters.client_id.clone(), parameters.proof_of_possession.clone());
+        let correlation_id = parameters.correlation_id.clone();
+        let check = |account: &HomeAccountId| match self
+            .signed_out()
+            .contains(&(client_id.clone(), account.clone()))
+        {
+            false => Ok(()),
+            true => {
+                let message = "the account has signed out of this program";
+                Err(Error::interaction_required(message)
+                    .with_correlation_id(correlation_id.clone()))
+            }
+        };
+        if let AccountChoice::Exact(account) = &parameters.account {
+            check(account)?;
+        }
+        let token = self.broker.acquire_silent(SilentRequest { parameters }).await?;
+        check(&token.account.home_account_id)?;
+        Outcome::token(token, proof.as_ref())
+    }
+
+    async fn interactive(&self, parameters: TokenParameters) -> Result<Outcome> {
+        let (client_id, proof) =
+            (parameters.client_id.clone(), parameters.proof_of_possession.clone());
+        let prompt = match parameters.account {
+            AccountChoice::Only => Prompt::SelectAccount,
+            _ => Prompt::IfNeeded,
+        };
+        let request = InteractiveRequest::new(parameters, prompt);
+        let token = self.broker.acquire_interactive(request).await?;
+        self.signed_out().remove(&(client_id, token.account.home_account_id.clone()));
+        Outcome::token(token, proof.as_ref())
+    }
+}
+
+fn exactly(home_account_id: &str) -> Result<AccountChoice> {
+    HomeAccountId::parse(home_account_id).map(AccountChoice::Exact)
+}
+
+/// What a program says about the token it wants.
+#[pyclass(module = "keybearer.msal_runtime", name = "MSALRuntimeAuthParameters")]
+pub(crate) struct AuthParameters {
+    client_id: String,
+    authority: String,
+    scopes: Vec<String>,
+    redirect_uri: Option<String>,
+    claims: Option<String>,
+    request_to_sign: Option<Result<ProofOfPossession>>,
+    additional: BTreeMap<String, String>,
+}
+
+#[pymethods]
+impl AuthParameters {
+    #[new]
+    fn new(client_id: String, authority: String) -> Self {
+        Self {
+            client_id,
+            authority,
+            scopes: Vec::new(),
+            redirect_uri: None,
+            claims: None,
+            request_to_sign: None,
+            additional: BTreeMap::new(),
+        }
+    }
+
+    /// The scopes, all of one resource.
+    fn set_requested_scopes(&mut self, scopes: &Bound<'_, PyAny>) -> PyResult<()> {
+        let scopes = scopes.try_iter()?.map(|scope| scope?.extract());
+        self.scopes = scopes.collect::<PyResult<_>>()?;
+        Ok(())
+    }
+
+    /// Where the app's sign-in answers go. For MSAL's own choice, the native-client address, a
+    /// broker of ours takes http://localhost.
+    fn set_redirect_uri(&mut self, redirect_uri: String) {
+        self.redirect_uri = Some(redirect_uri);
+    }
+
+    /// A claims request with the app's capabilities, as JSON.
+    fn set_decoded_claims(&mut self, claims: String) {
+        self.claims = Some(claims);
+    }
+
+    /// The HTTP request that the token is to be signed for. `host` has the port, if there is one.
+    #[pyo3(signature = (http_method, host, path, nonce=None))]
+    fn set_pop_params(&mut self, http_method: &str, host: &str, path: &str, nonce: Option<&str>) {
+        let path = path.strip_prefix('/').unwrap_or(path);
+        let url = format!("https://{host}/{path}");
+        self.request_to_sign = Some(signed_request(http_method, &url, nonce));
+    }
+
+    /// A parameter for the authorization endpoint, or one of MSAL's remarks to the runtime.
+    fn set_additional_parameter(&mut self, key: String, value: String) {
+        // A password is not even kept.
+        let value = if key == PASSWORD { String::new() } else { value };
+        self.additional.insert(key, value);
+    }
+}
+
+/// What MSAL calls the password of a sign-in without the person.
+const PASSWORD: &str = "MSALRuntime_Password";
+
+impl AuthParameters {
+    fn read(
+        &self,
+        account: AccountChoice,
+        correlation_id: CorrelationId,
+        timeout: Duration,
+    ) -> Result<TokenParameters> {
+        let claims = self.claims.as_deref().map_or(Ok(None), Claims::parse)?;
+        let (claims, capabilities) = claims.map(Claims::split).unwrap_or_default();
+        Ok(TokenParameters {
+            authority: Authority::parse(&self.authority)?,
+            client_id: ClientId::parse(&self.client_id)?,
+            redirect_uri: self.redirect_uri.as_deref().map(redirect_uri).transpose()?,
+            scopes: ScopeSet::parse_or_sign_in(&self.scopes)?,
+            account,
+            claims,
+            capabilities,
+            access_token_to_renew: None,
+            proof_of_possession: self.request_to_sign.clone().transpose()?,
+            extra_query: self.extra_query()?,
+            correlation_id,
+            timeout,
+            caller: Caller::in_process(),
+        })
+    }
+
+    /// What of the additional parameters is for the provider. Whether an authority is to be trusted
+    /// is the broker's to say, and not a program's (`validateAuthority`).
+    fn extra_query(&self) -> Result<BTreeMap<String, String>> {
+        let refused = |message| Err(Error::invalid_request("additional_parameter", message));
+        let mut query = BTreeMap::new();
+        for (key, value) in &self.additional {
+            match key.as_str() {
+                "msal_request_type" => {}
+                "validateAuthority" => continue,
+                "token_type" if value.eq_ignore_ascii_case("bearer") => continue,
+                "token_type" => {
+                    return refused(format!("this broker issues no token of type {value}"));
+                }
+                key if key.starts_with("MSALRuntime_") => {
+                    return refused("this broker takes no password".to_owned());
+                }
+                key if key.starts_with("msal_") => continue,
+                _ => {}
+            }
+            query.insert(key.clone(), value.clone());
+        }
+        Ok(query)
+    }
+}
+
+fn redirect_uri(text: &str) -> Result<Url> {
+    Url::parse(text).map_err(|error| {
+        Error::invalid_request("redirect_uri", "the redirect URI is not a URL").with_source(error)
+    })
+}
+
+type Work = Pin<Box<dyn Future<Output = Result<Outcome>> + Send>>;
+
+/// One request that nobody blocks for.
+#[pyclass(module = "keybearer._native", frozen)]
+pub(crate) struct Call {
+    work: Mutex<Option<Work>>,
+    abort: OnceLock<AbortHandle>,
+    outcome: Arc<OnceLock<Result<Outcome>>>,
+}
+
+#[pymethods]
+impl Call {
+    /// Begins. Returns a socket that the caller owns and that ends when the request has.
+    fn start(&self) -> PyResult<wake::RawSocket> {
+        let work = self.work.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let work = work.ok_or_else(|| PyRuntimeError::new_err("start was called twice"))?;
+        let runtime = background().map_err(|error| PyRuntimeError::new_err(text(&error)))?;
+        let (waker, waiting) = wake::pair()?;
+        let work = runtime.spawn(work);
+        self.abort.get_or_init(|| work.abort_handle());
+        let outcome = Arc::clone(&self.outcome);
+        runtime.spawn(async move {
+            let ended = work.await.unwrap_or_else(|ended| {
+                Err(match ended.is_cancelled() {
+                    true => Error::cancelled("the program gave the request up"),
+                    false => {
+                        Error::internal("the request ended without a result").with_source(ended)
+                    }
+                })
+            });
+            outcome.get_or_init(|| ended);
+            drop(waker);
+        });
+        Ok(waiting)
+    }
+
+    /// Gives it up: it ends with a cancellation, unless it has ended already.
+    fn cancel(&self) {
+        if let Some(abort) = self.abort.get() {
+            abort.abort();
+        }
+    }
+
+    /// What it ended with, an MSALRuntimeError if it failed, or None as long as it has not.
+    fn result<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let outcome = self.outcome.get().map(|outcome| match outcome {
+            Ok(outcome) => outcome.to_python(py),
+            Err(error) => Bound::new(py, MsalRuntimeError(error.clone())).map(Bound::into_any),
+        });
+        outcome.transpose()
+    }
+}
+
+impl Call {
+    fn new(limit: Duration, work: impl Future<Output = Result<Outcome>> + Send + 'static) -> Self {
+        let work = Box::pin(async move {
+            let ended = tokio::time::timeout(limit + ANSWER_TIME, work).await;
+            ended.unwrap_or_else(|_| Err(Error::timed_out("wait for the broker")))
+        });
+        Self { work: Mutex::new(Some(work)), abort: OnceLock::new(), outcome: Arc::default() }
+    }
+}
+
+/// What a request ends with.
+enum Outcome {
+    Broker(String),
+    Accounts(Vec<Account>),
+    Token(Arc<keybearer_core::Token>),
+}
+
+impl Outcome {
+    /// A token for whoever holds it is no answer to a program that asked for a signature, nor the
+    /// other way round.
+    fn token(token: keybearer_core::Token, proof: Option<&ProofOfPossession>) -> Result<Self> {
+        match (proof, token.token_type) {
+            (None, TokenType::Bearer) | (Some(_), TokenType::ProofOfPossession) => {
+                Ok(Self::Token(Arc::new(token)))
+            }
+            (None, _) => Err(Error::protocol("a bearer token", "one bound to a key")),
+            (Some(_), _) => Err(Error::protocol("a signed HTTP request", "a bearer token")),
+        }
+    }
+
+    fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        Ok(match self {
+            Self::Broker(name) => name.into_pyobject(py)?.into_any(),
+            Self::Accounts(accounts) => {
+                let accounts = accounts.iter().map(|account| {
+                    let id = account.home_account_id.as_str();
+                    (id, &account.local_account_id, &account.username)
+                });
+                PyList::new(py, accounts.collect::<Vec<_>>())?.into_any()
+            }
+            Self::Token(token) => Bound::new(py, Token(Arc::clone(token)))?.into_any(),
+        })
+    }
+}
+
+/// Why a request failed.
+#[pyclass(module = "keybearer.msal_runtime", name = "MSALRuntimeError", frozen)]
+pub(crate) struct MsalRuntimeError(Error);
+
+#[pymethods]
+impl MsalRuntimeError {
+    /// What failed and why, the server's error code, the correlation id and the next step.
+    fn get_context(&self) -> String {
+        text(&self.0)
+    }
+
+    /// What to do about it, as a Response_Status.
+    fn get_status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let statuses = py.import(MODULE)?.getattr(intern!(py, "Response_Status"))?;
+        statuses.getattr(format!("Status_{:?}", Status::of(self.0.kind())))
+    }
+
+    /// The number of the server's error code (50076 for AADSTS50076), or 0.
+    fn get_error_code(&self) -> i64 {
+        let code = self.0.context().code.as_deref().unwrap_or_default();
+        code.trim_start_matches(|letter: char| !letter.is_ascii_digit()).parse().unwrap_or_default()
+    }
+
+    /// The kind of failure, as a number that stays the same.
+    fn get_tag(&self) -> i64 {
+        tag(self.0.kind())
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<MSALRuntimeError: {}>", text(&self.0))
+    }
+}
+
+const MODULE: &str = "keybearer.msal_runtime";

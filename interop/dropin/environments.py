@@ -1,0 +1,63 @@
+"""Virtual environments as a person makes them, with a real pip and no network."""
+
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).parents[2]
+PROJECT = ROOT / "python/keybearer-azure-identity-broker"
+# What was downloaded once, and the keybearer wheel that was built just now.
+PACKAGES = [
+    pathlib.Path(os.environ.get(variable, ROOT / ".keybearer" / name))
+    for variable, name in (("KEYBEARER_PACKAGES", "interop-dropin/packages"), ("KEYBEARER_WHEELS", "wheels"))
+]
+
+OURS = "keybearer-azure-identity-broker"
+THEIRS = "azure-identity-broker"
+
+PATIENCE = 120
+
+
+class Environment:
+    def __init__(self, path, copy_of=None):
+        self._path = path
+        self.python = path / "bin" / "python"
+        if copy_of:
+            shutil.copytree(copy_of._path, path, symlinks=True)
+        else:
+            subprocess.run([sys.executable, "-m", "venv", "--without-pip", path], check=True, timeout=PATIENCE)
+
+    def pip(self, *arguments):
+        """pip of this environment; it finds no package but the prepared ones."""
+        found = " ".join(str(directory) for directory in PACKAGES)
+        settings = {
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_FIND_LINKS": found, "PIP_NO_CACHE_DIR": "1",
+            "PIP_NO_COMPILE": "1", "PIP_NO_INDEX": "1",
+        }
+        command = [sys.executable, "-m", "pip", "--python", str(self.python), *map(str, arguments)]
+        return _run(command, {"PATH": os.environ["PATH"], "HOME": str(self._path), **settings})
+
+    def install(self, *requirements):
+        installed = self.pip("install", *requirements)
+        assert installed.returncode == 0, installed.stdout + installed.stderr
+
+    def install_theirs(self):
+        """Microsoft's package, without the runtime by which it asks a broker."""
+        self.install("--no-deps", THEIRS)
+
+    def run(self, code):
+        return _run([str(self.python), "-c", code], {"PATH": os.environ["PATH"]})
+
+    def say(self, code):
+        """What a program printed that must not fail."""
+        ran = self.run(code)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout.split()
+
+
+def _run(command, environment):
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )

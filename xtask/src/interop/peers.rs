@@ -1,0 +1,39 @@
+//! Tests of Microsoft's packages, against our credential.
+
+use super::packages::{download, keybearer_wheel};
+use crate::failure::MissingTool;
+use crate::process;
+use crate::test::{Tally, build, counted};
+use crate::tools::{Python, Repository};
+use anyhow::{Context as _, Result};
+
+/// Takes the tests out of the archives that carry them, and runs those that fit.
+pub(crate) async fn tests(repository: &Repository) -> Result<Tally> {
+    super::install_what_is_missing(&[super::BUS], &[]).await?;
+    let directory = repository.path("interop/peers");
+    let python = environment(repository).await?;
+    // To name an archive's package, pip runs its build script; what that needs is pinned too.
+    let options = ["--no-build-isolation", "--no-binary", "azure-identity,azure-identity-broker"];
+    let archives = download(&python, ("sdists", &directory.join("sdists.txt")), &options).await?;
+    let wheels = keybearer_wheel(repository).await?;
+    let mut install = python.command(&["-m", "pip", "install", "--quiet", "--no-index"]);
+    install.args(["--disable-pip-version-check", "--no-deps", "--force-reinstall"]);
+    install.arg("--find-links").arg(wheels).arg("keybearer");
+    process::run(&mut install).await.context("could not install the Python package")?;
+    build(repository, &["keybearer-cli", "keybearer-emulator"]).await?;
+    let mut pytest = python.command(&["-m", "pytest", "-q", "-p", "rig", "-p", "no:cacheprovider"]);
+    pytest.current_dir(&directory).env("PYTHONPATH", &directory);
+    pytest.env("KEYBEARER_PROGRAMS", repository.binaries()).env("KEYBEARER_SDISTS", archives);
+    counted(&mut pytest, Tally::of_pytest).await
+}
+
+async fn environment(repository: &Repository) -> Result<Python> {
+    let mut recent = process::command("python3");
+    recent.args(["-c", "import sys; sys.exit(sys.version_info < (3, 10))"]);
+    if !recent.status().await.is_ok_and(|status| status.success()) {
+        let advice = "the release of azure-identity that is tested needs Python 3.10 or newer";
+        return Err(MissingTool { advice: advice.to_owned() }.into());
+    }
+    let requirements = repository.path("interop/peers/requirements.txt");
+    Python::prepare(repository, "interop-peers", &requirements).await
+}
