@@ -7,6 +7,7 @@ use pyo3::types::{PyDict, PyTuple};
 
 use crate::arguments::Arguments;
 use crate::errors::{Circumstances, text, to_python};
+use crate::log;
 use crate::options;
 use crate::record::AuthenticationRecord;
 use crate::token::Token;
@@ -42,7 +43,8 @@ use crate::token::Token;
 ///     something; "required"; "never".
 /// enable_msa_passthrough: let personal accounts through to apps for organizations; for a few of
 ///     Microsoft's own apps.
-/// enable_support_logging: name accounts, directories and apps in log lines; never secrets.
+/// enable_support_logging: name accounts, directories and apps in log lines; never secrets. They go
+///     to the logger "keybearer" if that is enabled for DEBUG when the credential is made.
 /// cache_persistence_options, and what transports and pipelines take: accepted and ignored. The
 ///     broker keeps the tokens.
 ///
@@ -66,7 +68,8 @@ impl InteractiveBrowserBrokerCredential {
     }
 
     #[pyo3(signature = (**keywords))]
-    fn __init__(&self, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+    fn __init__(&self, py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        log::begin(py)?;
         let options = options::read(keywords)?;
         let silent_only = options.disable_automatic_authentication;
         let credential =
@@ -165,6 +168,7 @@ impl InteractiveBrowserBrokerCredential {
                 signal.is_some()
             })
         });
+        log::pass_on(py);
         let result = result.map_err(|error| self.raise(&error, &scopes, &arguments, signal));
         result.map(AuthenticationRecord)
     }
@@ -210,6 +214,7 @@ impl InteractiveBrowserBrokerCredential {
                 })
             }),
         };
+        log::pass_on(py);
         result.map_err(|error| self.raise(&error, scopes, arguments, signal))
     }
 

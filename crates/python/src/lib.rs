@@ -7,6 +7,7 @@
 mod arguments;
 mod credential;
 mod errors;
+mod log;
 mod options;
 mod record;
 mod request;

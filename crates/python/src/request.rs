@@ -9,6 +9,7 @@ use tokio::task::AbortHandle;
 use crate::arguments::Arguments;
 use crate::credential::InteractiveBrowserBrokerCredential;
 use crate::errors::{Circumstances, to_python};
+use crate::log;
 use crate::record::AuthenticationRecord;
 use crate::token::Token;
 use crate::wake;
@@ -104,6 +105,7 @@ impl Request {
 
     /// The token or record, None as long as it is not done, or the exception it ended with.
     fn result(&self, py: Python<'_>) -> PyResult<Option<Answer>> {
+        log::pass_on(py);
         match self.outcome.get() {
             None => Ok(None),
             Some(Ok(answer)) => Ok(Some(answer.clone())),
