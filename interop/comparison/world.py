@@ -92,7 +92,8 @@ class World(Desk):
                 said = self.at("case.out").read_text().count("\n")
                 if said != lines:
                     lines, begun = said, time.monotonic()
-            if status is None or client.poll() is None:
+            if status is None:
+                # It has not been waited for, so its group is still its own.
                 os.killpg(client.pid, signal.SIGKILL)
                 client.wait(10)
         lines, complaint = self.at("case.out").read_text().splitlines(), self.at("case.err").read_text()
