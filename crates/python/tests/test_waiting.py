@@ -171,7 +171,20 @@ def wait_in_a_task(keywords: Keywords) -> None:
     asyncio.run(main())
 
 
-WAITS = [wait_blocking, wait_for_an_authentication, wait_in_a_task]
+def wait_for_an_authentication_in_a_task(keywords: Keywords) -> None:
+    async def main() -> None:
+        async with keybearer.aio.InteractiveBrowserBrokerCredential(**keywords) as credential:
+            await credential.authenticate(scopes=[SCOPE])
+
+    asyncio.run(main())
+
+
+WAITS = [
+    wait_blocking,
+    wait_for_an_authentication,
+    wait_in_a_task,
+    wait_for_an_authentication_in_a_task,
+]
 SITUATIONS = [
     the_broker_is_silent,
     the_person_walks_away,
