@@ -197,6 +197,10 @@ class Desk:
         browser.chmod(0o700)
         self.environment["BROWSER"] = str(browser)
 
+    def tell(self, text):
+        """What a failed test shows."""
+        print(text)
+
     def close(self):
         if self.at("runtime/keybearer/broker.sock").exists():
             self.keybearer("broker", "stop")
@@ -212,7 +216,7 @@ class Desk:
             self.proxy.close()
         for log in sorted(self.at("").rglob("*.log")):
             text = log.read_text(errors="replace")
-            print(f"--- {log.name}\n{text[-3000:]}")
+            self.tell(f"--- {log.name}\n{text[-3000:]}")
             assert not SECRET.search(text), f"invariant I5: a secret is in {log.name}"
         shutil.rmtree(self._directory)
 

@@ -29,11 +29,7 @@ pub(crate) async fn run() -> Result<()> {
 
 /// Runs what each client does. At the end the tests name each client with its version.
 pub(crate) async fn clients(repository: &Repository) -> Result<Tally> {
-    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        let advice = "Microsoft publishes its runtime for x86-64 Linux; run this there";
-        return Err(MissingTool { advice: advice.to_owned() }.into());
-    }
-    install_what_is_missing(PROGRAMS, LIBRARIES).await?;
+    install_for_microsofts_runtime().await?;
     let directory = repository.path("interop/broker");
     let python =
         Python::prepare(repository, "interop-broker", &directory.join("requirements.txt")).await?;
@@ -55,6 +51,15 @@ const BUS: (&str, &str) = ("dbus-daemon", "dbus");
 /// Libraries that Microsoft's runtime loads.
 const LIBRARIES: &[(&str, &str)] =
     &[("libwebkit2gtk-4.1.so.0", "libwebkit2gtk-4.1-0"), ("libsecret-1.so.0", "libsecret-1-0")];
+
+/// What Microsoft's runtime and a desk of `interop/broker` need of the machine.
+pub(crate) async fn install_for_microsofts_runtime() -> Result<()> {
+    if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
+        let advice = "Microsoft publishes its runtime for x86-64 Linux; run this there";
+        return Err(MissingTool { advice: advice.to_owned() }.into());
+    }
+    install_what_is_missing(PROGRAMS, LIBRARIES).await
+}
 
 async fn install_what_is_missing(
     programs: &[(&str, &str)],

@@ -1,6 +1,5 @@
-//! The project's own commands: `cargo xtask demo`, `test`, `interop`, `check`, `bench`, `dist` and
-//! `browse`.
-//!
+//! The project's own commands: `cargo xtask demo`, `test`, `interop`, `comparison`, `check`, `bench`,
+//! `dist` and `browse`.
 //!
 //! Nothing here is part of what users install. Every command prepares the tools it needs below
 //! `.keybearer/` and stops what it started, also when it is interrupted.
@@ -10,6 +9,7 @@ mod arrows;
 mod bench;
 mod browse;
 mod check;
+mod comparison;
 mod demo;
 mod dist;
 mod failure;
@@ -42,6 +42,8 @@ enum Command {
     Bench(bench::Options),
     /// Other vendors' clients, unmodified, through our broker; part of `test`
     Interop,
+    /// Every keyword and behaviour, official and ours, into docs/comparison.md; takes minutes
+    Comparison(comparison::Options),
     /// Wheels and programs for every supported Linux, into target/dist
     Dist(dist::Options),
     /// Act as the person in a sign-in; serves as $BROWSER
@@ -56,6 +58,7 @@ async fn main() -> ExitCode {
         Command::Check(options) => check::run(&options).await,
         Command::Bench(options) => bench::run(&options).await,
         Command::Interop => interop::run().await,
+        Command::Comparison(options) => comparison::run(&options).await,
         Command::Dist(options) => dist::run(&options).await,
         Command::Browse(options) => browse::run(&options).await,
     };

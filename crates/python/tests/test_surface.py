@@ -39,7 +39,9 @@ def test_importing_it_imports_no_azure_no_msal_and_nothing_slow() -> None:
     code = (
         "import sys; before = set(sys.modules); import keybearer; print(*set(sys.modules) - before)"
     )
-    assert set(python(code).split()) == {"__future__", "keybearer", "keybearer._native"}
+    # A small module of CPython's, which knows whether this is the main interpreter.
+    loaded = set(python(code).split()) - {"_interpreters", "_xxsubinterpreters"}
+    assert loaded == {"__future__", "keybearer", "keybearer._native"}
 
 
 def test_importing_it_takes_less_than_ten_milliseconds() -> None:

@@ -5,22 +5,31 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Callable, ClassVar
 
 import keybearer
 import keybearer.aio
 import pytest
 from azure.core.exceptions import ClientAuthenticationError
 from broker_double import Answer, BrokerDouble, Reply, error, token
+from jeepney import HeaderFields, Message, new_method_return
+from test_end_to_end import emulator, machine  # noqa: F401 - fixtures
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
+    from test_end_to_end import Machine
+
+Keywords = dict[str, Any]
 Serve = Callable[[Answer], BrokerDouble]
 
 SCOPE = "https://storage.azure.com/.default"
@@ -34,45 +43,79 @@ def needs_a_person(method: str, _: Reply) -> Reply | None:
 
 
 class Timed:
-    """How long its block took, in seconds."""
+    """How long its block took, in seconds, and how late a plain wait was meanwhile."""
+
+    def __init__(self, wait: float = 0) -> None:
+        """Compare with a plain wait of so many seconds."""
+        self._wait = wait
 
     def __enter__(self) -> Timed:
         """Begin."""
         self._began = time.monotonic()
+        self._plain = threading.Thread(target=self._wait_plainly)
+        self._plain.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         """End."""
         self.seconds = time.monotonic() - self._began
+        self._plain.join()
+
+    def _wait_plainly(self) -> None:
+        time.sleep(self._wait)
+        self.lateness = time.monotonic() - self._began - self._wait
 
 
-@pytest.mark.parametrize("answer", [SILENCE, needs_a_person], ids=["broker", "person"])
-def test_timeout_ends_the_wait(serve: Serve, answer: Answer) -> None:
-    serve(answer)
-    credential = keybearer.InteractiveBrowserBrokerCredential(timeout=2)
-    with Timed() as wait, pytest.raises(ClientAuthenticationError, match="timeout") as caught:
-        credential.get_token(SCOPE)
-    assert caught.value.kind == "timed_out"
-    assert 1.9 < wait.seconds < 2.2
+@dataclass
+class Stage:
+    """Where a wait without an end is set up."""
+
+    serve: Serve
+    runtime_dir: Path
+    monkeypatch: pytest.MonkeyPatch
+    cleanup: ExitStack
+    # What shows afterwards that it was this wait that ended.
+    proofs: list[Callable[[], bool]] = field(default_factory=list)
+
+    def listener(self, path: Path | None = None) -> socket.socket:
+        """Listen at this path or at some port; nobody takes the connections."""
+        family = socket.AF_UNIX if path else socket.AF_INET
+        listener = self.cleanup.enter_context(socket.socket(family))
+        listener.bind(str(path) if path else ("127.0.0.1", 0))
+        listener.listen()
+        return listener
 
 
-@pytest.mark.parametrize("answer", [SILENCE, needs_a_person], ids=["broker", "person"])
-def test_timeout_ends_the_wait_of_a_task(serve: Serve, answer: Answer) -> None:
-    serve(answer)
+class BusDouble(BrokerDouble):
+    """A session bus that knows how to start a broker, and never comes to an end with it."""
 
-    async def main() -> None:
-        async with keybearer.aio.InteractiveBrowserBrokerCredential(timeout=2) as credential:
-            await credential.get_token(SCOPE)
+    ANSWERS: ClassVar[dict[str, tuple[str, Any]]] = {
+        "Hello": ("s", ":1.1"),
+        "NameHasOwner": ("b", False),
+        "ListActivatableNames": ("as", ["com.microsoft.identity.broker1"]),
+    }
 
-    with Timed() as wait, pytest.raises(ClientAuthenticationError, match="timeout") as caught:
-        asyncio.run(main())
-    assert caught.value.kind == "timed_out"
-    assert 1.9 < wait.seconds < 2.2
+    def _reply(self, call: Message) -> Message | None:
+        name = call.header.fields[HeaderFields.member]
+        self.calls[name] += 1
+        if name not in self.ANSWERS:
+            return None
+        signature, value = self.ANSWERS[name]
+        return new_method_return(call, signature, (value,))
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="signals")
-def test_timeout_ends_the_wait_for_what_is_not_even_a_broker(runtime_dir: Path) -> None:
-    """The listener takes the connection, as the kernel does for a stopped process."""
+def the_broker_is_silent(stage: Stage) -> Keywords:
+    stage.serve(SILENCE)
+    return {}
+
+
+def the_person_walks_away(stage: Stage) -> Keywords:
+    stage.serve(needs_a_person)
+    return {}
+
+
+def the_broker_is_stopped(stage: Stage) -> Keywords:
+    """The kernel takes connections for it, as for a broker; nobody reads them."""
     code = """
 import signal, socket, sys
 listener = socket.socket(socket.AF_UNIX)
@@ -81,23 +124,135 @@ listener.listen()
 print("ready", flush=True)
 signal.pause()
 """
-    command = [sys.executable, "-c", code, str(runtime_dir / "broker.sock")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as stopped:
-        try:
-            assert stopped.stdout is not None
-            stopped.stdout.readline()
-            stopped.send_signal(signal.SIGSTOP)
-            credential = keybearer.InteractiveBrowserBrokerCredential(timeout=2)
-            with Timed() as wait, pytest.raises(ClientAuthenticationError):
-                credential.get_token(SCOPE)
-            with Timed() as wait_of_task, pytest.raises(ClientAuthenticationError):
-                asyncio.run(
-                    keybearer.aio.InteractiveBrowserBrokerCredential(timeout=2).get_token(SCOPE)
-                )
-        finally:
-            stopped.kill()
-    assert wait.seconds < 2.2
-    assert wait_of_task.seconds < 2.2
+    command = [sys.executable, "-c", code, str(stage.runtime_dir / "broker.sock")]
+    stopped = stage.cleanup.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
+    stage.cleanup.callback(stopped.kill)
+    assert stopped.stdout is not None
+    stopped.stdout.readline()
+    stopped.send_signal(signal.SIGSTOP)
+    return {}
+
+
+def the_bus_is_silent(stage: Stage) -> Keywords:
+    path = stage.runtime_dir / "bus"
+    stage.listener(path)
+    stage.monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={path}")
+    return {}
+
+
+def the_bus_never_starts_the_broker(stage: Stage) -> Keywords:
+    bus = BusDouble(stage.runtime_dir / "bus", SILENCE)
+    stage.cleanup.callback(bus.close)
+    stage.proofs.append(lambda: bus.calls["StartServiceByName"] == 1)
+    stage.monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={stage.runtime_dir / 'bus'}")
+    return {}
+
+
+def the_provider_is_silent(stage: Stage) -> Keywords:
+    """The process asks it itself, as where there is no broker."""
+    port = stage.listener().getsockname()[1]
+    authority = f"https://127.0.0.1:{port}"
+    return {"authority": authority, "disable_instance_discovery": True, "broker": "never"}
+
+
+def wait_blocking(keywords: Keywords) -> None:
+    keybearer.InteractiveBrowserBrokerCredential(**keywords).get_token(SCOPE)
+
+
+def wait_for_an_authentication(keywords: Keywords) -> None:
+    keybearer.InteractiveBrowserBrokerCredential(**keywords).authenticate(scopes=[SCOPE])
+
+
+def wait_in_a_task(keywords: Keywords) -> None:
+    async def main() -> None:
+        async with keybearer.aio.InteractiveBrowserBrokerCredential(**keywords) as credential:
+            await credential.get_token(SCOPE)
+
+    asyncio.run(main())
+
+
+def wait_for_an_authentication_in_a_task(keywords: Keywords) -> None:
+    async def main() -> None:
+        async with keybearer.aio.InteractiveBrowserBrokerCredential(**keywords) as credential:
+            await credential.authenticate(scopes=[SCOPE])
+
+    asyncio.run(main())
+
+
+WAITS = [
+    wait_blocking,
+    wait_for_an_authentication,
+    wait_in_a_task,
+    wait_for_an_authentication_in_a_task,
+]
+SITUATIONS = [
+    the_broker_is_silent,
+    the_person_walks_away,
+    the_broker_is_stopped,
+    the_bus_is_silent,
+    the_bus_never_starts_the_broker,
+    the_provider_is_silent,
+]
+TIMEOUT = 2
+# What is promised beyond the timeout. How late the machine itself is comes on top.
+PROMISE = 0.2
+
+
+@pytest.fixture
+def stage(serve: Serve, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    """A stage, cleared afterwards."""
+    with ExitStack() as cleanup:
+        yield Stage(serve, runtime_dir, monkeypatch, cleanup)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="signals")
+@pytest.mark.parametrize("wait", WAITS, ids=lambda wait: wait.__name__)
+@pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.__name__)
+def test_timeout_ends_the_wait(
+    stage: Stage, situation: Callable[[Stage], Keywords], wait: Callable[[Keywords], None]
+) -> None:
+    keywords = {**situation(stage), "timeout": TIMEOUT}
+    with Timed(TIMEOUT) as waited, pytest.raises(ClientAuthenticationError) as caught:
+        wait(keywords)
+    assert caught.value.kind == "timed_out"
+    assert all(proof() for proof in stage.proofs)
+    assert TIMEOUT - 0.1 < waited.seconds < TIMEOUT + PROMISE + waited.lateness
+
+
+@pytest.mark.parametrize("broker", ["auto", "never"])
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "keybearer.InteractiveBrowserBrokerCredential(**chosen).get_token(STORAGE)",
+        "keybearer.InteractiveBrowserBrokerCredential(**chosen).authenticate(scopes=[STORAGE])",
+        "asyncio.run(keybearer.aio.InteractiveBrowserBrokerCredential(**chosen).get_token(STORAGE))",
+    ],
+    ids=["blocking", "authentication", "task"],
+)
+def test_timeout_ends_the_wait_for_a_browser(
+    machine: Machine,  # noqa: F811 - the fixture
+    wait: str,
+    broker: str,
+) -> None:
+    """A browser that a person opened and left, of the broker and of this process."""
+    machine.play("--abandon")
+    code = f"""
+import azure.core.exceptions  # what the first failure imports
+from test_waiting import Timed
+chosen.update(timeout={TIMEOUT}, broker={broker!r})
+with Timed({TIMEOUT}) as waited:
+    try:
+        {wait}
+    except keybearer.AuthenticationError as error:
+        kind = error.kind
+print(kind, waited.seconds, waited.lateness)
+"""
+    machine.environment["PYTHONPATH"] = str(Path(__file__).parent)
+    (printed,) = machine.python(code)
+    kind, seconds, lateness = printed.split()
+    assert kind == "timed_out"
+    assert machine.sign_ins() == 1
+    assert TIMEOUT - 0.1 < float(seconds) < TIMEOUT + PROMISE + float(lateness)
 
 
 @pytest.mark.parametrize("mode", ["blocking", "asyncio"])
