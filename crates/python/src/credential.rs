@@ -164,7 +164,7 @@ impl InteractiveBrowserBrokerCredential {
         let mut signal = None;
         let result = py.detach(|| {
             arguments.authenticate_blocking(credential, || {
-                signal = Python::attach(|py| py.check_signals().err());
+                signal = Python::attach(signal_or_line);
                 signal.is_some()
             })
         });
@@ -209,7 +209,7 @@ impl InteractiveBrowserBrokerCredential {
             Err(error) => Err(error),
             Ok(None) => py.detach(|| {
                 arguments.acquire_blocking(credential, || {
-                    signal = Python::attach(|py| py.check_signals().err());
+                    signal = Python::attach(signal_or_line);
                     signal.is_some()
                 })
             }),
@@ -233,4 +233,10 @@ impl InteractiveBrowserBrokerCredential {
         };
         signal.unwrap_or_else(|| to_python(error, &circumstances))
     }
+}
+
+/// Sees to what has come up during a wait.
+fn signal_or_line(py: Python<'_>) -> Option<PyErr> {
+    log::pass_on(py);
+    py.check_signals().err()
 }
