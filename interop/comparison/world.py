@@ -35,8 +35,8 @@ class World(Desk):
             raise
 
     def start(self, name, command, stdin=None):
-        """Whatever ends this program ends what it started."""
-        return super().start(name, ["setpriv", "--pdeathsig", "TERM", *command], stdin)
+        """Whatever ends this program ends what it started, also what is stopped."""
+        return super().start(name, ["setpriv", "--pdeathsig", "KILL", *command], stdin)
 
     def tell(self, text):
         """Logs are of no interest here."""

@@ -219,6 +219,36 @@ def test_timeout_ends_the_wait(
     assert TIMEOUT - 0.1 < waited.seconds < TIMEOUT + PROMISE + waited.lateness
 
 
+class BusOfAStuckBroker(BusDouble):
+    """A session bus where a process has the broker's name, and does nothing with it."""
+
+    ANSWERS: ClassVar[dict[str, tuple[str, Any]]] = {
+        "Hello": ("s", ":1.1"),
+        "NameHasOwner": ("b", True),
+        "GetNameOwner": ("s", ":1.0"),
+        "GetConnectionCredentials": (
+            "a{sv}",
+            {"UnixUserID": ("u", os.getuid()), "ProcessID": ("u", os.getpid())},
+        ),
+    }
+
+
+def test_a_stuck_broker_is_as_good_as_none(stage: Stage) -> None:
+    """It is not waited for as long as a person would be, who gets five minutes."""
+    the_broker_is_stopped(stage)
+    path = stage.runtime_dir / "bus"
+    bus = BusOfAStuckBroker(path, SILENCE)
+    stage.cleanup.callback(bus.close)
+    stage.monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={path}")
+    credential = keybearer.InteractiveBrowserBrokerCredential(broker="required")
+    with Timed(1) as waited, pytest.raises(keybearer.CredentialUnavailableError) as caught:
+        credential.get_token(SCOPE)
+    assert "the one that runs does not answer" in caught.value.message
+    assert f"end process {os.getpid()}" in caught.value.hint
+    assert bus.calls["getLinuxBrokerVersion"] == 1
+    assert waited.seconds < 10 + waited.lateness
+
+
 @pytest.mark.parametrize("broker", ["auto", "never"])
 @pytest.mark.parametrize(
     "wait",

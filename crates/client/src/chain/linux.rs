@@ -2,7 +2,7 @@
 //! well-known name on the session bus; a Keybearer broker started now.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keybearer_core::{Error, ErrorKind, Missing, Result};
 use keybearer_dbus::client::{Activation, BrokerProxy};
@@ -68,15 +68,20 @@ pub(super) async fn find_native(
         _ => Err(error),
     };
     let paths = Paths::current(environment)?;
-    match BrokerProxy::connect_socket(&paths.socket, limit.min(SOCKET_LIMIT)).await {
+    let (begun, socket_limit) = (Instant::now(), limit.min(SOCKET_LIMIT));
+    match BrokerProxy::connect_socket(&paths.socket, socket_limit).await {
         Err(error) => drop(absent(error)?),
         found => return Ok(Arc::new(found?)),
     }
+    let is_silent = begun.elapsed() >= socket_limit;
     if let Some(address) = environment.session_bus_address() {
         let limit = limit.min(BUS_LIMIT);
         match BrokerProxy::connect_bus(&address, Activation::Start, limit).await {
+            // Who listens at our socket and says nothing may well have the name on the bus, too.
+            // Another one could not be started beside it.
+            Ok(found) if is_silent && !answers(&found).await => return Err(stuck(&found)),
+            Ok(found) => return Ok(Arc::new(found)),
             Err(error) => drop(absent(error)?),
-            found => return Ok(Arc::new(found?)),
         }
     }
     let own = std::env::current_exe().ok();
@@ -95,4 +100,18 @@ pub(super) async fn find_native(
     };
     Err(Error::unavailable(Missing::Broker, format!("find a broker: {}", tried.join("; ")))
         .with_hint(hint))
+}
+
+/// Whether the broker says anything at all; an error is an answer.
+async fn answers(broker: &BrokerProxy) -> bool {
+    let version = broker.version(SOCKET_LIMIT).await;
+    !version.is_err_and(|error| *error.kind() == ErrorKind::TimedOut)
+}
+
+fn stuck(broker: &BrokerProxy) -> Error {
+    Error::unavailable(Missing::Broker, "find a broker: the one that runs does not answer")
+        .with_hint(format!(
+            "end process {}, which is the broker, or let it go on",
+            broker.process().pid
+        ))
 }
