@@ -51,10 +51,12 @@ async fn build(repository: &Repository, options: &Options) -> Result<()> {
     };
     for target in chosen {
         println!("== {}", target.triple);
-        let (variable, flags) = workshop.flags(target).await?;
-        workshop.wheel(target, (&variable, &flags)).await?;
-        if target.program && !options.wheels {
-            workshop.program(target, (&variable, &flags)).await?;
+        let cross = Cross::prepare(repository, target.triple)
+            .await
+            .or_hint("get the target's standard library", "see above")?;
+        workshop.wheel(target, &cross).await?;
+        if let (Some(flags), false) = (target.program, options.wheels) {
+            workshop.program(target, &cross, flags).await?;
         }
     }
     Ok(())
@@ -67,16 +69,6 @@ struct Workshop<'a> {
 }
 
 impl Workshop<'_> {
-    /// What rustc is told for the target: the variable and its value.
-    async fn flags(&self, target: &Target) -> Result<(String, String)> {
-        let cross = Cross::prepare(self.repository, target.triple)
-            .await
-            .or_hint("get the target's standard library", "see above")?;
-        let mut flags: Vec<String> = cross.flag().into_iter().collect();
-        flags.extend(target.flags.iter().map(|flag| (*flag).to_owned()));
-        Ok((cross.flags_variable(), flags.join(" ")))
-    }
-
     /// A program of the tools' environment, with its other programs on the path.
     fn tool(&self, name: &str) -> Result<Command> {
         let binaries = self.python.interpreter();
@@ -91,7 +83,7 @@ impl Workshop<'_> {
     }
 
     /// Builds the wheel and checks what it says of itself.
-    async fn wheel(&self, target: &Target, flags: (&str, &str)) -> Result<()> {
+    async fn wheel(&self, target: &Target, cross: &Cross) -> Result<()> {
         let folder = self.output.join(target.triple);
         drop(std::fs::remove_dir_all(&folder));
         let mut maturin = self.tool("maturin")?;
@@ -106,7 +98,7 @@ impl Workshop<'_> {
         ]);
         maturin.args(["--compatibility", target.tag, "--manifest-path"]);
         maturin.arg(self.repository.path("crates/python/Cargo.toml")).arg("--out").arg(&folder);
-        maturin.env(flags.0, flags.1);
+        maturin.env(cross.flags_variable(), flags(cross, target.wheel));
         process::run(&mut maturin).await.or_hint("build the wheel", "mend what is named above")?;
         let wheel = only_file(&folder)?;
         self.check_wheel(target, &wheel).await.or_hint("check the wheel", "see above")
@@ -137,10 +129,11 @@ impl Workshop<'_> {
     }
 
     /// Builds the program: static, so that it runs on every distribution.
-    async fn program(&self, target: &Target, flags: (&str, &str)) -> Result<()> {
+    async fn program(&self, target: &Target, cross: &Cross, static_flags: &[&str]) -> Result<()> {
         let mut zigbuild = self.tool("cargo-zigbuild")?;
         zigbuild.args(["zigbuild", "--quiet", "--release", "--locked", "-p", "keybearer-cli"]);
-        zigbuild.args(["--target", target.triple]).env(flags.0, flags.1);
+        zigbuild.args(["--target", target.triple]);
+        zigbuild.env(cross.flags_variable(), flags(cross, static_flags));
         process::run(&mut zigbuild)
             .await
             .or_hint("build the program", "mend what is named above")?;
@@ -151,6 +144,12 @@ impl Workshop<'_> {
         println!("keybearer  {:.1} MB", size as f64 / 1e6);
         Ok(())
     }
+}
+
+/// What rustc is told: where the target's standard library is, and what is said of the target.
+fn flags(cross: &Cross, more: &[&str]) -> String {
+    let sysroot = cross.flag();
+    sysroot.as_deref().into_iter().chain(more.iter().copied()).collect::<Vec<_>>().join(" ")
 }
 
 fn only_file(folder: &Path) -> Result<PathBuf> {

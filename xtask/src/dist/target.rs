@@ -6,40 +6,44 @@ pub(crate) struct Target {
     pub(crate) triple: &'static str,
     /// The oldest system the wheel runs on, PEP 600 and PEP 656.
     pub(crate) tag: &'static str,
-    /// What rustc is told besides.
-    pub(crate) flags: &'static [&'static str],
-    /// Whether the program is built for it, too: the static one runs with every C library.
-    pub(crate) program: bool,
+    /// What rustc is told for the wheel.
+    pub(crate) wheel: &'static [&'static str],
+    /// What rustc is told for the program, where one is built: the one for musl runs with every
+    /// C library.
+    pub(crate) program: Option<&'static [&'static str]>,
 }
 
-/// zig brings musl's start objects and its dynamic library.
-const MUSL: &[&str] = &["-Clink-self-contained=no", "-Ctarget-feature=-crt-static"];
+/// zig brings musl's start objects.
+const STATIC: &[&str] = &["-Clink-self-contained=no"];
+
+/// A module uses the interpreter's C library.
+const SHARED: &[&str] = &["-Clink-self-contained=no", "-Ctarget-feature=-crt-static"];
 
 impl Target {
     pub(crate) const ALL: &[Self] = &[
         Self {
             triple: "x86_64-unknown-linux-gnu",
             tag: "manylinux_2_17_x86_64",
-            flags: &[],
-            program: false,
+            wheel: &[],
+            program: None,
         },
         Self {
             triple: "aarch64-unknown-linux-gnu",
             tag: "manylinux_2_17_aarch64",
-            flags: &[],
-            program: false,
+            wheel: &[],
+            program: None,
         },
         Self {
             triple: "x86_64-unknown-linux-musl",
             tag: "musllinux_1_2_x86_64",
-            flags: MUSL,
-            program: true,
+            wheel: SHARED,
+            program: Some(STATIC),
         },
         Self {
             triple: "aarch64-unknown-linux-musl",
             tag: "musllinux_1_2_aarch64",
-            flags: MUSL,
-            program: true,
+            wheel: SHARED,
+            program: Some(STATIC),
         },
     ];
 
