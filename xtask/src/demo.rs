@@ -9,7 +9,8 @@ use crate::failure::OrHint as _;
 use crate::process::{self, unless_interrupted};
 use crate::tools::{Python, Repository};
 use anyhow::{Result, bail, ensure};
-use stage::{Person, Stage};
+pub(crate) use servers::start_emulator;
+pub(crate) use stage::{Person, Stage};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {

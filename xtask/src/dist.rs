@@ -1,5 +1,7 @@
 //! `dist`: what users install, for every Linux that is supported.
 
+mod interpreters;
+mod prove;
 mod target;
 mod windows;
 
@@ -24,6 +26,9 @@ pub(crate) struct Options {
     /// Only the Python wheels
     #[arg(long)]
     wheels: bool,
+    /// Then fetch a token with every wheel and program, from the emulator; under qemu where needed
+    #[arg(long, conflicts_with = "windows")]
+    prove: bool,
 }
 
 /// More than this is too much for a library that is installed with every app.
@@ -44,12 +49,12 @@ async fn build(repository: &Repository, options: &Options) -> Result<()> {
     if options.windows {
         return windows::build(&workshop, options.wheels).await;
     }
-    let chosen: Vec<&Target> = if options.targets.is_empty() {
+    let chosen: Vec<&'static Target> = if options.targets.is_empty() {
         Target::ALL.iter().collect()
     } else {
         options.targets.clone()
     };
-    for target in chosen {
+    for target in &chosen {
         println!("== {}", target.triple);
         let cross = Cross::prepare(repository, target.triple)
             .await
@@ -58,6 +63,9 @@ async fn build(repository: &Repository, options: &Options) -> Result<()> {
         if let (Some(flags), false) = (target.program, options.wheels) {
             workshop.program(target, &cross, flags).await?;
         }
+    }
+    if options.prove {
+        prove::all(&workshop, &chosen).await?;
     }
     Ok(())
 }
@@ -82,6 +90,12 @@ impl Workshop<'_> {
         Ok(command)
     }
 
+    /// zig's own program; what pip installs beside it is a Python script.
+    async fn zig(&self) -> Result<PathBuf> {
+        let mut python = self.python.command(&["-c", "import ziglang; print(ziglang.__path__[0])"]);
+        Ok(Path::new(process::capture(&mut python).await?.trim()).join("zig"))
+    }
+
     /// Builds the wheel and checks what it says of itself.
     async fn wheel(&self, target: &Target, cross: &Cross) -> Result<()> {
         let folder = self.output.join(target.triple);
@@ -100,7 +114,7 @@ impl Workshop<'_> {
         maturin.arg(self.repository.path("crates/python/Cargo.toml")).arg("--out").arg(&folder);
         maturin.env(cross.flags_variable(), flags(cross, target.wheel));
         process::run(&mut maturin).await.or_hint("build the wheel", "mend what is named above")?;
-        let wheel = only_file(&folder)?;
+        let wheel = wheel_in(&folder)?;
         self.check_wheel(target, &wheel).await.or_hint("check the wheel", "see above")
     }
 
@@ -152,7 +166,9 @@ fn flags(cross: &Cross, more: &[&str]) -> String {
     sysroot.as_deref().into_iter().chain(more.iter().copied()).collect::<Vec<_>>().join(" ")
 }
 
-fn only_file(folder: &Path) -> Result<PathBuf> {
-    let entry = std::fs::read_dir(folder)?.next().context("nothing was built")??;
-    Ok(entry.path())
+fn wheel_in(folder: &Path) -> Result<PathBuf> {
+    let files = std::fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))?;
+    let mut files = files.filter_map(Result::ok).map(|file| file.path());
+    let is_wheel = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "whl");
+    files.find(is_wheel).with_context(|| format!("there is no wheel in {}", folder.display()))
 }

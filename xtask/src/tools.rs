@@ -1,12 +1,14 @@
 //! The tools the commands need, prepared once below `.keybearer/`.
 
 mod cross;
+mod debian;
 mod node;
 mod python;
 mod windows_python;
 pub(crate) mod wine;
 
 pub(crate) use cross::Cross;
+pub(crate) use debian::Debian;
 pub(crate) use node::{node_packages, npx};
 pub(crate) use python::Python;
 pub(crate) use windows_python::WindowsPython;

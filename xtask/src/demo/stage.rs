@@ -78,7 +78,8 @@ impl Stage {
         self.furnish(self.python.command(&[]))
     }
 
-    fn furnish(&self, mut command: Command) -> Command {
+    /// Any program, in this environment.
+    pub(crate) fn furnish(&self, mut command: Command) -> Command {
         for variable in NOT_INHERITED {
             command.env_remove(variable);
         }
@@ -143,7 +144,7 @@ impl Stage {
 
     /// What the servers and the played person last said, for a person to find out what went wrong.
     pub(crate) fn show_logs(&self) {
-        for name in ["browser.log", "emulator.log", "azurite.log", "bus.log"] {
+        for name in ["browser.log", "broker.log", "emulator.log", "azurite.log", "bus.log"] {
             let log = std::fs::read_to_string(self.path(name)).unwrap_or_default();
             let lines: Vec<&str> = log.lines().collect();
             for line in &lines[lines.len().saturating_sub(10)..] {

@@ -4,6 +4,8 @@
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) triple: &'static str,
+    pub(crate) machine: &'static Machine,
+    pub(crate) library: Library,
     /// The oldest system the wheel runs on, PEP 600 and PEP 656.
     pub(crate) tag: &'static str,
     /// What rustc is told for the wheel.
@@ -19,28 +21,69 @@ const STATIC: &[&str] = &["-Clink-self-contained=no"];
 /// A module uses the interpreter's C library.
 const SHARED: &[&str] = &["-Clink-self-contained=no", "-Ctarget-feature=-crt-static"];
 
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Library {
+    Glibc,
+    Musl,
+}
+
+/// A kind of processor.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Machine {
+    /// As Rust, GNU and qemu call it.
+    pub(crate) name: &'static str,
+    pub(crate) debian: &'static str,
+    /// What loads programs that use glibc.
+    pub(crate) linker: &'static str,
+}
+
+const X86_64: Machine = Machine { name: "x86_64", debian: "amd64", linker: "ld-linux-x86-64.so.2" };
+const AARCH64: Machine =
+    Machine { name: "aarch64", debian: "arm64", linker: "ld-linux-aarch64.so.1" };
+
+impl Machine {
+    pub(crate) const ALL: [&Self; 2] = [&X86_64, &AARCH64];
+
+    /// The one this runs on, if it is among them.
+    pub(crate) fn ours() -> Option<&'static Self> {
+        Self::ALL.into_iter().find(|machine| machine.is_ours())
+    }
+
+    pub(crate) fn is_ours(&self) -> bool {
+        self.name == std::env::consts::ARCH
+    }
+}
+
 impl Target {
     pub(crate) const ALL: &[Self] = &[
         Self {
             triple: "x86_64-unknown-linux-gnu",
+            machine: &X86_64,
+            library: Library::Glibc,
             tag: "manylinux_2_17_x86_64",
             wheel: &[],
             program: None,
         },
         Self {
             triple: "aarch64-unknown-linux-gnu",
+            machine: &AARCH64,
+            library: Library::Glibc,
             tag: "manylinux_2_17_aarch64",
             wheel: &[],
             program: None,
         },
         Self {
             triple: "x86_64-unknown-linux-musl",
+            machine: &X86_64,
+            library: Library::Musl,
             tag: "musllinux_1_2_x86_64",
             wheel: SHARED,
             program: Some(STATIC),
         },
         Self {
             triple: "aarch64-unknown-linux-musl",
+            machine: &AARCH64,
+            library: Library::Musl,
             tag: "musllinux_1_2_aarch64",
             wheel: SHARED,
             program: Some(STATIC),

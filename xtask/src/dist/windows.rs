@@ -1,6 +1,6 @@
 //! The wheel and the program for Windows, linked by mingw-w64.
 
-use super::{LARGEST_WHEEL, Workshop, only_file};
+use super::{LARGEST_WHEEL, Workshop, wheel_in};
 use crate::failure::OrHint as _;
 use crate::process;
 use crate::tools::{Cross, WindowsPython, Wine, wine};
@@ -34,7 +34,7 @@ async fn wheel(workshop: &Workshop<'_>, cross: &Cross, prefix: &Wine) -> Result<
     let mut maturin = python.maturin(repository, cross, prefix, &folder);
     maturin.arg("--release").env("CARGO_TARGET_DIR", repository.path("target/cross"));
     process::run(&mut maturin).await.or_hint("build the wheel", "mend what is named above")?;
-    let wheel = only_file(&folder)?;
+    let wheel = wheel_in(&folder)?;
     let size = std::fs::metadata(&wheel)?.len();
     let name = wheel.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     println!("{name}  {:.1} MB", size as f64 / 1e6);

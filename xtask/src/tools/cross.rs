@@ -5,12 +5,11 @@
 //! Debian's package of exactly the same version. Stable cargo does the rest; the result lies beside
 //! the toolchain, which stays as it is.
 
-use super::{Repository, is_installed, prepared_once};
+use super::{Debian, Repository, prepared_once};
 use crate::failure::MissingTool;
 use crate::process;
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use tokio::process::Command;
 
 /// A standard library for one target.
@@ -151,8 +150,7 @@ async fn library_source(repository: &Repository, version: &str) -> Result<PathBu
     Ok(library)
 }
 
-/// Unpacks Debian's package of the compiler's source; the machine's own apt settings stay as they
-/// are. Packages of other versions would not fit the compiler.
+/// Unpacks Debian's package of the compiler's source. Other versions would not fit the compiler.
 async fn debian_source(repository: &Repository, number: &str, out: &Path) -> Result<()> {
     let missing = || MissingTool {
         advice: format!(
@@ -160,73 +158,11 @@ async fn debian_source(repository: &Repository, number: &str, out: &Path) -> Res
              `rustup component add rust-src`"
         ),
     };
-    let Some(mirror) = mirror() else { return Err(missing().into()) };
-    if !(is_installed("apt-get").await && is_installed("dpkg-deb").await) {
-        return Err(missing().into());
-    }
     let work = repository.tool_path("cross/apt");
-    for directory in ["lists/partial", "cache/archives/partial", "sources", "download"] {
-        std::fs::create_dir_all(work.join(directory))?;
-    }
-    let sources = format!(
-        "Types: deb\nURIs: {mirror}\nSuites: trixie-backports sid\nComponents: main\n\
-         Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
-    );
-    std::fs::write(work.join("sources/debian.sources"), sources)?;
-    let apt = |program: &str| {
-        let mut apt = process::command(program);
-        apt.args(["--quiet", "-o", "Dir::Etc::sourcelist=/dev/null"]);
-        for (setting, directory) in [
-            ("Dir::Etc::sourceparts", "sources"),
-            ("Dir::State::lists", "lists"),
-            ("Dir::Cache", "cache"),
-        ] {
-            apt.args(["-o", &format!("{setting}={}", work.join(directory).display())]);
-        }
-        apt.stderr(Stdio::null());
-        apt
-    };
-    let updated = process::capture(apt("apt-get").arg("update")).await;
-    let listed = process::capture(apt("apt-cache").args(["madison", "rust-src"])).await;
-    let (Ok(_), Ok(listed)) = (updated, listed) else { return Err(missing().into()) };
-    let versions = listed.lines().filter_map(|line| line.split('|').nth(1).map(str::trim));
-    let found = versions.into_iter().find(|version| version.starts_with(&format!("{number}+")));
+    let lists = Debian::prepare(work, "trixie-backports sid", None).await;
+    let Ok(Some(debian)) = lists else { return Err(missing().into()) };
+    let versions = debian.versions("rust-src").await?;
+    let found = versions.iter().find(|version| version.starts_with(&format!("{number}+")));
     let Some(found) = found else { return Err(missing().into()) };
-    let mut download = apt("apt-get");
-    download.current_dir(work.join("download"));
-    process::capture(download.args(["download", &format!("rust-src={found}")])).await?;
-    let archive = std::fs::read_dir(work.join("download"))?.filter_map(Result::ok);
-    let archive = archive.map(|file| file.path()).find(|path| name_begins(path, "rust-src_"));
-    let mut unpack = process::command("dpkg-deb");
-    unpack.arg("-x").arg(archive.context("apt-get downloaded nothing")?).arg(out);
-    process::run(&mut unpack).await
-}
-
-/// The Debian mirror this machine uses.
-fn mirror() -> Option<String> {
-    let deb822 = std::fs::read_to_string("/etc/apt/sources.list.d/debian.sources");
-    let classic = std::fs::read_to_string("/etc/apt/sources.list");
-    mirror_in(&deb822.unwrap_or_default(), &classic.unwrap_or_default())
-}
-
-fn mirror_in(deb822: &str, classic: &str) -> Option<String> {
-    let uris = deb822.lines().find_map(|line| line.strip_prefix("URIs:"));
-    let words = uris.map(|uris| uris.split_whitespace().next());
-    let classic = classic.lines().filter_map(|line| line.strip_prefix("deb "));
-    let classic = classic.filter_map(|line| line.split(' ').find(|word| word.contains("://")));
-    words.flatten().or_else(|| classic.into_iter().next()).map(str::to_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_mirror_is_the_first_that_apt_uses() {
-        let deb822 = "Types: deb\nURIs: http://a.example/debian http://b\nSuites: x\n";
-        let classic = "# no\ndeb [arch=amd64] https://c.example/debian stable main\n";
-        assert_eq!(mirror_in(deb822, classic).as_deref(), Some("http://a.example/debian"));
-        assert_eq!(mirror_in("", classic).as_deref(), Some("https://c.example/debian"));
-        assert_eq!(mirror_in("", ""), None);
-    }
+    debian.unpack_alone(&format!("rust-src={found}"), out).await
 }

@@ -9,7 +9,7 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 /// A virtual environment.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Python {
     home: PathBuf,
 }
