@@ -13,7 +13,7 @@ use keybearer_engine::{AccountPick, Prompter, SignIn, SignInOutcome, SignInPromp
 use keybearer_host::{Browser, Environment, Launch, LoopbackPrompter, SystemRandom, UserAgent};
 use reqwest::{Method, Response, StatusCode, redirect};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use url::Url;
 
@@ -359,4 +359,20 @@ async fn without_a_working_browser_the_person_is_told_what_to_do() {
     }
     let mut sign_in = with(&[("BROWSER", "/nonexistent/x")]).open(&prompt(None)).await.unwrap();
     check(sign_in.visit(&Url::parse(PROVIDER).unwrap()).await.unwrap_err());
+}
+
+/// An app may have only such an address registered. A terminal then lets the person paste instead.
+#[tokio::test]
+async fn a_port_that_is_taken_is_named_and_leaves_other_ways_open() {
+    let holder = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let port = holder.local_addr().unwrap().port();
+    let (opened, _visits) = mpsc::unbounded_channel();
+    let prompter = LoopbackPrompter::new(Arc::new(Handover(opened)), Arc::new(SystemRandom));
+    let prompt = prompt(Some(&format!("http://localhost:{port}")));
+    for error in [prompter.open(&prompt).await, prompter.listen(&prompt).await] {
+        let error = error.err().unwrap();
+        assert_eq!(error.kind(), &ErrorKind::Unavailable(Missing::UserInterface), "{error:?}");
+        assert!(error.message().contains(&format!("port {port}")), "{error}");
+        assert!(error.hint().unwrap().contains("http://localhost"), "{error}");
+    }
 }

@@ -1,7 +1,7 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use keybearer_core::{Error, Result};
+use keybearer_core::{Error, Missing, Result};
 use tokio::net::TcpListener;
 use url::{Host, Url};
 
@@ -23,7 +23,7 @@ impl Place {
         let (port, listeners) = bind(&redirect_uri).await.map_err(|error| {
             let port = redirect_uri.port().map_or_else(|| "a port".into(), |p| format!("port {p}"));
             let message = format!("listen on {port} of this machine for the answer of the sign-in");
-            Error::invalid_request("redirect_uri", message).with_source(error).with_hint(
+            Error::unavailable(Missing::UserInterface, message).with_source(error).with_hint(
                 "end the program that listens there, or register http://localhost for the app, \
                  which allows any port",
             )
