@@ -272,6 +272,22 @@ impl Inner {
     }
 }
 
+impl Inner {
+    /// An error of running out of time, with what may have taken it: the provider if it has not
+    /// said anything yet, or else `unfinished`.
+    fn explained(&self, error: Error, host: &AuthorityHost, unfinished: Option<String>) -> Error {
+        if *error.kind() != ErrorKind::TimedOut {
+            return error;
+        }
+        let hint = if self.providers.has_described(host) {
+            unfinished
+        } else {
+            Some(format!("{host} has not answered; check the network, the proxy and the authority"))
+        };
+        hint.into_iter().fold(error, Error::with_hint)
+    }
+}
+
 const UNFINISHED: &str = "finish the sign-in in the browser in time";
 
 #[async_trait]
@@ -292,13 +308,17 @@ impl Broker for Engine {
             self.0.providers.check_trust(&self.0.effects, &parameters.authority, id).await?;
             self.0.silent(parameters).await
         };
-        self.0.within(parameters.timeout, "the silent request", id, work).await
+        let answer = self.0.within(parameters.timeout, "the silent request", id, work).await;
+        answer.map_err(|error| self.0.explained(error, parameters.authority.host(), None))
     }
 
     async fn acquire_interactive(&self, mut request: InteractiveRequest) -> Result<Token> {
         self.0.correlated(&mut request.parameters);
         let (id, limit) = (request.parameters.correlation_id.clone(), request.parameters.timeout);
+        let host = request.parameters.authority.host().clone();
+        // A provider that refuses the redirect URI says so in the browser only.
         let on_this_device = request.presence.method != SignInMethod::DeviceCode;
+        let unfinished = on_this_device.then(|| seen_in_browser(UNFINISHED));
         let registration = self.0.waiting.register(request.parameters.caller.id.clone());
         let work = async {
             let authority = &request.parameters.authority;
@@ -306,11 +326,8 @@ impl Broker for Engine {
             Box::pin(self.0.join_sign_in(request)).await
         };
         let work = unless_cancelled(registration.cancelled(), work);
-        self.0.within(limit, "the sign-in", &id, work).await.map_err(|error| match error.kind() {
-            // A provider that refuses the redirect URI says so in the browser only.
-            ErrorKind::TimedOut if on_this_device => error.with_hint(seen_in_browser(UNFINISHED)),
-            _ => error,
-        })
+        let answer = self.0.within(limit, "the sign-in", &id, work).await;
+        answer.map_err(|error| self.0.explained(error, &host, unfinished))
     }
 
     async fn remove_account(&self, request: RemoveAccountRequest) -> Result<()> {

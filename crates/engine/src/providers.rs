@@ -177,6 +177,11 @@ impl Providers {
         host.is_known() || self.trusted.contains(host) || lock(&self.confirmed).contains(host)
     }
 
+    /// Whether the host has told its endpoints for any tenant.
+    pub(crate) fn has_described(&self, host: &AuthorityHost) -> bool {
+        lock(&self.metadata.known).keys().any(|authority| authority.host() == host)
+    }
+
     pub(crate) async fn metadata(
         &self,
         effects: &Effects,

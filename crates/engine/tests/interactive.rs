@@ -233,10 +233,33 @@ async fn a_sign_in_nobody_finishes_ends_at_the_timeout_and_is_closed_inv_i7() {
         request.parameters.timeout = Duration::from_secs(5);
         let result = engine.acquire_interactive(request).await;
         assert_eq!(kind(&result), &ErrorKind::TimedOut);
+        assert!(result.unwrap_err().hint().unwrap().contains("in the browser"));
         assert_eq!(started.elapsed(), Duration::from_secs(5));
         world.clock.advance(Duration::from_millis(1)).await;
         assert_eq!((world.person.seen().open, engine.in_flight()), (0, 0));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_says_nothing_is_named_when_the_time_is_up_inv_i7() {
+    let mut world = World::default();
+    drop(world.connected(DEV).await);
+    let engine = world.restart().await;
+    world.http.rule(Rule::path("openid-configuration", Action::Stall));
+    let mut request = sign_in();
+    request.parameters.timeout = Duration::from_secs(5);
+    let mut unasked = silent(STORAGE);
+    unasked.parameters.timeout = Duration::from_secs(5);
+    for error in [
+        engine.acquire_interactive(request).await.unwrap_err(),
+        engine.acquire_silent(unasked).await.unwrap_err(),
+    ] {
+        assert_eq!(*error.kind(), ErrorKind::TimedOut);
+        let hint = error.hint().unwrap();
+        assert!(hint.starts_with("login.microsoftonline.com has not answered"), "{hint}");
+        assert!(!hint.contains("browser"), "{hint}");
+    }
+    assert_eq!(world.person.seen().open, 0);
 }
 
 #[tokio::test(start_paused = true)]
