@@ -109,10 +109,25 @@ pub enum Remember {
 pub struct LocalBroker {
     environment: Environment,
     options: LocalBrokerOptions,
-    connection: PerProcess<Mutex<Option<Arc<dyn Reachable>>>>,
+    connection: PerProcess<Mutex<Connection>>,
     in_process: InProcess,
     presenter: Arc<dyn Presenter>,
 }
+
+/// What came of looking for the broker.
+#[derive(Debug, Default)]
+struct Connection {
+    broker: Option<Arc<dyn Reachable>>,
+    /// A search that took long and found none, and when it ended.
+    in_vain: Option<(Instant, Error)>,
+}
+
+/// A search is in vain for whoever asks this soon after, such as the interactive request that
+/// follows a silent one, and all who waited for it to end.
+const SAME_SEARCH: Duration = Duration::from_secs(2);
+
+/// A search that takes less is simply made again.
+const LONG_SEARCH: Duration = Duration::from_secs(1);
 
 /// A broker outside of this process, which may go away.
 pub trait Reachable: Broker {
@@ -200,18 +215,32 @@ impl LocalBroker {
     async fn connected(&self, limit: Duration) -> Result<Arc<dyn Reachable>> {
         let connection = self.connection.get();
         let mut connection = connection.lock().await;
-        if let Some(broker) = &*connection {
+        if let Some(broker) = &connection.broker {
             return Ok(Arc::clone(broker));
         }
-        let broker = find(&self.environment, &self.options, limit).await?;
-        Ok(Arc::clone(connection.insert(broker)))
+        if let Some((ended, error)) = &connection.in_vain
+            && ended.elapsed() < SAME_SEARCH
+        {
+            return Err(error.clone());
+        }
+        let begun = Instant::now();
+        match find(&self.environment, &self.options, limit).await {
+            Ok(broker) => Ok(Arc::clone(connection.broker.insert(broker))),
+            Err(error) => {
+                let is_absent = *error.kind() == ErrorKind::Unavailable(Missing::Broker);
+                if is_absent && begun.elapsed() > LONG_SEARCH {
+                    connection.in_vain = Some((Instant::now(), error.clone()));
+                }
+                Err(error)
+            }
+        }
     }
 
     async fn forget(&self, broker: &Arc<dyn Reachable>) {
         let connection = self.connection.get();
         let mut connection = connection.lock().await;
-        if connection.as_ref().is_some_and(|own| Arc::ptr_eq(own, broker)) {
-            *connection = None;
+        if connection.broker.as_ref().is_some_and(|own| Arc::ptr_eq(own, broker)) {
+            connection.broker = None;
         }
     }
 
@@ -421,7 +450,7 @@ impl Broker for LocalBroker {
     async fn cancel(&self, request: CancelRequest) -> Result<()> {
         const LIMIT: Duration = Duration::from_secs(2);
         let connection = self.connection.get();
-        let outside = connection.try_lock().ok().and_then(|broker| broker.clone());
+        let outside = connection.try_lock().ok().and_then(|connection| connection.broker.clone());
         let outside = outside.map(|broker| broker as Arc<dyn Broker>);
         for broker in outside.into_iter().chain(self.in_process.opened()) {
             let cancelled = tokio::time::timeout(LIMIT, broker.cancel(request.clone())).await;
