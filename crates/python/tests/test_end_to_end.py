@@ -267,6 +267,23 @@ print(ChainedTokenCredential(unreachable, Next()).get_token(STORAGE).token)
     assert machine.python(code) == ["from the next"]
 
 
+def test_a_chain_goes_on_when_the_port_of_the_redirect_uri_is_taken(machine: Machine) -> None:
+    code = """
+import socket
+from azure.core.credentials import AccessToken
+from azure.identity import ChainedTokenCredential
+class Next:
+    def get_token(self, *scopes, **keywords):
+        return AccessToken("from the next", 1)
+holder = socket.create_server(("127.0.0.1", 0))
+taken = keybearer.InteractiveBrowserBrokerCredential(
+    redirect_uri=f"http://localhost:{holder.getsockname()[1]}", **chosen)
+print(ChainedTokenCredential(taken, Next()).get_token(STORAGE).token)
+"""
+    assert machine.python(code) == ["from the next"]
+    assert machine.sign_ins() == 0
+
+
 def test_a_forked_child_gets_a_token_without_a_second_sign_in(machine: Machine) -> None:
     code = """
 credential = keybearer.InteractiveBrowserBrokerCredential(**chosen)
