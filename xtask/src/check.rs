@@ -1,5 +1,6 @@
 //! `check`: everything that can be said about the code without running it, fast things first.
 
+mod python;
 mod targets;
 mod texts;
 
@@ -45,6 +46,8 @@ async fn checks(repository: &Repository, options: &Options) -> Result<()> {
     )
     .await
     .or_hint("lints", "mend what clippy names; an `allow` needs a reason")?;
+    heading("Python");
+    python::check(repository).await?;
     if options.all_targets {
         Box::pin(targets::check(repository)).await?;
     }

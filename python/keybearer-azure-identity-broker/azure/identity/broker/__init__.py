@@ -13,7 +13,7 @@ refuse_if_found()
 from keybearer import (  # noqa: E402 - nothing is loaded where it is refused
     InteractiveBrowserBrokerCredential,
     PopTokenRequestOptions,
-    __version__ as __version__,
+    __version__,  # noqa: F401 - as in the module this stands for
 )
 
 __all__ = ["InteractiveBrowserBrokerCredential", "PopTokenRequestOptions"]

@@ -20,8 +20,8 @@ OURS = "keybearer-azure-identity-broker"
 
 ADVICE = f"""\
 {OTHER} and {OURS} cannot be installed together: both are
-the module azure.identity.broker, and each overwrites the other's files. Uninstall both, then install
-the one that is wanted:
+the module azure.identity.broker, and each overwrites the other's files. Uninstall both, then
+install the one that is wanted:
 
     pip uninstall {OTHER} {OURS}
     pip install {OURS}
