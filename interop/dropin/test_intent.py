@@ -62,7 +62,7 @@ def test_signed_request_is_accepted_and_a_bearer_token_in_its_place_is_not(desk,
 
 
 def test_port_of_a_redirect_uri_is_named_when_it_is_taken_and_no_other_is_tried(desk, without_identity):
-    """azure-identity's test_cannot_bind_redirect_uri; it raises CredentialUnavailableError (docs/drop-in.md)."""
+    """azure-identity's test_cannot_bind_redirect_uri."""
     [said] = run(desk, without_identity, TAKEN_PORT)
-    assert said.startswith("invalid_request listen on port "), said
+    assert said.startswith("unavailable listen on port "), said
     assert desk.visits() == 0
