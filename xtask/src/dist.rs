@@ -54,6 +54,7 @@ async fn build(repository: &Repository, options: &Options) -> Result<()> {
     } else {
         options.targets.clone()
     };
+    workshop.drop_in().await?;
     for target in &chosen {
         println!("== {}", target.triple);
         let cross = Cross::prepare(repository, target.triple)
@@ -94,6 +95,24 @@ impl Workshop<'_> {
     async fn zig(&self) -> Result<PathBuf> {
         let mut python = self.python.command(&["-c", "import ziglang; print(ziglang.__path__[0])"]);
         Ok(Path::new(process::capture(&mut python).await?.trim()).join("zig"))
+    }
+
+    /// Packs the source of `keybearer-azure-identity-broker`. It has no wheel: an installer that
+    /// builds it asks first what it is installed beside.
+    async fn drop_in(&self) -> Result<()> {
+        println!("== keybearer-azure-identity-broker");
+        let project = self.repository.path("python/keybearer-azure-identity-broker");
+        let folder = self.output.join("source");
+        drop(std::fs::remove_dir_all(&folder));
+        std::fs::create_dir_all(&folder)?;
+        let pack =
+            "import sys; from flit_core.buildapi import build_sdist; build_sdist(sys.argv[1])";
+        let mut python = self.python.command(&["-c", pack]);
+        python.arg(&folder).current_dir(project);
+        process::run(&mut python).await.or_hint("pack the source", "see above")?;
+        let packed = std::fs::read_dir(&folder)?.next().context("nothing was packed")??;
+        println!("{}", packed.file_name().display());
+        Ok(())
     }
 
     /// Builds the wheel and checks what it says of itself.
