@@ -67,13 +67,7 @@ impl Inner {
             Way::Desktop => return prompter.open(&prompt).await,
             Way::Terminal if !requested.is_some_and(is_native_client) => {
                 let presenter = terminal()?;
-                let fixed = forwarded(requested, self.settings.forwarded_port());
-                let prompt_at = |redirect_uri| SignInPrompt { redirect_uri, ..prompt.clone() };
-                let mut listening = prompter.listen(&prompt_at(fixed.clone())).await;
-                if fixed.is_some() && listening.is_err() {
-                    listening = prompter.listen(&prompt).await;
-                }
-                match listening {
+                match self.listen(&prompt).await {
                     Ok(listener) => Box::new(TerminalSignIn::listening(presenter, listener)),
                     // Nothing can listen here; pasting does without.
                     Err(error) if is_unseen(&error) => {
@@ -93,6 +87,21 @@ impl Inner {
                 Box::new(TerminalSignIn::pasting(presenter, redirect_uri))
             }
         })
+    }
+
+    /// Listens at the port that people forward, if the redirect URI leaves it open and it is free,
+    /// or else where the redirect URI says.
+    async fn listen(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
+        let prompter = &self.effects.prompter;
+        let port = self.settings.forwarded_port();
+        if let Some(redirect_uri) = forwarded(prompt.redirect_uri.as_ref(), port) {
+            let redirect_uri = Some(redirect_uri);
+            let listening = prompter.listen(&SignInPrompt { redirect_uri, ..prompt.clone() }).await;
+            if listening.is_ok() {
+                return listening;
+            }
+        }
+        prompter.listen(prompt).await
     }
 }
 

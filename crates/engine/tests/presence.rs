@@ -255,6 +255,27 @@ async fn over_ssh_the_same_port_is_used_each_time_unless_it_is_taken() {
     }
 }
 
+/// Its port and path are the app's registration; another place may not be registered.
+#[tokio::test(start_paused = true)]
+async fn over_ssh_a_redirect_uri_that_names_a_port_is_used_as_it_is_and_pasted_if_it_is_taken() {
+    for (taken, listened) in [(None, Some(8400)), (Some(8400), None)] {
+        let world = World::default();
+        let engine = world.engine().await;
+        if let Some(port) = taken {
+            world.person.take_port(port);
+        }
+        let presenter = ScriptedPresenter::new(ssh());
+        let mut request = request(SignInMethod::Auto, &presenter);
+        request.parameters.redirect_uri = Some("http://localhost:8400/answer".parse().unwrap());
+        let call = spawn(&engine, request);
+        let ended_at = signed_in_elsewhere(&world, &presenter).await;
+        assert!(ended_at.starts_with("http://localhost:8400/answer?"), "{ended_at}");
+        assert_eq!(presenter.shown().addresses[0].port, listened);
+        presenter.will_paste(&ended_at);
+        call.await.unwrap().unwrap();
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_way_follows_from_where_the_person_is() {
     for (caller, desktop, browsers, terminal) in [

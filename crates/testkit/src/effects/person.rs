@@ -164,7 +164,7 @@ impl Prompter for ScriptedPerson {
     async fn listen(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
         let port = prompt.redirect_uri.as_ref().and_then(Url::port);
         if port.is_some() && port == lock(&self.0.script).taken_port {
-            return Err(Error::invalid_request("redirect_uri", "the port is taken"));
+            return Err(Error::unavailable(Missing::UserInterface, "the port is taken"));
         }
         let window = self.window(prompt);
         lock(&self.0.seen).listened.push(window.redirect_uri().clone());
