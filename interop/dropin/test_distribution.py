@@ -66,6 +66,8 @@ def test_version_is_that_of_the_workspace():
     project = (PROJECT / "pyproject.toml").read_text()
     assert re.findall(r'(?m)^version = "(.*)"', project) == [version]
     assert re.findall(r'"keybearer==(.*?)"', project) == [version]
+    keybearer = (ROOT / "crates/python/pyproject.toml").read_text()
+    assert re.findall(r'"keybearer-cli==(.*?);', keybearer) == [version]
 
 
 def test_source_distribution_can_be_installed(tmp_path, new_environment):

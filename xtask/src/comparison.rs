@@ -24,7 +24,7 @@ async fn compare(repository: &Repository, options: &Options) -> Result<()> {
     let python =
         Python::prepare(repository, "comparison", &directory.join("requirements.txt")).await?;
     build(repository, &["keybearer-cli", "keybearer-emulator"]).await?;
-    python.install_keybearer(repository).await?;
+    python.install_keybearer(repository, "dev").await?;
     // Also gone if the comparison is interrupted.
     let machines = tempfile::tempdir().context("could not make a directory for the machines")?;
     let mut command = python.command(&["compare.py"]);

@@ -84,7 +84,7 @@ async fn prepare(repository: &Repository) -> Result<Python> {
         Python::prepare(repository, "python", &repository.path("xtask/python/requirements.txt"))
             .await
             .or_hint("prepare Python", "install what is named above, then run the demo again")?;
-    python.install_keybearer(repository).await.or_hint(
+    python.install_keybearer(repository, "dev").await.or_hint(
         "build the Python package",
         "mend what maturin names above, or delete .keybearer/python and try again",
     )?;

@@ -60,15 +60,43 @@ async fn build(repository: &Repository, options: &Options) -> Result<()> {
         let cross = Cross::prepare(repository, target.triple)
             .await
             .or_hint("get the target's standard library", "see above")?;
-        workshop.wheel(target, &cross).await?;
-        if let (Some(flags), false) = (target.program, options.wheels) {
-            workshop.program(target, &cross, flags).await?;
+        drop(std::fs::remove_dir_all(workshop.folder(target)));
+        workshop.wheel(target, &cross, &Package::module(target)).await?;
+        if let (Some(package), false) = (Package::program(target), options.wheels) {
+            workshop.wheel(target, &cross, &package).await?;
+            workshop.program(target)?;
         }
     }
     if options.prove {
         prove::all(&workshop, &chosen).await?;
     }
     Ok(())
+}
+
+/// What a wheel is made of.
+struct Package {
+    /// As the wheel's name begins.
+    name: &'static str,
+    directory: &'static str,
+    /// The oldest systems it runs on, PEP 600 and PEP 656.
+    tags: Vec<&'static str>,
+    /// What rustc is told.
+    flags: &'static [&'static str],
+}
+
+impl Package {
+    fn module(target: &Target) -> Self {
+        let (tags, flags) = (vec![target.tag], target.wheel);
+        Self { name: "keybearer", directory: "crates/python", tags, flags }
+    }
+
+    /// The program, which runs with every C library, where it is built for this target.
+    fn program(target: &Target) -> Option<Self> {
+        let flags = target.program?;
+        let same_machine = Target::ALL.iter().filter(|other| other.machine == target.machine);
+        let tags = same_machine.map(|target| target.tag).collect();
+        Some(Self { name: "keybearer_cli", directory: "crates/cli", tags, flags })
+    }
 }
 
 struct Workshop<'a> {
@@ -115,10 +143,14 @@ impl Workshop<'_> {
         Ok(())
     }
 
-    /// Builds the wheel and checks what it says of itself.
-    async fn wheel(&self, target: &Target, cross: &Cross) -> Result<()> {
-        let folder = self.output.join(target.triple);
-        drop(std::fs::remove_dir_all(&folder));
+    /// Where what is built for a target is put.
+    fn folder(&self, target: &Target) -> PathBuf {
+        self.output.join(target.triple)
+    }
+
+    /// Builds a wheel and checks what it says of itself.
+    async fn wheel(&self, target: &Target, cross: &Cross, package: &Package) -> Result<()> {
+        let folder = self.folder(target);
         let mut maturin = self.tool("maturin")?;
         maturin.args([
             "build",
@@ -129,49 +161,46 @@ impl Workshop<'_> {
             "--target",
             target.triple,
         ]);
-        maturin.args(["--compatibility", target.tag, "--manifest-path"]);
-        maturin.arg(self.repository.path("crates/python/Cargo.toml")).arg("--out").arg(&folder);
-        maturin.env(cross.flags_variable(), flags(cross, target.wheel));
+        maturin.arg("--compatibility").args(&package.tags).arg("--manifest-path");
+        maturin.arg(self.repository.path(package.directory).join("Cargo.toml"));
+        maturin.arg("--out").arg(&folder);
+        maturin.env(cross.flags_variable(), flags(cross, package.flags));
         process::run(&mut maturin).await.or_hint("build the wheel", "mend what is named above")?;
-        let wheel = wheel_in(&folder)?;
-        self.check_wheel(target, &wheel).await.or_hint("check the wheel", "see above")
+        let wheel = wheel_in(&folder, package.name)?;
+        self.check_wheel(package, &wheel).await.or_hint("check the wheel", "see above")
     }
 
-    async fn check_wheel(&self, target: &Target, wheel: &Path) -> Result<()> {
+    async fn check_wheel(&self, package: &Package, wheel: &Path) -> Result<()> {
         let size = std::fs::metadata(wheel)?.len();
         let name = wheel.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         println!("{name}  {:.1} MB", size as f64 / 1e6);
         if size > LARGEST_WHEEL {
             bail!("the wheel is larger than {LARGEST_WHEEL} bytes");
         }
-        if !name.contains(target.tag) {
-            bail!("the wheel does not carry the tag {}", target.tag);
+        if let Some(tag) = package.tags.iter().find(|tag| !name.contains(**tag)) {
+            bail!("the wheel does not carry the tag {tag}");
         }
-        if target.tag.starts_with("musl") {
+        let [tag] = package.tags.as_slice() else {
+            // A static program: auditwheel finds nothing in it to judge by.
+            return Ok(());
+        };
+        if tag.starts_with("musl") {
             // auditwheel looks at musl wheels only on a system with musl.
             return Ok(());
         }
         let mut audit = self.tool("auditwheel")?;
         let said = process::capture(audit.arg("show").arg(wheel)).await?;
         let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-        if !said.contains(&format!("consistent with the following platform tag: \"{}", target.tag))
-        {
+        if !said.contains(&format!("consistent with the following platform tag: \"{tag}")) {
             bail!("auditwheel does not agree with the tag: {said}");
         }
         Ok(())
     }
 
-    /// Builds the program: static, so that it runs on every distribution.
-    async fn program(&self, target: &Target, cross: &Cross, static_flags: &[&str]) -> Result<()> {
-        let mut zigbuild = self.tool("cargo-zigbuild")?;
-        zigbuild.args(["zigbuild", "--quiet", "--release", "--locked", "-p", "keybearer-cli"]);
-        zigbuild.args(["--target", target.triple]);
-        zigbuild.env(cross.flags_variable(), flags(cross, static_flags));
-        process::run(&mut zigbuild)
-            .await
-            .or_hint("build the program", "mend what is named above")?;
+    /// Puts the program that its wheel holds beside it.
+    fn program(&self, target: &Target) -> Result<()> {
         let built = self.repository.path("target/cross").join(target.triple);
-        let program = self.output.join(target.triple).join("keybearer");
+        let program = self.folder(target).join("keybearer");
         std::fs::copy(built.join("release/keybearer"), &program)?;
         let size = std::fs::metadata(&program)?.len();
         println!("keybearer  {:.1} MB", size as f64 / 1e6);
@@ -185,9 +214,15 @@ fn flags(cross: &Cross, more: &[&str]) -> String {
     sysroot.as_deref().into_iter().chain(more.iter().copied()).collect::<Vec<_>>().join(" ")
 }
 
-fn wheel_in(folder: &Path) -> Result<PathBuf> {
+/// The wheel of the package.
+fn wheel_in(folder: &Path, package: &str) -> Result<PathBuf> {
     let files = std::fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))?;
     let mut files = files.filter_map(Result::ok).map(|file| file.path());
-    let is_wheel = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "whl");
-    files.find(is_wheel).with_context(|| format!("there is no wheel in {}", folder.display()))
+    let is_wheel = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.ends_with(".whl") && name.split('-').next() == Some(package)
+    };
+    files
+        .find(is_wheel)
+        .with_context(|| format!("there is no wheel of {package} in {}", folder.display()))
 }

@@ -81,7 +81,7 @@ async fn python_package(repository: &Repository) -> Result<Tally> {
     let python =
         Python::prepare(repository, "python", &repository.path("xtask/python/requirements.txt"))
             .await?;
-    python.install_keybearer(repository).await?;
+    python.install_keybearer(repository, "dev").await?;
     build(repository, &["keybearer-cli", "keybearer-emulator"]).await?;
     let mut pytest = python.command(&["-m", "pytest", "-q", "crates/python/tests"]);
     pytest.current_dir(repository.path(""));
@@ -92,7 +92,7 @@ async fn python_clients(repository: &Repository) -> Result<Tally> {
     let directory = repository.path("interop/python");
     let python =
         Python::prepare(repository, "interop", &directory.join("requirements.txt")).await?;
-    python.install_keybearer(repository).await?;
+    python.install_keybearer(repository, "dev").await?;
     build(repository, &["keybearer-cli", "keybearer-emulator"]).await?;
     let mut pytest = python.command(&["-m", "pytest", "-q"]);
     pytest.current_dir(directory);

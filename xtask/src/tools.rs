@@ -10,7 +10,7 @@ pub(crate) mod wine;
 pub(crate) use cross::Cross;
 pub(crate) use debian::Debian;
 pub(crate) use node::{node_packages, npx};
-pub(crate) use python::Python;
+pub(crate) use python::{Python, build_wheels};
 pub(crate) use windows_python::WindowsPython;
 pub(crate) use wine::Wine;
 

@@ -49,6 +49,7 @@ impl Credential {
         let settings = Settings::new(options, environment.text("AZURE_AUTHORITY_HOST"))?;
         let mut broker = LocalBrokerOptions {
             choice: options.broker,
+            program_directory: options.program_directory.clone(),
             parent_window: options.parent_window,
             http: options.http.clone(),
             prompter: options.prompter.clone(),

@@ -1,3 +1,4 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,6 +65,9 @@ pub struct CredentialOptions {
     pub timeout: Option<Duration>,
     /// Whether to use a broker. Default: if there is one.
     pub broker: BrokerChoice,
+    /// Where else the broker's program may be installed, on Linux: for languages whose packages go
+    /// to places of their own. Default: only beside this program, and on `PATH`.
+    pub program_directory: Option<PathBuf>,
     /// What requests to the provider go through when they are made from this process; a broker uses
     /// its own. Default: HTTPS through the proxy of `HTTPS_PROXY`.
     pub http: Option<Arc<dyn Http>>,

@@ -18,17 +18,23 @@ const LONGEST_START: Duration = Duration::from_secs(10);
 /// How much of a failed broker's own words goes into the error.
 const LONGEST_COMPLAINT: usize = 400;
 
-/// The `keybearer` program: `KEYBEARER_PROGRAM`, this program itself, its neighbour, or on `PATH`.
+/// The `keybearer` program: `KEYBEARER_PROGRAM`, this program itself, its neighbour, in the
+/// `directory` of the caller, or on `PATH`.
 #[must_use]
-pub fn find_program(environment: &Environment, own: Option<&Path>) -> Option<PathBuf> {
+pub fn find_program(
+    environment: &Environment,
+    own: Option<&Path>,
+    directory: Option<&Path>,
+) -> Option<PathBuf> {
     const NAME: &str = "keybearer";
     let named = environment.value("KEYBEARER_PROGRAM").map(PathBuf::from);
     let itself = own.filter(|path| path.file_name() == Some(OsStr::new(NAME))).map(Path::to_owned);
     let neighbour = own.and_then(Path::parent).map(|dir| dir.join(NAME));
     let path = environment.value("PATH").unwrap_or_default();
-    let on_path = std::env::split_paths(path).filter(|dir| dir.is_absolute());
+    let directories = directory.map(Path::to_owned).into_iter().chain(std::env::split_paths(path));
+    let directories = directories.filter(|directory| directory.is_absolute());
     let candidates = named.into_iter().chain(itself).chain(neighbour);
-    candidates.chain(on_path.map(|dir| dir.join(NAME))).find(|candidate| candidate.is_file())
+    candidates.chain(directories.map(|dir| dir.join(NAME))).find(|candidate| candidate.is_file())
 }
 
 /// Starts `program broker run` and waits until it serves the socket, or says why not.
@@ -114,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_program_is_looked_for_where_it_was_named_then_beside_us_then_on_the_path() {
+    fn the_program_is_looked_for_where_it_was_named_then_near_us_then_on_the_path() {
         let dir = tempfile::tempdir().unwrap();
         let place = |name: &str| {
             let path = dir.path().join(name);
@@ -122,7 +128,8 @@ mod tests {
             std::fs::write(path.join("keybearer"), "").unwrap();
             path
         };
-        let (named, beside, on_path) = (place("named"), place("beside"), place("path"));
+        let [named, beside, installed, on_path] =
+            ["named", "beside", "installed", "path"].map(place);
         let environment = |pairs: &[(&str, &Path)]| {
             Environment::from_pairs(pairs.iter().map(|(name, value)| (*name, value.as_os_str())))
         };
@@ -130,10 +137,13 @@ mod tests {
             environment(&[("KEYBEARER_PROGRAM", &named.join("keybearer")), ("PATH", &on_path)]);
         let path_only = environment(&[("PATH", &on_path)]);
         let own = beside.join("python3");
-        let find = |environment: &Environment, own| find_program(environment, own);
+        let find = |environment: &Environment, own| find_program(environment, own, None);
+        let find_with = |directory: &Path| find_program(&path_only, None, Some(directory));
         assert_eq!(find(&both, Some(&own)), Some(named.join("keybearer")));
         assert_eq!(find(&path_only, Some(&own)), Some(beside.join("keybearer")));
         assert_eq!(find(&path_only, None), Some(on_path.join("keybearer")));
+        assert_eq!(find_with(&installed), Some(installed.join("keybearer")));
+        assert_eq!(find_with(&dir.path().join("empty")), Some(on_path.join("keybearer")));
         assert_eq!(find(&environment(&[("PATH", Path::new("relative"))]), None), None);
     }
 }

@@ -118,6 +118,7 @@ impl InteractiveBrowserBrokerCredentialOptions {
             broker: self.broker,
             http: self.http_client.map(Transport::shared),
             prompter: self.prompter,
+            ..CredentialOptions::default()
         }
     }
 }

@@ -68,8 +68,9 @@ impl InteractiveBrowserBrokerCredential {
     }
 
     #[pyo3(signature = (**keywords))]
-    fn __init__(&self, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-        let options = options::read(keywords)?;
+    fn __init__(&self, py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+        let none = PyDict::new(py);
+        let options = options::read(keywords.unwrap_or(&none))?;
         let silent_only = options.disable_automatic_authentication;
         let credential =
             Credential::new(&options).map_err(|error| PyValueError::new_err(text(&error)))?;

@@ -1,5 +1,7 @@
 //! The credential's keywords, named as azure-identity-broker names them.
 
+use std::ffi::OsStr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use keybearer_client::{BrokerChoice, CredentialOptions, ParentWindow, WindowHandle};
@@ -16,10 +18,11 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 ///
 /// # Errors
 /// `TypeError` or `ValueError` naming the keyword.
-pub(crate) fn read(keywords: Option<&Bound<'_, PyDict>>) -> PyResult<CredentialOptions> {
-    let Some(dict) = keywords else { return Ok(CredentialOptions::default()) };
-    let keywords = Keywords(dict);
+pub(crate) fn read(keywords: &Bound<'_, PyDict>) -> PyResult<CredentialOptions> {
+    let program_directory = program_directory(keywords.py());
+    let keywords = Keywords(keywords);
     let mut options = CredentialOptions {
+        program_directory,
         authority: keywords.value("authority")?,
         tenant_id: keywords.value("tenant_id")?.map(tenant_id).transpose()?,
         additionally_allowed_tenants: keywords
@@ -45,6 +48,23 @@ pub(crate) fn read(keywords: Option<&Bound<'_, PyDict>>) -> PyResult<CredentialO
         read_record(&record, &mut options)?;
     }
     Ok(options)
+}
+
+/// Where an installer puts the programs of what it installs where this package is: `PREFIX/bin` for
+/// `PREFIX/lib/pythonX.Y/site-packages`, else `DIRECTORY/bin` (`pip install --target DIRECTORY`).
+/// What lies above a directory of that kind may be anybody's.
+pub(crate) fn program_directory(py: Python<'_>) -> Option<PathBuf> {
+    let package = py.import("keybearer").and_then(|package| package.getattr("__file__"));
+    let file: PathBuf = package.ok()?.extract().ok()?;
+    let packages = file.parent()?.parent()?;
+    let mut above = packages
+        .ancestors()
+        .map(|path| path.file_name().and_then(OsStr::to_str).unwrap_or_default());
+    let is_of_an_installation = above.next().is_some_and(|name| name.ends_with("-packages"))
+        && above.next().is_some_and(|name| name.starts_with("python"))
+        && above.next().is_some_and(|name| name.starts_with("lib"));
+    let prefix = if is_of_an_installation { packages.ancestors().nth(3)? } else { packages };
+    Some(prefix.join("bin"))
 }
 
 /// A record of an earlier sign-in decides everything it knows, except the directory if one was

@@ -27,6 +27,7 @@ use tokio::task::AbortHandle;
 use url::Url;
 
 use crate::errors::text;
+use crate::options::program_directory;
 use crate::token::Token;
 use crate::wake;
 
@@ -64,9 +65,12 @@ struct Inner {
 impl Runtime {
     /// Nothing is contacted yet. The environment is the one of now.
     #[new]
-    fn new() -> Self {
-        let options =
-            LocalBrokerOptions { choice: BrokerChoice::Required, ..LocalBrokerOptions::default() };
+    fn new(py: Python<'_>) -> Self {
+        let options = LocalBrokerOptions {
+            choice: BrokerChoice::Required,
+            program_directory: program_directory(py),
+            ..LocalBrokerOptions::default()
+        };
         let broker = LocalBroker::new(Environment::current(), options);
         Self(Arc::new(Inner { broker, signed_out: Mutex::default() }))
     }

@@ -69,6 +69,12 @@ credential = keybearer.InteractiveBrowserBrokerCredential(
 print(credential.acquire(STORAGE).source)
 """
 
+WARNED = """
+import logging
+logging.basicConfig(stream=sys.stdout, level="WARNING", format="%(name)s %(levelname)s %(message)s")
+keybearer.InteractiveBrowserBrokerCredential(**chosen).get_token(STORAGE)
+"""
+
 SIGNED_REQUEST = """
 import urllib.request, urllib.error, ssl
 credential = keybearer.InteractiveBrowserBrokerCredential(**chosen)
@@ -219,6 +225,14 @@ def test_one_sign_in_serves_every_program(machine: Machine, code: str) -> None:
         assert token.split()[0] == machine.upn
         assert token.split()[1] in {"cache", "refresh"}
     assert machine.sign_ins() == 1
+
+
+def test_without_a_broker_the_log_says_that_the_sign_in_is_forgotten(machine: Machine) -> None:
+    assert machine.python(WARNED) == []
+    machine.stop()
+    machine.environment.update(KEYBEARER_PROGRAM="", PATH="/usr/bin:/bin")
+    [warning] = machine.python(WARNED)
+    assert warning.startswith("keybearer WARNING there is no broker, so this sign-in is forgotten")
 
 
 def test_a_person_who_declines_ends_it(machine: Machine) -> None:

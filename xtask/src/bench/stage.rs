@@ -42,9 +42,8 @@ impl Stage {
         let python = Python::prepare(&repository, "bench-python", &requirements)
             .await
             .or_hint("prepare Python", "install what is named above, then run the bench again")?;
-        let mut maturin = python.command(&["-m", "maturin", "develop", "--quiet", "--locked"]);
-        maturin.args(["--profile", PROFILE]).current_dir(repository.path("crates/python"));
-        process::run(&mut maturin)
+        python
+            .install_keybearer(&repository, PROFILE)
             .await
             .or_hint("build the Python package", "mend what maturin names above")?;
         let scratch = tempfile::tempdir().context("could not make a directory")?;

@@ -77,7 +77,7 @@ async fn tokens(
 /// Fetches a token with each interpreter the target's wheel is for.
 async fn fetch(stage: &Stage, workshop: &Workshop<'_>, target: &Target) -> Result<()> {
     let unpacked = stage.path(target.triple);
-    let wheel = wheel_in(&workshop.output.join(target.triple))?;
+    let wheel = wheel_in(&workshop.folder(target), "keybearer")?;
     let mut unpack = workshop.python.command(&["-m", "zipfile", "-e"]);
     process::run(unpack.arg(wheel).arg(&unpacked)).await?;
     let zig = workshop.zig().await?;

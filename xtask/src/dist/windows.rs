@@ -34,7 +34,7 @@ async fn wheel(workshop: &Workshop<'_>, cross: &Cross, prefix: &Wine) -> Result<
     let mut maturin = python.maturin(repository, cross, prefix, &folder);
     maturin.arg("--release").env("CARGO_TARGET_DIR", repository.path("target/cross"));
     process::run(&mut maturin).await.or_hint("build the wheel", "mend what is named above")?;
-    let wheel = wheel_in(&folder)?;
+    let wheel = wheel_in(&folder, "keybearer")?;
     let size = std::fs::metadata(&wheel)?.len();
     let name = wheel.file_name().and_then(|name| name.to_str()).unwrap_or_default();
     println!("{name}  {:.1} MB", size as f64 / 1e6);

@@ -1,8 +1,8 @@
 //! The distribution that takes the place of azure-identity-broker.
 
-use super::packages::{download, keybearer_wheel};
+use super::packages::download;
 use crate::test::{Tally, build, counted};
-use crate::tools::{Python, Repository};
+use crate::tools::{Python, Repository, build_wheels};
 use anyhow::Result;
 
 /// Programs written for Microsoft's package with ours, and both in one environment.
@@ -13,7 +13,7 @@ pub(crate) async fn tests(repository: &Repository) -> Result<Tally> {
         Python::prepare(repository, "interop-dropin", &directory.join("requirements.txt")).await?;
     let pins = directory.join("packages.txt");
     let packages = download(&python, ("packages", &pins), &[]).await?;
-    let wheels = keybearer_wheel(repository).await?;
+    let wheels = build_wheels(repository, &["crates/python", "crates/cli"], "dev").await?;
     build(repository, &["keybearer-cli", "keybearer-emulator"]).await?;
     let mut pytest = python.command(&["-m", "pytest", "-q"]);
     pytest.current_dir(directory).env("KEYBEARER_PROGRAMS", repository.binaries());

@@ -1,24 +1,9 @@
 //! Packages as files: what tests install by themselves, and what they read.
 
 use crate::process;
-use crate::tools::{Python, Repository, prepared_once};
+use crate::tools::{Python, prepared_once};
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
-
-/// Where a build of the `keybearer` wheel is put, alone.
-pub(super) async fn keybearer_wheel(repository: &Repository) -> Result<PathBuf> {
-    // Of the environment that the package's own tests use: for another one cargo would build anew.
-    let requirements = repository.path("xtask/python/requirements.txt");
-    let python = Python::prepare(repository, "python", &requirements).await?;
-    let wheels = repository.tool_path("wheels");
-    if wheels.exists() {
-        std::fs::remove_dir_all(&wheels)?;
-    }
-    let mut maturin = python.command(&["-m", "maturin", "build", "--quiet", "--locked", "--out"]);
-    maturin.arg(&wheels).current_dir(repository.path("crates/python"));
-    process::run(&mut maturin).await.context("could not build the Python package")?;
-    Ok(wheels)
-}
 
 /// Downloads what `requirements` pins into the folder `name` of the environment, once. With the
 /// environment it goes: wheels are made for one version of Python.

@@ -1,11 +1,11 @@
 //! Tests of Microsoft's packages, against our credential.
 
-use super::packages::{download, keybearer_wheel};
+use super::packages::download;
 use crate::failure::MissingTool;
 use crate::process;
 use crate::test::{Tally, build, counted};
 use crate::tools::{Python, Repository};
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 /// Takes the tests out of the archives that carry them, and runs those that fit.
 pub(crate) async fn tests(repository: &Repository) -> Result<Tally> {
@@ -15,11 +15,7 @@ pub(crate) async fn tests(repository: &Repository) -> Result<Tally> {
     // To name an archive's package, pip runs its build script; what that needs is pinned too.
     let options = ["--no-build-isolation", "--no-binary", "azure-identity,azure-identity-broker"];
     let archives = download(&python, ("sdists", &directory.join("sdists.txt")), &options).await?;
-    let wheels = keybearer_wheel(repository).await?;
-    let mut install = python.command(&["-m", "pip", "install", "--quiet", "--no-index"]);
-    install.args(["--disable-pip-version-check", "--no-deps", "--force-reinstall"]);
-    install.arg("--find-links").arg(wheels).arg("keybearer");
-    process::run(&mut install).await.context("could not install the Python package")?;
+    python.install_keybearer(repository, "dev").await?;
     build(repository, &["keybearer-cli", "keybearer-emulator"]).await?;
     let mut pytest = python.command(&["-m", "pytest", "-q", "-p", "rig", "-p", "no:cacheprovider"]);
     pytest.current_dir(&directory).env("PYTHONPATH", &directory);

@@ -72,11 +72,19 @@ impl Python {
         python
     }
 
-    /// Builds the `keybearer` wheel and installs it here.
-    pub(crate) async fn install_keybearer(&self, repository: &Repository) -> Result<()> {
-        let mut maturin = self.command(&["-m", "maturin", "develop", "--quiet", "--locked"]);
-        maturin.current_dir(repository.path("crates/python"));
-        process::run(&mut maturin).await.context("could not build the Python package")
+    /// Builds the `keybearer` wheel with a profile of cargo's and installs it here, without the
+    /// program that it requires.
+    pub(crate) async fn install_keybearer(
+        &self,
+        repository: &Repository,
+        profile: &str,
+    ) -> Result<()> {
+        let wheels = build_wheels(repository, &["crates/python"], profile).await?;
+        let mut pip = self.command(&["-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]);
+        pip.args(["--disable-pip-version-check", "--force-reinstall", "--find-links"]);
+        process::run(pip.arg(wheels).arg("keybearer"))
+            .await
+            .context("could not install the Python package")
     }
 
     /// Where the environment is.
@@ -92,6 +100,30 @@ impl Python {
     fn binaries(&self) -> PathBuf {
         self.home.join(if cfg!(windows) { "Scripts" } else { "bin" })
     }
+}
+
+/// Builds the wheels of these directories into a directory that holds nothing else.
+pub(crate) async fn build_wheels(
+    repository: &Repository,
+    directories: &[&str],
+    profile: &str,
+) -> Result<PathBuf> {
+    // One environment builds for all: with another one cargo would build anew.
+    let requirements = repository.path("xtask/python/requirements.txt");
+    let python = Python::prepare(repository, "python", &requirements).await?;
+    let wheels = repository.tool_path("wheels");
+    if wheels.exists() {
+        std::fs::remove_dir_all(&wheels)?;
+    }
+    for directory in directories {
+        let mut maturin = python.command(&["-m", "maturin", "build", "--quiet", "--locked"]);
+        maturin.args(["--compression-method", "stored", "--profile", profile, "--out"]);
+        maturin.arg(&wheels).current_dir(repository.path(directory));
+        process::run(&mut maturin)
+            .await
+            .with_context(|| format!("could not build the wheel of {directory}"))?;
+    }
+    Ok(wheels)
 }
 
 fn command(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Command {

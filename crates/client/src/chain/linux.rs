@@ -1,6 +1,7 @@
 //! On Linux, in this order: in WSL the proxy to the Windows broker; Keybearer's socket; whoever owns, or can be activated for, the
 //! well-known name on the session bus; a Keybearer broker started now.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,24 +27,29 @@ impl Reachable for BrokerProxy {
 /// A broker that does not even shake hands in this time is as good as absent.
 const SOCKET_LIMIT: Duration = Duration::from_secs(3);
 
-/// The same for one that the session bus may have to start.
-const BUS_LIMIT: Duration = Duration::from_secs(15);
+/// The same for one that the session bus may have to start. Microsoft's clients wait as long for
+/// Microsoft's broker.
+const BUS_LIMIT: Duration = Duration::from_secs(6);
 
 pub(super) async fn find(
     environment: &Environment,
-    _: &LocalBrokerOptions,
+    options: &LocalBrokerOptions,
     limit: Duration,
 ) -> Result<Arc<dyn Reachable>> {
     let places = WslPlaces::default();
+    let native = Native {
+        environment: environment.clone(),
+        program_directory: options.program_directory.clone(),
+    };
     if !places.wanted(environment) {
-        return find_native(environment, limit).await;
+        return native.find(limit).await;
     }
     let missing = match places.find(environment, limit).await {
-        Ok(proxy) => return Ok(Arc::new(ThroughProxy::new(proxy.program, environment.clone()))),
+        Ok(proxy) => return Ok(Arc::new(ThroughProxy::new(proxy.program, native))),
         Err(error) => error,
     };
     tracing::debug!(error = %missing, "no way to the Windows broker");
-    find_native(environment, limit).await.map_err(|error| error_of_both(&missing, &error))
+    native.find(limit).await.map_err(|error| error_of_both(&missing, &error))
 }
 
 /// Windows comes first, so what to do about it does too.
@@ -53,53 +59,62 @@ pub(super) fn error_of_both(windows: &Error, native: &Error) -> Error {
     Error::new(native.kind().clone(), message).with_hint(hints.join("; or "))
 }
 
-/// Finds a broker of this Linux, whatever it runs in.
-pub(super) async fn find_native(
-    environment: &Environment,
-    limit: Duration,
-) -> Result<Arc<dyn Reachable>> {
-    let mut tried: Vec<String> = Vec::new();
-    let mut absent = |error: Error| match error.kind() {
-        ErrorKind::Unavailable(Missing::Broker) => {
-            tracing::debug!(%error, "no broker here");
-            tried.push(error.message());
-            Ok(error)
-        }
-        _ => Err(error),
-    };
-    let paths = Paths::current(environment)?;
-    let (begun, socket_limit) = (Instant::now(), limit.min(SOCKET_LIMIT));
-    match BrokerProxy::connect_socket(&paths.socket, socket_limit).await {
-        Err(error) => drop(absent(error)?),
-        found => return Ok(Arc::new(found?)),
-    }
-    let is_silent = begun.elapsed() >= socket_limit;
-    if let Some(address) = environment.session_bus_address() {
-        let limit = limit.min(BUS_LIMIT);
-        match BrokerProxy::connect_bus(&address, Activation::Start, limit).await {
-            // Who listens at our socket and says nothing may well have the name on the bus, too.
-            // Another one could not be started beside it.
-            Ok(found) if is_silent && !answers(&found).await => return Err(stuck(&found)),
-            Ok(found) => return Ok(Arc::new(found)),
-            Err(error) => drop(absent(error)?),
-        }
-    }
-    let own = std::env::current_exe().ok();
-    let hint = match find_program(environment, own.as_deref()) {
-        None => {
-            tried.push("the keybearer program is not installed".to_owned());
-            "install the keybearer program, or put it on PATH".to_owned()
-        }
-        Some(program) => match start_broker(&program, &paths, limit).await {
-            Ok(()) => {
-                let started = BrokerProxy::connect_socket(&paths.socket, SOCKET_LIMIT).await?;
-                return Ok(Arc::new(started));
+/// Where brokers of this Linux are, whatever it runs in.
+#[derive(Debug)]
+pub(super) struct Native {
+    environment: Environment,
+    program_directory: Option<PathBuf>,
+}
+
+impl Native {
+    pub(super) async fn find(&self, limit: Duration) -> Result<Arc<dyn Reachable>> {
+        let mut tried: Vec<String> = Vec::new();
+        let mut absent = |error: Error| match error.kind() {
+            ErrorKind::Unavailable(Missing::Broker) => {
+                tracing::debug!(%error, "no broker here");
+                tried.push(error.message());
+                Ok(error)
             }
-            Err(error) => absent(error)?.hint().unwrap_or_default().to_owned(),
-        },
-    };
-    Err(Error::unavailable(Missing::Broker, format!("find a broker: {}", tried.join("; ")))
-        .with_hint(hint))
+            _ => Err(error),
+        };
+        let paths = Paths::current(&self.environment)?;
+        let (begun, socket_limit) = (Instant::now(), limit.min(SOCKET_LIMIT));
+        match BrokerProxy::connect_socket(&paths.socket, socket_limit).await {
+            Err(error) => drop(absent(error)?),
+            found => return Ok(Arc::new(found?)),
+        }
+        let is_silent = begun.elapsed() >= socket_limit;
+        if let Some(address) = self.environment.session_bus_address() {
+            let limit = limit.min(BUS_LIMIT);
+            match BrokerProxy::connect_bus(&address, Activation::Start, limit).await {
+                // Who listens at our socket and says nothing may well have the name on the bus, too.
+                // Another one could not be started beside it.
+                Ok(found) if is_silent && !answers(&found).await => return Err(stuck(&found)),
+                Ok(found) => return Ok(Arc::new(found)),
+                Err(error) => drop(absent(error)?),
+            }
+        }
+        let own = std::env::current_exe().ok();
+        let hint = match find_program(
+            &self.environment,
+            own.as_deref(),
+            self.program_directory.as_deref(),
+        ) {
+            None => {
+                tried.push("the keybearer program is not installed".to_owned());
+                "install the keybearer program, or put it on PATH".to_owned()
+            }
+            Some(program) => match start_broker(&program, &paths, limit).await {
+                Ok(()) => {
+                    let started = BrokerProxy::connect_socket(&paths.socket, SOCKET_LIMIT).await?;
+                    return Ok(Arc::new(started));
+                }
+                Err(error) => absent(error)?.hint().unwrap_or_default().to_owned(),
+            },
+        };
+        Err(Error::unavailable(Missing::Broker, format!("find a broker: {}", tried.join("; ")))
+            .with_hint(hint))
+    }
 }
 
 /// Whether the broker says anything at all; an error is an answer.

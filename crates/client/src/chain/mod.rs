@@ -16,6 +16,7 @@ mod wsl;
 
 use std::collections::BTreeSet;
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -67,6 +68,8 @@ pub struct LocalBrokerOptions {
     /// Authority hosts this process trusts without asking. A broker does not take our word for
     /// it, so a request it refuses for its authority is then made from this process.
     pub trusted_authority_hosts: BTreeSet<AuthorityHost>,
+    /// Where else the broker's program may be installed, on Linux. It goes before `PATH`.
+    pub program_directory: Option<PathBuf>,
     /// The window a broker's window belongs to.
     pub parent_window: ParentWindow,
     /// What an engine in this process reaches the provider through, instead of its own.
@@ -181,6 +184,7 @@ impl LocalBroker {
                 && own.choice == options.choice
                 && own.parent_window == options.parent_window
                 && own.remember == options.remember
+                && own.program_directory == options.program_directory
                 && own.trusted_authority_hosts == options.trusted_authority_hosts
         };
         if let Some(broker) = shared.iter().find(same) {
@@ -307,6 +311,14 @@ impl LocalBroker {
         })
     }
 
+    /// Whether one was looked for in vain where installing one would help.
+    fn lacks_a_broker(&self) -> bool {
+        let connection = self.connection.get();
+        cfg!(target_os = "linux")
+            && self.options.choice == BrokerChoice::Auto
+            && connection.try_lock().is_ok_and(|connection| connection.broker.is_none())
+    }
+
     fn can_do_without(&self, refusal: &Refusal, authority: Option<&Authority>) -> bool {
         let place = Place::of(&self.environment);
         if place == Place::Windows && self.options.remember != Remember::InMemory {
@@ -403,12 +415,20 @@ impl Broker for LocalBroker {
     async fn acquire_interactive(&self, mut request: InteractiveRequest) -> Result<Token> {
         request.presence.presenter.get_or_insert_with(|| Arc::clone(&self.presenter));
         let (limit, authority) = (request.parameters.timeout, request.parameters.authority.clone());
-        self.call(limit, Some(&authority), Repeat::Never, |broker, timeout| {
+        let asked = self.call(limit, Some(&authority), Repeat::Never, |broker, timeout| {
             let mut request = request.clone();
             request.parameters.timeout = timeout;
             async move { broker.acquire_interactive(request).await }
-        })
-        .await
+        });
+        let token = asked.await?;
+        if self.lacks_a_broker() {
+            tracing::warn!(
+                correlation_id = %request.parameters.correlation_id,
+                "there is no broker, so this sign-in is forgotten when the program ends; \
+                 the program keybearer keeps sign-ins for all programs"
+            );
+        }
+        Ok(token)
     }
 
     async fn remove_account(&self, request: RemoveAccountRequest) -> Result<()> {

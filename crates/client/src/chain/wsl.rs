@@ -11,11 +11,10 @@ use keybearer_core::{
     RemoveAccountRequest, Result, SignHttpRequest, SignedHttpRequest, SilentRequest, SsoCookie,
     SsoCookieRequest, Token,
 };
-use keybearer_host::Environment;
 use tokio::sync::Mutex;
 
 use super::Reachable;
-use super::linux::{error_of_both, find_native};
+use super::linux::{Native, error_of_both};
 use crate::ProxyBroker;
 
 /// Asks the proxy. Once it shows that it cannot work here (it does not start, has no answer, or can
@@ -24,13 +23,13 @@ use crate::ProxyBroker;
 #[derive(Debug)]
 pub(super) struct ThroughProxy {
     proxy: ProxyBroker,
-    environment: Environment,
+    native: Native,
     instead: Mutex<Option<Arc<dyn Reachable>>>,
 }
 
 impl ThroughProxy {
-    pub(super) fn new(program: PathBuf, environment: Environment) -> Self {
-        Self { proxy: ProxyBroker::new(program), environment, instead: Mutex::default() }
+    pub(super) fn new(program: PathBuf, native: Native) -> Self {
+        Self { proxy: ProxyBroker::new(program), native, instead: Mutex::default() }
     }
 
     async fn call<T, F, Fut>(&self, limit: Duration, call: F) -> Result<T>
@@ -49,7 +48,7 @@ impl ThroughProxy {
             outcome => return outcome,
         };
         tracing::debug!(error = %reason, "the Windows broker cannot be reached");
-        let found = find_native(&self.environment, left()).await;
+        let found = self.native.find(left()).await;
         let broker = found.map_err(|error| error_of_both(&reason, &error))?;
         *self.instead.lock().await = Some(Arc::clone(&broker));
         call(broker, left()).await
