@@ -1,4 +1,4 @@
-use crate::{HomeAccountId, TenantId};
+use crate::{Error, HomeAccountId, Result, TenantId};
 
 /// A person who has signed in, as seen in one directory.
 ///
@@ -61,6 +61,22 @@ impl AccountChoice {
             Self::Only | Self::Default => true,
             Self::LoginHint(username) => account.username.eq_ignore_ascii_case(username),
             Self::Exact(id) => account.home_account_id == *id,
+        }
+    }
+
+    /// Checks who signed in. A hint may be overruled by the person; an account that was asked for
+    /// exactly may not (invariant I8).
+    ///
+    /// # Errors
+    /// `InteractionRequired` if it is another account than exactly the one that was asked for.
+    pub fn check_sign_in(&self, account: &Account) -> Result<()> {
+        match self {
+            Self::Exact(id) if account.home_account_id != *id => {
+                let got = &account.username;
+                Err(Error::interaction_required(format!("{got} signed in, but {id} was asked for"))
+                    .with_hint(format!("sign in again and choose {id}")))
+            }
+            _ => Ok(()),
         }
     }
 

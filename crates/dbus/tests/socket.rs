@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use keybearer_core::{
     AccessToken, AccountChoice, AccountsRequest, Broker, CallerId, CorrelationId, Denial, Error,
-    ErrorContext, ErrorKind, HttpRequestToSign, IdToken, InteractiveRequest, Missing, Prompt,
+    ErrorContext, ErrorKind, HomeAccountId, HttpRequestToSign, IdToken, InteractiveRequest, Missing, Prompt,
     ProofOfPossession, SilentRequest, SsoCookie, SsoCookieContent, SsoCookieRequest, Token,
     TokenParameters, TokenSource, TokenType,
 };
@@ -129,6 +129,22 @@ async fn i8_another_accounts_token_is_refused() {
     let parameters = TokenParameters { account, ..sample::parameters() };
     let error = proxy.acquire_silent(SilentRequest { parameters }).await.unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Protocol { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn i8_whoever_signs_in_may_differ_from_a_hint_but_not_from_an_exact_account() {
+    let (broker, _socket, proxy) = connected().await;
+    let ask = |account| {
+        let parameters = TokenParameters { account, ..sample::parameters() };
+        proxy.acquire_interactive(InteractiveRequest::new(parameters, Prompt::IfNeeded))
+    };
+    for _ in 0..2 {
+        broker.on_interactive(Answer::Now(Ok(token("at"))));
+    }
+    ask(AccountChoice::LoginHint("ops@contoso.example".into())).await.unwrap();
+    let other = AccountChoice::Exact(HomeAccountId::parse("other.tenant").unwrap());
+    let error = ask(other).await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::InteractionRequired { .. }), "{error}");
 }
 
 #[tokio::test]

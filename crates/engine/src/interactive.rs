@@ -24,7 +24,7 @@ use crate::deadline::unless_cancelled;
 use crate::effects::SignIn;
 use crate::engine::Inner;
 use crate::flights::Abandoned;
-use crate::issue::{Asked, Issued, another_account};
+use crate::issue::{Asked, Issued};
 use crate::providers::exchange;
 use crate::refresh_entry::RefreshEntry;
 use crate::silent::{Refresh, nested};
@@ -344,11 +344,7 @@ impl Inner {
         };
         let account = self.identify(&asked, response).await?;
         let account = account.ok_or_else(|| Error::protocol("an id token", "none"))?;
-        if let AccountChoice::Exact(id) = &parameters.account
-            && account.home_account_id != *id
-        {
-            return Err(another_account(id.as_str(), &account.username));
-        }
+        parameters.account.check_sign_in(&account)?;
         let refresh = response.refresh_token.clone();
         let refresh = refresh.map(|token| RefreshEntry::new(token, None, response.family.clone()));
         self.connect(account.clone(), &parameters.client_id, refresh).await?;

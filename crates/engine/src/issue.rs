@@ -124,9 +124,3 @@ impl Inner {
         }
     }
 }
-
-/// The answer names another person than the one who was asked for (invariant I8).
-pub(crate) fn another_account(wanted: &str, got: &str) -> Error {
-    Error::interaction_required(format!("{got} signed in, but {wanted} was asked for"))
-        .with_hint(format!("sign in again and choose {wanted}"))
-}

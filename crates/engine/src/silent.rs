@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keybearer_core::{
-    AccessToken, Account, Authority, Claims, ClientId, CorrelationId, Error, ErrorKind,
+    AccessToken, Account, AccountChoice, Authority, Claims, ClientId, CorrelationId, Error, ErrorKind,
     HomeAccountId, RefreshToken, Result, Tenant, TenantId, Token, TokenParameters, TokenSource,
 };
 use keybearer_protocol::metadata::ProviderMetadata;
@@ -13,7 +13,7 @@ use keybearer_protocol::token::{self, Grant, TokenRequest, TokenResponse};
 
 use crate::cache::{Binding, CacheKey, Hit};
 use crate::engine::Inner;
-use crate::issue::{Asked, Issued, another_account};
+use crate::issue::{Asked, Issued};
 use crate::proof::check_binding;
 use crate::providers::exchange_again;
 use crate::registry::{AccountKey, Redemption};
@@ -204,9 +204,7 @@ impl Inner {
         };
         let account = self.identify(&asked, &response).await?;
         let account = account.unwrap_or_else(|| redemption.account.clone());
-        if account.home_account_id != redemption.account.home_account_id {
-            return Err(another_account(&redemption.account.username, &account.username));
-        }
+        AccountChoice::Exact(redemption.account.home_account_id.clone()).check_sign_in(&account)?;
         let issued = Issued { asked: &asked, response: &response, source: TokenSource::Refresh };
         let token = self.token(issued, account);
         Ok((response, token))

@@ -71,6 +71,7 @@ macro_rules! contract_tests {
             the_account_that_was_asked_for_is_used
             i8_an_account_that_was_asked_for_is_never_replaced
             a_sign_in_gives_a_token_and_connects_the_account
+            i8_a_sign_in_by_somebody_else_is_no_answer_to_an_exact_request
             i7_an_unanswered_sign_in_times_out_in_time
             i7_a_cancelled_sign_in_ends_and_those_of_others_do_not
             a_sign_in_that_is_given_up_leaves_the_broker_usable
@@ -189,11 +190,21 @@ pub async fn i8_an_account_that_was_asked_for_is_never_replaced(fixture: &dyn Co
 /// The account is there afterwards, also for others.
 pub async fn a_sign_in_gives_a_token_and_connects_the_account(fixture: &dyn ContractFixture) {
     let [party, other] = fixture.parties(Situation::SignInSucceeds).await;
-    let token = interactive(fixture, &party, PATIENCE).await.unwrap();
+    let token = interactive(fixture, &party, PATIENCE, AccountChoice::Only).await.unwrap();
     let listed = accounts(&other).await;
     assert_eq!(listed.first(), Some(&token.account));
     let again = silent(fixture, &other, AccountChoice::Only).await.unwrap();
     assert_eq!(again.account, token.account);
+}
+
+/// The person may sign in as anybody; the program is told that it was not who it asked for
+/// (invariant I8).
+pub async fn i8_a_sign_in_by_somebody_else_is_no_answer_to_an_exact_request(
+    fixture: &dyn ContractFixture,
+) {
+    let [party, _] = fixture.parties(Situation::SignInSucceeds).await;
+    let exact = AccountChoice::Exact(unknown_account());
+    assert_interaction_required(interactive(fixture, &party, PATIENCE, exact).await);
 }
 
 /// The limit is the caller's (invariant I7).
@@ -201,7 +212,7 @@ pub async fn i7_an_unanswered_sign_in_times_out_in_time(fixture: &dyn ContractFi
     let [party, _] = fixture.parties(Situation::SignInUnanswered).await;
     let limit = Duration::from_millis(150);
     let begin = Instant::now();
-    let error = interactive(fixture, &party, limit).await.unwrap_err();
+    let error = interactive(fixture, &party, limit, AccountChoice::Only).await.unwrap_err();
     let waited = begin.elapsed();
     assert_eq!(*error.kind(), ErrorKind::TimedOut, "{error}");
     assert!(waited < limit + TOLERANCE, "it should end after {limit:?}, not {waited:?}");
@@ -210,8 +221,8 @@ pub async fn i7_an_unanswered_sign_in_times_out_in_time(fixture: &dyn ContractFi
 /// Cancelling ends the requests of one caller (invariant I7).
 pub async fn i7_a_cancelled_sign_in_ends_and_those_of_others_do_not(fixture: &dyn ContractFixture) {
     let [party, other] = fixture.parties(Situation::SignInUnanswered).await;
-    let mut waiting = Box::pin(interactive(fixture, &party, PATIENCE));
-    let mut others = Box::pin(interactive(fixture, &other, PATIENCE));
+    let sign_in = |party| Box::pin(interactive(fixture, party, PATIENCE, AccountChoice::Only));
+    let (mut waiting, mut others) = (sign_in(&party), sign_in(&other));
     let ended = cancel_until_ended(&party, &mut waiting, &mut others).await;
     assert_eq!(*ended.unwrap_err().kind(), ErrorKind::Cancelled);
     let ended = cancel_until_ended(&other, &mut others, &mut std::future::pending()).await;
@@ -221,7 +232,8 @@ pub async fn i7_a_cancelled_sign_in_ends_and_those_of_others_do_not(fixture: &dy
 /// Dropping the future of a request is all a program has to do.
 pub async fn a_sign_in_that_is_given_up_leaves_the_broker_usable(fixture: &dyn ContractFixture) {
     let [party, other] = fixture.parties(Situation::SignInUnanswered).await;
-    let given_up = timeout(Duration::from_millis(50), interactive(fixture, &party, PATIENCE)).await;
+    let sign_in = interactive(fixture, &party, PATIENCE, AccountChoice::Only);
+    let given_up = timeout(Duration::from_millis(50), sign_in).await;
     assert!(given_up.is_err(), "nobody should have answered");
     for party in [&party, &other] {
         assert_eq!(accounts(party).await, []);
@@ -396,8 +408,9 @@ async fn interactive(
     fixture: &dyn ContractFixture,
     party: &Party,
     limit: Duration,
+    account: AccountChoice,
 ) -> Result<Token> {
-    let (caller, account) = (party.caller.clone(), AccountChoice::Only);
+    let caller = party.caller.clone();
     let parameters = TokenParameters { account, timeout: limit, caller, ..fixture.parameters() };
     let prompt = Prompt::IfNeeded;
     party.broker.acquire_interactive(InteractiveRequest::new(parameters, prompt)).await

@@ -68,7 +68,9 @@ impl ExtensionBroker {
         };
         let operation = request::interactive(&parameters, prompt, account.as_ref(), hint);
         let reply = self.perform(operation, deadline).await?;
-        reply::token(&reply, &parameters, TokenSource::SignIn, self.clock.now())
+        let token = reply::token(&reply, &parameters, TokenSource::SignIn, self.clock.now())?;
+        parameters.account.check_sign_in(&token.account)?;
+        Ok(token)
     }
 
     fn waiting(&self) -> MutexGuard<'_, Vec<(CallerId, Arc<Notify>)>> {

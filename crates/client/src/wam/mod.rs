@@ -243,14 +243,7 @@ impl WamBroker {
         let recipe = Recipe { plugin, provider: provider.clone(), who, mode };
         let answer = self.transport.interactive(&recipe.request(parameters)).await;
         let issued = self.read(answer, parameters, (plugin, TokenSource::SignIn))?;
-        if let AccountChoice::Exact(id) = &parameters.account
-            && issued.token.account.home_account_id != *id
-        {
-            let username = &issued.token.account.username;
-            let message = format!("{username} signed in, but {id} was asked for");
-            return Err(Error::interaction_required(message)
-                .with_hint(format!("sign in again and choose {id}")));
-        }
+        parameters.account.check_sign_in(&issued.token.account)?;
         Ok(self.remember(issued, (plugin, provider), &parameters.client_id))
     }
 

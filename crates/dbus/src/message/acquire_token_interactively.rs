@@ -48,9 +48,10 @@ impl Method for AcquireTokenInteractively {
         token::write(reply, echo)
     }
 
-    /// A person may choose another account than was hinted at, so the account is not checked here.
     fn decode_reply(json: &str, request: &InteractiveRequest) -> Result<Token> {
-        token::read(json, &request.parameters)
+        let token = token::read(json, &request.parameters)?;
+        request.parameters.account.check_sign_in(&token.account)?;
+        Ok(token)
     }
 
     fn encode_error(error: &Error) -> String {

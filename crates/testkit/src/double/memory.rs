@@ -157,7 +157,9 @@ impl Broker for MemoryBroker {
         let before = count(&cancelled.borrow());
         tokio::select! {
             account = self.sign_in(request.parameters.timeout) => {
-                Ok(self.token(account?, &request.parameters, TokenSource::SignIn))
+                let account = account?;
+                request.parameters.account.check_sign_in(&account)?;
+                Ok(self.token(account, &request.parameters, TokenSource::SignIn))
             }
             _ = cancelled.wait_for(|callers| count(callers) > before) => {
                 Err(Error::cancelled("sign in"))
