@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use keybearer_core::{AuthorityHost, Broker, Error, Result};
 use keybearer_engine::{Effects, Engine, EngineSettings, Http, Prompter};
-use keybearer_host::{Environment, Host, Paths, Settings};
+use keybearer_host::{Config, Environment, Host, Paths, Settings};
 use tokio::sync::OnceCell;
 
 use crate::chain::{LocalBrokerOptions, Remember};
@@ -67,8 +67,12 @@ impl InProcess {
     }
 
     async fn open(&self) -> Result<Opened> {
-        let paths = Paths::current(&self.environment)?;
-        let settings = Settings::load(&paths.config_file, &self.environment)?;
+        let paths = Paths::current(&self.environment);
+        let settings = match &paths {
+            Ok(paths) => Settings::load(&paths.config_file, &self.environment)?,
+            // Nobody can have put a file there.
+            Err(_) => Settings::resolve(&Config::default(), &self.environment)?,
+        };
         let loopback_port = settings.loopback_port;
         let mut trusted_authority_hosts = self.trusted.clone();
         trusted_authority_hosts.extend(settings.trusted_authority_hosts);
@@ -79,6 +83,7 @@ impl InProcess {
         };
         #[cfg(not(target_os = "linux"))]
         if self.remember == Remember::OnDisk {
+            let paths = paths?;
             let turn = crate::keep::Turn::take(&paths).await?;
             let host = crate::keep::durable_host(&paths, &self.environment);
             let engine =

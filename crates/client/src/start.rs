@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use keybearer_core::{Error, Missing, Result};
-use keybearer_host::{Environment, Paths, private_dir};
+use keybearer_core::{Error, ErrorKind, Missing, Result};
+use keybearer_host::{Environment, private_dir};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 /// How long a broker may take to start, whatever the caller's own limit.
@@ -37,24 +37,18 @@ pub fn find_program(
     candidates.chain(directories.map(|dir| dir.join(NAME))).find(|candidate| candidate.is_file())
 }
 
-/// Starts `program broker run` and waits until it serves the socket, or says why not.
+/// Starts `program broker run`, which serves in `runtime_dir`, and waits until it does, or says why
+/// not.
 ///
 /// The broker outlives this process. If another one is running already, that is as good.
 ///
 /// # Errors
 /// `Unavailable(Broker)` if it did not start, with its own last words; `TimedOut` after `limit`.
-pub async fn start_broker(program: &Path, paths: &Paths, limit: Duration) -> Result<()> {
-    let (runtime_dir, log) =
-        (private_dir(&paths.runtime_dir)?, paths.runtime_dir.join("broker.log"));
-    let mut complaints = File::options();
-    complaints.create(true).write(true).truncate(true).mode(0o600);
-    let complaints = complaints
-        .open(runtime_dir.path().join("broker.log"))
-        .map_err(|error| Error::internal(format!("create {}", log.display())).with_source(error))?;
-    let mut child = spawn(program, complaints).map_err(|error| {
-        Error::unavailable(Missing::Broker, format!("start {}", program.display()))
-            .with_source(error)
-    })?;
+pub async fn start_broker(program: &Path, runtime_dir: &Path, limit: Duration) -> Result<()> {
+    let log = runtime_dir.join("broker.log");
+    let complaints = create_log(runtime_dir, &log)?;
+    let mut child = spawn(program, complaints)
+        .map_err(|error| no_start(format!("start {}", program.display())).with_source(error))?;
     let stdout = child.stdout.take();
     // Somebody has to collect the exit status when the broker ends one day.
     std::thread::spawn(move || child.wait());
@@ -64,7 +58,7 @@ pub async fn start_broker(program: &Path, paths: &Paths, limit: Duration) -> Res
             || format!("the broker {why}"),
             |error| format!("the broker {why}: {error}"),
         );
-        Error::unavailable(Missing::Broker, message).with_hint(hint.unwrap_or_else(|| {
+        no_start(message).with_hint(hint.unwrap_or_else(|| {
             "run `keybearer broker run` to see why it does not start".to_owned()
         }))
     };
@@ -74,6 +68,24 @@ pub async fn start_broker(program: &Path, paths: &Paths, limit: Duration) -> Res
         Err(_) if limit < LONGEST_START => Err(Error::timed_out("start the broker")),
         Err(_) => Err(failed("did not become ready")),
     }
+}
+
+/// Where a broker that does not start says why. Where there is no place for that there is none for
+/// its socket either.
+fn create_log(runtime_dir: &Path, log: &Path) -> Result<File> {
+    private_dir(runtime_dir).map_err(|error| {
+        let kind = ErrorKind::Unavailable(Missing::Broker);
+        Error::from_parts(kind, error.context().clone()).with_source(error)
+    })?;
+    let mut options = File::options();
+    options.create(true).write(true).truncate(true).mode(0o600);
+    options
+        .open(log)
+        .map_err(|error| no_start(format!("create {}", log.display())).with_source(error))
+}
+
+fn no_start(message: impl Into<String>) -> Error {
+    Error::unavailable(Missing::Broker, message)
 }
 
 fn spawn(program: &Path, complaints: File) -> std::io::Result<Child> {

@@ -4,6 +4,8 @@ use keybearer_core::{Error, Result};
 
 use crate::environment::Environment;
 
+const SOCKET: &str = "broker.sock";
+
 /// Where everything is: by the XDG Base Directory Specification, on Windows in the user's profile.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "plain data")]
@@ -42,7 +44,7 @@ impl Paths {
         Ok(Self {
             config_file: config.join("keybearer/config.toml"),
             state_dir: state.join("keybearer"),
-            socket: runtime_dir.join("broker.sock"),
+            socket: runtime_dir.join(SOCKET),
             lock: runtime_dir.join("broker.lock"),
             runtime_dir,
         })
@@ -55,6 +57,16 @@ impl Paths {
     #[cfg(unix)]
     pub fn current(environment: &Environment) -> Result<Self> {
         Self::resolve(environment, &UserFacts::current())
+    }
+
+    /// Where a broker of this user is met, without anything else having a place: the directory and
+    /// the socket in it.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn meeting_place(environment: &Environment) -> (PathBuf, PathBuf) {
+        let directory = runtime_dir(environment, &UserFacts::current());
+        let socket = directory.join(SOCKET);
+        (directory, socket)
     }
 
     /// Where things are for this process.
@@ -82,7 +94,7 @@ impl Paths {
         let state_dir = place("LOCALAPPDATA")?.join("keybearer");
         Ok(Self {
             config_file: place("APPDATA")?.join("keybearer").join("config.toml"),
-            socket: state_dir.join("broker.sock"),
+            socket: state_dir.join(SOCKET),
             lock: state_dir.join("engine.lock"),
             runtime_dir: state_dir.clone(),
             state_dir,

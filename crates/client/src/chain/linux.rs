@@ -77,9 +77,9 @@ impl Native {
             }
             _ => Err(error),
         };
-        let paths = Paths::current(&self.environment)?;
+        let (runtime_dir, socket) = Paths::meeting_place(&self.environment);
         let (begun, socket_limit) = (Instant::now(), limit.min(SOCKET_LIMIT));
-        match BrokerProxy::connect_socket(&paths.socket, socket_limit).await {
+        match BrokerProxy::connect_socket(&socket, socket_limit).await {
             Err(error) => drop(absent(error)?),
             found => return Ok(Arc::new(found?)),
         }
@@ -104,9 +104,9 @@ impl Native {
                 tried.push("the keybearer program is not installed".to_owned());
                 "install the keybearer program, or put it on PATH".to_owned()
             }
-            Some(program) => match start_broker(&program, &paths, limit).await {
+            Some(program) => match start_broker(&program, &runtime_dir, limit).await {
                 Ok(()) => {
-                    let started = BrokerProxy::connect_socket(&paths.socket, SOCKET_LIMIT).await?;
+                    let started = BrokerProxy::connect_socket(&socket, SOCKET_LIMIT).await?;
                     return Ok(Arc::new(started));
                 }
                 Err(error) => absent(error)?.hint().unwrap_or_default().to_owned(),

@@ -92,15 +92,22 @@ async fn a_chain_goes_on_from_what_is_not_here_and_stops_at_a_refusal() {
 }
 
 #[tokio::test]
-async fn a_chain_goes_on_where_a_broker_is_required_and_in_wsl() {
+async fn a_chain_goes_on_where_a_broker_is_required_and_cannot_be_and_in_wsl() {
     let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().to_str().unwrap();
     let bare = |more: &[(&str, &str)]| {
-        let dir = dir.path().to_str().unwrap();
-        let pairs = [("HOME", dir), ("XDG_RUNTIME_DIR", dir), ("PATH", dir)];
+        let pairs = [("HOME", path), ("XDG_RUNTIME_DIR", path), ("PATH", path)];
         Environment::from_pairs(pairs.iter().chain(more).copied())
     };
+    let program = dir.path().join("program");
+    std::fs::write(&program, "").unwrap();
+    let program = program.to_str().unwrap();
+    let nowhere_to_write =
+        bare(&[("KEYBEARER_PROGRAM", program), ("XDG_RUNTIME_DIR", "/proc/nowhere")]);
     let cases = [
         (bare(&[]), BrokerChoice::Required),
+        (bare(&[("HOME", "")]), BrokerChoice::Required),
+        (nowhere_to_write, BrokerChoice::Required),
         (bare(&[("WSL_DISTRO_NAME", "Debian")]), BrokerChoice::Auto),
     ];
     for (environment, choice) in cases {
