@@ -1,7 +1,8 @@
+use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use keybearer_core::{
     AccountChoice, Authority, AuthorityHost, Broker, Caller, Capabilities, Claims, CorrelationId,
     Error, ErrorKind, HomeAccountId, InteractiveRequest, Missing, Prompt, Result, ScopeSet,
@@ -33,7 +34,7 @@ struct Inner {
     broker: Arc<dyn Broker>,
     cache: TokenCache,
     flights: PerProcess<Flights<Wanted, Result<Arc<Token>>>>,
-    account: Mutex<Option<HomeAccountId>>,
+    account: ArcSwapOption<HomeAccountId>,
 }
 
 /// Whoever was asked ends at the limit too, and says why; its answer gets this long to arrive.
@@ -73,7 +74,7 @@ impl Credential {
 
     fn assemble(settings: Settings, environment: &Environment, broker: Arc<dyn Broker>) -> Self {
         let single_tenant = environment.has("AZURE_IDENTITY_DISABLE_MULTITENANTAUTH");
-        let account = Mutex::new(settings.home_account_id.clone());
+        let account = ArcSwapOption::from_pointee(settings.home_account_id.clone());
         let cache = TokenCache::default();
         let flights = PerProcess::default();
         Self(Arc::new(Inner { settings, single_tenant, broker, cache, flights, account }))
@@ -388,9 +389,8 @@ impl Inner {
     }
 
     fn account(&self) -> AccountChoice {
-        let known = self.account.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        match (known, &self.settings.login_hint) {
-            (Some(id), _) => AccountChoice::Exact(id),
+        match (self.account.load_full(), &self.settings.login_hint) {
+            (Some(id), _) => AccountChoice::Exact(HomeAccountId::clone(&id)),
             (None, Some(username)) => AccountChoice::LoginHint(username.clone()),
             (None, None) if self.settings.use_default_broker_account => AccountChoice::Default,
             (None, None) => AccountChoice::Only,
@@ -400,9 +400,8 @@ impl Inner {
     /// Keeps the token if it is good for more than one request, and the account for every later one.
     fn keep(&self, wanted: &Wanted, token: Token) -> Result<Arc<Token>> {
         wanted.check_type(token.token_type)?;
-        let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
-        account.get_or_insert_with(|| token.account.home_account_id.clone());
-        drop(account);
+        let first = Arc::new(token.account.home_account_id.clone());
+        self.account.compare_and_swap(&None::<Arc<HomeAccountId>>, Some(first));
         let token = Arc::new(token);
         if !wanted.is_for_one_request() {
             let scopes: Vec<&str> = wanted.scopes.iter().collect();

@@ -1,25 +1,30 @@
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 
 /// A value that a forked child has its own of: what the parent was doing with it goes on in the
-/// parent only, and threads, connections and locks do not survive a fork.
-pub(crate) struct PerProcess<T>(Mutex<(u32, Arc<T>)>);
+/// parent only, and threads, connections and locks do not survive a fork. There is no lock here
+/// either, which somebody else may hold at the moment of the fork.
+pub(crate) struct PerProcess<T>(ArcSwap<(u32, Arc<T>)>);
 
 impl<T: Default> PerProcess<T> {
     /// This process's value.
     pub(crate) fn get(&self) -> Arc<T> {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let process = std::process::id();
-        if slot.0 != process {
-            // The parent's must not be wound up here.
-            std::mem::forget(std::mem::replace(&mut *slot, (process, Arc::default())));
+        let found = self.0.load_full();
+        if found.0 == process {
+            return Arc::clone(&found.1);
         }
-        Arc::clone(&slot.1)
+        // The parent's must not be wound up here.
+        std::mem::forget(Arc::clone(&found));
+        self.0.compare_and_swap(&found, Arc::new((process, Arc::default())));
+        Arc::clone(&self.0.load().1)
     }
 }
 
 impl<T: Default> Default for PerProcess<T> {
     fn default() -> Self {
-        Self(Mutex::new((std::process::id(), Arc::default())))
+        Self(ArcSwap::from_pointee((std::process::id(), Arc::default())))
     }
 }
 

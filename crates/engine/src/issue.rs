@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use keybearer_core::{
-    Account, Authority, ClientId, CorrelationId, Error, HomeAccountId, Result, ScopeSet, Timestamp,
-    Token, TokenSource,
+    Account, Authority, ClientId, CorrelationId, HomeAccountId, Result, ScopeSet, Timestamp, Token,
+    TokenSource,
 };
 use keybearer_protocol::id_token::{self, Expectation, IdTokenClaims, Invalid};
 use keybearer_protocol::metadata::ProviderMetadata;
