@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use keybearer_client::{BrokerChoice, LocalBroker, LocalBrokerOptions};
 use keybearer_core::{
-    AccountsRequest, Broker, CorrelationId, Denial, Error, ErrorKind, Missing, Result,
-    SilentRequest, TokenParameters,
+    AccountsRequest, Broker, CorrelationId, Denial, Error, ErrorKind, InteractiveRequest, Missing,
+    Prompt, Result, SilentRequest, TokenParameters,
 };
 use keybearer_dbus::server::serve_socket;
 use keybearer_host::Environment;
@@ -108,6 +108,7 @@ async fn a_broker_that_went_away_is_found_again_for_the_next_call() {
     for _ in 0..2 {
         double.on_accounts(Answer::Now(Ok(vec![sample::account()])));
     }
+    double.on_interactive(Answer::Now(Err(Error::cancelled("the person gave up"))));
     let serving = double.clone();
     tokio::spawn(async move {
         for number in 0.. {
@@ -121,13 +122,19 @@ async fn a_broker_that_went_away_is_found_again_for_the_next_call() {
         }
     });
     let broker = broker(&environment, BrokerChoice::Required);
+    let first = broker.connect(LONG).await.unwrap();
     assert_eq!(accounts(&broker, LONG).await.unwrap(), 1);
     let cut = async {
-        while !broker.connect(LONG).await.unwrap().is_closed() {
+        while !first.is_closed() {
             tokio::task::yield_now().await;
         }
     };
     tokio::time::timeout(LONG, cut).await.unwrap();
+    // Also by a call that is never repeated.
+    let parameters = TokenParameters { timeout: LONG, ..sample::parameters() };
+    let request = InteractiveRequest::new(parameters, Prompt::IfNeeded);
+    let error = broker.acquire_interactive(request).await.unwrap_err();
+    assert_eq!(*error.kind(), ErrorKind::Cancelled, "{error}");
     assert_eq!(accounts(&broker, LONG).await.unwrap(), 1);
 }
 

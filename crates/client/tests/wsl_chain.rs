@@ -7,7 +7,7 @@ mod support;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keybearer_client::{BrokerChoice, LocalBroker, LocalBrokerOptions, WslPlaces};
 use keybearer_core::{AccountsRequest, Broker, CorrelationId, ErrorKind, Missing, Result};
@@ -112,6 +112,48 @@ async fn a_proxy_that_cannot_work_leaves_it_to_a_broker_of_this_linux_from_then_
         assert_eq!(native.received().len(), 2);
         assert_eq!(std::fs::read_to_string(log).unwrap(), "run\n", "once is enough");
     }
+}
+
+#[tokio::test]
+async fn a_broker_of_this_linux_that_is_replaced_costs_no_request() {
+    let wsl = Wsl::new();
+    let native = Arc::new(ScriptedBroker::new());
+    native.on_accounts(Answer::Now(Ok(Vec::new())));
+    native.on_accounts(Answer::Now(Ok(Vec::new())));
+    let listener = UnixListener::bind(wsl.place("run/keybearer/broker.sock")).unwrap();
+    let serving = native.clone();
+    tokio::spawn(async move {
+        // The first one goes away with a request under way.
+        let stream = listener.accept().await.unwrap().0.into_std().unwrap();
+        let end = stream.try_clone().unwrap();
+        let gone = Arc::new(ScriptedBroker::new());
+        gone.on_accounts(Answer::Hang);
+        let stream = tokio::net::UnixStream::from_std(stream).unwrap();
+        tokio::spawn(serve_socket(stream, gone.clone(), 0));
+        gone.wait_for_calls(1).await;
+        end.shutdown(std::net::Shutdown::Both).unwrap();
+        let (stream, _) = listener.accept().await.unwrap();
+        serve_socket(stream, serving, 1).await
+    });
+    let log = wsl.place("windows/log");
+    let body = format!("echo run >> '{}'; exit 1", log.display());
+    let broker = wsl.broker_with(support::script(&wsl.place("windows/proxy.exe"), &body));
+    assert_eq!(accounts(&broker).await.unwrap(), 0);
+    assert_eq!(accounts(&broker).await.unwrap(), 0);
+    assert_eq!(native.received().len(), 2);
+    assert_eq!(std::fs::read_to_string(log).unwrap(), "run\n", "Windows is not asked again");
+}
+
+#[tokio::test]
+async fn a_search_after_the_proxy_ends_within_the_callers_limit_inv_i7() {
+    let wsl = Wsl::new();
+    let _silent = UnixListener::bind(wsl.place("run/keybearer/broker.sock")).unwrap();
+    let broker = wsl.broker_with(support::script(&wsl.place("windows/proxy.exe"), "exit 1"));
+    let (begun, timeout) = (Instant::now(), Duration::from_millis(500));
+    let correlation_id = CorrelationId::new("c");
+    let request = AccountsRequest { client_id: None, correlation_id, timeout };
+    broker.accounts(request).await.unwrap_err();
+    assert!(begun.elapsed() < timeout + Duration::from_millis(200), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

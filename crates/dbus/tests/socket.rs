@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use keybearer_core::{
     AccessToken, AccountChoice, AccountsRequest, Broker, CallerId, CorrelationId, Denial, Error,
-    ErrorContext, ErrorKind, HomeAccountId, HttpRequestToSign, IdToken, InteractiveRequest, Missing, Prompt,
-    ProofOfPossession, SilentRequest, SsoCookie, SsoCookieContent, SsoCookieRequest, Token,
-    TokenParameters, TokenSource, TokenType,
+    ErrorContext, ErrorKind, HomeAccountId, HttpRequestToSign, IdToken, InteractiveRequest,
+    Missing, Prompt, ProofOfPossession, SilentRequest, SsoCookie, SsoCookieContent,
+    SsoCookieRequest, Token, TokenParameters, TokenSource, TokenType,
 };
 use keybearer_dbus::client::BrokerProxy;
 use keybearer_dbus::interface::{INTERFACE, OBJECT_PATH};

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keybearer_core::{
-    AccessToken, Account, AccountChoice, Authority, Claims, ClientId, CorrelationId, Error, ErrorKind,
-    HomeAccountId, RefreshToken, Result, Tenant, TenantId, Token, TokenParameters, TokenSource,
+    AccessToken, Account, AccountChoice, Authority, Claims, ClientId, CorrelationId, Error,
+    ErrorKind, HomeAccountId, RefreshToken, Result, Tenant, TenantId, Token, TokenParameters,
+    TokenSource,
 };
 use keybearer_protocol::metadata::ProviderMetadata;
 use keybearer_protocol::shr;

@@ -48,6 +48,33 @@ impl Environment {
         self.value(name).is_some()
     }
 
+    /// Whether both say the same about where things are, how they are reached and what is trusted.
+    /// The rest of an environment is its programs' own.
+    #[must_use]
+    pub fn decides_like(&self, other: &Self) -> bool {
+        self.decisive().eq(other.decisive())
+    }
+
+    fn decisive(&self) -> impl Iterator<Item = (&OsString, &OsString)> {
+        const NAMES: [&str; 8] = [
+            "APPDATA",
+            "BROWSER",
+            "DISPLAY",
+            "HOME",
+            "LOCALAPPDATA",
+            "PATH",
+            "TMPDIR",
+            "WAYLAND_DISPLAY",
+        ];
+        const FAMILIES: [&str; 6] = ["DBUS_", "KEYBEARER_", "SSH_", "SSL_CERT_", "WSL_", "XDG_"];
+        self.0.iter().filter(|(name, _)| {
+            let name = name.to_string_lossy().to_ascii_uppercase();
+            NAMES.contains(&&*name)
+                || FAMILIES.iter().any(|family| name.starts_with(family))
+                || name.ends_with("_PROXY")
+        })
+    }
+
     /// The D-Bus address of the session bus, if there is one: as the environment says, else at its
     /// usual place.
     #[must_use]
@@ -70,6 +97,19 @@ impl std::fmt::Debug for Environment {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_decides_about_anything_makes_a_difference() {
+        let bare = Environment::from_pairs([("HOME", "/h"), ("https_proxy", "http://p")]);
+        let with = |name: &str, value: &str| {
+            let pairs = [("HOME", "/h"), ("https_proxy", "http://p"), (name, value)];
+            Environment::from_pairs(pairs).decides_like(&bare)
+        };
+        assert!(with("TRACEPARENT", "00-1") && with("LANG", "C"));
+        for name in ["HOME", "https_proxy", "NO_PROXY", "KEYBEARER_PROGRAM", "XDG_RUNTIME_DIR"] {
+            assert!(!with(name, "/x"), "{name}");
+        }
+    }
 
     #[test]
     fn the_session_bus_is_where_the_variable_says_else_at_its_usual_place() {

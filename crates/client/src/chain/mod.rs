@@ -17,9 +17,10 @@ mod wsl;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use keybearer_core::{
     Account, AccountChoice, AccountsRequest, Authority, AuthorityHost, Broker, CancelRequest,
@@ -129,6 +130,9 @@ struct Connection {
 /// follows a silent one, and all who waited for it to end.
 const SAME_SEARCH: Duration = Duration::from_secs(2);
 
+/// Whoever is asked ends at the limit too, and says why; its answer gets this long to arrive.
+const ANSWER_TIME: Duration = Duration::from_millis(125);
+
 /// A search that takes less is simply made again.
 const LONG_SEARCH: Duration = Duration::from_secs(1);
 
@@ -176,23 +180,28 @@ impl LocalBroker {
         if !options.are_common() {
             return Arc::new(Self::new(environment, options));
         }
-        static SHARED: std::sync::Mutex<Vec<Arc<LocalBroker>>> = std::sync::Mutex::new(Vec::new());
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+        // No lock: a child that is forked meanwhile would wait for it for ever.
+        static SHARED: ArcSwapOption<Vec<Arc<LocalBroker>>> = ArcSwapOption::const_empty();
         let same = |broker: &&Arc<Self>| {
             let own = &broker.options;
-            broker.environment == environment
+            broker.environment.decides_like(&environment)
                 && own.choice == options.choice
                 && own.parent_window == options.parent_window
                 && own.remember == options.remember
                 && own.program_directory == options.program_directory
                 && own.trusted_authority_hosts == options.trusted_authority_hosts
         };
-        if let Some(broker) = shared.iter().find(same) {
-            return Arc::clone(broker);
+        let known = |brokers: Option<&Arc<Vec<Arc<Self>>>>| brokers?.iter().find(same).cloned();
+        if let Some(broker) = known(SHARED.load().as_ref()) {
+            return broker;
         }
-        let broker = Arc::new(Self::new(environment, options));
-        shared.push(Arc::clone(&broker));
-        broker
+        let new = Arc::new(Self::new(environment.clone(), options.clone()));
+        SHARED.rcu(|brokers| {
+            let another = known(brokers.as_ref()).is_none().then(|| Arc::clone(&new));
+            let brokers = brokers.iter().flat_map(|brokers| brokers.iter().cloned());
+            Some(Arc::new(brokers.chain(another).collect::<Vec<_>>()))
+        });
+        known(SHARED.load().as_ref()).unwrap_or(new)
     }
 
     /// The broker process that serves this machine now, started if need be.
@@ -219,7 +228,7 @@ impl LocalBroker {
     async fn connected(&self, limit: Duration) -> Result<Arc<dyn Reachable>> {
         let connection = self.connection.get();
         let mut connection = connection.lock().await;
-        if let Some(broker) = &connection.broker {
+        if let Some(broker) = connection.broker.as_ref().filter(|broker| !broker.is_closed()) {
             return Ok(Arc::clone(broker));
         }
         if let Some((ended, error)) = &connection.in_vain
@@ -260,7 +269,23 @@ impl LocalBroker {
         F: Fn(Arc<dyn Broker>, Duration) -> Fut,
         Fut: Future<Output = Result<T>>,
     {
-        let deadline = Instant::now() + limit;
+        let work = self.call_by(Instant::now() + limit, authority, repeat, call);
+        tokio::time::timeout(limit + ANSWER_TIME, work)
+            .await
+            .unwrap_or_else(|_| Err(Error::timed_out("wait for the broker")))
+    }
+
+    async fn call_by<T, F, Fut>(
+        &self,
+        deadline: Instant,
+        authority: Option<&Authority>,
+        repeat: Repeat,
+        call: F,
+    ) -> Result<T>
+    where
+        F: Fn(Arc<dyn Broker>, Duration) -> Fut,
+        Fut: Future<Output = Result<T>>,
+    {
         let left = || deadline.saturating_duration_since(Instant::now());
         if self.options.choice == BrokerChoice::Never {
             return call(self.in_process.broker(left()).await?, left()).await;
@@ -376,14 +401,16 @@ impl Broker for LocalBroker {
     }
 
     async fn accounts(&self, request: AccountsRequest) -> Result<Vec<Account>> {
+        let deadline = Instant::now() + request.timeout;
         let mut accounts = self
             .call(request.timeout, None, Repeat::Once, |broker, timeout| {
                 let request = AccountsRequest { timeout, ..request.clone() };
                 async move { broker.accounts(request).await }
             })
             .await?;
-        if let Some(keeper) = self.keeper(request.timeout).await? {
-            let own = keeper.accounts(request).await?;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        if let Some(keeper) = self.keeper(left()).await? {
+            let own = keeper.accounts(AccountsRequest { timeout: left(), ..request }).await?;
             let new = own.into_iter().filter(|account| !accounts.contains(account));
             let new: Vec<Account> = new.collect();
             accounts.extend(new);
@@ -432,6 +459,7 @@ impl Broker for LocalBroker {
     }
 
     async fn remove_account(&self, request: RemoveAccountRequest) -> Result<()> {
+        let deadline = Instant::now() + request.timeout;
         let removed = self
             .call(request.timeout, None, Repeat::Never, |broker, timeout| {
                 let request = RemoveAccountRequest { timeout, ..request.clone() };
@@ -440,8 +468,12 @@ impl Broker for LocalBroker {
             .await;
         match removed {
             Err(error) if matches!(error.kind(), ErrorKind::InvalidRequest { .. }) => {
-                match self.keeper(request.timeout).await? {
-                    Some(keeper) => keeper.remove_account(request).await,
+                let left = || deadline.saturating_duration_since(Instant::now());
+                match self.keeper(left()).await? {
+                    Some(keeper) => {
+                        let request = RemoveAccountRequest { timeout: left(), ..request };
+                        keeper.remove_account(request).await
+                    }
                     None => Err(error),
                 }
             }

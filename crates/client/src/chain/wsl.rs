@@ -13,8 +13,8 @@ use keybearer_core::{
 };
 use tokio::sync::Mutex;
 
-use super::Reachable;
 use super::linux::{Native, error_of_both};
+use super::{Reachable, Repeat};
 use crate::ProxyBroker;
 
 /// Asks the proxy. Once it shows that it cannot work here (it does not start, has no answer, or can
@@ -32,7 +32,7 @@ impl ThroughProxy {
         Self { proxy: ProxyBroker::new(program), native, instead: Mutex::default() }
     }
 
-    async fn call<T, F, Fut>(&self, limit: Duration, call: F) -> Result<T>
+    async fn call<T, F, Fut>(&self, limit: Duration, repeat: Repeat, call: F) -> Result<T>
     where
         F: Fn(Arc<dyn Broker>, Duration) -> Fut,
         Fut: Future<Output = Result<T>>,
@@ -40,18 +40,30 @@ impl ThroughProxy {
         let deadline = Instant::now() + limit;
         let left = || deadline.saturating_duration_since(Instant::now());
         let instead = self.instead.lock().await.clone();
-        if let Some(instead) = instead.filter(|broker| !broker.is_closed()) {
-            return call(instead, left()).await;
-        }
-        let reason = match call(Arc::new(self.proxy.clone()), left()).await {
-            Err(error) if cannot_work(&error) => error,
-            outcome => return outcome,
+        let broker = match instead {
+            Some(broker) if !broker.is_closed() => broker,
+            Some(_) => self.find_native(left()).await?,
+            None => match call(Arc::new(self.proxy.clone()), left()).await {
+                Err(reason) if cannot_work(&reason) => {
+                    tracing::debug!(error = %reason, "the Windows broker cannot be reached");
+                    let found = self.find_native(left()).await;
+                    found.map_err(|error| error_of_both(&reason, &error))?
+                }
+                outcome => return outcome,
+            },
         };
-        tracing::debug!(error = %reason, "the Windows broker cannot be reached");
-        let found = self.native.find(left()).await;
-        let broker = found.map_err(|error| error_of_both(&reason, &error))?;
+        let outcome = call(Arc::clone(&broker) as Arc<dyn Broker>, left()).await;
+        if outcome.is_err() && broker.is_closed() && repeat == Repeat::Once {
+            return call(self.find_native(left()).await?, left()).await;
+        }
+        outcome
+    }
+
+    async fn find_native(&self, limit: Duration) -> Result<Arc<dyn Reachable>> {
+        let found = tokio::time::timeout(limit, self.native.find(limit)).await;
+        let broker = found.unwrap_or_else(|_| Err(Error::timed_out("find the broker")))?;
         *self.instead.lock().await = Some(Arc::clone(&broker));
-        call(broker, left()).await
+        Ok(broker)
     }
 }
 
@@ -75,7 +87,7 @@ impl Broker for ThroughProxy {
     }
 
     async fn accounts(&self, request: AccountsRequest) -> Result<Vec<Account>> {
-        self.call(request.timeout, |broker, timeout| {
+        self.call(request.timeout, Repeat::Once, |broker, timeout| {
             let request = AccountsRequest { timeout, ..request.clone() };
             async move { broker.accounts(request).await }
         })
@@ -83,7 +95,7 @@ impl Broker for ThroughProxy {
     }
 
     async fn acquire_silent(&self, request: SilentRequest) -> Result<Token> {
-        self.call(request.parameters.timeout, |broker, timeout| {
+        self.call(request.parameters.timeout, Repeat::Once, |broker, timeout| {
             let mut request = request.clone();
             request.parameters.timeout = timeout;
             async move { broker.acquire_silent(request).await }
@@ -92,7 +104,7 @@ impl Broker for ThroughProxy {
     }
 
     async fn acquire_interactive(&self, request: InteractiveRequest) -> Result<Token> {
-        self.call(request.parameters.timeout, |broker, timeout| {
+        self.call(request.parameters.timeout, Repeat::Never, |broker, timeout| {
             let mut request = request.clone();
             request.parameters.timeout = timeout;
             async move { broker.acquire_interactive(request).await }
@@ -101,7 +113,7 @@ impl Broker for ThroughProxy {
     }
 
     async fn remove_account(&self, request: RemoveAccountRequest) -> Result<()> {
-        self.call(request.timeout, |broker, timeout| {
+        self.call(request.timeout, Repeat::Never, |broker, timeout| {
             let request = RemoveAccountRequest { timeout, ..request.clone() };
             async move { broker.remove_account(request).await }
         })
@@ -109,7 +121,7 @@ impl Broker for ThroughProxy {
     }
 
     async fn sso_cookie(&self, request: SsoCookieRequest) -> Result<SsoCookie> {
-        self.call(request.timeout, |broker, timeout| {
+        self.call(request.timeout, Repeat::Once, |broker, timeout| {
             let request = SsoCookieRequest { timeout, ..request.clone() };
             async move { broker.sso_cookie(request).await }
         })
@@ -117,7 +129,7 @@ impl Broker for ThroughProxy {
     }
 
     async fn sign_http_request(&self, request: SignHttpRequest) -> Result<SignedHttpRequest> {
-        self.call(request.timeout, |broker, timeout| {
+        self.call(request.timeout, Repeat::Once, |broker, timeout| {
             let request = SignHttpRequest { timeout, ..request.clone() };
             async move { broker.sign_http_request(request).await }
         })
