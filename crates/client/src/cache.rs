@@ -8,12 +8,30 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use keybearer_core::{Claims, OIDC_SCOPES, ProofOfPossession, ScopeSet, Tenant, Timestamp, Token};
+use keybearer_engine::Clock;
 
 /// Tokens that end sooner than this are not handed out.
 const MARGIN: Duration = Duration::from_secs(300);
 
 /// How long until a token that is worth renewing is asked for again.
 const RENEW_EVERY: Duration = Duration::from_secs(30);
+
+/// How long a token is the answer to the claims it was had for. Whoever names the same claims later
+/// was refused with it.
+const ANSWERS_A_CHALLENGE: Duration = Duration::from_secs(30);
+
+/// A moment, by the wall clock and by the one that nobody sets.
+#[derive(Clone, Copy)]
+pub(crate) struct Moment {
+    pub(crate) now: Timestamp,
+    pub(crate) uptime: Duration,
+}
+
+impl Moment {
+    pub(crate) fn of(clock: &impl Clock) -> Self {
+        Self { now: clock.now(), uptime: clock.uptime() }
+    }
+}
 
 /// What a token is looked up by, as the caller gave it.
 #[derive(Clone, Copy)]
@@ -36,6 +54,9 @@ struct Entry {
     proof: Option<ProofOfPossession>,
     token: Arc<Token>,
     renew_from: AtomicI64,
+    /// By uptime: when it was kept and when it ends, whatever becomes of the wall clock.
+    kept: Duration,
+    ends: Duration,
 }
 
 /// What a look-up found.
@@ -47,20 +68,38 @@ pub(crate) enum Hit {
 }
 
 impl TokenCache {
-    pub(crate) fn find(&self, query: Query<'_>, now: Timestamp) -> Option<Hit> {
+    pub(crate) fn find(&self, query: Query<'_>, at: Moment) -> Option<Hit> {
         let entries = self.0.load();
         let entry = entries.get(&hash(query))?.iter().find(|entry| entry.matches(query))?;
-        if now + MARGIN >= entry.token.expires_on {
+        if !entry.is_good(at) || entry.is_challenged_again(query, at) {
             return None;
         }
         let token = Arc::clone(&entry.token);
-        Some(if entry.claim_renewal(now) { Hit::Renew(token) } else { Hit::Fresh(token) })
+        Some(if entry.claim_renewal(at.now) { Hit::Renew(token) } else { Hit::Fresh(token) })
     }
 
-    /// Keeps a token; one for a claims challenge also replaces the one that was challenged.
-    pub(crate) fn insert(&self, query: Query<'_>, scopes: &ScopeSet, token: &Arc<Token>) {
+    /// The token that a service refused, as far as it is known, if this is about a claims challenge:
+    /// the one that the same claims were answered with before, else the one without claims.
+    pub(crate) fn refused(&self, query: Query<'_>) -> Option<Arc<Token>> {
+        query.claims?;
+        let entries = self.0.load();
+        let held =
+            |query: Query<'_>| entries.get(&hash(query))?.iter().find(|entry| entry.matches(query));
+        let refused = held(query).or_else(|| held(Query { claims: None, ..query }))?;
+        Some(Arc::clone(&refused.token))
+    }
+
+    /// Keeps a token, as long as it is good; one for a claims challenge also replaces the one that
+    /// was challenged.
+    pub(crate) fn insert(
+        &self,
+        query: Query<'_>,
+        scopes: &ScopeSet,
+        token: &Arc<Token>,
+        at: Moment,
+    ) {
         if query.claims.is_some() {
-            self.insert(Query { claims: None, ..query }, scopes, token);
+            self.insert(Query { claims: None, ..query }, scopes, token, at);
         }
         let entry = Arc::new(Entry {
             scopes: scopes.clone(),
@@ -72,13 +111,23 @@ impl TokenCache {
             renew_from: AtomicI64::new(
                 token.refresh_on.map_or(i64::MAX, |moment| moment.unix_millis()),
             ),
+            kept: at.uptime,
+            ends: at.uptime + token.expires_on.saturating_since(at.now),
         });
         let key = hash(query);
         self.0.rcu(|entries| {
             let mut entries = HashMap::clone(entries);
-            let bucket = entries.entry(key).or_default();
-            bucket.retain(|old| !old.matches(query));
-            bucket.push(Arc::clone(&entry));
+            entries.retain(|_, bucket| {
+                bucket.retain(|old| {
+                    let is_replaced = old.matches(query);
+                    if is_replaced {
+                        entry.renew_no_sooner_than(old);
+                    }
+                    !is_replaced && old.is_good(at)
+                });
+                !bucket.is_empty()
+            });
+            entries.entry(key).or_default().push(Arc::clone(&entry));
             entries
         });
     }
@@ -93,6 +142,22 @@ impl Entry {
             && self.scopes.matches(query.scopes)
     }
 
+    fn is_good(&self, at: Moment) -> bool {
+        at.now + MARGIN < self.token.expires_on && at.uptime + MARGIN < self.ends
+    }
+
+    /// Whether it was had for these claims, and so long ago that it must have been refused.
+    fn is_challenged_again(&self, query: Query<'_>, at: Moment) -> bool {
+        query.claims.is_some() && at.uptime > self.kept + ANSWERS_A_CHALLENGE
+    }
+
+    /// A broker that cannot renew a token answers with the one it has.
+    fn renew_no_sooner_than(&self, old: &Self) {
+        if self.token.access_token.same_as(&old.token.access_token) {
+            self.renew_from.fetch_max(old.renew_from.load(Ordering::Relaxed), Ordering::Relaxed);
+        }
+    }
+
     /// Whether it is time to renew, true for one caller in each interval.
     fn claim_renewal(&self, now: Timestamp) -> bool {
         let due = self.renew_from.load(Ordering::Relaxed);
@@ -105,14 +170,16 @@ impl Entry {
     }
 }
 
-/// The order of the scopes does not matter, so their hashes are added.
+/// Neither order nor repetition of the scopes matters, so the hashes of different ones are added.
 fn hash(query: Query<'_>) -> u64 {
     let of = |value: &dyn Fn(&mut DefaultHasher)| {
         let mut hasher = DefaultHasher::new();
         value(&mut hasher);
         hasher.finish()
     };
-    let resource = query.scopes.iter().filter(|scope| !OIDC_SCOPES.contains(scope));
+    let given = query.scopes.iter().enumerate();
+    let once = given.filter(|(index, scope)| !query.scopes[..*index].contains(scope));
+    let resource = once.map(|(_, scope)| scope).filter(|scope| !OIDC_SCOPES.contains(scope));
     let scopes = resource.map(|scope| of(&|hasher| scope.hash(hasher)));
     let rest = of(&|hasher| (query.tenant, query.claims, query.cae, query.proof).hash(hasher));
     scopes.fold(rest, u64::wrapping_add)
@@ -126,8 +193,9 @@ mod tests {
 
     const SCOPE: &[&str] = &["https://storage.azure.com/.default"];
 
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_unix_seconds(seconds)
+    fn at(seconds: i64) -> Moment {
+        let uptime = Duration::from_secs(u64::try_from(seconds).unwrap());
+        Moment { now: Timestamp::from_unix_seconds(seconds), uptime }
     }
 
     fn query<'a>(scopes: &'a [&'a str], tenant: &'a Tenant) -> Query<'a> {
@@ -138,8 +206,8 @@ mod tests {
         Arc::new(Token {
             access_token: AccessToken::new(text.into()),
             token_type: TokenType::Bearer,
-            expires_on: at(3600),
-            refresh_on: Some(at(1800)),
+            expires_on: at(3600).now,
+            refresh_on: Some(at(1800).now),
             granted_scopes: ScopeSet::parse(SCOPE).unwrap(),
             account: Account {
                 home_account_id: HomeAccountId::parse("o.t").unwrap(),
@@ -165,8 +233,8 @@ mod tests {
     fn a_token_is_found_by_its_scopes_in_any_order_and_by_nothing_less() {
         let cache = TokenCache::default();
         let (tenant, two) = (Tenant::Organizations, ["r/b", "r/a"]);
-        cache.insert(query(&two, &tenant), &ScopeSet::parse(&two).unwrap(), &token("t"));
-        assert!(found(&cache, query(&["r/a", "openid", "r/b"], &tenant), 0).is_some());
+        cache.insert(query(&two, &tenant), &ScopeSet::parse(&two).unwrap(), &token("t"), at(0));
+        assert!(found(&cache, query(&["r/a", "openid", "r/b", "r/a"], &tenant), 0).is_some());
         assert!(found(&cache, query(&["r/a"], &tenant), 0).is_none());
         assert!(found(&cache, query(&two, &Tenant::Common), 0).is_none());
         assert!(found(&cache, Query { cae: true, ..query(&two, &tenant) }, 0).is_none());
@@ -180,13 +248,45 @@ mod tests {
         let cache = TokenCache::default();
         let tenant = Tenant::Organizations;
         let (query, scopes) = (query(SCOPE, &tenant), ScopeSet::parse(SCOPE).unwrap());
-        cache.insert(query, &scopes, &token("t"));
+        cache.insert(query, &scopes, &token("t"), at(0));
         let renews = |now| found(&cache, query, now).unwrap().1;
         assert!(!renews(1799));
         assert!(renews(1800));
         assert!(!renews(1801));
         assert!(renews(1831));
+        // The same token again is no reason to ask sooner; another one counts anew.
+        cache.insert(query, &scopes, &token("t"), at(1832));
+        assert!(!renews(1833) && renews(1862));
+        cache.insert(query, &scopes, &token("t-2"), at(1863));
+        assert!(renews(1863));
         assert!(found(&cache, query, 3300).is_none());
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_back_prolongs_nothing() {
+        let cache = TokenCache::default();
+        let tenant = Tenant::Organizations;
+        let (query, scopes) = (query(SCOPE, &tenant), ScopeSet::parse(SCOPE).unwrap());
+        cache.insert(query, &scopes, &token("t"), at(0));
+        let set_back = |uptime| Moment { uptime: Duration::from_secs(uptime), ..at(0) };
+        assert!(cache.find(query, set_back(3200)).is_some());
+        assert!(cache.find(query, set_back(3300)).is_none());
+    }
+
+    #[test]
+    fn what_has_ended_is_let_go() {
+        let cache = TokenCache::default();
+        let scopes = ScopeSet::parse(SCOPE).unwrap();
+        let weak: Vec<_> =
+            [(Tenant::Common, 0), (Tenant::Consumers, 3000), (Tenant::Organizations, 3301)]
+                .iter()
+                .map(|(tenant, seconds)| {
+                    let token = token("t");
+                    cache.insert(query(SCOPE, tenant), &scopes, &token, at(*seconds));
+                    Arc::downgrade(&token)
+                })
+                .collect();
+        assert_eq!(weak.iter().map(|token| token.strong_count()).collect::<Vec<_>>(), [0, 0, 1]);
     }
 
     #[test]
@@ -195,10 +295,19 @@ mod tests {
         let tenant = Tenant::Organizations;
         let scopes = ScopeSet::parse(SCOPE).unwrap();
         let claims = Claims::parse(r#"{"access_token":{"nbf":{"value":"1"}}}"#).unwrap();
-        cache.insert(query(SCOPE, &tenant), &scopes, &token("old"));
-        let challenge = Query { claims: claims.as_ref(), ..query(SCOPE, &tenant) };
+        let plain = query(SCOPE, &tenant);
+        cache.insert(plain, &scopes, &token("old"), at(0));
+        let challenge = Query { claims: claims.as_ref(), ..plain };
+        let refused =
+            |query| cache.refused(query).map(|token| token.access_token.expose().to_owned());
         assert!(found(&cache, challenge, 0).is_none());
-        cache.insert(challenge, &scopes, &token("new"));
-        assert_eq!(found(&cache, query(SCOPE, &tenant), 0).unwrap().0, "new");
+        assert_eq!((refused(plain), refused(challenge)), (None, Some("old".into())));
+        cache.insert(challenge, &scopes, &token("new"), at(0));
+        assert_eq!(found(&cache, plain, 0).unwrap().0, "new");
+        // Others were challenged at the same time; who is challenged later was refused with it.
+        assert!(found(&cache, challenge, 30).is_some());
+        assert!(found(&cache, challenge, 31).is_none());
+        assert_eq!(refused(challenge), Some("new".into()));
+        assert!(found(&cache, plain, 31).is_some());
     }
 }

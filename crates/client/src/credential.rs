@@ -8,10 +8,10 @@ use keybearer_core::{
     Error, ErrorKind, HomeAccountId, InteractiveRequest, Missing, Prompt, Result, ScopeSet,
     SilentRequest, Tenant, Token, TokenParameters,
 };
-use keybearer_engine::{Clock, Random};
+use keybearer_engine::Random;
 use keybearer_host::{Environment, SystemClock, SystemRandom};
 
-use crate::cache::{Hit, Query, TokenCache};
+use crate::cache::{Hit, Moment, Query, TokenCache};
 use crate::chain::{LocalBroker, LocalBrokerOptions};
 use crate::flights::{Boarding, Flights};
 use crate::options::{Asking, CredentialOptions, Settings};
@@ -110,7 +110,7 @@ impl Credential {
             cae: query.enable_cae,
             proof: query.proof_of_possession,
         };
-        Ok(match self.0.cache.find(lookup, SystemClock.now()) {
+        Ok(match self.0.cache.find(lookup, Moment::of(&SystemClock)) {
             None => None,
             Some(Hit::Fresh(token)) => Some(token),
             Some(Hit::Renew(token)) => {
@@ -121,7 +121,7 @@ impl Credential {
     }
 
     /// A token: from this credential, from the broker, or with the person's help. Needs no async
-    /// runtime; the work goes on in the background if the caller leaves.
+    /// runtime. A caller that leaves gives its request up; what others wait for too goes on for them.
     ///
     /// # Errors
     /// Every kind; `TimedOut` after the options' timeout.
@@ -363,6 +363,8 @@ impl Inner {
         let settings = &self.settings;
         let mut random = [0; 16];
         SystemRandom.fill(&mut random);
+        let scopes: Vec<&str> = wanted.scopes.iter().collect();
+        let refused = self.cache.refused(wanted.lookup(&scopes));
         TokenParameters {
             authority: Authority::new(settings.host.clone(), wanted.tenant.clone()),
             client_id: settings.client_id.clone(),
@@ -375,7 +377,7 @@ impl Inner {
             } else {
                 Capabilities::default()
             },
-            access_token_to_renew: None,
+            access_token_to_renew: refused.map(|token| token.access_token.clone()),
             proof_of_possession: wanted.proof.clone(),
             extra_query: if settings.enable_msa_passthrough {
                 [("msal_request_type".to_owned(), "consumer_passthrough".to_owned())].into()
@@ -405,7 +407,8 @@ impl Inner {
         let token = Arc::new(token);
         if !wanted.is_for_one_request() {
             let scopes: Vec<&str> = wanted.scopes.iter().collect();
-            self.cache.insert(wanted.lookup(&scopes), &wanted.scopes, &token);
+            let now = Moment::of(&SystemClock);
+            self.cache.insert(wanted.lookup(&scopes), &wanted.scopes, &token, now);
         }
         Ok(token)
     }

@@ -86,6 +86,22 @@ async fn a_token_worth_renewing_is_handed_out_and_renewed_behind_the_callers_bac
     assert_eq!(credential.acquire(QUERY).await.unwrap().access_token.expose(), "t-1");
     assert_eq!(broker.received().len(), 2);
 
+    // A broker whose provider is busy answers with the token it has: that is not asked about at once.
+    let broker = Arc::new(ScriptedBroker::new());
+    for _ in 0..3 {
+        broker.on_silent(Answer::Now(Ok(due("t-1"))));
+    }
+    let credential = self::credential(&broker, CredentialOptions::default());
+    credential.acquire(QUERY).await.unwrap();
+    let first = credential.cached(QUERY).unwrap().unwrap();
+    broker.wait_for_calls(2).await;
+    // Once what was answered is kept, it is another copy of the same token.
+    while Arc::ptr_eq(&first, &credential.cached(QUERY).unwrap().unwrap()) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(held_times(&credential, 20), 20);
+    assert_eq!(broker.received().len(), 2);
+
     let broker = Arc::new(ScriptedBroker::new());
     broker.on_silent(Answer::Now(Ok(due("t-1"))));
     broker.on_silent(Answer::Now(Ok(token("t-2"))));
@@ -98,6 +114,10 @@ async fn a_token_worth_renewing_is_handed_out_and_renewed_behind_the_callers_bac
     };
     tokio::time::timeout(Duration::from_secs(20), renewed).await.unwrap();
     assert_eq!(broker.received().len(), 2);
+}
+
+fn held_times(credential: &Credential, times: usize) -> usize {
+    (0..times).filter(|_| credential.cached(QUERY).unwrap().is_some()).count()
 }
 
 #[tokio::test]
