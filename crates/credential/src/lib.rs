@@ -7,7 +7,6 @@ mod options;
 mod pipeline;
 mod proof;
 mod transport;
-mod www_authenticate;
 
 pub mod prompt {
     //! What a program implements that takes a person through sign-ins itself, see

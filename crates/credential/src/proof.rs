@@ -1,15 +1,15 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use azure_core::http::headers::{AUTHORIZATION, Headers, WWW_AUTHENTICATE};
+use azure_core::http::headers::{AUTHORIZATION, WWW_AUTHENTICATE};
 use azure_core::http::policies::{Policy, PolicyResult};
 use azure_core::http::{Context, Request, StatusCode};
 use keybearer_client::signed_request;
+use keybearer_protocol::challenge;
 
 use crate::credential::{AcquireOptions, InteractiveBrowserBrokerCredential};
 use crate::error::to_azure;
 use crate::pipeline::{forward, require_tls};
-use crate::www_authenticate::parameters;
 
 /// A policy that sends every request of an Azure client as a signed HTTP request
 /// (draft-ietf-oauth-signed-http-request-03), which is of no use to anybody who gets hold of it.
@@ -66,10 +66,10 @@ impl Policy for ProofOfPossessionPolicy {
         self.sign(request, None).await?;
         let response = forward(context, request, next).await?;
         let wanted = match response.status() {
-            StatusCode::Unauthorized => nonce_of(response.headers()),
+            StatusCode::Unauthorized => response.headers().get_str(&WWW_AUTHENTICATE).ok(),
             _ => None,
         };
-        let Some(nonce) = wanted else { return Ok(response) };
+        let Some(nonce) = wanted.and_then(challenge::nonce) else { return Ok(response) };
         request.body_mut().reset().await?;
         self.sign(request, Some(&nonce)).await?;
         forward(context, request, next).await
@@ -87,36 +87,5 @@ impl ProofOfPossessionPolicy {
         let token = self.credential.token(&scopes, &options).await.map_err(to_azure)?;
         request.insert_header(AUTHORIZATION, format!("PoP {}", token.access_token.expose()));
         Ok(())
-    }
-}
-
-/// The nonce that a 401 answer asks for.
-fn nonce_of(headers: &Headers) -> Option<String> {
-    let header = headers.get_str(&WWW_AUTHENTICATE).ok()?;
-    let mut found = parameters(header).into_iter();
-    found.find(|(name, _)| name.eq_ignore_ascii_case("nonce")).map(|(_, nonce)| nonce)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nonce_is_found_among_other_challenges() {
-        let cases = [
-            ("", None),
-            ("PoP", None),
-            ("PoP nonce=\"abc\"", Some("abc")),
-            (
-                "Bearer realm=\"\", authorization_uri=\"https://l.example/t\", PoP Nonce=abc",
-                Some("abc"),
-            ),
-            ("PoP error=\"invalid_token\"", None),
-        ];
-        for (header, nonce) in cases {
-            let mut headers = Headers::new();
-            headers.insert(WWW_AUTHENTICATE, header.to_owned());
-            assert_eq!(nonce_of(&headers).as_deref(), nonce, "{header}");
-        }
     }
 }

@@ -1,7 +1,8 @@
 //! What a resource asks for in `WWW-Authenticate`: [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110)
 //! §11.6.1 and [RFC 6750](https://www.rfc-editor.org/rfc/rfc6750) §3.
 
-use keybearer_core::Claims;
+use keybearer_core::{Claims, Tenant, TenantId};
+use url::Url;
 
 use crate::encoding::decode;
 
@@ -10,6 +11,21 @@ use crate::encoding::decode;
 #[must_use]
 pub fn claims(header: &str) -> Option<Claims> {
     challenges(header).iter().find_map(Challenge::claims)
+}
+
+/// The directory that a resource trusts, if a `Bearer` challenge names one in `authorization_uri`.
+/// `common` and its like are none.
+#[must_use]
+pub fn directory(header: &str) -> Option<TenantId> {
+    challenges(header).iter().find_map(Challenge::directory)
+}
+
+/// The nonce that a resource wants in a signed HTTP request, if a `PoP` challenge names one.
+#[must_use]
+pub fn nonce(header: &str) -> Option<String> {
+    let found = challenges(header);
+    let mut offered = found.iter().filter(|challenge| challenge.scheme.eq_ignore_ascii_case("pop"));
+    offered.find_map(|challenge| challenge.parameter("nonce").map(str::to_owned))
 }
 
 #[derive(Debug, PartialEq)]
@@ -24,6 +40,15 @@ impl Challenge<'_> {
             && self.parameter("error") == Some("insufficient_claims");
         let encoded = self.parameter("claims").filter(|_| demands)?;
         Claims::parse(std::str::from_utf8(&decode(encoded)?).ok()?).ok()?
+    }
+
+    fn directory(&self) -> Option<TenantId> {
+        let uri = self.parameter("authorization_uri")?;
+        let named = self.scheme.eq_ignore_ascii_case("bearer").then(|| Url::parse(uri).ok())??;
+        match Tenant::parse(named.path_segments()?.next()?).ok()? {
+            Tenant::Id(directory) => Some(directory),
+            Tenant::Common | Tenant::Organizations | Tenant::Consumers => None,
+        }
     }
 
     fn parameter(&self, name: &str) -> Option<&str> {
@@ -122,6 +147,60 @@ mod tests {
             r#"Bearer error="insufficient_claims", claims="bm90IGpzb24=""#.into(),
         ] {
             assert_eq!(claims(&header), None, "{header}");
+        }
+    }
+
+    #[test]
+    fn a_directory_is_what_the_authorization_uri_begins_with_unless_it_is_everybodys() {
+        let id = "7c1a5b0e-2222-4222-8222-222222222222";
+        let cases = [
+            // As Azure Storage writes it: spaces, no quotes.
+            (
+                format!(
+                    "Bearer authorization_uri=https://login.example/{id}/oauth2/authorize \
+                         resource_id=https://storage.azure.com"
+                ),
+                Some(id),
+            ),
+            (
+                format!(
+                    "Bearer realm=\"\", authorization_uri=\"https://login.example/{id}/oauth2/\
+                         authorize\", error=\"insufficient_claims\", claims=\"{ENCODED}\""
+                ),
+                Some(id),
+            ),
+            (
+                "Bearer authorization_uri=\"https://l.example/contoso.example\"".into(),
+                Some("contoso.example"),
+            ),
+            // As Microsoft documents it, and as Azure Resource Manager has it.
+            ("Bearer authorization_uri=\"https://l.example/common/oauth2/authorize\"".into(), None),
+            ("Bearer authorization_uri=\"https://l.example/organizations\"".into(), None),
+            ("Bearer authorization_uri=\"https://l.example/\"".into(), None),
+            ("Bearer authorization_uri=\"nowhere\"".into(), None),
+            (format!("PoP authorization_uri=\"https://l.example/{id}\""), None),
+            ("Bearer realm=\"\"".into(), None),
+        ];
+        for (header, expected) in cases {
+            let found = directory(&header);
+            assert_eq!(found.as_ref().map(TenantId::as_str), expected, "{header}");
+        }
+    }
+
+    #[test]
+    fn a_nonce_is_that_of_a_challenge_to_sign() {
+        for (header, expected) in [
+            ("", None),
+            ("PoP", None),
+            ("PoP nonce=\"abc\"", Some("abc")),
+            (
+                "Bearer realm=\"\", authorization_uri=\"https://l.example/t\", PoP Nonce=abc",
+                Some("abc"),
+            ),
+            ("PoP error=\"invalid_token\"", None),
+            ("Digest nonce=\"abc\"", None),
+        ] {
+            assert_eq!(nonce(header).as_deref(), expected, "{header}");
         }
     }
 

@@ -67,9 +67,10 @@ proptest! {
 
     #[test]
     fn challenges_are_read_or_ignored(
-        header in prop_oneof![any::<String>(), "(Bearer|error|claims|[=, \"\\\\a]){0,30}"],
+        header in prop_oneof![any::<String>(), "(Bearer|PoP|error|claims|nonce|authorization_uri|https://[=/a]*|[=, \"\\\\a]){0,30}"],
     ) {
-        let _ = challenge::claims(&header);
+        let _ = (challenge::claims(&header), challenge::directory(&header));
+        let _ = challenge::nonce(&header);
     }
 
     #[test]

@@ -81,7 +81,7 @@ fn unauthenticated(world: &World, call: &Call, why: Unacceptable) -> Reply {
     error(401, code, &message, &call.trace).with("www-authenticate", &challenge)
 }
 
-/// Continuous access evaluation
+/// Continuous access evaluation, as documented with everybody's directory
 /// (<https://learn.microsoft.com/entra/identity-platform/claims-challenge>): only for clients that
 /// declared `cp1`; the others could not answer it.
 fn challenge(world: &World, call: &Call, bearer: &Bearer<'_>, claims: &Claims) -> Reply {
@@ -90,10 +90,9 @@ fn challenge(world: &World, call: &Call, bearer: &Bearer<'_>, claims: &Claims) -
         return error(403, "AuthorizationFailure", message, &call.trace);
     }
     let header = format!(
-        "Bearer realm=\"\", authorization_uri=\"{}/{}/oauth2/authorize\", \
+        "Bearer realm=\"\", authorization_uri=\"{}/common/oauth2/authorize\", \
          error=\"insufficient_claims\", claims=\"{}\"",
         world.authority_host,
-        bearer.tenant,
         STANDARD.encode(claims.to_json())
     );
     let message = "The token does not have the claims that this resource wants.";
