@@ -64,6 +64,7 @@ impl Credential {
     }
 
     /// A credential that asks the given broker, for tests and for programs that bring their own.
+    /// The environment is not read.
     ///
     /// # Errors
     /// `InvalidRequest` names the option that is wrong.

@@ -50,8 +50,8 @@ pub async fn start_broker(program: &Path, runtime_dir: &Path, limit: Duration) -
     let mut child = spawn(program, complaints)
         .map_err(|error| no_start(format!("start {}", program.display())).with_source(error))?;
     let stdout = child.stdout.take();
-    // Somebody has to collect the exit status when the broker ends one day.
-    std::thread::spawn(move || child.wait());
+    // It has handed over to the broker already.
+    let _ = child.wait();
     let failed = |why: &str| {
         let LastWords { error, hint } = LastWords::read(&log);
         let message = error.map_or_else(
@@ -88,15 +88,49 @@ fn no_start(message: impl Into<String>) -> Error {
     Error::unavailable(Missing::Broker, message)
 }
 
+/// The broker is nobody's child, has a session of its own, and holds none of the caller's files: a
+/// program that waits for its children, or holds a lock by a descriptor, must not wait for it.
+#[allow(unsafe_code, reason = "a child has to be forked once more before it becomes the program")]
 fn spawn(program: &Path, complaints: File) -> std::io::Result<Child> {
-    Command::new(program)
-        .args(["broker", "run"])
-        .current_dir("/")
-        .process_group(0)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(complaints)
-        .spawn()
+    let mut command = Command::new(program);
+    command.args(["broker", "run"]).current_dir("/");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(complaints);
+    // SAFETY: what runs between fork and exec allocates nothing and takes no lock; the functions it
+    // calls are system calls.
+    unsafe { command.pre_exec(detach) };
+    command.spawn()
+}
+
+/// Goes on as the child of a child that has ended.
+#[allow(unsafe_code, reason = "fork has no safe form")]
+fn detach() -> std::io::Result<()> {
+    // SAFETY: this process has one thread, for it was just forked.
+    match unsafe { libc::fork() } {
+        -1 => return Err(std::io::Error::last_os_error()),
+        0 => {}
+        // SAFETY: nothing of the caller's is wound up.
+        _ => unsafe { libc::_exit(0) },
+    }
+    rustix::process::setsid()?;
+    close_on_exec_from(3);
+    Ok(())
+}
+
+/// Has every descriptor from this one on closed when the program takes over.
+#[allow(unsafe_code, reason = "descriptors of others are known by their numbers only")]
+fn close_on_exec_from(first: u32) {
+    // SAFETY: no descriptor is closed before the program is another.
+    let marked =
+        unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
+    if marked == 0 {
+        return;
+    }
+    // A kernel before 5.11.
+    const USUAL_LIMIT: i32 = 1024;
+    for descriptor in first.cast_signed()..USUAL_LIMIT {
+        // SAFETY: a number that is no descriptor is an error that changes nothing.
+        unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
 }
 
 /// The broker says one line when it serves; the end of its output without one is a failure.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use keybearer_client::{BrokerChoice, LocalBroker, LocalBrokerOptions};
+use keybearer_client::{BrokerChoice, LocalBroker, LocalBrokerOptions, start_broker};
 use keybearer_core::{
     AccountsRequest, Broker, CorrelationId, Denial, Error, ErrorKind, InteractiveRequest, Missing,
     Prompt, Result, SilentRequest, TokenParameters,
@@ -86,6 +86,34 @@ async fn a_program_that_does_not_become_a_broker_is_quoted() {
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     let error = accounts(&broker(&environment, BrokerChoice::Required), LONG).await.unwrap_err();
     assert!(error.message().contains("the store is not ours"), "{error}");
+}
+
+/// A program that waits for its children, or holds a lock by a descriptor, must not wait for the
+/// broker it happened to start.
+#[tokio::test]
+async fn a_broker_that_is_started_is_nobodys_child_and_holds_nobodys_files() {
+    let (dir, _) = bare_machine();
+    let (held, seen) = (dir.path().join("held"), dir.path().join("seen"));
+    let file = std::fs::File::create(&held).unwrap();
+    rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
+    let program = dir.path().join("bin/keybearer");
+    let script = format!(
+        "#!/bin/sh\n{{ cut -d' ' -f4,6 /proc/$$/stat; ls -l /proc/$$/fd; }} > {seen}\necho ready\n",
+        seen = seen.display()
+    );
+    std::fs::write(&program, script).unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    start_broker(&program, &dir.path().join("run/keybearer"), LONG).await.unwrap();
+    let seen = std::fs::read_to_string(seen).unwrap();
+    let (ids, files) = seen.split_once('\n').unwrap();
+    let [parent, session] = ids.split(' ').map(|id| id.parse().unwrap()).collect::<Vec<u32>>()[..]
+    else {
+        panic!("{ids}");
+    };
+    assert_ne!(parent, std::process::id());
+    let own = rustix::process::getsid(None).unwrap().as_raw_nonzero().get();
+    assert_ne!(session, own.cast_unsigned());
+    assert!(!files.contains("held"), "{files}");
 }
 
 #[tokio::test]

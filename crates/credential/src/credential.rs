@@ -55,7 +55,8 @@ impl InteractiveBrowserBrokerCredential {
         Ok(Arc::new(Self(Credential::new(&options).map_err(to_azure)?)))
     }
 
-    /// Makes the credential over a broker of the caller's own instead of this machine's.
+    /// Makes the credential over a broker of the caller's own instead of this machine's. The
+    /// environment is not read: without `authority` it is the public cloud's.
     ///
     /// # Errors
     /// [`InvalidRequest`](ErrorKind::InvalidRequest) names the option that is wrong.

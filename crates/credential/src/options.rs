@@ -70,7 +70,8 @@ pub struct InteractiveBrowserBrokerCredentialOptions {
     /// [`Unavailable`](crate::ErrorKind::Unavailable), so that a chain goes on. Default false.
     pub disable_interactive_fallback: bool,
     /// Trust `authority` without asking Microsoft about it, in this process; for private clouds. A
-    /// broker that does not trust it is passed over. Default false.
+    /// broker that does not trust it is passed over, but for Windows' (also in WSL), where that is
+    /// an error. Default false.
     pub disable_instance_discovery: bool,
     /// Let personal accounts pass through to an app that is registered for organizations only; for
     /// a few of Microsoft's own apps. Default false.
@@ -78,7 +79,8 @@ pub struct InteractiveBrowserBrokerCredentialOptions {
     /// Name accounts, directories and apps in the log lines (`tracing`, level debug). They are
     /// personal data; secrets are never logged. Default false: correlation ids only.
     pub enable_support_logging: bool,
-    /// The window a broker's own window belongs to. Brokers on Linux have no use for it.
+    /// The window a broker's own window belongs to. Brokers on Linux have no use for it. Default:
+    /// the console's window if there is one, else the desktop.
     pub parent_window: ParentWindow,
     /// How long one request may take in all, a person's sign-in included. Default 300 s; zero ends
     /// every request that the credential's own cache cannot answer; more than a year means a year.
