@@ -37,7 +37,7 @@ class Proxy:
         self._loop.close()
 
     def _port_of(self, authority):
-        if authority == "login.microsoftonline.com:443":
+        if authority in ("login.microsoftonline.com:443", "management.azure.com:443"):
             return self.ports["authority"]
         if authority.endswith(".blob.core.windows.net:443"):
             return self.ports["blob"]

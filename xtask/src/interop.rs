@@ -18,7 +18,8 @@ pub(crate) async fn run() -> Result<()> {
         let broker = clients(&repository).await?;
         let drop_in = drop_in::tests(&repository).await?;
         let peers = peers::tests(&repository).await?;
-        Ok(broker.and(drop_in).and(peers))
+        let azure_cli = azure_cli(&repository).await?;
+        Ok(broker.and(drop_in).and(peers).and(azure_cli))
     });
     let tally = tally.await?;
     if tally.failed > 0 {
@@ -37,6 +38,32 @@ pub(crate) async fn clients(repository: &Repository) -> Result<Tally> {
     let mut pytest = python.command(&["-m", "pytest", "-q"]);
     pytest.current_dir(directory).env("KEYBEARER_PROGRAMS", repository.binaries());
     counted(&mut pytest, Tally::of_pytest).await
+}
+
+/// Azure CLI through our runtime for MSAL.
+pub(crate) async fn azure_cli(repository: &Repository) -> Result<Tally> {
+    check_python("Azure CLI").await?;
+    install_what_is_missing(&[BUS], &[]).await?;
+    let directory = repository.path("interop/azure-cli");
+    let python =
+        Python::prepare(repository, "interop-azure-cli", &directory.join("requirements.txt"))
+            .await?;
+    python.install_keybearer(repository, "dev").await?;
+    build(repository, &["keybearer-cli", "keybearer-emulator"]).await?;
+    let mut pytest = python.command(&["-m", "pytest", "-q", "-p", "no:cacheprovider"]);
+    pytest.current_dir(directory).env("KEYBEARER_PROGRAMS", repository.binaries());
+    counted(&mut pytest, Tally::of_pytest).await
+}
+
+/// The releases of Microsoft's packages that are tested have left Python 3.9 behind.
+async fn check_python(package: &str) -> Result<()> {
+    let mut recent = process::command("python3");
+    recent.args(["-c", "import sys; sys.exit(sys.version_info < (3, 10))"]);
+    if recent.status().await.is_ok_and(|status| status.success()) {
+        return Ok(());
+    }
+    let advice = format!("the release of {package} that is tested needs Python 3.10 or newer");
+    Err(MissingTool { advice }.into())
 }
 
 /// What is started beside our programs, and the Debian packages it comes in.

@@ -55,6 +55,7 @@ async fn sections(repository: &Repository, report: &mut Report) -> Result<()> {
     }
     report.section("real clients, broker", interop::clients(repository)).await?;
     report.section("drop-in distribution", interop::drop_in::tests(repository)).await?;
+    report.section("real clients, Azure CLI", interop::azure_cli(repository)).await?;
     report.section("peers' tests", interop::peers::tests(repository)).await?;
     Ok(())
 }

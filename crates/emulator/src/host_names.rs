@@ -17,7 +17,9 @@ impl HostNames {
     pub(crate) const fn certified(self) -> &'static [&'static str] {
         match self {
             Self::Loopback => &[],
-            Self::Azure => &["login.microsoftonline.com", "*.blob.core.windows.net"],
+            Self::Azure => {
+                &["login.microsoftonline.com", "management.azure.com", "*.blob.core.windows.net"]
+            }
         }
     }
 

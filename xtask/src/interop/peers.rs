@@ -1,8 +1,6 @@
 //! Tests of Microsoft's packages, against our credential.
 
 use super::packages::download;
-use crate::failure::MissingTool;
-use crate::process;
 use crate::test::{Tally, build, counted};
 use crate::tools::{Python, Repository};
 use anyhow::Result;
@@ -11,7 +9,9 @@ use anyhow::Result;
 pub(crate) async fn tests(repository: &Repository) -> Result<Tally> {
     super::install_what_is_missing(&[super::BUS], &[]).await?;
     let directory = repository.path("interop/peers");
-    let python = environment(repository).await?;
+    super::check_python("azure-identity").await?;
+    let requirements = directory.join("requirements.txt");
+    let python = Python::prepare(repository, "interop-peers", &requirements).await?;
     // To name an archive's package, pip runs its build script; what that needs is pinned too.
     let options = ["--no-build-isolation", "--no-binary", "azure-identity,azure-identity-broker"];
     let archives = download(&python, ("sdists", &directory.join("sdists.txt")), &options).await?;
@@ -21,15 +21,4 @@ pub(crate) async fn tests(repository: &Repository) -> Result<Tally> {
     pytest.current_dir(&directory).env("PYTHONPATH", &directory);
     pytest.env("KEYBEARER_PROGRAMS", repository.binaries()).env("KEYBEARER_SDISTS", archives);
     counted(&mut pytest, Tally::of_pytest).await
-}
-
-async fn environment(repository: &Repository) -> Result<Python> {
-    let mut recent = process::command("python3");
-    recent.args(["-c", "import sys; sys.exit(sys.version_info < (3, 10))"]);
-    if !recent.status().await.is_ok_and(|status| status.success()) {
-        let advice = "the release of azure-identity that is tested needs Python 3.10 or newer";
-        return Err(MissingTool { advice: advice.to_owned() }.into());
-    }
-    let requirements = repository.path("interop/peers/requirements.txt");
-    Python::prepare(repository, "interop-peers", &requirements).await
 }
