@@ -9,6 +9,7 @@ mod linux;
 mod macos;
 #[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
 mod none;
+mod shared;
 #[cfg(windows)]
 mod windows;
 #[cfg(target_os = "linux")]
@@ -20,7 +21,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwapOption;
 use async_trait::async_trait;
 use keybearer_core::{
     Account, AccountChoice, AccountsRequest, Authority, AuthorityHost, Broker, CancelRequest,
@@ -83,16 +83,6 @@ pub struct LocalBrokerOptions {
     /// The caller's side of sign-ins, for requests that bring none. Default: the browser of this
     /// process's environment ([`DesktopPresenter`]).
     pub presenter: Option<Arc<dyn Presenter>>,
-}
-
-impl LocalBrokerOptions {
-    /// Whether they are of so few kinds that a process can keep a broker for each.
-    fn are_common(&self) -> bool {
-        self.http.is_none()
-            && self.prompter.is_none()
-            && self.presenter.is_none()
-            && !matches!(self.parent_window, ParentWindow::Handle(_))
-    }
 }
 
 /// What an engine in this process does with what it signs in.
@@ -174,36 +164,6 @@ impl LocalBroker {
         Self { environment, options, connection, in_process, presenter }
     }
 
-    /// As [`new`](Self::new), one for all in this process that want the same: they share the
-    /// connection and, without a broker, who has signed in. They last as long as the process.
-    pub(crate) fn shared(environment: Environment, options: LocalBrokerOptions) -> Arc<Self> {
-        if !options.are_common() {
-            return Arc::new(Self::new(environment, options));
-        }
-        // No lock: a child that is forked meanwhile would wait for it for ever.
-        static SHARED: ArcSwapOption<Vec<Arc<LocalBroker>>> = ArcSwapOption::const_empty();
-        let same = |broker: &&Arc<Self>| {
-            let own = &broker.options;
-            broker.environment.decides_like(&environment)
-                && own.choice == options.choice
-                && own.parent_window == options.parent_window
-                && own.remember == options.remember
-                && own.program_directory == options.program_directory
-                && own.trusted_authority_hosts == options.trusted_authority_hosts
-        };
-        let known = |brokers: Option<&Arc<Vec<Arc<Self>>>>| brokers?.iter().find(same).cloned();
-        if let Some(broker) = known(SHARED.load().as_ref()) {
-            return broker;
-        }
-        let new = Arc::new(Self::new(environment.clone(), options.clone()));
-        SHARED.rcu(|brokers| {
-            let another = known(brokers.as_ref()).is_none().then(|| Arc::clone(&new));
-            let brokers = brokers.iter().flat_map(|brokers| brokers.iter().cloned());
-            Some(Arc::new(brokers.chain(another).collect::<Vec<_>>()))
-        });
-        known(SHARED.load().as_ref()).unwrap_or(new)
-    }
-
     /// The broker process that serves this machine now, started if need be.
     ///
     /// # Errors
@@ -269,39 +229,28 @@ impl LocalBroker {
         F: Fn(Arc<dyn Broker>, Duration) -> Fut,
         Fut: Future<Output = Result<T>>,
     {
-        let work = self.call_by(Instant::now() + limit, authority, repeat, call);
+        let deadline = Instant::now() + limit;
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let work = async {
+            if self.options.choice == BrokerChoice::Never {
+                return call(self.in_process.broker(left()).await?, left()).await;
+            }
+            match self.at_broker(deadline, repeat, &call).await {
+                Err(refusal) if self.can_do_without(&refusal, authority) => {
+                    let kind = refusal.error.kind().name();
+                    match refusal.broker {
+                        fallback::Broker::Absent => tracing::debug!(kind, "no broker: do without"),
+                        _ => tracing::warn!(kind, "the broker does not serve: do without"),
+                    }
+                    let result = call(self.in_process.broker(left()).await?, left()).await;
+                    result.map_err(|error| because(error, refusal.error))
+                }
+                result => result.map_err(|refusal| refusal.error),
+            }
+        };
         tokio::time::timeout(limit + ANSWER_TIME, work)
             .await
             .unwrap_or_else(|_| Err(Error::timed_out("wait for the broker")))
-    }
-
-    async fn call_by<T, F, Fut>(
-        &self,
-        deadline: Instant,
-        authority: Option<&Authority>,
-        repeat: Repeat,
-        call: F,
-    ) -> Result<T>
-    where
-        F: Fn(Arc<dyn Broker>, Duration) -> Fut,
-        Fut: Future<Output = Result<T>>,
-    {
-        let left = || deadline.saturating_duration_since(Instant::now());
-        if self.options.choice == BrokerChoice::Never {
-            return call(self.in_process.broker(left()).await?, left()).await;
-        }
-        match self.at_broker(deadline, repeat, &call).await {
-            Err(refusal) if self.can_do_without(&refusal, authority) => {
-                let kind = refusal.error.kind().name();
-                match refusal.broker {
-                    fallback::Broker::Absent => tracing::debug!(kind, "no broker: do without"),
-                    _ => tracing::warn!(kind, "the broker does not serve: do without"),
-                }
-                let result = call(self.in_process.broker(left()).await?, left()).await;
-                result.map_err(|error| because(error, refusal.error))
-            }
-            result => result.map_err(|refusal| refusal.error),
-        }
     }
 
     /// Makes one call at the broker process, once more if that went away and it does no harm.
