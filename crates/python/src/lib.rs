@@ -13,6 +13,7 @@ mod record;
 mod request;
 #[cfg(target_os = "linux")]
 mod runtime;
+mod shared;
 mod token;
 mod wake;
 
@@ -27,6 +28,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<credential::InteractiveBrowserBrokerCredential>()?;
     module.add_class::<record::AuthenticationRecord>()?;
     module.add_class::<request::Request>()?;
+    module.add_class::<shared::Shared>()?;
     module.add_class::<token::Token>()?;
     #[cfg(target_os = "linux")]
     runtime::register(module)?;

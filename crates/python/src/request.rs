@@ -50,7 +50,7 @@ impl Request {
     ) -> PyResult<Self> {
         let mut arguments = Arguments::new(name, &scopes)?;
         arguments.read_options(options)?;
-        let done = arguments.cached(credential.get().shared()?).transpose();
+        let done = arguments.cached(credential.get().credential()?).transpose();
         let request = Self::of(credential, arguments, scopes, Subject::Token);
         if let Some(done) = done {
             request.outcome.get_or_init(|| done.map(|token| Answer::Token(Token(token))));
@@ -74,7 +74,7 @@ impl Request {
     ///
     /// No thread of ours ever enters the interpreter to say so: it may be on its way out.
     fn start(&self, py: Python<'_>) -> PyResult<wake::RawSocket> {
-        let credential = self.credential.get().shared()?.clone();
+        let credential = self.credential.get().credential()?.clone();
         logging::listen(py);
         let (arguments, outcome) = (Arc::clone(&self.arguments), Arc::clone(&self.outcome));
         let subject = self.subject;
