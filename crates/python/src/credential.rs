@@ -11,6 +11,7 @@ use crate::errors::{Circumstances, to_python};
 use crate::logging;
 use crate::record::AuthenticationRecord;
 use crate::shared::Shared;
+use crate::texts::Texts;
 use crate::token::Token;
 
 /// Signs a person in through the operating system's authentication broker.
@@ -149,7 +150,7 @@ impl InteractiveBrowserBrokerCredential {
 
     /// Has a person sign in, or say which connected account to use.
     ///
-    /// scopes: what to sign in for. Default: Azure Resource Manager of the authority's cloud.
+    /// scopes: what to sign in for, any iterable. Default: Azure Resource Manager of the authority's cloud.
     /// claims, tenant_id, enable_cae: as for get_token.
     ///
     /// Returns an AuthenticationRecord. Raises what get_token raises.
@@ -158,13 +159,13 @@ impl InteractiveBrowserBrokerCredential {
     fn authenticate(
         &self,
         py: Python<'_>,
-        scopes: Option<Vec<String>>,
+        scopes: Option<Texts>,
         claims: Option<String>,
         tenant_id: Option<String>,
         enable_cae: bool,
         _keywords: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<AuthenticationRecord> {
-        let scopes = PyTuple::new(py, scopes.unwrap_or_default())?;
+        let scopes = PyTuple::new(py, scopes.unwrap_or_default().0)?;
         let mut arguments = Arguments::of(&scopes)?;
         (arguments.claims, arguments.tenant_id) = (claims, tenant_id);
         arguments.enable_cae = enable_cae;

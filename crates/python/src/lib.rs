@@ -14,6 +14,7 @@ mod request;
 #[cfg(target_os = "linux")]
 mod runtime;
 mod shared;
+mod texts;
 mod token;
 mod wake;
 

@@ -11,6 +11,7 @@ use crate::credential::InteractiveBrowserBrokerCredential;
 use crate::errors::{Circumstances, to_python};
 use crate::logging;
 use crate::record::AuthenticationRecord;
+use crate::texts::Texts;
 use crate::token::Token;
 use crate::wake;
 
@@ -60,11 +61,13 @@ impl Request {
 
     /// A request of the method `authenticate`, with or without scopes.
     #[staticmethod]
+    #[pyo3(signature = (credential, scopes, options))]
     fn sign_in(
         credential: Py<InteractiveBrowserBrokerCredential>,
-        scopes: Bound<'_, PyTuple>,
+        scopes: Option<Texts>,
         options: &Bound<'_, PyDict>,
     ) -> PyResult<Self> {
+        let scopes = PyTuple::new(options.py(), scopes.unwrap_or_default().0)?;
         let mut arguments = Arguments::of(&scopes)?;
         arguments.read_options(options)?;
         Ok(Self::of(credential, arguments, scopes, Subject::SignIn))

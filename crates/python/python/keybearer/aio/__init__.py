@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 from keybearer import _native
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from types import TracebackType
 
     from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
+    from typing_extensions import Self
 
 __all__ = ["InteractiveBrowserBrokerCredential"]
 
@@ -62,7 +63,7 @@ class InteractiveBrowserBrokerCredential:
     async def authenticate(
         self,
         *,
-        scopes: Sequence[str] | None = None,
+        scopes: Iterable[str] | None = None,
         claims: str | None = None,
         tenant_id: str | None = None,
         enable_cae: bool = False,
@@ -70,15 +71,14 @@ class InteractiveBrowserBrokerCredential:
     ) -> _native.AuthenticationRecord:
         """See :meth:`keybearer.InteractiveBrowserBrokerCredential.authenticate`."""
         options = {"claims": claims, "tenant_id": tenant_id, "enable_cae": enable_cae}
-        asked = tuple(scopes or ())
-        request = _native.Request.sign_in(self._credential, asked, options)
+        request = _native.Request.sign_in(self._credential, scopes, options)
         record: _native.AuthenticationRecord = await _done(request)
         return record
 
     async def close(self) -> None:
         """Do nothing: there is nothing to close; Azure credentials have this method."""
 
-    async def __aenter__(self) -> InteractiveBrowserBrokerCredential:
+    async def __aenter__(self) -> Self:
         """Return the credential itself."""
         return self
 
