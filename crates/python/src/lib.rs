@@ -31,6 +31,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<request::Request>()?;
     module.add_class::<shared::Shared>()?;
     module.add_class::<token::Token>()?;
+    module.add_class::<wake::Bell>()?;
     #[cfg(target_os = "linux")]
     runtime::register(module)?;
     module.add("ERROR_KINDS", errors::KINDS.map(|kind| kind.name()))?;

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from typing import TYPE_CHECKING, Any
 
 from keybearer import _native
+from keybearer.aio._lookout import Lookout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,16 +98,6 @@ class InteractiveBrowserBrokerCredential:
 
 
 async def _done(request: _native.Request) -> Any:
-    """Wait for the request without a thread; a cancelled task takes it along."""
-    answer = request.result()
-    if answer is not None:
-        return answer
-    with socket.socket(fileno=request.start()) as done:
-        done.setblocking(False)
-        try:
-            await asyncio.get_running_loop().sock_recv(done, 1)
-        finally:
-            request.cancel()
-    answer = request.result()
-    assert answer is not None
-    return answer
+    """What the request ends with; at once if the credential still has a token."""
+    result = request.result()
+    return await Lookout.of_this_loop().wait(request) if result is None else result
