@@ -43,16 +43,16 @@ class Environment:
         installed = self.pip("install", *requirements)
         assert installed.returncode == 0, installed.stdout + installed.stderr
 
-    def install_theirs(self):
+    def install_theirs(self, *options):
         """Microsoft's package, without the runtime by which it asks a broker."""
-        self.install("--no-deps", THEIRS)
+        self.install("--no-deps", *options, THEIRS)
 
-    def run(self, code):
-        return _run([str(self.python), "-c", code], {"PATH": os.environ["PATH"]})
+    def run(self, code, **variables):
+        return _run([str(self.python), "-c", code], {"PATH": os.environ["PATH"], **variables})
 
-    def say(self, code):
+    def say(self, code, **variables):
         """What a program printed that must not fail."""
-        ran = self.run(code)
+        ran = self.run(code, **variables)
         assert ran.returncode == 0, ran.stderr
         return ran.stdout.split()
 

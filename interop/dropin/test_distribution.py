@@ -1,13 +1,14 @@
 """What the distribution holds, and that it does not go together with Microsoft's."""
 
 import ast
+import pathlib
 import re
 import tarfile
 import zipfile
 
 import pytest
 
-from environments import OURS, PACKAGES, PROJECT, ROOT, THEIRS
+from environments import OURS, PACKAGES, PROJECT, ROOT, THEIRS, Environment
 
 MODULE = "azure.identity.broker"
 USE = f"import {MODULE}"
@@ -107,6 +108,37 @@ def test_where_both_are_installed_the_import_says_what_to_do_and_that_helps(new_
     assert removed.returncode == 0, removed.stderr
     install[wanted]()
     assert new_environment.say(WHOSE) == ["keybearer" if wanted == OURS else f"{MODULE}._browser"]
+
+
+def test_microsofts_in_a_directory_further_down_the_path_is_overshadowed(new_environment, wheel, tmp_path):
+    """As in an environment made with --system-site-packages: what lies there is not this person's to uninstall."""
+    new_environment.install(wheel)
+    new_environment.install_theirs("--target", tmp_path / "system")
+    [packages] = new_environment.say("import sysconfig; print(sysconfig.get_path('purelib'))")
+    pathlib.Path(packages, "system.pth").write_text(f"{tmp_path / 'system'}\n")
+    assert new_environment.say(f"import sys; print(sys.path[-1]); {WHOSE}") == [str(tmp_path / "system"), "keybearer"]
+
+
+def test_microsofts_in_a_directory_further_up_the_path_is_refused(new_environment, wheel, tmp_path):
+    """Which of the two a program gets depends on where azure-identity lies."""
+    new_environment.install(wheel)
+    new_environment.install_theirs("--target", tmp_path / "above")
+    refused = new_environment.run(USE, PYTHONPATH=str(tmp_path / "above"))
+    assert refused.returncode == 1
+    assert f"{THEIRS} is installed in {tmp_path / 'above'}" in refused.stderr
+    assert_says_what_to_do(refused.stderr)
+
+
+@pytest.mark.parametrize("name", ["packages", "packages/", "./packages", "link"])
+def test_microsofts_in_the_same_directory_is_refused_whatever_that_is_called(tmp_path, wheel, name):
+    environment = Environment(tmp_path / "environment")
+    environment.install("--target", tmp_path / "packages", wheel)
+    environment.install_theirs("--target", tmp_path / "theirs")
+    [information] = (tmp_path / "theirs").glob("*.dist-info")
+    information.rename(tmp_path / "packages" / information.name)
+    (tmp_path / "link").symlink_to("packages")
+    refused = environment.run(f"import os, sys; os.chdir({str(tmp_path)!r}); sys.path.append({name!r}); {USE}")
+    assert_says_what_to_do(refused.stderr)
 
 
 def assert_says_what_to_do(text):

@@ -1,15 +1,17 @@
 use std::sync::{Arc, OnceLock};
 
 use keybearer_client::Credential;
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::PyRuntimeError;
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::arguments::Arguments;
-use crate::errors::{Circumstances, text, to_python};
+use crate::errors::{Circumstances, to_python};
 use crate::logging;
-use crate::options;
 use crate::record::AuthenticationRecord;
+use crate::shared::Shared;
+use crate::texts::Texts;
 use crate::token::Token;
 
 /// Signs a person in through the operating system's authentication broker.
@@ -17,7 +19,8 @@ use crate::token::Token;
 /// A token is had silently if the broker knows the person; otherwise the person is asked, once,
 /// for all apps. Nothing is contacted and nobody asked before the first token. Credentials may be
 /// shared by threads and used after a fork; waiting for a token does not hold up other threads,
-/// and Ctrl-C ends it.
+/// and Ctrl-C ends it. A copy has the tokens of the original; a pickle holds the keywords and the
+/// attributes, and no token.
 ///
 /// All keywords are optional, and None means the default:
 ///
@@ -49,33 +52,39 @@ use crate::token::Token;
 ///     broker keeps the tokens.
 ///
 /// Raises ValueError if a value is wrong and TypeError if it is of the wrong type.
-#[pyclass(module = "keybearer", subclass, frozen)]
-#[derive(Default)]
-pub(crate) struct InteractiveBrowserBrokerCredential(OnceLock<Initialized>);
-
-struct Initialized {
-    credential: Credential,
-    silent_only: bool,
-}
+#[pyclass(module = "keybearer", subclass, frozen, dict, weakref)]
+pub(crate) struct InteractiveBrowserBrokerCredential(OnceLock<Py<Shared>>);
 
 #[pymethods]
 impl InteractiveBrowserBrokerCredential {
-    /// Subclasses may have an `__init__` of their own, with other arguments.
+    /// Subclasses may have an `__init__` of their own, with other arguments. Copies and pickles are
+    /// made without it, of what `__getnewargs__` says.
     #[new]
-    #[pyo3(signature = (*_args, **_keywords))]
-    fn new(_args: &Bound<'_, PyTuple>, _keywords: Option<&Bound<'_, PyDict>>) -> Self {
-        Self::default()
+    #[pyo3(signature = (*args, **_keywords))]
+    fn new(args: &Bound<'_, PyTuple>, _keywords: Option<&Bound<'_, PyDict>>) -> Self {
+        let shared = args.iter().find_map(|argument| argument.cast_into::<Shared>().ok());
+        Self(shared.map_or_else(OnceLock::new, |shared| OnceLock::from(shared.unbind())))
     }
 
     #[pyo3(signature = (**keywords))]
-    fn __init__(&self, py: Python<'_>, keywords: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
-        let none = PyDict::new(py);
-        let options = options::read(keywords.unwrap_or(&none))?;
-        let silent_only = options.disable_automatic_authentication;
-        let credential =
-            Credential::new(&options).map_err(|error| PyValueError::new_err(text(&error)))?;
+    fn __init__(&self, py: Python<'_>, keywords: Option<Bound<'_, PyDict>>) -> PyResult<()> {
+        let shared = Shared::new(keywords.unwrap_or_else(|| PyDict::new(py)))?;
         let again = |_| PyRuntimeError::new_err("__init__ was called twice");
-        self.0.set(Initialized { credential, silent_only }).map_err(again)
+        self.0.set(Py::new(py, shared)?).map_err(again)
+    }
+
+    fn __getnewargs__(&self, py: Python<'_>) -> PyResult<(Py<Shared>,)> {
+        self.shared().map(|shared| (shared.clone_ref(py),))
+    }
+
+    /// The oldest protocols of pickle know nothing of `__getnewargs__`.
+    fn __reduce_ex__<'py>(slf: &Bound<'py, Self>, protocol: u8) -> PyResult<Bound<'py, PyAny>> {
+        let object = slf.py().get_type::<PyAny>();
+        object.call_method1("__reduce_ex__", (slf, protocol.max(2)))
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(self.0.get())
     }
 
     /// A token for the scopes, all of one resource, as azure.core.credentials.AccessToken.
@@ -141,7 +150,7 @@ impl InteractiveBrowserBrokerCredential {
 
     /// Has a person sign in, or say which connected account to use.
     ///
-    /// scopes: what to sign in for. Default: Azure Resource Manager of the authority's cloud.
+    /// scopes: what to sign in for, any iterable. Default: Azure Resource Manager of the authority's cloud.
     /// claims, tenant_id, enable_cae: as for get_token.
     ///
     /// Returns an AuthenticationRecord. Raises what get_token raises.
@@ -150,17 +159,17 @@ impl InteractiveBrowserBrokerCredential {
     fn authenticate(
         &self,
         py: Python<'_>,
-        scopes: Option<Vec<String>>,
+        scopes: Option<Texts>,
         claims: Option<String>,
         tenant_id: Option<String>,
         enable_cae: bool,
         _keywords: Option<&Bound<'_, PyDict>>,
     ) -> PyResult<AuthenticationRecord> {
-        let scopes = PyTuple::new(py, scopes.unwrap_or_default())?;
+        let scopes = PyTuple::new(py, scopes.unwrap_or_default().0)?;
         let mut arguments = Arguments::of(&scopes)?;
         (arguments.claims, arguments.tenant_id) = (claims, tenant_id);
         arguments.enable_cae = enable_cae;
-        let credential = self.shared()?;
+        let credential = self.credential()?;
         let mut signal = None;
         logging::listen(py);
         let result = py.detach(|| {
@@ -194,13 +203,17 @@ fn look_round(py: Python<'_>) -> Option<PyErr> {
 }
 
 impl InteractiveBrowserBrokerCredential {
-    pub(crate) fn shared(&self) -> PyResult<&Credential> {
-        let initialized = self.0.get().map(|initialized| &initialized.credential);
-        initialized.ok_or_else(|| PyRuntimeError::new_err("super().__init__ was not called"))
+    pub(crate) fn credential(&self) -> PyResult<&Credential> {
+        self.shared().map(|shared| &shared.get().credential)
     }
 
     pub(crate) fn is_silent_only(&self) -> bool {
-        self.0.get().is_some_and(|initialized| initialized.silent_only)
+        self.0.get().is_some_and(|shared| shared.get().silent_only)
+    }
+
+    fn shared(&self) -> PyResult<&Py<Shared>> {
+        let missing = || PyRuntimeError::new_err("super().__init__ was not called");
+        self.0.get().ok_or_else(missing)
     }
 
     /// A cached token at once; else waits without the interpreter, looking after signals.
@@ -209,7 +222,7 @@ impl InteractiveBrowserBrokerCredential {
         scopes: &Bound<'_, PyTuple>,
         arguments: &Arguments,
     ) -> PyResult<Arc<keybearer_core::Token>> {
-        let (py, credential) = (scopes.py(), self.shared()?);
+        let (py, credential) = (scopes.py(), self.credential()?);
         let mut signal = None;
         let result = match arguments.cached(credential) {
             Ok(Some(token)) => return Ok(token),

@@ -13,6 +13,8 @@ mod record;
 mod request;
 #[cfg(target_os = "linux")]
 mod runtime;
+mod shared;
+mod texts;
 mod token;
 mod wake;
 
@@ -27,7 +29,9 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<credential::InteractiveBrowserBrokerCredential>()?;
     module.add_class::<record::AuthenticationRecord>()?;
     module.add_class::<request::Request>()?;
+    module.add_class::<shared::Shared>()?;
     module.add_class::<token::Token>()?;
+    module.add_class::<wake::Bell>()?;
     #[cfg(target_os = "linux")]
     runtime::register(module)?;
     module.add("ERROR_KINDS", errors::KINDS.map(|kind| kind.name()))?;

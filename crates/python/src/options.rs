@@ -10,6 +10,8 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
+use crate::texts::Texts;
+
 /// Longer waits are as good as this one.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -26,8 +28,9 @@ pub(crate) fn read(keywords: &Bound<'_, PyDict>) -> PyResult<CredentialOptions> 
         authority: keywords.value("authority")?,
         tenant_id: keywords.value("tenant_id")?.map(tenant_id).transpose()?,
         additionally_allowed_tenants: keywords
-            .value("additionally_allowed_tenants")?
-            .unwrap_or_default(),
+            .value::<Texts>("additionally_allowed_tenants")?
+            .unwrap_or_default()
+            .0,
         client_id: keywords.value("client_id")?,
         login_hint: keywords.value("login_hint")?,
         redirect_uri: keywords.value("redirect_uri")?.map(redirect_uri).transpose()?,

@@ -1,3 +1,5 @@
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -5,7 +7,7 @@ use crate::errors::text;
 
 /// Who signed in, where and for which app. No secret: keep it to ask for the same account the next
 /// time, as the keyword authentication_record. Its JSON is azure.identity's.
-#[pyclass(module = "keybearer", frozen, eq, from_py_object)]
+#[pyclass(module = "keybearer", frozen, eq, from_py_object, weakref)]
 #[derive(Clone, PartialEq)]
 pub(crate) struct AuthenticationRecord(pub(crate) keybearer_client::AuthenticationRecord);
 
@@ -53,6 +55,16 @@ impl AuthenticationRecord {
     fn deserialize(data: &str) -> PyResult<Self> {
         let record = keybearer_client::AuthenticationRecord::deserialize(data);
         record.map(Self).map_err(|error| PyValueError::new_err(text(&error)))
+    }
+
+    fn __hash__(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.serialize().hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn __reduce__<'py>(slf: &Bound<'py, Self>) -> PyResult<(Bound<'py, PyAny>, (String,))> {
+        Ok((slf.getattr("deserialize")?, (slf.get().serialize(),)))
     }
 
     fn __repr__(&self) -> String {

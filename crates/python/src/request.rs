@@ -1,7 +1,7 @@
 use std::sync::{Arc, OnceLock};
 
 use keybearer_client::background;
-use keybearer_core::{Error, Result};
+use keybearer_core::{Error, Missing, Result};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use tokio::task::AbortHandle;
@@ -11,8 +11,9 @@ use crate::credential::InteractiveBrowserBrokerCredential;
 use crate::errors::{Circumstances, to_python};
 use crate::logging;
 use crate::record::AuthenticationRecord;
+use crate::texts::Texts;
 use crate::token::Token;
-use crate::wake;
+use crate::wake::{Bell, RawSocket};
 
 /// One request that nobody blocks for: for a token, or for a person to sign in.
 #[pyclass(module = "keybearer._native", frozen)]
@@ -50,7 +51,7 @@ impl Request {
     ) -> PyResult<Self> {
         let mut arguments = Arguments::new(name, &scopes)?;
         arguments.read_options(options)?;
-        let done = arguments.cached(credential.get().shared()?).transpose();
+        let done = arguments.cached(credential.get().credential()?).transpose();
         let request = Self::of(credential, arguments, scopes, Subject::Token);
         if let Some(done) = done {
             request.outcome.get_or_init(|| done.map(|token| Answer::Token(Token(token))));
@@ -60,28 +61,27 @@ impl Request {
 
     /// A request of the method `authenticate`, with or without scopes.
     #[staticmethod]
+    #[pyo3(signature = (credential, scopes, options))]
     fn sign_in(
         credential: Py<InteractiveBrowserBrokerCredential>,
-        scopes: Bound<'_, PyTuple>,
+        scopes: Option<Texts>,
         options: &Bound<'_, PyDict>,
     ) -> PyResult<Self> {
+        let scopes = PyTuple::new(options.py(), scopes.unwrap_or_default().0)?;
         let mut arguments = Arguments::of(&scopes)?;
         arguments.read_options(options)?;
         Ok(Self::of(credential, arguments, scopes, Subject::SignIn))
     }
 
-    /// Begins to ask. Returns a socket that the caller owns and that ends when it is done.
-    ///
-    /// No thread of ours ever enters the interpreter to say so: it may be on its way out.
-    fn start(&self, py: Python<'_>) -> PyResult<wake::RawSocket> {
-        let credential = self.credential.get().shared()?.clone();
+    /// Begins to ask. The bell says that it is done, by the `id` of this request.
+    fn start(slf: &Bound<'_, Self>, bell: &Bell) -> PyResult<()> {
+        let (py, request) = (slf.py(), slf.get());
+        let credential = request.credential.get().credential()?.clone();
         logging::listen(py);
-        let (arguments, outcome) = (Arc::clone(&self.arguments), Arc::clone(&self.outcome));
-        let subject = self.subject;
-        let runtime = background().map_err(|error| self.exception(py, &error))?;
-        let (waker, waiting) = wake::pair()?;
+        let (arguments, subject) = (Arc::clone(&request.arguments), request.subject);
+        let runtime = background().map_err(|error| request.exception(py, &error))?;
         let work = runtime.spawn(async move {
-            let result = match subject {
+            match subject {
                 Subject::Token => {
                     arguments.acquire(&credential).await.map(|token| Answer::Token(Token(token)))
                 }
@@ -89,12 +89,27 @@ impl Request {
                     .authenticate(&credential)
                     .await
                     .map(|record| Answer::SignIn(AuthenticationRecord(record))),
-            };
-            outcome.get_or_init(|| result);
-            drop(waker);
+            }
         });
-        self.work.get_or_init(|| work.abort_handle());
-        Ok(waiting)
+        request.work.get_or_init(|| work.abort_handle());
+        let (outcome, rope) = (Arc::clone(&request.outcome), bell.rope(slf.as_ptr().addr()));
+        runtime.spawn(async move {
+            let ended = work.await.unwrap_or_else(|ended| {
+                Err(Error::internal("the request ended without a result").with_source(ended))
+            });
+            outcome.get_or_init(|| ended);
+            drop(rope);
+        });
+        Ok(())
+    }
+
+    /// A socket that the caller owns and that ends when a request that rings this bell is done.
+    fn listen(&self, py: Python<'_>, bell: &Bell) -> PyResult<RawSocket> {
+        bell.listen().map_err(|error| {
+            let error = Error::unavailable(Missing::Broker, "open sockets to wait for the broker")
+                .with_source(error);
+            self.exception(py, &error)
+        })
     }
 
     /// Stops asking; does nothing when it is done.

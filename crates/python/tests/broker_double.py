@@ -11,6 +11,7 @@ import socket
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Callable, Optional
 
 from jeepney import HeaderFields, Message, new_method_return
@@ -60,7 +61,8 @@ class BrokerDouble:
             if message is not None:
                 reply = self._reply(message)
                 if reply is not None:
-                    connection.sendall(reply.serialise(serial=next(serials)))
+                    with suppress(BrokenPipeError):  # whoever asked may be gone
+                        connection.sendall(reply.serialise(serial=next(serials)))
                 continue
             data = connection.recv(65536)
             if not data:

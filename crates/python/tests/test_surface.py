@@ -88,6 +88,7 @@ def test_it_takes_every_keyword_of_the_official_one(credential: type) -> None:
             retry_total=3,
         )
     credential(authority=None, tenant_id=None, timeout=None, additionally_allowed_tenants=None)
+    credential(additionally_allowed_tenants={"contoso.example"})
 
 
 @pytest.mark.parametrize("credential", CREDENTIALS)
@@ -104,6 +105,8 @@ def test_it_takes_every_keyword_of_the_official_one(credential: type) -> None:
         ({"redirect_uri": "nowhere"}, ValueError, "redirect URI"),
         ({"redirect_uri": "localhost:8400"}, ValueError, "redirect_uri"),
         ({"additionally_allowed_tenants": "contoso"}, TypeError, "additionally_allowed_tenants"),
+        ({"additionally_allowed_tenants": [5]}, TypeError, "additionally_allowed_tenants"),
+        ({"additionally_allowed_tenants": 5}, TypeError, "additionally_allowed_tenants"),
         ({"authentication_record": object()}, TypeError, "home_account_id"),
     ],
 )
@@ -208,6 +211,31 @@ def test_a_call_without_a_scope_is_a_value_error(credential: type) -> None:
     for method in ("get_token", "get_token_info", "acquire"):
         with pytest.raises(ValueError, match=f"'{method}' requires at least one scope"):
             run(getattr(credential(), method))
+
+
+@pytest.mark.parametrize("credential", CREDENTIALS)
+@pytest.mark.parametrize("made", [list, set, iter, dict.fromkeys], ids=lambda made: made.__name__)
+def test_authenticate_takes_any_iterable_of_scopes(
+    serve: Serve, credential: type, made: Callable[[list[str]], Any]
+) -> None:
+    asked: list[Any] = []
+
+    def answer(_: str, request: Any) -> Reply:
+        asked.append(request["authParameters"]["requestedScopes"])
+        return token()
+
+    serve(answer)
+    scopes = [SCOPE, "https://storage.azure.com/user_impersonation"]
+    run(credential().authenticate, scopes=made(scopes))
+    assert set(scopes) <= set(asked[0])
+
+
+@pytest.mark.parametrize("credential", CREDENTIALS)
+@pytest.mark.parametrize("scopes", [SCOPE, b"scope", [SCOPE, 5], 5])
+def test_what_is_no_iterable_of_scopes_is_named(credential: type, scopes: object) -> None:
+    """A text is one of letters."""
+    with pytest.raises(TypeError, match="scopes"):
+        run(credential().authenticate, scopes=scopes)
 
 
 @pytest.mark.parametrize("credential", CREDENTIALS)

@@ -5,6 +5,10 @@ use crate::process;
 use crate::tools::{Python, Repository};
 use anyhow::Result;
 
+/// A program that mypy has to accept, and what need not agree with the native module's stub.
+const CONSUMER: &str = "tests/typing/consumer.py";
+const EXCEPTIONS: &str = "tests/typing/stubtest.txt";
+
 pub(super) async fn check(repository: &Repository) -> Result<()> {
     let hint = "install what is named above, then try again";
     let pins = repository.path("xtask/check/requirements.txt");
@@ -23,7 +27,22 @@ pub(super) async fn check(repository: &Repository) -> Result<()> {
         process::run(&mut ruff).await.or_hint("Python", hint)?;
     }
     let mut mypy = tools.command(&["-m", "mypy", "--no-error-summary", "--python-executable"]);
-    mypy.arg(tests.interpreter()).arg("python/keybearer");
+    mypy.arg(tests.interpreter()).args(["python/keybearer", CONSUMER]);
     mypy.current_dir(repository.path("crates/python"));
-    process::run(&mut mypy).await.or_hint("Python", "mend the types that mypy names above")
+    process::run(&mut mypy).await.or_hint("Python", "mend the types that mypy names above")?;
+    if cfg!(target_os = "linux") {
+        stub(repository, &tools, &tests).await?;
+    }
+    Ok(())
+}
+
+/// Compares `_native.pyi` with the module itself. On other systems that has fewer classes.
+async fn stub(repository: &Repository, tools: &Python, tests: &Python) -> Result<()> {
+    tests.install_keybearer(repository, "dev").await?;
+    let packages = "import sysconfig; print(sysconfig.get_path('platlib'))";
+    let packages = process::capture(&mut tests.command(&["-c", packages])).await?;
+    let mut stubtest = tools.command(&["-m", "mypy.stubtest", "keybearer._native", "--concise"]);
+    stubtest.args(["--ignore-disjoint-bases", "--allowlist", EXCEPTIONS]);
+    stubtest.env("PYTHONPATH", packages.trim()).current_dir(repository.path("crates/python"));
+    process::run(&mut stubtest).await.or_hint("Python", "mend keybearer/_native.pyi")
 }

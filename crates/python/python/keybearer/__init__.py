@@ -22,13 +22,18 @@ from keybearer._native import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Final
+
+    from azure.core.credentials import TokenRequestOptions as _TokenRequestOptions
 
     from keybearer._exceptions import (
         AuthenticationError,
         AuthenticationRequiredError,
         CredentialUnavailableError,
     )
+else:
+    _TokenRequestOptions = dict
 
 __all__ = [
     "CONSOLE_WINDOW_HANDLE",
@@ -44,13 +49,15 @@ __all__ = [
 ]
 
 
-class PopTokenRequestOptions(dict):  # type: ignore[type-arg]
+class PopTokenRequestOptions(_TokenRequestOptions):
     """Options of ``get_token_info`` with the key ``pop``.
 
     ``False`` for a bearer token, or a mapping with ``resource_request_method``,
     ``resource_request_url`` and perhaps the resource's ``nonce``: the token is then a signed HTTP
     request, good for that request only, to be sent as ``Authorization: PoP <token>``.
     """
+
+    pop: bool | Mapping[str, str]
 
 
 CONSOLE_WINDOW_HANDLE: Final = object()

@@ -43,6 +43,11 @@ class AuthenticationError(ClientAuthenticationError):
     retry_after: float | None = None
     hint: str | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Leave the process without what azure-core notes of an exception before this one."""
+        attributes = {**vars(self), **dict.fromkeys(("exc_type", "exc_value", "exc_traceback"))}
+        return _restored, (getattr(type(self), "_own", type(self)), self.args), attributes
+
 
 class CredentialUnavailableError(AuthenticationError):
     """There is nobody to ask: no broker, no network, no way to reach a person. Chains go on."""
@@ -109,8 +114,7 @@ def for_kind(  # noqa: PLR0913 - called by the native module only, with all of t
     own = CLASSES[kind]
     if own is AuthenticationRequiredError and not silent_only:
         own = AuthenticationError
-    identity = sys.modules.get("azure.identity")
-    raised = _both(own, getattr(identity, own.__name__, None))  # type: ignore[arg-type]
+    raised = _raised(own)
     error: AuthenticationError
     if own is AuthenticationRequiredError:
         error = raised(scopes, message=message, claims=claims)
@@ -122,13 +126,25 @@ def for_kind(  # noqa: PLR0913 - called by the native module only, with all of t
     return error
 
 
-@cache
-def _both(own: type[AuthenticationError], identity: type | None) -> type[Any]:
+def _restored(own: type[AuthenticationError], args: tuple[Any, ...]) -> AuthenticationError:
+    """Make it without its ``__init__``, as what this process would raise."""
+    raised = _raised(own)
+    error: AuthenticationError = raised.__new__(raised, *args)
+    return error
+
+
+def _raised(own: type[AuthenticationError]) -> type[Any]:
     """Our class, which is azure-identity's of the same name too if the program has that loaded.
 
     Its chains go by its classes, and programs may catch either.
     """
+    identity = sys.modules.get("azure.identity")
+    return _both(own, getattr(identity, own.__name__, None))  # type: ignore[arg-type]
+
+
+@cache
+def _both(own: type[AuthenticationError], identity: type | None) -> type[Any]:
     if identity is None:
         return own
-    members = {"__module__": own.__module__, "__doc__": own.__doc__}
+    members = {"__module__": own.__module__, "__doc__": own.__doc__, "_own": own}
     return type(own.__name__, (own, identity), members)

@@ -1,4 +1,4 @@
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Final, final
 
@@ -29,7 +29,7 @@ class InteractiveBrowserBrokerCredential:
         disable_automatic_authentication: bool = False,
         disable_interactive_fallback: bool = False,
         disable_instance_discovery: bool = False,
-        additionally_allowed_tenants: Sequence[str] | None = None,
+        additionally_allowed_tenants: Iterable[str] | None = None,
         authentication_record: _AuthenticationRecord | None = None,
         broker: str | None = None,
         cache_persistence_options: object = None,
@@ -58,7 +58,7 @@ class InteractiveBrowserBrokerCredential:
     def authenticate(
         self,
         *,
-        scopes: Sequence[str] | None = None,
+        scopes: Iterable[str] | None = None,
         claims: str | None = None,
         tenant_id: str | None = None,
         enable_cae: bool = False,
@@ -72,6 +72,13 @@ class InteractiveBrowserBrokerCredential:
         exc_value: BaseException | None = None,
         traceback: TracebackType | None = None,
     ) -> None: ...
+    def __getnewargs__(self) -> tuple[Shared]: ...
+
+@final
+class Shared:
+    def __new__(cls, keywords: dict[str, Any]) -> Self: ...
+    def __copy__(self) -> Self: ...
+    def __deepcopy__(self, _memo: object) -> Self: ...
 
 @final
 class AuthenticationRecord:
@@ -126,12 +133,18 @@ class Request:
     @staticmethod
     def sign_in(
         credential: InteractiveBrowserBrokerCredential,
-        scopes: tuple[str, ...],
+        scopes: Iterable[str] | None,
         options: Mapping[str, Any],
     ) -> Request: ...
-    def start(self) -> int: ...
+    def start(self, bell: Bell) -> None: ...
+    def listen(self, bell: Bell) -> int: ...
     def cancel(self) -> None: ...
     def result(self) -> Any: ...
+
+@final
+class Bell:
+    def __new__(cls) -> Self: ...
+    def rung(self) -> list[int]: ...
 
 # For keybearer.msal_runtime, on Linux.
 

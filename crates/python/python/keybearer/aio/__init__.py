@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from typing import TYPE_CHECKING, Any
 
 from keybearer import _native
+from keybearer.aio._lookout import Lookout
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
     from types import TracebackType
 
     from azure.core.credentials import AccessToken, AccessTokenInfo, TokenRequestOptions
+    from typing_extensions import Self
 
 __all__ = ["InteractiveBrowserBrokerCredential"]
 
@@ -62,7 +62,7 @@ class InteractiveBrowserBrokerCredential:
     async def authenticate(
         self,
         *,
-        scopes: Sequence[str] | None = None,
+        scopes: Iterable[str] | None = None,
         claims: str | None = None,
         tenant_id: str | None = None,
         enable_cae: bool = False,
@@ -70,15 +70,14 @@ class InteractiveBrowserBrokerCredential:
     ) -> _native.AuthenticationRecord:
         """See :meth:`keybearer.InteractiveBrowserBrokerCredential.authenticate`."""
         options = {"claims": claims, "tenant_id": tenant_id, "enable_cae": enable_cae}
-        asked = tuple(scopes or ())
-        request = _native.Request.sign_in(self._credential, asked, options)
+        request = _native.Request.sign_in(self._credential, scopes, options)
         record: _native.AuthenticationRecord = await _done(request)
         return record
 
     async def close(self) -> None:
         """Do nothing: there is nothing to close; Azure credentials have this method."""
 
-    async def __aenter__(self) -> InteractiveBrowserBrokerCredential:
+    async def __aenter__(self) -> Self:
         """Return the credential itself."""
         return self
 
@@ -99,16 +98,6 @@ class InteractiveBrowserBrokerCredential:
 
 
 async def _done(request: _native.Request) -> Any:
-    """Wait for the request without a thread; a cancelled task takes it along."""
-    answer = request.result()
-    if answer is not None:
-        return answer
-    with socket.socket(fileno=request.start()) as done:
-        done.setblocking(False)
-        try:
-            await asyncio.get_running_loop().sock_recv(done, 1)
-        finally:
-            request.cancel()
-    answer = request.result()
-    assert answer is not None
-    return answer
+    """What the request ends with; at once if the credential still has a token."""
+    result = request.result()
+    return await Lookout.of_this_loop().wait(request) if result is None else result

@@ -1,7 +1,8 @@
-"""Whether Microsoft's azure-identity-broker is installed too.
+"""Whether Microsoft's azure-identity-broker is installed in the place of this, or before it.
 
-Both distributions hold the module azure.identity.broker, in the same files: whichever is installed
-last overwrites the other, and uninstalling one breaks the other. Installers do not see it.
+Both distributions hold the module azure.identity.broker, in the same files: in one directory of
+packages, whichever is installed last overwrites the other, and uninstalling one breaks the other.
+Installers do not see it.
 
 The build backend loads this file by its path; it may import nothing of its package.
 """
@@ -50,8 +51,16 @@ def find(directories: Iterable[str]) -> str | None:
 
 
 def refuse_if_found() -> None:
-    """Raise ImportError if the other distribution is installed."""
-    directory = find(sys.path)
+    """Raise ImportError if the other distribution is where this one is, or earlier on the path.
+
+    Later on the path it does no harm: so it is where an environment sees the system's packages.
+    """
+    here = os.path.abspath(__file__)
+    for _ in __name__.split("."):
+        here = os.path.dirname(here)
+    path = [os.path.abspath(directory) for directory in sys.path]
+    earlier = path[: path.index(here)] if here in path else []
+    directory = find([*earlier, here])
     if directory is not None:
         refuse(f"{OTHER} is installed in {directory}.")
 
