@@ -108,6 +108,12 @@ impl Engine {
         self.0.unreadable_records
     }
 
+    /// How many accounts are connected.
+    #[must_use]
+    pub fn account_count(&self) -> usize {
+        self.0.state().registry.len()
+    }
+
     /// How many sign-ins and refreshes are under way.
     #[must_use]
     pub fn in_flight(&self) -> usize {

@@ -66,25 +66,35 @@ pub(crate) struct Redemption {
 impl Registry {
     /// Every account, the one that signed in last first.
     pub(crate) fn accounts(&self) -> Vec<Account> {
-        let mut entries: Vec<&Entry> = self.entries.values().collect();
-        entries.sort_by_key(|entry| std::cmp::Reverse(entry.signed_in));
-        entries.into_iter().map(|entry| entry.account.clone()).collect()
+        latest_first(self.entries.values())
     }
 
     pub(crate) fn accounts_in(&self, environment: &str) -> Vec<Account> {
-        let mut accounts = self.accounts();
-        accounts.retain(|account| account.environment == environment);
-        accounts
+        latest_first(self.entries_in(environment))
     }
 
-    /// The account a choice stands for, never another (invariant I8).
+    /// How many accounts there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The account a choice stands for, never another (invariant I8). Every request comes by here,
+    /// so nothing is copied but the answer.
     pub(crate) fn choose(&self, environment: &str, choice: &AccountChoice) -> Result<Account> {
-        choose(&self.accounts_in(environment), choice)
+        let AccountChoice::Exact(id) = choice else {
+            return choose(self.entries_in(environment), choice);
+        };
+        let key = AccountKey { environment: environment.to_owned(), home_account_id: id.clone() };
+        choose(self.entries.get(&key).into_iter(), choice)
     }
 
     /// The same for a request that names no authority.
     pub(crate) fn choose_anywhere(&self, choice: &AccountChoice) -> Result<Account> {
-        choose(&self.accounts(), choice)
+        choose(self.entries.values(), choice)
+    }
+
+    fn entries_in(&self, environment: &str) -> impl Iterator<Item = &Entry> + Clone {
+        self.entries.values().filter(move |entry| entry.account.environment == environment)
     }
 
     /// The account as it will be listed: the view from its home directory is preferred to others.
@@ -271,23 +281,34 @@ impl Entry {
     }
 }
 
-fn choose(accounts: &[Account], choice: &AccountChoice) -> Result<Account> {
-    let mut allowed = accounts.iter().filter(|account| choice.allows(account));
-    match (allowed.next(), allowed.next(), choice) {
-        (None, _, AccountChoice::Only | AccountChoice::Default) => {
+fn choose<'a>(
+    entries: impl Iterator<Item = &'a Entry> + Clone,
+    choice: &AccountChoice,
+) -> Result<Account> {
+    let mut count = 0;
+    let allowed = entries.clone().filter(|entry| choice.allows(&entry.account));
+    let latest = allowed.inspect(|_| count += 1).max_by_key(|entry| entry.signed_in);
+    match (latest, choice) {
+        (None, AccountChoice::Only | AccountChoice::Default) => {
             Err(sign_in_needed("no account is connected".to_owned()))
         }
-        (None, _, AccountChoice::LoginHint(username)) => {
+        (None, AccountChoice::LoginHint(username)) => {
             Err(sign_in_needed(format!("the account {username} is not connected")))
         }
-        (None, _, AccountChoice::Exact(id)) => {
+        (None, AccountChoice::Exact(id)) => {
             Err(sign_in_needed(format!("the account {id} is not connected")))
         }
-        (Some(_), Some(_), AccountChoice::Only | AccountChoice::LoginHint(_)) => {
-            Err(several_accounts(accounts))
+        (Some(_), AccountChoice::Only | AccountChoice::LoginHint(_)) if count > 1 => {
+            Err(several_accounts(&latest_first(entries)))
         }
-        (Some(account), _, _) => Ok(account.clone()),
+        (Some(entry), _) => Ok(entry.account.clone()),
     }
+}
+
+fn latest_first<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Account> {
+    let mut entries: Vec<&Entry> = entries.collect();
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.signed_in));
+    entries.into_iter().map(|entry| entry.account.clone()).collect()
 }
 
 /// Somebody has to say which of these is meant.
@@ -353,7 +374,38 @@ mod tests {
     #[test]
     fn accounts_of_another_cloud_are_not_offered() {
         let registry = registry(&[account("a.tid", "a@x")]);
-        assert!(registry.choose("localhost:1", &AccountChoice::Only).is_err());
+        let exact = AccountChoice::Exact(HomeAccountId::parse("a.tid").unwrap());
+        for choice in [AccountChoice::Only, exact] {
+            assert!(registry.choose("localhost:1", &choice).is_err());
+            assert!(registry.choose_anywhere(&choice).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_name_that_several_accounts_have_is_no_choice_and_all_are_listed_the_latest_first() {
+        let registry = registry(&[
+            account("a.tid", "a@x"),
+            account("b.tid", "b@x"),
+            account("b.other", "B@X"),
+        ]);
+        for choice in [AccountChoice::LoginHint("b@x".into()), AccountChoice::Only] {
+            let error = registry.choose("login.windows.net", &choice).unwrap_err();
+            assert!(error.to_string().contains("B@X, b@x, a@x"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_choice_among_a_thousand_accounts_looks_at_each_once() {
+        let account = |number| account(&format!("{number}.tid"), &format!("{number}@x"));
+        let registry = registry(&(0..1000).map(account).collect::<Vec<_>>());
+        let looks = std::cell::Cell::new(0);
+        let counted = || registry.entries.values().inspect(|_| looks.set(looks.get() + 1));
+        let hint = AccountChoice::LoginHint("7@x".into());
+        for choice in [AccountChoice::Default, hint] {
+            looks.set(0);
+            choose(counted(), &choice).unwrap();
+            assert_eq!(looks.get(), 1000, "{choice:?}");
+        }
     }
 
     #[test]
