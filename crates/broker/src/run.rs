@@ -153,9 +153,14 @@ pub async fn serve(
     service.wind_up().await;
     clients.join_all().await;
     bus.await.map_err(failed)?;
-    // The next broker must find the store closed.
-    drop(service);
-    drop(lock);
+    // The next broker must find the store closed, which calls that were cut off may still have.
+    let closing = tokio::spawn(async move {
+        service.host.close().await;
+        drop(lock);
+    });
+    if timeout(LAST_WRITE, closing).await.is_err() {
+        tracing::warn!("the last write to the token store has not ended");
+    }
     Ok(Exit::Served(reason))
 }
 
@@ -191,6 +196,7 @@ const INCUMBENT_PATIENCE: Duration = Duration::from_secs(10);
 const STARTER_PATIENCE: Duration = Duration::from_secs(5);
 const RECHECK: Duration = Duration::from_millis(10);
 const LEFT_OVERS: Duration = Duration::from_secs(1);
+const LAST_WRITE: Duration = Duration::from_secs(2);
 /// Enough for one person's programs; more threads would only cost memory.
 const WORKERS: usize = 2;
 

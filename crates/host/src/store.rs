@@ -16,7 +16,7 @@ use std::fs::File;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use keybearer_core::{Error, Result};
@@ -42,8 +42,17 @@ pub struct FileStore(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     dir: PathBuf,
-    database: Mutex<Option<OpenStore>>,
+    slot: Mutex<Slot>,
     notices: Mutex<Vec<StoreNotice>>,
+}
+
+#[derive(Debug, Default)]
+enum Slot {
+    #[default]
+    Unopened,
+    Open(OpenStore),
+    /// Another process may have the file now.
+    Closed,
 }
 
 /// What happened to the store that a person should know.
@@ -72,7 +81,7 @@ impl FileStore {
     pub fn new(state_dir: &Path) -> Self {
         Self(Arc::new(Inner {
             dir: state_dir.to_owned(),
-            database: Mutex::new(None),
+            slot: Mutex::default(),
             notices: Mutex::default(),
         }))
     }
@@ -81,6 +90,15 @@ impl FileStore {
     #[must_use]
     pub fn notices(&self) -> Vec<StoreNotice> {
         self.0.notices.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Closes the file for good, once what is being written is written: another process may open
+    /// it. Whoever still has the store or a clone of it is refused from then on.
+    pub async fn close(&self) {
+        let inner = Arc::clone(&self.0);
+        let closing = tokio::task::spawn_blocking(move || inner.close());
+        // The runtime ends, and the file with it.
+        let _ = closing.await;
     }
 
     async fn run<T: Send + 'static>(
@@ -111,16 +129,29 @@ impl TokenStore for FileStore {
 }
 
 impl Inner {
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close(&self) {
+        if let Slot::Open(open) = std::mem::replace(&mut *self.slot(), Slot::Closed) {
+            discard(open);
+        }
+    }
+
     fn run<T>(
         &self,
         verb: &str,
         work: impl Fn(&mut OpenStore) -> Result<T, redb::Error>,
     ) -> Result<T> {
-        let mut slot = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.slot();
+        if matches!(*slot, Slot::Closed) {
+            return Err(closed(verb));
+        }
         let dir = private_dir(&self.dir)?;
-        let mut open = match slot.take() {
-            Some(open) => open,
-            None => self.open(&dir)?,
+        let mut open = match std::mem::take(&mut *slot) {
+            Slot::Open(open) => open,
+            Slot::Unopened | Slot::Closed => self.open(&dir)?,
         };
         let mut outcome = catch(|| work(&mut open));
         if let Err(fault) = &outcome
@@ -133,7 +164,7 @@ impl Inner {
         }
         match outcome {
             Ok(value) => {
-                *slot = Some(open);
+                *slot = Slot::Open(open);
                 Ok(value)
             }
             // redb does not go on after a failed write: the next use opens the file anew.
@@ -369,6 +400,11 @@ fn unusable(dir: &PrivateDir, action: &str, fault: Fault) -> Error {
         ),
     };
     Error::internal(message).with_source(fault).with_hint(hint)
+}
+
+fn closed(verb: &str) -> Error {
+    Error::transient(None, format!("{verb} the token store: this broker ends and has closed it"))
+        .with_hint("try again: the next broker answers")
 }
 
 fn inner_failure(verb: &str, error: tokio::task::JoinError) -> Error {
