@@ -14,12 +14,13 @@ use keybearer_protocol::shr::ProofKey;
 use crate::cache::{CacheKey, Moment, TokenCache};
 use crate::deadline::{unless_cancelled, within};
 use crate::effects::{Change, Effects, Record, RecordKey};
+use crate::families::FamilyRefreshTokens;
 use crate::flights::{Flights, Ticket, lock};
 use crate::interactive::{InteractiveKey, seen_in_browser};
 use crate::providers::Providers;
 use crate::records::{RecordName, decode_account, decode_refresh, encode_account, encode_refresh};
 use crate::refresh_entry::RefreshEntry;
-use crate::registry::{AccountKey, FamilyRefreshTokens, Registry};
+use crate::registry::{AccountKey, Registry};
 use crate::throttle::Throttle;
 use crate::vault::Vault;
 

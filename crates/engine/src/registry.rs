@@ -15,6 +15,7 @@ use keybearer_core::{
 };
 use keybearer_protocol::shr::ProofKey;
 
+use crate::families::FamilyRefreshTokens;
 use crate::refresh_entry::RefreshEntry;
 
 /// An account within a cloud.
@@ -246,25 +247,6 @@ impl Registry {
     ) -> Option<&mut RefreshEntry> {
         self.entries.get_mut(key)?.refresh_tokens.get_mut(client)
     }
-}
-
-/// Whether an app may use the refresh token of another app of its family, and so get tokens without
-/// a sign-in of its own.
-///
-/// Entra counts some of Microsoft's own apps to one family (`foci` in the token reply): Azure CLI,
-/// Azure PowerShell, Visual Studio, Office, Teams, OneDrive and others. No app outside is affected,
-/// and never another account.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[allow(clippy::exhaustive_enums, reason = "the whole policy")]
-pub enum FamilyRefreshTokens {
-    /// An app uses its own refresh token only. The default: whoever can reach the broker can name
-    /// any app, so with families shared a sign-in for Azure CLI also opens, without asking anybody,
-    /// what Office or Teams may read: mail, files and chats.
-    #[default]
-    Off,
-    /// An app without a refresh token uses that of another of its family. Fewer sign-ins, and what
-    /// every app of the family may do is open to every program of the user.
-    SameFamily,
 }
 
 impl Entry {
