@@ -30,8 +30,9 @@ use crate::private_dir::{PrivateDir, private_dir};
 const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
 const FILE: &str = "store.redb";
 /// Records are read once, at the start; what is cached afterwards serves commits, which touch a few
-/// pages. redb's default of 1 GiB is for servers.
-const CACHE_BYTES: usize = 512 * 1024;
+/// pages: with this little a commit among 1,000 accounts reads two or three of them again. redb's
+/// default of 1 GiB is for servers.
+const CACHE_BYTES: usize = 128 * 1024;
 /// How many records are handed over at a time.
 const PAGE: usize = 64;
 
