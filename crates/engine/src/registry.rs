@@ -36,7 +36,8 @@ impl AccountKey {
 
 #[derive(Default)]
 pub(crate) struct Registry {
-    entries: HashMap<AccountKey, Entry>,
+    /// Boxed, because a map keeps half its places empty.
+    entries: HashMap<AccountKey, Box<Entry>>,
     next_generation: u64,
     /// Apps that the provider has said are in no family of those whose tokens they tried.
     outsiders: HashSet<ClientId>,
@@ -47,7 +48,8 @@ struct Entry {
     signed_in: Timestamp,
     /// Tells this connection of the account from an earlier one that was removed meanwhile.
     connection: u64,
-    refresh_tokens: HashMap<ClientId, RefreshEntry>,
+    /// By app: one for most accounts, and seldom more than a few.
+    refresh_tokens: Vec<(ClientId, RefreshEntry)>,
     /// What tokens of the account may be bound to; made on first use, and then in the store.
     proof_key: Option<ProofKey>,
 }
@@ -67,7 +69,7 @@ pub(crate) struct Redemption {
 impl Registry {
     /// Every account, the one that signed in last first.
     pub(crate) fn accounts(&self) -> Vec<Account> {
-        latest_first(self.entries.values())
+        latest_first(self.entries())
     }
 
     pub(crate) fn accounts_in(&self, environment: &str) -> Vec<Account> {
@@ -86,16 +88,20 @@ impl Registry {
             return choose(self.entries_in(environment), choice);
         };
         let key = AccountKey { environment: environment.to_owned(), home_account_id: id.clone() };
-        choose(self.entries.get(&key).into_iter(), choice)
+        choose(self.entries.get(&key).map(|entry| &**entry).into_iter(), choice)
     }
 
     /// The same for a request that names no authority.
     pub(crate) fn choose_anywhere(&self, choice: &AccountChoice) -> Result<Account> {
-        choose(self.entries.values(), choice)
+        choose(self.entries(), choice)
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Entry> + Clone {
+        self.entries.values().map(|entry| &**entry)
     }
 
     fn entries_in(&self, environment: &str) -> impl Iterator<Item = &Entry> + Clone {
-        self.entries.values().filter(move |entry| entry.account.environment == environment)
+        self.entries().filter(move |entry| entry.account.environment == environment)
     }
 
     /// The account as it will be listed: the view from its home directory is preferred to others.
@@ -116,9 +122,9 @@ impl Registry {
         }
         self.next_generation += 1;
         let connection = self.next_generation;
-        let refresh_tokens = HashMap::new();
+        let refresh_tokens = Vec::new();
         let entry = Entry { account, signed_in, connection, refresh_tokens, proof_key: None };
-        self.entries.insert(key, entry);
+        self.entries.insert(key, Box::new(entry));
     }
 
     /// Sets the refresh token of a fresh sign-in, or one read from the store.
@@ -126,7 +132,7 @@ impl Registry {
         self.next_generation += 1;
         if let Some(entry) = self.entries.get_mut(key) {
             let token = token.with_generation(self.next_generation);
-            entry.refresh_tokens.insert(client, token);
+            entry.set_refresh(client, token);
         }
     }
 
@@ -148,7 +154,7 @@ impl Registry {
     /// The apps that have a refresh token of the account.
     pub(crate) fn clients(&self, key: &AccountKey) -> Vec<ClientId> {
         let entry = self.entries.get(key).into_iter();
-        entry.flat_map(|entry| entry.refresh_tokens.keys().cloned()).collect()
+        entry.flat_map(|entry| entry.refresh_tokens.iter().map(|(app, _)| app.clone())).collect()
     }
 
     pub(crate) fn keys_of(&self, id: &HomeAccountId) -> Vec<AccountKey> {
@@ -164,7 +170,7 @@ impl Registry {
         key: &AccountKey,
         client: &ClientId,
     ) -> Option<&RefreshEntry> {
-        self.entries.get(key)?.refresh_tokens.get(client)
+        self.entries.get(key)?.refresh(client)
     }
 
     /// Starts a redemption by the rule in the module's description. Under
@@ -187,14 +193,15 @@ impl Registry {
         let holder = entry.holder(client, families).ok_or_else(|| {
             sign_in_needed(format!("{} has not signed in to this app", entry.account.username))
         })?;
-        let refresh = entry.refresh_tokens.get_mut(&holder);
+        let (account, connection) = (entry.account.clone(), entry.connection);
+        let refresh = entry.refresh_mut(&holder);
         let refresh = refresh.ok_or_else(|| Error::internal("find a refresh token"))?;
         Ok(Redemption {
             holder,
-            account: entry.account.clone(),
+            account,
             refresh_token: refresh.start(),
             previous: refresh.spare().cloned(),
-            connection: entry.connection,
+            connection,
             generation: refresh.generation(),
         })
     }
@@ -245,14 +252,31 @@ impl Registry {
         key: &AccountKey,
         client: &ClientId,
     ) -> Option<&mut RefreshEntry> {
-        self.entries.get_mut(key)?.refresh_tokens.get_mut(client)
+        self.entries.get_mut(key)?.refresh_mut(client)
     }
 }
 
 impl Entry {
+    fn refresh(&self, client: &ClientId) -> Option<&RefreshEntry> {
+        self.refresh_tokens.iter().find(|(app, _)| app == client).map(|(_, token)| token)
+    }
+
+    fn refresh_mut(&mut self, client: &ClientId) -> Option<&mut RefreshEntry> {
+        self.refresh_tokens.iter_mut().find(|(app, _)| app == client).map(|(_, token)| token)
+    }
+
+    fn set_refresh(&mut self, client: ClientId, token: RefreshEntry) {
+        if let Some(old) = self.refresh_mut(&client) {
+            *old = token;
+            return;
+        }
+        self.refresh_tokens.reserve_exact(1);
+        self.refresh_tokens.push((client, token));
+    }
+
     /// The app whose refresh token serves this one.
     fn holder(&self, client: &ClientId, families: FamilyRefreshTokens) -> Option<ClientId> {
-        if self.refresh_tokens.contains_key(client) {
+        if self.refresh(client).is_some() {
             return Some(client.clone());
         }
         let mut members = self.refresh_tokens.iter();
@@ -381,7 +405,7 @@ mod tests {
         let account = |number| account(&format!("{number}.tid"), &format!("{number}@x"));
         let registry = registry(&(0..1000).map(account).collect::<Vec<_>>());
         let looks = std::cell::Cell::new(0);
-        let counted = || registry.entries.values().inspect(|_| looks.set(looks.get() + 1));
+        let counted = || registry.entries().inspect(|_| looks.set(looks.get() + 1));
         let hint = AccountChoice::LoginHint("7@x".into());
         for choice in [AccountChoice::Default, hint] {
             looks.set(0);
