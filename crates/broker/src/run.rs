@@ -94,6 +94,7 @@ pub fn run(options: BrokerOptions) -> Result<Exit> {
     log_to_stderr(&environment);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
+        .thread_keep_alive(BLOCKING_THREADS_STAY)
         .enable_all()
         .build()
         .map_err(|error| Error::internal("start the broker's runtime").with_source(error))?;
@@ -199,6 +200,9 @@ const LEFT_OVERS: Duration = Duration::from_secs(1);
 const LAST_WRITE: Duration = Duration::from_secs(2);
 /// Enough for one person's programs; more threads would only cost memory.
 const WORKERS: usize = 2;
+/// What is done by a blocking thread, such as a write to the store, is done seldom; each that waits
+/// for more holds its stack.
+const BLOCKING_THREADS_STAY: Duration = Duration::from_secs(1);
 
 async fn until_end(
     service: &Service,
