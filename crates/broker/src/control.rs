@@ -29,9 +29,9 @@ impl Control {
 #[interface(name = "com.keybearer.Broker1")]
 impl Control {
     /// A [`Status`] as JSON.
-    async fn status(&self) -> zbus::fdo::Result<String> {
-        let status = self.0.status().await;
-        serde_json::to_string(&status).map_err(|error| zbus::fdo::Error::Failed(error.to_string()))
+    fn status(&self) -> zbus::fdo::Result<String> {
+        serde_json::to_string(&self.0.status())
+            .map_err(|error| zbus::fdo::Error::Failed(error.to_string()))
     }
 
     /// Ends the broker once the calls under way are answered, or five seconds have passed.

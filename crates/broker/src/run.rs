@@ -94,6 +94,7 @@ pub fn run(options: BrokerOptions) -> Result<Exit> {
     log_to_stderr(&environment);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
+        .thread_keep_alive(BLOCKING_THREADS_STAY)
         .enable_all()
         .build()
         .map_err(|error| Error::internal("start the broker's runtime").with_source(error))?;
@@ -153,9 +154,14 @@ pub async fn serve(
     service.wind_up().await;
     clients.join_all().await;
     bus.await.map_err(failed)?;
-    // The next broker must find the store closed.
-    drop(service);
-    drop(lock);
+    // The next broker must find the store closed, which calls that were cut off may still have.
+    let closing = tokio::spawn(async move {
+        service.host.close().await;
+        drop(lock);
+    });
+    if timeout(LAST_WRITE, closing).await.is_err() {
+        tracing::warn!("the last write to the token store has not ended");
+    }
     Ok(Exit::Served(reason))
 }
 
@@ -191,8 +197,12 @@ const INCUMBENT_PATIENCE: Duration = Duration::from_secs(10);
 const STARTER_PATIENCE: Duration = Duration::from_secs(5);
 const RECHECK: Duration = Duration::from_millis(10);
 const LEFT_OVERS: Duration = Duration::from_secs(1);
+const LAST_WRITE: Duration = Duration::from_secs(2);
 /// Enough for one person's programs; more threads would only cost memory.
 const WORKERS: usize = 2;
+/// What is done by a blocking thread, such as a write to the store, is done seldom; each that waits
+/// for more holds its stack.
+const BLOCKING_THREADS_STAY: Duration = Duration::from_secs(1);
 
 async fn until_end(
     service: &Service,

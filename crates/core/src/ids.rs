@@ -1,14 +1,15 @@
 use std::fmt;
+use std::sync::Arc;
 
 use crate::{Error, Result};
 
 /// Lower-cased text of `[a-z0-9._-]`, at most 256 bytes: what identifiers of Entra are made of.
-fn identifier(text: &str, field: &'static str) -> Result<Box<str>> {
+fn identifier(text: &str, field: &'static str) -> Result<Arc<str>> {
     let valid = !text.is_empty()
         && text.len() <= 256
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
     if valid {
-        Ok(text.to_ascii_lowercase().into_boxed_str())
+        Ok(text.to_ascii_lowercase().into())
     } else {
         Err(Error::invalid_request(field, format!("'{}' is not a valid {field}", excerpt(text))))
     }
@@ -23,7 +24,7 @@ macro_rules! identifier_type {
     ($(#[$doc:meta])* $name:ident, $field:literal) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(Box<str>);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Parses and lower-cases the identifier.
@@ -79,7 +80,7 @@ impl TenantId {
 
 /// A person's identity across tenants: `object id . tenant id` of their home directory.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HomeAccountId(Box<str>);
+pub struct HomeAccountId(Arc<str>);
 
 impl HomeAccountId {
     /// Parses `uid.utid`.
@@ -141,14 +142,14 @@ impl fmt::Debug for HomeAccountId {
 /// Usually a lower-case UUID, but callers may send anything; odd text is kept in a safe form and
 /// empty text is kept empty.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
-pub struct CorrelationId(Box<str>);
+pub struct CorrelationId(Arc<str>);
 
 impl CorrelationId {
     /// Keeps at most 64 characters that are safe in headers and logs.
     #[must_use]
     pub fn new(text: &str) -> Self {
         let safe = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        Self(text.chars().filter(safe).take(64).collect::<String>().into_boxed_str())
+        Self(text.chars().filter(safe).take(64).collect::<String>().into())
     }
 
     /// A version 4 UUID made of the given random bytes, RFC 9562 §5.4.
@@ -163,7 +164,7 @@ impl CorrelationId {
             }
             text.push_str(&format!("{byte:02x}"));
         }
-        Self(text.into_boxed_str())
+        Self(text.into())
     }
 
     /// The id as text; may be empty.

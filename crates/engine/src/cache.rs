@@ -20,8 +20,10 @@ const MARGIN: Duration = Duration::from_secs(300);
 const FIRST_PAUSE: Duration = Duration::from_secs(15);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// Expired tokens are swept out when the cache has grown by this many entries.
+/// Expired tokens are swept out when one arrives and there have been this many since the last time,
+/// or that was so long ago.
 const SWEEP_EVERY: usize = 1024;
+const SWEEP_AFTER: Duration = Duration::from_secs(300);
 
 /// Everything that makes one token different from another.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -52,6 +54,8 @@ pub(crate) enum Binding {
 pub(crate) struct TokenCache {
     entries: HashMap<CacheKey, Entry>,
     inserted: usize,
+    /// The uptime of the last sweep.
+    swept: Duration,
 }
 
 #[derive(Clone)]
@@ -132,8 +136,8 @@ impl TokenCache {
         }
         self.entries.insert(key, entry);
         self.inserted += 1;
-        if self.inserted >= SWEEP_EVERY {
-            self.inserted = 0;
+        if self.inserted >= SWEEP_EVERY || at.uptime >= self.swept + SWEEP_AFTER {
+            (self.inserted, self.swept) = (0, at.uptime);
             self.entries.retain(|_, entry| !entry.left(at).is_zero());
         }
     }
@@ -282,5 +286,15 @@ mod tests {
             cache.insert(CacheKey { scopes, ..key(None) }, token("a", at(5), None), moment);
         }
         assert!(cache.entries.is_empty());
+    }
+
+    #[test]
+    fn expired_tokens_are_swept_out_when_one_arrives_after_five_minutes() {
+        let mut cache = cache(token("a", at(5), None));
+        let other = CacheKey { scopes: ScopeSet::parse(&["other"]).unwrap(), ..key(None) };
+        cache.insert(other.clone(), token("b", at(3600), None), moment(299));
+        assert_eq!(cache.entries.len(), 2, "a sweep for every token would cost too much");
+        cache.insert(other, token("c", at(3600), None), moment(300));
+        assert_eq!(cache.entries.len(), 1);
     }
 }

@@ -14,12 +14,13 @@ use keybearer_protocol::shr::ProofKey;
 use crate::cache::{CacheKey, Moment, TokenCache};
 use crate::deadline::{unless_cancelled, within};
 use crate::effects::{Change, Effects, Record, RecordKey};
-use crate::flights::{Flights, lock};
+use crate::families::FamilyRefreshTokens;
+use crate::flights::{Flights, Ticket, lock};
 use crate::interactive::{InteractiveKey, seen_in_browser};
 use crate::providers::Providers;
 use crate::records::{RecordName, decode_account, decode_refresh, encode_account, encode_refresh};
 use crate::refresh_entry::RefreshEntry;
-use crate::registry::{AccountKey, FamilyRefreshTokens, Registry};
+use crate::registry::{AccountKey, Registry};
 use crate::throttle::Throttle;
 use crate::vault::Vault;
 
@@ -60,6 +61,7 @@ pub(crate) struct Inner {
     pub(crate) refreshes: Flights<CacheKey, Token>,
     pub(crate) sign_ins: Flights<InteractiveKey, Token>,
     pub(crate) proof_keys: Flights<AccountKey, ProofKey>,
+    sign_outs: Flights<AccountKey, ()>,
     waiting: crate::waiting::Waiting,
     state: Mutex<State>,
     vault: Vault,
@@ -93,6 +95,7 @@ impl Engine {
             refreshes: Flights::default(),
             sign_ins: Flights::default(),
             proof_keys: Flights::default(),
+            sign_outs: Flights::default(),
             waiting: Default::default(),
             state: Mutex::new(state),
             vault,
@@ -108,10 +111,16 @@ impl Engine {
         self.0.unreadable_records
     }
 
-    /// How many sign-ins and refreshes are under way.
+    /// How many accounts are connected.
+    #[must_use]
+    pub fn account_count(&self) -> usize {
+        self.0.state().registry.len()
+    }
+
+    /// How many sign-ins, refreshes and sign-outs are under way.
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.0.refreshes.len() + self.0.sign_ins.len()
+        self.0.refreshes.len() + self.0.sign_ins.len() + self.0.sign_outs.len()
     }
 }
 
@@ -237,6 +246,14 @@ impl Inner {
         self.vault.seal(&*self.effects.random, name.key(), plaintext).map(Change::Put)
     }
 
+    /// Starts to forget an account. It goes on without the caller: the write cannot be called back,
+    /// and what is gone from the store must not stay in memory.
+    fn sign_out(self: &Arc<Self>, account: &AccountKey) -> Ticket<AccountKey, ()> {
+        let (inner, owner) = (Arc::clone(self), account.clone());
+        let start = move |_| async move { inner.forget(&owner).await };
+        self.sign_outs.join(&*self.effects.spawner, account, start)
+    }
+
     /// Forgets an account: first durably, then in memory.
     async fn forget(&self, account: &AccountKey) -> Result<()> {
         let _turn = self.commit_turn.lock().await;
@@ -337,11 +354,14 @@ impl Broker for Engine {
             return Err(Error::invalid_request("account", message)
                 .with_correlation_id(request.correlation_id));
         }
-        let id = &request.correlation_id;
-        for key in keys {
-            self.0.within(request.timeout, "the sign-out", id, self.0.forget(&key)).await?;
-        }
-        Ok(())
+        let sign_outs: Vec<_> = keys.iter().map(|key| self.0.sign_out(key)).collect();
+        let work = async {
+            for sign_out in sign_outs {
+                sign_out.landed().await?;
+            }
+            Ok(())
+        };
+        self.0.within(request.timeout, "the sign-out", &request.correlation_id, work).await
     }
 
     async fn sign_http_request(&self, request: SignHttpRequest) -> Result<SignedHttpRequest> {

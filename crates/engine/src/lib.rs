@@ -10,6 +10,7 @@ mod deadline;
 mod device_code;
 mod effects;
 mod engine;
+mod families;
 mod flights;
 mod interactive;
 mod issue;
@@ -30,5 +31,5 @@ pub use effects::{
     SignIn, SignInOutcome, SignInPrompt, Spawner, TokenStore,
 };
 pub use engine::{Engine, EngineSettings, FORWARDED_PORT};
+pub use families::FamilyRefreshTokens;
 pub use keybearer_core::AccountPick;
-pub use registry::FamilyRefreshTokens;

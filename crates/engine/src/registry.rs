@@ -15,6 +15,7 @@ use keybearer_core::{
 };
 use keybearer_protocol::shr::ProofKey;
 
+use crate::families::FamilyRefreshTokens;
 use crate::refresh_entry::RefreshEntry;
 
 /// An account within a cloud.
@@ -35,7 +36,8 @@ impl AccountKey {
 
 #[derive(Default)]
 pub(crate) struct Registry {
-    entries: HashMap<AccountKey, Entry>,
+    /// Boxed, because a map keeps half its places empty.
+    entries: HashMap<AccountKey, Box<Entry>>,
     next_generation: u64,
     /// Apps that the provider has said are in no family of those whose tokens they tried.
     outsiders: HashSet<ClientId>,
@@ -46,7 +48,8 @@ struct Entry {
     signed_in: Timestamp,
     /// Tells this connection of the account from an earlier one that was removed meanwhile.
     connection: u64,
-    refresh_tokens: HashMap<ClientId, RefreshEntry>,
+    /// By app: one for most accounts, and seldom more than a few.
+    refresh_tokens: Vec<(ClientId, RefreshEntry)>,
     /// What tokens of the account may be bound to; made on first use, and then in the store.
     proof_key: Option<ProofKey>,
 }
@@ -66,25 +69,39 @@ pub(crate) struct Redemption {
 impl Registry {
     /// Every account, the one that signed in last first.
     pub(crate) fn accounts(&self) -> Vec<Account> {
-        let mut entries: Vec<&Entry> = self.entries.values().collect();
-        entries.sort_by_key(|entry| std::cmp::Reverse(entry.signed_in));
-        entries.into_iter().map(|entry| entry.account.clone()).collect()
+        latest_first(self.entries())
     }
 
     pub(crate) fn accounts_in(&self, environment: &str) -> Vec<Account> {
-        let mut accounts = self.accounts();
-        accounts.retain(|account| account.environment == environment);
-        accounts
+        latest_first(self.entries_in(environment))
     }
 
-    /// The account a choice stands for, never another (invariant I8).
+    /// How many accounts there are.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// The account a choice stands for, never another (invariant I8). Every request comes by here,
+    /// so nothing is copied but the answer.
     pub(crate) fn choose(&self, environment: &str, choice: &AccountChoice) -> Result<Account> {
-        choose(&self.accounts_in(environment), choice)
+        let AccountChoice::Exact(id) = choice else {
+            return choose(self.entries_in(environment), choice);
+        };
+        let key = AccountKey { environment: environment.to_owned(), home_account_id: id.clone() };
+        choose(self.entries.get(&key).map(|entry| &**entry).into_iter(), choice)
     }
 
     /// The same for a request that names no authority.
     pub(crate) fn choose_anywhere(&self, choice: &AccountChoice) -> Result<Account> {
-        choose(&self.accounts(), choice)
+        choose(self.entries(), choice)
+    }
+
+    fn entries(&self) -> impl Iterator<Item = &Entry> + Clone {
+        self.entries.values().map(|entry| &**entry)
+    }
+
+    fn entries_in(&self, environment: &str) -> impl Iterator<Item = &Entry> + Clone {
+        self.entries().filter(move |entry| entry.account.environment == environment)
     }
 
     /// The account as it will be listed: the view from its home directory is preferred to others.
@@ -105,9 +122,9 @@ impl Registry {
         }
         self.next_generation += 1;
         let connection = self.next_generation;
-        let refresh_tokens = HashMap::new();
+        let refresh_tokens = Vec::new();
         let entry = Entry { account, signed_in, connection, refresh_tokens, proof_key: None };
-        self.entries.insert(key, entry);
+        self.entries.insert(key, Box::new(entry));
     }
 
     /// Sets the refresh token of a fresh sign-in, or one read from the store.
@@ -115,7 +132,7 @@ impl Registry {
         self.next_generation += 1;
         if let Some(entry) = self.entries.get_mut(key) {
             let token = token.with_generation(self.next_generation);
-            entry.refresh_tokens.insert(client, token);
+            entry.set_refresh(client, token);
         }
     }
 
@@ -137,7 +154,7 @@ impl Registry {
     /// The apps that have a refresh token of the account.
     pub(crate) fn clients(&self, key: &AccountKey) -> Vec<ClientId> {
         let entry = self.entries.get(key).into_iter();
-        entry.flat_map(|entry| entry.refresh_tokens.keys().cloned()).collect()
+        entry.flat_map(|entry| entry.refresh_tokens.iter().map(|(app, _)| app.clone())).collect()
     }
 
     pub(crate) fn keys_of(&self, id: &HomeAccountId) -> Vec<AccountKey> {
@@ -153,7 +170,7 @@ impl Registry {
         key: &AccountKey,
         client: &ClientId,
     ) -> Option<&RefreshEntry> {
-        self.entries.get(key)?.refresh_tokens.get(client)
+        self.entries.get(key)?.refresh(client)
     }
 
     /// Starts a redemption by the rule in the module's description. Under
@@ -176,14 +193,15 @@ impl Registry {
         let holder = entry.holder(client, families).ok_or_else(|| {
             sign_in_needed(format!("{} has not signed in to this app", entry.account.username))
         })?;
-        let refresh = entry.refresh_tokens.get_mut(&holder);
+        let (account, connection) = (entry.account.clone(), entry.connection);
+        let refresh = entry.refresh_mut(&holder);
         let refresh = refresh.ok_or_else(|| Error::internal("find a refresh token"))?;
         Ok(Redemption {
             holder,
-            account: entry.account.clone(),
+            account,
             refresh_token: refresh.start(),
             previous: refresh.spare().cloned(),
-            connection: entry.connection,
+            connection,
             generation: refresh.generation(),
         })
     }
@@ -234,33 +252,31 @@ impl Registry {
         key: &AccountKey,
         client: &ClientId,
     ) -> Option<&mut RefreshEntry> {
-        self.entries.get_mut(key)?.refresh_tokens.get_mut(client)
+        self.entries.get_mut(key)?.refresh_mut(client)
     }
 }
 
-/// Whether an app may use the refresh token of another app of its family, and so get tokens without
-/// a sign-in of its own.
-///
-/// Entra counts some of Microsoft's own apps to one family (`foci` in the token reply): Azure CLI,
-/// Azure PowerShell, Visual Studio, Office, Teams, OneDrive and others. No app outside is affected,
-/// and never another account.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[allow(clippy::exhaustive_enums, reason = "the whole policy")]
-pub enum FamilyRefreshTokens {
-    /// An app uses its own refresh token only. The default: whoever can reach the broker can name
-    /// any app, so with families shared a sign-in for Azure CLI also opens, without asking anybody,
-    /// what Office or Teams may read: mail, files and chats.
-    #[default]
-    Off,
-    /// An app without a refresh token uses that of another of its family. Fewer sign-ins, and what
-    /// every app of the family may do is open to every program of the user.
-    SameFamily,
-}
-
 impl Entry {
+    fn refresh(&self, client: &ClientId) -> Option<&RefreshEntry> {
+        self.refresh_tokens.iter().find(|(app, _)| app == client).map(|(_, token)| token)
+    }
+
+    fn refresh_mut(&mut self, client: &ClientId) -> Option<&mut RefreshEntry> {
+        self.refresh_tokens.iter_mut().find(|(app, _)| app == client).map(|(_, token)| token)
+    }
+
+    fn set_refresh(&mut self, client: ClientId, token: RefreshEntry) {
+        if let Some(old) = self.refresh_mut(&client) {
+            *old = token;
+            return;
+        }
+        self.refresh_tokens.reserve_exact(1);
+        self.refresh_tokens.push((client, token));
+    }
+
     /// The app whose refresh token serves this one.
     fn holder(&self, client: &ClientId, families: FamilyRefreshTokens) -> Option<ClientId> {
-        if self.refresh_tokens.contains_key(client) {
+        if self.refresh(client).is_some() {
             return Some(client.clone());
         }
         let mut members = self.refresh_tokens.iter();
@@ -271,23 +287,34 @@ impl Entry {
     }
 }
 
-fn choose(accounts: &[Account], choice: &AccountChoice) -> Result<Account> {
-    let mut allowed = accounts.iter().filter(|account| choice.allows(account));
-    match (allowed.next(), allowed.next(), choice) {
-        (None, _, AccountChoice::Only | AccountChoice::Default) => {
+fn choose<'a>(
+    entries: impl Iterator<Item = &'a Entry> + Clone,
+    choice: &AccountChoice,
+) -> Result<Account> {
+    let mut count = 0;
+    let allowed = entries.clone().filter(|entry| choice.allows(&entry.account));
+    let latest = allowed.inspect(|_| count += 1).max_by_key(|entry| entry.signed_in);
+    match (latest, choice) {
+        (None, AccountChoice::Only | AccountChoice::Default) => {
             Err(sign_in_needed("no account is connected".to_owned()))
         }
-        (None, _, AccountChoice::LoginHint(username)) => {
+        (None, AccountChoice::LoginHint(username)) => {
             Err(sign_in_needed(format!("the account {username} is not connected")))
         }
-        (None, _, AccountChoice::Exact(id)) => {
+        (None, AccountChoice::Exact(id)) => {
             Err(sign_in_needed(format!("the account {id} is not connected")))
         }
-        (Some(_), Some(_), AccountChoice::Only | AccountChoice::LoginHint(_)) => {
-            Err(several_accounts(accounts))
+        (Some(_), AccountChoice::Only | AccountChoice::LoginHint(_)) if count > 1 => {
+            Err(several_accounts(&latest_first(entries)))
         }
-        (Some(account), _, _) => Ok(account.clone()),
+        (Some(entry), _) => Ok(entry.account.clone()),
     }
+}
+
+fn latest_first<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Account> {
+    let mut entries: Vec<&Entry> = entries.collect();
+    entries.sort_by_key(|entry| std::cmp::Reverse(entry.signed_in));
+    entries.into_iter().map(|entry| entry.account.clone()).collect()
 }
 
 /// Somebody has to say which of these is meant.
@@ -353,7 +380,38 @@ mod tests {
     #[test]
     fn accounts_of_another_cloud_are_not_offered() {
         let registry = registry(&[account("a.tid", "a@x")]);
-        assert!(registry.choose("localhost:1", &AccountChoice::Only).is_err());
+        let exact = AccountChoice::Exact(HomeAccountId::parse("a.tid").unwrap());
+        for choice in [AccountChoice::Only, exact] {
+            assert!(registry.choose("localhost:1", &choice).is_err());
+            assert!(registry.choose_anywhere(&choice).is_ok());
+        }
+    }
+
+    #[test]
+    fn a_name_that_several_accounts_have_is_no_choice_and_all_are_listed_the_latest_first() {
+        let registry = registry(&[
+            account("a.tid", "a@x"),
+            account("b.tid", "b@x"),
+            account("b.other", "B@X"),
+        ]);
+        for choice in [AccountChoice::LoginHint("b@x".into()), AccountChoice::Only] {
+            let error = registry.choose("login.windows.net", &choice).unwrap_err();
+            assert!(error.to_string().contains("B@X, b@x, a@x"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_choice_among_a_thousand_accounts_looks_at_each_once() {
+        let account = |number| account(&format!("{number}.tid"), &format!("{number}@x"));
+        let registry = registry(&(0..1000).map(account).collect::<Vec<_>>());
+        let looks = std::cell::Cell::new(0);
+        let counted = || registry.entries().inspect(|_| looks.set(looks.get() + 1));
+        let hint = AccountChoice::LoginHint("7@x".into());
+        for choice in [AccountChoice::Default, hint] {
+            looks.set(0);
+            choose(counted(), &choice).unwrap();
+            assert_eq!(looks.get(), 1000, "{choice:?}");
+        }
     }
 
     #[test]

@@ -14,7 +14,8 @@ const LONGEST: Duration = Duration::from_secs(3600);
 pub(crate) struct Throttle(HashMap<(String, ClientId), Duration>);
 
 impl Throttle {
-    /// Notes that the provider asked to wait.
+    /// Notes that the provider asked to wait. Requests overlap: of several waits the one that ends
+    /// last counts.
     pub(crate) fn note(
         &mut self,
         environment: &str,
@@ -23,7 +24,8 @@ impl Throttle {
         uptime: Duration,
     ) {
         self.0.retain(|_, until| *until > uptime);
-        self.0.insert((environment.to_owned(), client.clone()), uptime + wait.min(LONGEST));
+        let until = self.0.entry((environment.to_owned(), client.clone())).or_default();
+        *until = (*until).max(uptime + wait.min(LONGEST));
     }
 
     /// The error to answer with instead of asking, if it is too early to ask.
@@ -57,5 +59,18 @@ mod tests {
         assert!(throttle.check("host", &app, at(130)).is_ok());
         assert!(throttle.check("host", &other, at(101)).is_ok());
         assert!(throttle.check("elsewhere", &app, at(101)).is_ok());
+    }
+
+    #[test]
+    fn a_shorter_wait_does_not_replace_a_longer_one() {
+        let at = Duration::from_secs;
+        let app = ClientId::parse("a").unwrap();
+        let mut throttle = Throttle::default();
+        throttle.note("host", &app, at(300), at(100));
+        throttle.note("host", &app, at(5), at(101));
+        assert!(throttle.check("host", &app, at(399)).is_err());
+        throttle.note("host", &app, at(300), at(200));
+        assert!(throttle.check("host", &app, at(499)).is_err());
+        assert!(throttle.check("host", &app, at(500)).is_ok());
     }
 }

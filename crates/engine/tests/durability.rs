@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use keybearer_core::{Broker, ErrorKind, Result, SilentRequest, Token};
+use keybearer_core::{Broker, ErrorKind, Result, SilentRequest, Token, TokenParameters};
 use keybearer_engine::{Change, Engine};
 use keybearer_testkit::effects::{Action, CommitFate, Gate, Rule, SeededRandom};
 use keybearer_testkit::provider::{DEV, OPS};
@@ -242,6 +242,42 @@ async fn a_sign_out_that_cannot_be_stored_is_an_error_and_changes_nothing() {
     engine.acquire_silent(silent(STORAGE)).await.unwrap();
     remove(&engine, DEV).await.unwrap();
     assert!(world.store.records().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sign_out_that_runs_out_of_time_is_carried_through_all_the_same() {
+    let world = World::default();
+    let engine = world.connected(DEV).await;
+    engine.acquire_silent(silent(STORAGE)).await.unwrap();
+    let write = Gate::default();
+    world.store.next_commit(CommitFate::StallsAfter(write.clone()));
+    assert_eq!(kind(&remove(&engine, DEV).await), &ErrorKind::TimedOut);
+    assert!(world.store.records().is_empty());
+    write.open();
+    world.clock.advance(Duration::from_millis(1)).await;
+    assert!(usernames(&engine).await.is_empty());
+    let result = engine.acquire_silent(silent(STORAGE)).await;
+    assert!(matches!(kind(&result), ErrorKind::InteractionRequired { .. }), "{result:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_written_while_the_write_of_a_sign_out_goes_on_that_nobody_waits_for() {
+    let world = World::default();
+    let engine = world.connected(DEV).await;
+    world.connect(&engine, OPS).await;
+    let write = Gate::default();
+    world.store.next_commit(CommitFate::StallsBefore(write.clone()));
+    assert_eq!(kind(&remove(&engine, DEV).await), &ErrorKind::TimedOut);
+    let before = world.store.commits();
+    let ops = SilentRequest {
+        parameters: TokenParameters { account: exactly(OPS), ..silent(MANAGEMENT).parameters },
+    };
+    let call = spawn(&engine, ops);
+    world.clock.advance(Duration::from_secs(1)).await;
+    assert_eq!(world.store.commits(), before);
+    write.open();
+    call.await.unwrap().unwrap();
+    assert_eq!(usernames(&engine).await, [OPS.username]);
 }
 
 #[tokio::test(start_paused = true)]

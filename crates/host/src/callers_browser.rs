@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use keybearer_core::{Presenter, Result};
+use keybearer_core::{Error, ErrorKind, Presenter, Result};
 use url::Url;
 
 use crate::browser::{Launch, UserAgent};
@@ -21,6 +21,17 @@ impl UserAgent for CallersBrowser {
     /// The caller answers once the browser has had the time to fail; nobody waits for that.
     async fn open(&self, url: &Url) -> Result<Launch> {
         let (presenter, url) = (Arc::clone(&self.0), url.clone());
-        Ok(Launch::watched(async move { presenter.open_browser(&url).await }))
+        Ok(Launch::watched(async move { presenter.open_browser(&url).await.map_err(lost) }))
+    }
+}
+
+/// A caller that has left has not given the sign-in up for those who joined it.
+fn lost(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Cancelled => {
+            let message = "open the browser: the program that began the sign-in has ended";
+            Error::transient(None, message).with_source(error).with_hint("sign in again")
+        }
+        _ => error,
     }
 }

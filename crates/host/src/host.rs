@@ -106,6 +106,14 @@ impl Host {
         }
     }
 
+    /// Closes the store for good, so that another process may open it, whoever still has the
+    /// effects: those are refused from then on. What is being written is written before.
+    pub async fn close(&self) {
+        if let Some(disk) = &self.disk {
+            disk.store.close().await;
+        }
+    }
+
     /// What happened to the store since it was opened.
     #[must_use]
     pub fn notices(&self) -> Vec<StoreNotice> {

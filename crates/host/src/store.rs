@@ -16,7 +16,7 @@ use std::fs::File;
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use keybearer_core::{Error, Result};
@@ -30,8 +30,9 @@ use crate::private_dir::{PrivateDir, private_dir};
 const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
 const FILE: &str = "store.redb";
 /// Records are read once, at the start; what is cached afterwards serves commits, which touch a few
-/// pages. redb's default of 1 GiB is for servers.
-const CACHE_BYTES: usize = 512 * 1024;
+/// pages: with this little a commit among 1,000 accounts reads two or three of them again. redb's
+/// default of 1 GiB is for servers.
+const CACHE_BYTES: usize = 128 * 1024;
 /// How many records are handed over at a time.
 const PAGE: usize = 64;
 
@@ -42,8 +43,17 @@ pub struct FileStore(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     dir: PathBuf,
-    database: Mutex<Option<OpenStore>>,
+    slot: Mutex<Slot>,
     notices: Mutex<Vec<StoreNotice>>,
+}
+
+#[derive(Debug, Default)]
+enum Slot {
+    #[default]
+    Unopened,
+    Open(OpenStore),
+    /// Another process may have the file now.
+    Closed,
 }
 
 /// What happened to the store that a person should know.
@@ -72,7 +82,7 @@ impl FileStore {
     pub fn new(state_dir: &Path) -> Self {
         Self(Arc::new(Inner {
             dir: state_dir.to_owned(),
-            database: Mutex::new(None),
+            slot: Mutex::default(),
             notices: Mutex::default(),
         }))
     }
@@ -81,6 +91,15 @@ impl FileStore {
     #[must_use]
     pub fn notices(&self) -> Vec<StoreNotice> {
         self.0.notices.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Closes the file for good, once what is being written is written: another process may open
+    /// it. Whoever still has the store or a clone of it is refused from then on.
+    pub async fn close(&self) {
+        let inner = Arc::clone(&self.0);
+        let closing = tokio::task::spawn_blocking(move || inner.close());
+        // The runtime ends, and the file with it.
+        let _ = closing.await;
     }
 
     async fn run<T: Send + 'static>(
@@ -111,16 +130,29 @@ impl TokenStore for FileStore {
 }
 
 impl Inner {
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close(&self) {
+        if let Slot::Open(open) = std::mem::replace(&mut *self.slot(), Slot::Closed) {
+            discard(open);
+        }
+    }
+
     fn run<T>(
         &self,
         verb: &str,
         work: impl Fn(&mut OpenStore) -> Result<T, redb::Error>,
     ) -> Result<T> {
-        let mut slot = self.database.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.slot();
+        if matches!(*slot, Slot::Closed) {
+            return Err(closed(verb));
+        }
         let dir = private_dir(&self.dir)?;
-        let mut open = match slot.take() {
-            Some(open) => open,
-            None => self.open(&dir)?,
+        let mut open = match std::mem::take(&mut *slot) {
+            Slot::Open(open) => open,
+            Slot::Unopened | Slot::Closed => self.open(&dir)?,
         };
         let mut outcome = catch(|| work(&mut open));
         if let Err(fault) = &outcome
@@ -133,7 +165,7 @@ impl Inner {
         }
         match outcome {
             Ok(value) => {
-                *slot = Some(open);
+                *slot = Slot::Open(open);
                 Ok(value)
             }
             // redb does not go on after a failed write: the next use opens the file anew.
@@ -369,6 +401,11 @@ fn unusable(dir: &PrivateDir, action: &str, fault: Fault) -> Error {
         ),
     };
     Error::internal(message).with_source(fault).with_hint(hint)
+}
+
+fn closed(verb: &str) -> Error {
+    Error::transient(None, format!("{verb} the token store: this broker ends and has closed it"))
+        .with_hint("try again: the next broker answers")
 }
 
 fn inner_failure(verb: &str, error: tokio::task::JoinError) -> Error {

@@ -6,15 +6,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use keybearer_core::{
-    Account, AuthorityHost, Caller, ClientId, CorrelationId, Error, ErrorKind, HomeAccountId,
-    Missing, Result, ScopeSet, Tenant, TenantId,
+    Abilities, Account, AuthorityHost, Caller, ClientId, CorrelationId, Error, ErrorKind,
+    HomeAccountId, Missing, Presenter, Result, ScopeSet, Tenant, TenantId,
 };
 use keybearer_engine::{AccountPick, Prompter, SignIn, SignInOutcome, SignInPrompt};
 use keybearer_host::{Browser, Environment, Launch, LoopbackPrompter, SystemRandom, UserAgent};
 use reqwest::{Method, Response, StatusCode, redirect};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use url::Url;
 
 const PROVIDER: &str = "https://login.example/authorize?state=s1";
@@ -375,4 +375,67 @@ async fn a_port_that_is_taken_is_named_and_leaves_other_ways_open() {
         assert!(error.message().contains(&format!("port {port}")), "{error}");
         assert!(error.hint().unwrap().contains("http://localhost"), "{error}");
     }
+}
+
+/// The program that began a sign-in others have joined: opens a browser, and ends when told.
+#[derive(Debug)]
+struct Beginner {
+    opened: mpsc::UnboundedSender<Url>,
+    ends: Notify,
+    ended: Notify,
+}
+
+#[async_trait]
+impl Presenter for Beginner {
+    fn abilities(&self) -> Abilities {
+        Abilities { browser: true, ..Abilities::default() }
+    }
+
+    async fn open_browser(&self, url: &Url) -> Result<()> {
+        self.opened.send(url.clone()).unwrap();
+        self.ends.notified().await;
+        self.ended.notify_one();
+        Err(Error::cancelled("ask the program that signs in"))
+    }
+}
+
+/// A sign-in whose first page a program has just opened.
+async fn begun() -> (Box<dyn SignIn>, Arc<Beginner>, Url) {
+    let (opened, mut visits) = mpsc::unbounded_channel();
+    let beginner = Arc::new(Beginner { opened, ends: Notify::new(), ended: Notify::new() });
+    let presenter = Arc::clone(&beginner) as Arc<dyn Presenter>;
+    let prompt = SignInPrompt { presenter: Some(presenter), ..prompt(None) };
+    let (unused, _) = mpsc::unbounded_channel();
+    let prompter = LoopbackPrompter::new(Arc::new(Handover(unused)), Arc::new(SystemRandom));
+    let mut sign_in = prompter.open(&prompt).await.unwrap();
+    sign_in.visit(&Url::parse(PROVIDER).unwrap()).await.unwrap();
+    let url = visits.recv().await.unwrap();
+    (sign_in, beginner, url)
+}
+
+#[tokio::test]
+async fn a_sign_in_whose_page_is_open_goes_on_without_the_program_that_began_it() {
+    let (mut sign_in, beginner, url) = begun().await;
+    let place = sign_in.redirect_uri().to_string();
+    let first = FirstPage::at(url, &[]).await;
+    let mut page = None;
+    let finishing = async {
+        beginner.ends.notify_one();
+        beginner.ended.notified().await;
+        let response = first.choose(&first.token, "continue").await;
+        assert_eq!(response.headers()["location"], PROVIDER);
+        page = Some(visiting(format!("{place}?code=c&state=s1")));
+    };
+    let (answer, ()) = tokio::join!(sign_in.answer(), finishing);
+    assert_eq!(answer.unwrap().only("code"), Some("c"));
+    sign_in.finish(signed_in()).await;
+    assert_eq!(page.unwrap().await.unwrap().0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_sign_in_whose_program_ends_before_its_page_is_open_may_be_tried_again() {
+    let (mut sign_in, beginner, _url) = begun().await;
+    beginner.ends.notify_one();
+    let error = sign_in.answer().await.unwrap_err();
+    assert_eq!(error.kind(), &ErrorKind::Transient { retry_after: None }, "{error}");
 }

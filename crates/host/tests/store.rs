@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use keybearer_core::Result;
+use keybearer_core::{ErrorKind, Result};
 use keybearer_engine::{Change, Random, Record, RecordKey, SealedRecord, TokenStore};
 use keybearer_host::{FileStore, MemoryStore, SystemRandom};
 
@@ -78,6 +78,25 @@ async fn a_second_process_is_told_who_uses_the_store() {
         assert!(error.message().contains(&expected), "{error}");
     }
     first.commit(vec![put("a", b"1")]).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_store_that_is_closed_is_left_to_others_even_by_those_who_still_have_it() {
+    let temporary = tempfile::tempdir().unwrap();
+    let state = temporary.path().join("state");
+    let first = FileStore::new(&state);
+    first.commit(vec![put("a", b"1")]).await.unwrap();
+    let kept = first.clone();
+    first.close().await;
+    for error in [
+        kept.load(None).await.map(drop).unwrap_err(),
+        kept.commit(vec![put("b", b"2")]).await.unwrap_err(),
+    ] {
+        assert_eq!(error.kind(), &ErrorKind::Transient { retry_after: None });
+        assert!(error.message().contains("ends"), "{error}");
+    }
+    let next = FileStore::new(&state);
+    assert_eq!(content(&next).await, BTreeMap::from([("a".into(), b"1".to_vec())]));
 }
 
 #[tokio::test]

@@ -34,7 +34,7 @@ pub(super) enum Measurement {
     Token,
     Hits,
     HitsBesidePeer,
-    ManyTokens,
+    EngineHit,
     DurableWrite,
     BrokerStart,
 }
@@ -135,7 +135,14 @@ pub(super) const ROWS: &[Row] = &[
         title: "hit in the engine with 100,000 tokens",
         peer: "with 10 tokens",
         target: Target::RatioAtMost(1.3),
-        measurement: Measurement::ManyTokens,
+        measurement: Measurement::EngineHit,
+    },
+    Row {
+        name: "many-accounts",
+        title: "hit in the engine with 1,000 accounts",
+        peer: "with one account",
+        target: Target::RatioAtMost(1.3),
+        measurement: Measurement::EngineHit,
     },
     Row {
         name: "durable-write",

@@ -92,7 +92,7 @@ impl Stage {
             Measurement::Token => vec![self.token().await?],
             Measurement::Hits => vec![self.program("hits"), self.program("session_hit")],
             Measurement::HitsBesidePeer => vec![self.hits_beside_peer().await?],
-            Measurement::ManyTokens => vec![self.program("engine_hit")],
+            Measurement::EngineHit => vec![self.program("engine_hit")],
             Measurement::DurableWrite => vec![self.program("durable_write")],
             Measurement::BrokerStart => vec![self.broker_start()],
         })

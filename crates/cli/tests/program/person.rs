@@ -34,6 +34,12 @@ impl Provider {
         self.walk(user, address, Reach::Everything)
     }
 
+    /// Opens a page of this machine, and goes no further.
+    pub(crate) fn open(&self, address: &str) {
+        let http = Client::builder().no_proxy().build().unwrap();
+        self.runtime.block_on(http.get(address).send()).unwrap();
+    }
+
     /// As [`sign_in`](Self::sign_in), on a machine that cannot reach the address it is sent back to.
     pub(crate) fn refused(&self, user: &str, address: &str) -> String {
         self.walk(user, address, Reach::Provider)

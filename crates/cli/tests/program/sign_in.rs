@@ -1,10 +1,12 @@
 //! Signing in without a display: the real program at a terminal, the real broker, the emulator, and a
 //! person whose browser is somewhere else.
 
-use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use crate::home::{Home, complaint, eventually};
+use rustix::process::Signal;
+
+use crate::home::{Home, Running, complaint, eventually};
 use crate::person::Provider;
 use crate::terminal::Terminal;
 
@@ -233,17 +235,43 @@ fn ctrl_c_ends_the_sign_in_here_and_in_the_broker() {
     });
 }
 
+/// With a browser that notes the address it is sent to, in this file, and stays open for a while.
+fn with_browser(home: Home) -> (Home, PathBuf) {
+    let (script, opened) = (home.at("browser"), home.at("opened"));
+    let text = format!(
+        "#!/bin/sh\nprintf %s \"$1\" > {0}.new && mv {0}.new {0}\nexec sleep 10\n",
+        opened.display()
+    );
+    std::fs::write(&script, text).unwrap();
+    crate::home::mode(&script, 0o755);
+    let home = home.with("BROWSER", script.to_str().unwrap());
+    (home, opened)
+}
+
+#[test]
+fn a_shared_sign_in_whose_page_is_open_outlives_the_program_that_began_it() {
+    let provider = Provider::start();
+    let home = provider.home();
+    let _broker = home.start_broker("");
+    let (home, opened) = with_browser(home);
+    let first = Running::start(&mut home.program(["login", "--browser"]));
+    let address = eventually("a browser", || std::fs::read_to_string(&opened).ok());
+    let mut second = login(&home, "--browser");
+    second.wait_for("waiting for the sign-in in the browser");
+    provider.open(&address);
+    first.signal(Signal::KILL);
+    first.end();
+    provider.sign_in(DEV, &address);
+    let ended = second.end();
+    assert_eq!(ended.code, Some(0), "{}", ended.shown);
+}
+
 #[test]
 fn the_browser_is_opened_in_the_callers_environment_whatever_the_brokers() {
     let provider = Provider::start();
     let home = provider.home();
     let _broker = home.start_broker("");
-    let (script, opened) = (home.at("browser"), home.at("opened"));
-    let text =
-        format!("#!/bin/sh\nprintf %s \"$1\" > {0}.new && mv {0}.new {0}\n", opened.display());
-    std::fs::write(&script, text).unwrap();
-    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
-    let home = home.with("BROWSER", script.to_str().unwrap());
+    let (home, opened) = with_browser(home);
     let mut terminal = login(&home, "");
     terminal.wait_for("waiting for the sign-in in the browser");
     let address = eventually("a browser", || std::fs::read_to_string(&opened).ok());

@@ -210,3 +210,16 @@ fn a_sign_in_under_way_is_finished_by_the_broker_that_ends_if_the_person_is_quic
     let token = home.run(arguments);
     assert!(token.status.success(), "{}", complaint(&token));
 }
+
+#[test]
+fn a_broker_that_is_replaced_in_mid_sign_in_leaves_the_store_to_the_next() {
+    let provider = Provider::start();
+    let home = provider.home();
+    let old = home.start_broker("");
+    let mut terminal = Terminal::start(&home.program(["login", "--paste"]));
+    terminal.wait_for("paste it here");
+    let next = home.start_broker("--replace");
+    assert_eq!(home.status()["pid"], next.pid());
+    let (status, log) = old.end();
+    assert!(status.success() && log.contains("cut off"), "{log}");
+}

@@ -1,11 +1,12 @@
 use keybearer_core::{Account, AccountsRequest, ClientId, Result};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::account::{AccountMembers, AccountObject};
 use super::error::ErrorMembers;
 use super::own::{OwnMembers, OwnObject, SILENT_TIMEOUT};
 use super::{
     Call, Envelope, Member, Method, Nested, check_error, from_reply, from_request, to_json,
+    to_json_of,
 };
 
 /// `getAccounts`: the connected accounts.
@@ -30,8 +31,17 @@ struct Object<'a> {
 
 #[derive(Serialize)]
 struct Reply<'a> {
-    accounts: Vec<AccountObject<'a>>,
+    #[serde(serialize_with = "one_by_one")]
+    accounts: &'a [Account],
 }
+
+/// All objects of a long list at once would be more than the rest of a broker's memory in use.
+fn one_by_one<S: Serializer>(accounts: &[Account], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(accounts.iter().map(AccountObject::from))
+}
+
+/// Room for an account of Entra's and its names.
+const TYPICAL_LENGTH: usize = 512;
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -71,7 +81,8 @@ impl Method for GetAccounts {
     }
 
     fn encode_reply(accounts: &Vec<Account>, (): &()) -> String {
-        to_json(&Reply { accounts: accounts.iter().map(AccountObject::from).collect() })
+        let reply = Reply { accounts };
+        to_json_of(&reply, (accounts.len() + 1) * TYPICAL_LENGTH)
     }
 
     /// A list and an error together are a list that lacks the accounts of one provider. Entries

@@ -146,10 +146,15 @@ fn from_reply<T: DeserializeOwned>(json: &str) -> Result<T> {
         .map_err(|_| Error::protocol("a JSON object as the broker's reply", "something else"))
 }
 
-#[allow(clippy::expect_used, reason = "texts, integers and maps with text keys always serialise")]
 fn to_json<T: Serialize>(value: &T) -> String {
     // A reply with a token is a few kilobytes: growing to it would copy the token several times.
-    let mut json = Vec::with_capacity(TYPICAL_LENGTH);
+    to_json_of(value, TYPICAL_LENGTH)
+}
+
+/// The same for a message that is about so long.
+#[allow(clippy::expect_used, reason = "texts, integers and maps with text keys always serialise")]
+fn to_json_of<T: Serialize>(value: &T, length: usize) -> String {
+    let mut json = Vec::with_capacity(length);
     serde_json::to_writer(&mut json, value).expect("messages serialise");
     String::from_utf8(json).expect("JSON is UTF-8")
 }

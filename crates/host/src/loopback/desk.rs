@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -72,6 +73,8 @@ pub(super) struct Desk {
     /// Against forms of other pages; the path is random as well.
     token: String,
     question: Mutex<Option<Question>>,
+    /// Whether the first page, as it is offered now, was fetched.
+    shown: AtomicBool,
     presence: Arc<Presence>,
     last_words: watch::Receiver<Option<LastWords>>,
     hits: mpsc::Sender<Hit>,
@@ -142,6 +145,7 @@ impl Desk {
             first_path,
             token,
             question: Mutex::default(),
+            shown: AtomicBool::default(),
             presence,
             last_words,
             hits,
@@ -169,6 +173,12 @@ impl Desk {
     /// Shows the first page from now on, until it is answered.
     pub(super) fn offer(&self, page: Page, offer: Offer) {
         *self.question() = Some(Question { page, offer });
+        self.shown.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether a browser has fetched the first page since it was offered.
+    pub(super) fn is_shown(&self) -> bool {
+        self.shown.load(Ordering::Relaxed)
     }
 
     /// Answers one request, which may take as long as the sign-in.
@@ -232,6 +242,7 @@ impl Desk {
         match *request.method() {
             Method::GET => {
                 self.presence.loading();
+                self.shown.store(true, Ordering::Relaxed);
                 self.first_page()
             }
             Method::HEAD => self.first_page(),

@@ -57,7 +57,7 @@ impl SignIn for LoopbackSignIn {
             biased;
             choice = self.arrivals.choices.recv() => choice,
             error = self.arrivals.person.departed() => return Err(error),
-            error = self.launch.failed() => return Err(error),
+            error = unshown(&mut self.launch, &self.desk) => return Err(error),
         };
         let choice = choice.ok_or_else(|| Error::internal("choose an account: no page is open"))?;
         // The browser works, whatever its command returns later.
@@ -79,7 +79,7 @@ impl SignIn for LoopbackSignIn {
             biased;
             hit = self.arrivals.hits.recv() => hit,
             error = self.arrivals.person.departed() => return Err(error),
-            error = self.launch.failed() => return Err(error),
+            error = unshown(&mut self.launch, &self.desk) => return Err(error),
         };
         let hit = hit.ok_or_else(|| Error::cancelled("wait for the answer of the sign-in"))?;
         self.launch = Launch::default();
@@ -104,4 +104,15 @@ impl SignIn for LoopbackSignIn {
         drop(arrivals);
         listener.close().await;
     }
+}
+
+/// Waits until it is known that no page was shown. One that was fetched is, whatever becomes of the
+/// command, or of the program, that opened it: others may have joined the sign-in.
+async fn unshown(launch: &mut Launch, desk: &Desk) -> Error {
+    let error = launch.failed().await;
+    if desk.is_shown() {
+        tracing::debug!(%error, "the page is open all the same");
+        return std::future::pending().await;
+    }
+    error
 }
