@@ -3,6 +3,7 @@
 mod interpreters;
 mod prove;
 mod target;
+mod wheel;
 mod windows;
 
 use crate::failure::OrHint as _;
@@ -13,6 +14,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use target::Target;
 use tokio::process::Command;
+use wheel::Wheel;
 
 /// What to build.
 #[derive(clap::Args)]
@@ -61,42 +63,16 @@ async fn build(repository: &Repository, options: &Options) -> Result<()> {
             .await
             .or_hint("get the target's standard library", "see above")?;
         drop(std::fs::remove_dir_all(workshop.folder(target)));
-        workshop.wheel(target, &cross, &Package::module(target)).await?;
-        if let (Some(package), false) = (Package::program(target), options.wheels) {
-            workshop.wheel(target, &cross, &package).await?;
-            workshop.program(target)?;
+        workshop.wheel(target, &cross, &Wheel::module(target)).await?;
+        if let (Some(program), false) = (Wheel::program(target), options.wheels) {
+            workshop.wheel(target, &cross, &program).await?;
+            workshop.program(&workshop.folder(target), &program).await?;
         }
     }
     if options.prove {
         prove::all(&workshop, &chosen).await?;
     }
     Ok(())
-}
-
-/// What a wheel is made of.
-struct Package {
-    /// As the wheel's name begins.
-    name: &'static str,
-    directory: &'static str,
-    /// The oldest systems it runs on, PEP 600 and PEP 656.
-    tags: Vec<&'static str>,
-    /// What rustc is told.
-    flags: &'static [&'static str],
-}
-
-impl Package {
-    fn module(target: &Target) -> Self {
-        let (tags, flags) = (vec![target.tag], target.wheel);
-        Self { name: "keybearer", directory: "crates/python", tags, flags }
-    }
-
-    /// The program, which runs with every C library, where it is built for this target.
-    fn program(target: &Target) -> Option<Self> {
-        let flags = target.program?;
-        let same_machine = Target::ALL.iter().filter(|other| other.machine == target.machine);
-        let tags = same_machine.map(|target| target.tag).collect();
-        Some(Self { name: "keybearer_cli", directory: "crates/cli", tags, flags })
-    }
 }
 
 struct Workshop<'a> {
@@ -148,8 +124,8 @@ impl Workshop<'_> {
         self.output.join(target.triple)
     }
 
-    /// Builds a wheel and checks what it says of itself.
-    async fn wheel(&self, target: &Target, cross: &Cross, package: &Package) -> Result<()> {
+    /// Builds a wheel and checks it.
+    async fn wheel(&self, target: &Target, cross: &Cross, wheel: &Wheel) -> Result<()> {
         let folder = self.folder(target);
         let mut maturin = self.tool("maturin")?;
         maturin.args([
@@ -161,49 +137,48 @@ impl Workshop<'_> {
             "--target",
             target.triple,
         ]);
-        maturin.arg("--compatibility").args(&package.tags).arg("--manifest-path");
-        maturin.arg(self.repository.path(package.directory).join("Cargo.toml"));
+        maturin.arg("--compatibility").args(&wheel.systems).arg("--manifest-path");
+        maturin.arg(self.repository.path(wheel.directory).join("Cargo.toml"));
         maturin.arg("--out").arg(&folder);
-        maturin.env(cross.flags_variable(), flags(cross, package.flags));
+        maturin.env(cross.flags_variable(), flags(cross, wheel.flags));
         process::run(&mut maturin).await.or_hint("build the wheel", "mend what is named above")?;
-        let wheel = wheel_in(&folder, package.name)?;
-        self.check_wheel(package, &wheel).await.or_hint("check the wheel", "see above")
+        self.check(wheel, &folder).await.or_hint("check the wheel", "see above")
     }
 
-    async fn check_wheel(&self, package: &Package, wheel: &Path) -> Result<()> {
-        let size = std::fs::metadata(wheel)?.len();
-        let name = wheel.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        println!("{name}  {:.1} MB", size as f64 / 1e6);
+    /// Checks that the wheel in the folder is what its name says, and not too large.
+    async fn check(&self, wheel: &Wheel, folder: &Path) -> Result<()> {
+        let file = wheel.find_in(folder)?;
+        let size = std::fs::metadata(&file)?.len();
+        println!("{}  {:.2} MB", wheel.file_name(), size as f64 / 1e6);
         if size > LARGEST_WHEEL {
             bail!("the wheel is larger than {LARGEST_WHEEL} bytes");
         }
-        if let Some(tag) = package.tags.iter().find(|tag| !name.contains(**tag)) {
-            bail!("the wheel does not carry the tag {tag}");
-        }
-        let [tag] = package.tags.as_slice() else {
+        let [system] = wheel.systems.as_slice() else {
             // A static program: auditwheel finds nothing in it to judge by.
             return Ok(());
         };
-        if tag.starts_with("musl") {
+        if !system.starts_with("manylinux") {
             // auditwheel looks at musl wheels only on a system with musl.
             return Ok(());
         }
         let mut audit = self.tool("auditwheel")?;
-        let said = process::capture(audit.arg("show").arg(wheel)).await?;
+        let said = process::capture(audit.arg("show").arg(file)).await?;
         let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-        if !said.contains(&format!("consistent with the following platform tag: \"{tag}")) {
+        if !said.contains(&format!("consistent with the following platform tag: \"{system}")) {
             bail!("auditwheel does not agree with the tag: {said}");
         }
         Ok(())
     }
 
-    /// Puts the program that its wheel holds beside it.
-    fn program(&self, target: &Target) -> Result<()> {
-        let built = self.repository.path("target/cross").join(target.triple);
-        let program = self.folder(target).join("keybearer");
-        std::fs::copy(built.join("release/keybearer"), &program)?;
+    /// Puts the program beside the wheel that holds it, which has to be static.
+    async fn program(&self, folder: &Path, wheel: &Wheel) -> Result<()> {
+        let program = folder.join("keybearer");
+        let mut python = self.python.command(&[]);
+        python.arg(self.repository.path("xtask/dist/take_program.py"));
+        python.arg(wheel.find_in(folder)?).arg(&program);
+        process::run(&mut python).await.or_hint("check the program", "see above")?;
         let size = std::fs::metadata(&program)?.len();
-        println!("keybearer  {:.1} MB", size as f64 / 1e6);
+        println!("keybearer  {:.2} MB", size as f64 / 1e6);
         Ok(())
     }
 }
@@ -212,17 +187,4 @@ impl Workshop<'_> {
 fn flags(cross: &Cross, more: &[&str]) -> String {
     let sysroot = cross.flag();
     sysroot.as_deref().into_iter().chain(more.iter().copied()).collect::<Vec<_>>().join(" ")
-}
-
-/// The wheel of the package.
-fn wheel_in(folder: &Path, package: &str) -> Result<PathBuf> {
-    let files = std::fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))?;
-    let mut files = files.filter_map(Result::ok).map(|file| file.path());
-    let is_wheel = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.ends_with(".whl") && name.split('-').next() == Some(package)
-    };
-    files
-        .find(is_wheel)
-        .with_context(|| format!("there is no wheel of {package} in {}", folder.display()))
 }

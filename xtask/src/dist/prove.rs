@@ -1,8 +1,9 @@
 //! `dist --prove`: a token by each wheel, from a broker that is the machine's own program.
 
+use super::Workshop;
 use super::interpreters::{self, Interpreter};
 use super::target::{Library, Machine, Target};
-use super::{Workshop, wheel_in};
+use super::wheel::Wheel;
 use crate::demo::{Person, Stage, start_emulator};
 use crate::failure::OrHint as _;
 use crate::process;
@@ -77,7 +78,7 @@ async fn tokens(
 /// Fetches a token with each interpreter the target's wheel is for.
 async fn fetch(stage: &Stage, workshop: &Workshop<'_>, target: &Target) -> Result<()> {
     let unpacked = stage.path(target.triple);
-    let wheel = wheel_in(&workshop.folder(target), "keybearer")?;
+    let wheel = Wheel::module(target).find_in(&workshop.folder(target))?;
     let mut unpack = workshop.python.command(&["-m", "zipfile", "-e"]);
     process::run(unpack.arg(wheel).arg(&unpacked)).await?;
     let zig = workshop.zig().await?;
