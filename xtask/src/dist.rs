@@ -25,10 +25,7 @@ pub(crate) struct Options {
     /// For Windows instead
     #[arg(long, conflicts_with = "targets")]
     windows: bool,
-    /// Only the Python wheels
-    #[arg(long)]
-    wheels: bool,
-    /// Then fetch a token with every wheel and program, from the emulator; under qemu where needed
+    /// Then install the wheels together and fetch tokens, from the emulator; under qemu where needed
     #[arg(long, conflicts_with = "windows")]
     prove: bool,
 }
@@ -49,7 +46,7 @@ async fn build(repository: &Repository, options: &Options) -> Result<()> {
         .or_hint("prepare the tools", "install what is named above, then try again")?;
     let workshop = Workshop { repository, python, output };
     if options.windows {
-        return windows::build(&workshop, options.wheels).await;
+        return windows::build(&workshop).await;
     }
     let chosen: Vec<&'static Target> = if options.targets.is_empty() {
         Target::ALL.iter().collect()
@@ -64,10 +61,13 @@ async fn build(repository: &Repository, options: &Options) -> Result<()> {
             .or_hint("get the target's standard library", "see above")?;
         drop(std::fs::remove_dir_all(workshop.folder(target)));
         workshop.wheel(target, &cross, &Wheel::module(target)).await?;
-        if let (Some(program), false) = (Wheel::program(target), options.wheels) {
+        if let Some(program) = Wheel::program(target) {
             workshop.wheel(target, &cross, &program).await?;
             workshop.program(&workshop.folder(target), &program).await?;
         }
+    }
+    for target in &chosen {
+        workshop.tell_of_missing_program(target);
     }
     if options.prove {
         prove::all(&workshop, &chosen).await?;
@@ -122,6 +122,20 @@ impl Workshop<'_> {
     /// Where what is built for a target is put.
     fn folder(&self, target: &Target) -> PathBuf {
         self.output.join(target.triple)
+    }
+
+    /// The module's wheel requires the program's, which another target brings.
+    fn tell_of_missing_program(&self, target: &Target) {
+        let Some(other) = target.of_program() else { return };
+        let Some(program) = Wheel::program(other) else { return };
+        if program.find_in(&self.folder(other)).is_err() {
+            println!(
+                "NOT BUILT: {}, which the wheel for {} requires; run `cargo xtask dist --target {}`",
+                program.file_name(),
+                target.triple,
+                other.triple
+            );
+        }
     }
 
     /// Builds a wheel and checks it.

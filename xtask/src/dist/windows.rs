@@ -8,7 +8,7 @@ use crate::tools::{Cross, WindowsPython, Wine, wine};
 use anyhow::{Result, bail};
 use std::path::Path;
 
-pub(super) async fn build(workshop: &Workshop<'_>, only_wheel: bool) -> Result<()> {
+pub(super) async fn build(workshop: &Workshop<'_>) -> Result<()> {
     println!("== {}", wine::TARGET);
     let repository = workshop.repository;
     wine::install().await?;
@@ -17,10 +17,7 @@ pub(super) async fn build(workshop: &Workshop<'_>, only_wheel: bool) -> Result<(
         .or_hint("get the target's standard library", "see above")?;
     let prefix = Wine::prepare(repository, "dist").await?;
     wheel(workshop, &cross, &prefix).await?;
-    if !only_wheel {
-        program(workshop, &cross, &prefix).await?;
-    }
-    Ok(())
+    program(workshop, &cross, &prefix).await
 }
 
 /// Builds the wheel, and checks it as far as a Python for Windows in Wine can.
