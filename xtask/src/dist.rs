@@ -1,6 +1,7 @@
 //! `dist`: what users install, for every Linux that is supported.
 
 mod interpreters;
+mod notices;
 mod prove;
 mod target;
 mod wheel;
@@ -9,7 +10,8 @@ mod windows;
 use crate::failure::OrHint as _;
 use crate::process::{self, unless_interrupted};
 use crate::tools::{Cross, Python, Repository};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
+use notices::{Licence, Notices};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use target::Target;
@@ -138,9 +140,17 @@ impl Workshop<'_> {
         }
     }
 
+    async fn notices(&self, wheel: &Wheel, triple: &str, more: Vec<Licence>) -> Result<Notices> {
+        Notices::write(self, wheel, triple, more)
+            .await
+            .or_hint("write down the licences", "mend what is named above")
+    }
+
     /// Builds a wheel and checks it.
     async fn wheel(&self, target: &Target, cross: &Cross, wheel: &Wheel) -> Result<()> {
         let folder = self.folder(target);
+        let _notices =
+            self.notices(wheel, target.triple, notices::of_zig(self, wheel).await?).await?;
         let mut maturin = self.tool("maturin")?;
         maturin.args([
             "build",
@@ -159,7 +169,8 @@ impl Workshop<'_> {
         self.check(wheel, &folder).await.or_hint("check the wheel", "see above")
     }
 
-    /// Checks that the wheel in the folder is what its name says, and not too large.
+    /// Checks that the wheel in the folder is what its name says, has its licences, and is not too
+    /// large.
     async fn check(&self, wheel: &Wheel, folder: &Path) -> Result<()> {
         let file = wheel.find_in(folder)?;
         let size = std::fs::metadata(&file)?.len();
@@ -167,6 +178,11 @@ impl Workshop<'_> {
         if size > LARGEST_WHEEL {
             bail!("the wheel is larger than {LARGEST_WHEEL} bytes");
         }
+        let list =
+            "import sys, zipfile; print(*zipfile.ZipFile(sys.argv[1]).namelist(), sep='\\n')";
+        let files = process::capture(self.python.command(&["-c", list]).arg(&file)).await?;
+        let missing = wheel.missing_licences(&files);
+        ensure!(missing.is_empty(), "the wheel lacks {}", missing.join(", "));
         let [system] = wheel.systems.as_slice() else {
             // A static program: auditwheel finds nothing in it to judge by.
             return Ok(());
@@ -184,7 +200,7 @@ impl Workshop<'_> {
         Ok(())
     }
 
-    /// Puts the program beside the wheel that holds it, which has to be static.
+    /// Puts the program beside the wheel that holds it, with its licences. It has to be static.
     async fn program(&self, folder: &Path, wheel: &Wheel) -> Result<()> {
         let program = folder.join("keybearer");
         let mut python = self.python.command(&[]);

@@ -4,6 +4,12 @@ use super::target::Target;
 use anyhow::{Context as _, Result, bail};
 use std::path::{Path, PathBuf};
 
+/// The notices of what is linked, beside the licences in a wheel.
+pub(super) const THIRD_PARTY: &str = "THIRD-PARTY";
+
+/// The texts that licences want to go along with the wheel, ours and others'.
+const LICENCES: [&str; 3] = ["LICENSE-APACHE", "LICENSE-MIT", THIRD_PARTY];
+
 /// A wheel for one target.
 pub(super) struct Wheel {
     /// As the wheel's name begins.
@@ -53,6 +59,22 @@ impl Wheel {
         let platforms = platforms.collect::<Vec<_>>().join(".");
         let version = env!("CARGO_PKG_VERSION");
         format!("{}-{version}-{}-{platforms}.whl", self.name, self.interpreter)
+    }
+
+    /// Whether it holds the program, which brings its C library along.
+    pub(super) fn is_static(&self) -> bool {
+        self.interpreter == "py3-none"
+    }
+
+    /// The licences that are not among the files of the wheel, whose names are given one a line.
+    pub(super) fn missing_licences(&self, files: &str) -> Vec<&'static str> {
+        let place = format!("{}-{}.dist-info/licenses/", self.name, env!("CARGO_PKG_VERSION"));
+        let is_missing = |licence: &&str| {
+            !files
+                .lines()
+                .any(|file| file.strip_prefix(&place).is_some_and(|name| name == *licence))
+        };
+        LICENCES.into_iter().filter(is_missing).collect()
     }
 
     /// Where it is in the folder that it was built into.
@@ -111,5 +133,18 @@ mod tests {
         assert!(error.ends_with(&other), "{error}");
         std::fs::write(folder.path().join(wheel.file_name()), "").unwrap();
         assert_eq!(wheel.find_in(folder.path()).unwrap(), folder.path().join(wheel.file_name()));
+    }
+
+    #[test]
+    fn a_wheel_has_its_licences_where_installers_look_for_them() {
+        let wheel = Wheel::module_for_windows();
+        let place = format!("keybearer-{}.dist-info/licenses", env!("CARGO_PKG_VERSION"));
+        let files = format!(
+            "keybearer/__init__.py\n{place}/LICENSE-MIT\n{place}/LICENSE-APACHE\n{place}/THIRD-PARTY\n"
+        );
+        assert!(wheel.missing_licences(&files).is_empty());
+        let elsewhere = files.replace(&format!("{place}/THIRD-PARTY"), "keybearer/THIRD-PARTY");
+        assert_eq!(wheel.missing_licences(&elsewhere), ["THIRD-PARTY"]);
+        assert_eq!(wheel.missing_licences(""), LICENCES);
     }
 }

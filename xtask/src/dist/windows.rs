@@ -26,10 +26,11 @@ async fn wheel(workshop: &Workshop<'_>, cross: &Cross, prefix: &Wine) -> Result<
     let python = WindowsPython::prepare(repository).await?;
     let folder = workshop.output.join(wine::TARGET);
     drop(std::fs::remove_dir_all(&folder));
+    let wheel = Wheel::module_for_windows();
+    let _notices = workshop.notices(&wheel, wine::TARGET, Vec::new()).await?;
     let mut maturin = python.maturin(repository, cross, prefix, &folder);
     maturin.arg("--release").env("CARGO_TARGET_DIR", repository.path("target/cross"));
     process::run(&mut maturin).await.or_hint("build the wheel", "mend what is named above")?;
-    let wheel = Wheel::module_for_windows();
     workshop.check(&wheel, &folder).await.or_hint("check the wheel", "see above")?;
     python.install(repository, &wheel.find_in(&folder)?).await?;
     let dlls = dlls_of_windows(&python.packages().join("keybearer/_native.pyd")).await?;
