@@ -1,18 +1,22 @@
 //! `dist`: what users install, for every Linux that is supported.
 
 mod interpreters;
+mod notices;
 mod prove;
 mod target;
+mod wheel;
 mod windows;
 
 use crate::failure::OrHint as _;
 use crate::process::{self, unless_interrupted};
 use crate::tools::{Cross, Python, Repository};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
+use notices::{Licence, Notices};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use target::Target;
 use tokio::process::Command;
+use wheel::Wheel;
 
 /// What to build.
 #[derive(clap::Args)]
@@ -23,10 +27,7 @@ pub(crate) struct Options {
     /// For Windows instead
     #[arg(long, conflicts_with = "targets")]
     windows: bool,
-    /// Only the Python wheels
-    #[arg(long)]
-    wheels: bool,
-    /// Then fetch a token with every wheel and program, from the emulator; under qemu where needed
+    /// Then install the wheels together and fetch tokens, from the emulator; under qemu where needed
     #[arg(long, conflicts_with = "windows")]
     prove: bool,
 }
@@ -47,7 +48,7 @@ async fn build(repository: &Repository, options: &Options) -> Result<()> {
         .or_hint("prepare the tools", "install what is named above, then try again")?;
     let workshop = Workshop { repository, python, output };
     if options.windows {
-        return windows::build(&workshop, options.wheels).await;
+        return windows::build(&workshop).await;
     }
     let chosen: Vec<&'static Target> = if options.targets.is_empty() {
         Target::ALL.iter().collect()
@@ -61,42 +62,19 @@ async fn build(repository: &Repository, options: &Options) -> Result<()> {
             .await
             .or_hint("get the target's standard library", "see above")?;
         drop(std::fs::remove_dir_all(workshop.folder(target)));
-        workshop.wheel(target, &cross, &Package::module(target)).await?;
-        if let (Some(package), false) = (Package::program(target), options.wheels) {
-            workshop.wheel(target, &cross, &package).await?;
-            workshop.program(target)?;
+        workshop.wheel(target, &cross, &Wheel::module(target)).await?;
+        if let Some(program) = Wheel::program(target) {
+            workshop.wheel(target, &cross, &program).await?;
+            workshop.program(&workshop.folder(target), &program).await?;
         }
+    }
+    for target in &chosen {
+        workshop.tell_of_missing_program(target);
     }
     if options.prove {
         prove::all(&workshop, &chosen).await?;
     }
     Ok(())
-}
-
-/// What a wheel is made of.
-struct Package {
-    /// As the wheel's name begins.
-    name: &'static str,
-    directory: &'static str,
-    /// The oldest systems it runs on, PEP 600 and PEP 656.
-    tags: Vec<&'static str>,
-    /// What rustc is told.
-    flags: &'static [&'static str],
-}
-
-impl Package {
-    fn module(target: &Target) -> Self {
-        let (tags, flags) = (vec![target.tag], target.wheel);
-        Self { name: "keybearer", directory: "crates/python", tags, flags }
-    }
-
-    /// The program, which runs with every C library, where it is built for this target.
-    fn program(target: &Target) -> Option<Self> {
-        let flags = target.program?;
-        let same_machine = Target::ALL.iter().filter(|other| other.machine == target.machine);
-        let tags = same_machine.map(|target| target.tag).collect();
-        Some(Self { name: "keybearer_cli", directory: "crates/cli", tags, flags })
-    }
 }
 
 struct Workshop<'a> {
@@ -148,9 +126,31 @@ impl Workshop<'_> {
         self.output.join(target.triple)
     }
 
-    /// Builds a wheel and checks what it says of itself.
-    async fn wheel(&self, target: &Target, cross: &Cross, package: &Package) -> Result<()> {
+    /// The module's wheel requires the program's, which another target brings.
+    fn tell_of_missing_program(&self, target: &Target) {
+        let Some(other) = target.of_program() else { return };
+        let Some(program) = Wheel::program(other) else { return };
+        if program.find_in(&self.folder(other)).is_err() {
+            println!(
+                "NOT BUILT: {}, which the wheel for {} requires; run `cargo xtask dist --target {}`",
+                program.file_name(),
+                target.triple,
+                other.triple
+            );
+        }
+    }
+
+    async fn notices(&self, wheel: &Wheel, triple: &str, more: Vec<Licence>) -> Result<Notices> {
+        Notices::write(self, wheel, triple, more)
+            .await
+            .or_hint("write down the licences", "mend what is named above")
+    }
+
+    /// Builds a wheel and checks it.
+    async fn wheel(&self, target: &Target, cross: &Cross, wheel: &Wheel) -> Result<()> {
         let folder = self.folder(target);
+        let _notices =
+            self.notices(wheel, target.triple, notices::of_zig(self, wheel).await?).await?;
         let mut maturin = self.tool("maturin")?;
         maturin.args([
             "build",
@@ -161,49 +161,54 @@ impl Workshop<'_> {
             "--target",
             target.triple,
         ]);
-        maturin.arg("--compatibility").args(&package.tags).arg("--manifest-path");
-        maturin.arg(self.repository.path(package.directory).join("Cargo.toml"));
+        maturin.arg("--compatibility").args(&wheel.systems).arg("--manifest-path");
+        maturin.arg(self.repository.path(wheel.directory).join("Cargo.toml"));
         maturin.arg("--out").arg(&folder);
-        maturin.env(cross.flags_variable(), flags(cross, package.flags));
+        maturin.env(cross.flags_variable(), flags(cross, wheel.flags));
         process::run(&mut maturin).await.or_hint("build the wheel", "mend what is named above")?;
-        let wheel = wheel_in(&folder, package.name)?;
-        self.check_wheel(package, &wheel).await.or_hint("check the wheel", "see above")
+        self.check(wheel, &folder).await.or_hint("check the wheel", "see above")
     }
 
-    async fn check_wheel(&self, package: &Package, wheel: &Path) -> Result<()> {
-        let size = std::fs::metadata(wheel)?.len();
-        let name = wheel.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        println!("{name}  {:.1} MB", size as f64 / 1e6);
+    /// Checks that the wheel in the folder is what its name says, has its licences, and is not too
+    /// large.
+    async fn check(&self, wheel: &Wheel, folder: &Path) -> Result<()> {
+        let file = wheel.find_in(folder)?;
+        let size = std::fs::metadata(&file)?.len();
+        println!("{}  {:.2} MB", wheel.file_name(), size as f64 / 1e6);
         if size > LARGEST_WHEEL {
             bail!("the wheel is larger than {LARGEST_WHEEL} bytes");
         }
-        if let Some(tag) = package.tags.iter().find(|tag| !name.contains(**tag)) {
-            bail!("the wheel does not carry the tag {tag}");
-        }
-        let [tag] = package.tags.as_slice() else {
+        let list =
+            "import sys, zipfile; print(*zipfile.ZipFile(sys.argv[1]).namelist(), sep='\\n')";
+        let files = process::capture(self.python.command(&["-c", list]).arg(&file)).await?;
+        let missing = wheel.missing_licences(&files);
+        ensure!(missing.is_empty(), "the wheel lacks {}", missing.join(", "));
+        let [system] = wheel.systems.as_slice() else {
             // A static program: auditwheel finds nothing in it to judge by.
             return Ok(());
         };
-        if tag.starts_with("musl") {
+        if !system.starts_with("manylinux") {
             // auditwheel looks at musl wheels only on a system with musl.
             return Ok(());
         }
         let mut audit = self.tool("auditwheel")?;
-        let said = process::capture(audit.arg("show").arg(wheel)).await?;
+        let said = process::capture(audit.arg("show").arg(file)).await?;
         let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-        if !said.contains(&format!("consistent with the following platform tag: \"{tag}")) {
+        if !said.contains(&format!("consistent with the following platform tag: \"{system}")) {
             bail!("auditwheel does not agree with the tag: {said}");
         }
         Ok(())
     }
 
-    /// Puts the program that its wheel holds beside it.
-    fn program(&self, target: &Target) -> Result<()> {
-        let built = self.repository.path("target/cross").join(target.triple);
-        let program = self.folder(target).join("keybearer");
-        std::fs::copy(built.join("release/keybearer"), &program)?;
+    /// Puts the program beside the wheel that holds it, with its licences. It has to be static.
+    async fn program(&self, folder: &Path, wheel: &Wheel) -> Result<()> {
+        let program = folder.join("keybearer");
+        let mut python = self.python.command(&[]);
+        python.arg(self.repository.path("xtask/dist/take_program.py"));
+        python.arg(wheel.find_in(folder)?).arg(&program);
+        process::run(&mut python).await.or_hint("check the program", "see above")?;
         let size = std::fs::metadata(&program)?.len();
-        println!("keybearer  {:.1} MB", size as f64 / 1e6);
+        println!("keybearer  {:.2} MB", size as f64 / 1e6);
         Ok(())
     }
 }
@@ -212,17 +217,4 @@ impl Workshop<'_> {
 fn flags(cross: &Cross, more: &[&str]) -> String {
     let sysroot = cross.flag();
     sysroot.as_deref().into_iter().chain(more.iter().copied()).collect::<Vec<_>>().join(" ")
-}
-
-/// The wheel of the package.
-fn wheel_in(folder: &Path, package: &str) -> Result<PathBuf> {
-    let files = std::fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))?;
-    let mut files = files.filter_map(Result::ok).map(|file| file.path());
-    let is_wheel = |path: &PathBuf| {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.ends_with(".whl") && name.split('-').next() == Some(package)
-    };
-    files
-        .find(is_wheel)
-        .with_context(|| format!("there is no wheel of {package} in {}", folder.display()))
 }

@@ -77,19 +77,28 @@ impl Repository {
 
     /// cargo-deny in the version the project's settings are written for.
     pub(crate) async fn cargo_deny(&self) -> Result<PathBuf> {
+        self.cargo_tool("cargo-deny@0.20.2", &[]).await
+    }
+
+    /// cargo-about, which finds licences, likewise.
+    pub(crate) async fn cargo_about(&self) -> Result<PathBuf> {
+        self.cargo_tool("cargo-about@0.9.3", &["--features", "cli"]).await
+    }
+
+    /// Installs a program from the registry, once.
+    async fn cargo_tool(&self, pin: &str, options: &[&str]) -> Result<PathBuf> {
+        let (name, _) = pin.split_once('@').context("a pin has a version")?;
         let root = self.tool_path("tools");
-        let program = root.join("bin").join(format!("cargo-deny{}", std::env::consts::EXE_SUFFIX));
-        prepared_once(&root.join("cargo-deny.stamp"), CARGO_DENY, async || {
-            println!("installing {CARGO_DENY}, once; this takes some minutes");
+        let program = root.join("bin").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+        prepared_once(&root.join(format!("{name}.stamp")), pin, async || {
+            println!("installing {pin}, once; this takes some minutes");
             let mut cargo = self.cargo(&["install", "--quiet", "--locked", "--root"]);
-            process::run(cargo.arg(&root).arg(CARGO_DENY)).await
+            process::run(cargo.arg(&root).args(options).arg(pin)).await
         })
         .await?;
         Ok(program)
     }
 }
-
-const CARGO_DENY: &str = "cargo-deny@0.20.2";
 
 /// Runs `prepare` unless it has succeeded before with the same `recipe`, kept in the stamp file.
 pub(crate) async fn prepared_once(

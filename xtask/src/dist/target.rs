@@ -90,6 +90,12 @@ impl Target {
         },
     ];
 
+    /// The target whose program is for this machine.
+    pub(crate) fn of_program(&self) -> Option<&'static Self> {
+        let same_machine = |other: &&Self| other.machine == self.machine;
+        Self::ALL.iter().filter(same_machine).find(|other| other.program.is_some())
+    }
+
     /// The target of that name.
     pub(crate) fn named(triple: &str) -> Result<&'static Self, String> {
         let known = || Self::ALL.iter().map(|target| target.triple).collect::<Vec<_>>().join(", ");

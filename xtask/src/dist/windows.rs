@@ -1,16 +1,14 @@
 //! The wheel and the program for Windows, linked by mingw-w64.
 
-use super::{LARGEST_WHEEL, Workshop, wheel_in};
+use super::Workshop;
+use super::wheel::Wheel;
 use crate::failure::OrHint as _;
 use crate::process;
 use crate::tools::{Cross, WindowsPython, Wine, wine};
 use anyhow::{Result, bail};
 use std::path::Path;
 
-/// For CPython 3.9 and newer on 64-bit Windows.
-const TAG: &str = "cp39-abi3-win_amd64";
-
-pub(super) async fn build(workshop: &Workshop<'_>, only_wheel: bool) -> Result<()> {
+pub(super) async fn build(workshop: &Workshop<'_>) -> Result<()> {
     println!("== {}", wine::TARGET);
     let repository = workshop.repository;
     wine::install().await?;
@@ -19,10 +17,7 @@ pub(super) async fn build(workshop: &Workshop<'_>, only_wheel: bool) -> Result<(
         .or_hint("get the target's standard library", "see above")?;
     let prefix = Wine::prepare(repository, "dist").await?;
     wheel(workshop, &cross, &prefix).await?;
-    if !only_wheel {
-        program(workshop, &cross, &prefix).await?;
-    }
-    Ok(())
+    program(workshop, &cross, &prefix).await
 }
 
 /// Builds the wheel, and checks it as far as a Python for Windows in Wine can.
@@ -31,20 +26,13 @@ async fn wheel(workshop: &Workshop<'_>, cross: &Cross, prefix: &Wine) -> Result<
     let python = WindowsPython::prepare(repository).await?;
     let folder = workshop.output.join(wine::TARGET);
     drop(std::fs::remove_dir_all(&folder));
+    let wheel = Wheel::module_for_windows();
+    let _notices = workshop.notices(&wheel, wine::TARGET, Vec::new()).await?;
     let mut maturin = python.maturin(repository, cross, prefix, &folder);
     maturin.arg("--release").env("CARGO_TARGET_DIR", repository.path("target/cross"));
     process::run(&mut maturin).await.or_hint("build the wheel", "mend what is named above")?;
-    let wheel = wheel_in(&folder, "keybearer")?;
-    let size = std::fs::metadata(&wheel)?.len();
-    let name = wheel.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    println!("{name}  {:.1} MB", size as f64 / 1e6);
-    if size > LARGEST_WHEEL {
-        bail!("the wheel is larger than {LARGEST_WHEEL} bytes");
-    }
-    if !name.ends_with(&format!("-{TAG}.whl")) {
-        bail!("the wheel does not carry the tag {TAG}");
-    }
-    python.install(repository, &wheel).await?;
+    workshop.check(&wheel, &folder).await.or_hint("check the wheel", "see above")?;
+    python.install(repository, &wheel.find_in(&folder)?).await?;
     let dlls = dlls_of_windows(&python.packages().join("keybearer/_native.pyd")).await?;
     if !dlls.iter().any(|dll| dll == "python3.dll") {
         bail!("the module does not ask for python3.dll, the one for all versions");
