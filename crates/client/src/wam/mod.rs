@@ -30,8 +30,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use keybearer_core::{
     Account, AccountChoice, AccountsRequest, AuthorityHost, Broker, CancelRequest, ClientId, Error,
-    InteractiveRequest, Prompt, RemoveAccountRequest, Result, SilentRequest, Tenant, Token,
-    TokenParameters, TokenSource,
+    ErrorKind, InteractiveRequest, Prompt, RemoveAccountRequest, Result, SilentRequest, Tenant,
+    Token, TokenParameters, TokenSource,
 };
 use keybearer_engine::Clock;
 
@@ -195,6 +195,14 @@ impl WamBroker {
         token
     }
 
+    /// Whether the account was remembered until now.
+    fn unremember(&self, account_id: &str) -> bool {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = memory.accounts.len();
+        memory.accounts.retain(|found| found.account_id != account_id);
+        memory.accounts.len() < before
+    }
+
     async fn silent(&self, parameters: &TokenParameters) -> Result<Token> {
         let plugin = Plugin::of(&parameters.authority, &parameters.account);
         let (provider, who) = match self.meant(parameters).await? {
@@ -240,9 +248,22 @@ impl WamBroker {
         };
         let plugin = self.plugin_of(plugin, &provider).await?;
         let mode = Mode::Interactive { prompt, login_hint };
+        let known = match &who {
+            Who::Known(account_id) => Some(account_id.clone()),
+            Who::Provider | Who::Unknown => None,
+        };
         let recipe = Recipe { plugin, provider: provider.clone(), who, mode };
         let answer = self.transport.interactive(&recipe.request(parameters)).await;
-        let issued = self.read(answer, parameters, (plugin, TokenSource::SignIn))?;
+        let issued = match (self.read(answer, parameters, (plugin, TokenSource::SignIn)), known) {
+            (Err(error), Some(account_id))
+                if matches!(error.kind(), ErrorKind::InteractionRequired { .. })
+                    && self.unremember(&account_id) =>
+            {
+                // Windows does not know it any more: the person signs in anew.
+                return Box::pin(self.interactive(parameters, prompt)).await;
+            }
+            (issued, _) => issued?,
+        };
         parameters.account.check_sign_in(&issued.token.account)?;
         Ok(self.remember(issued, (plugin, provider), &parameters.client_id))
     }

@@ -119,7 +119,15 @@ impl Transport for World {
     }
 
     async fn interactive(&self, request: &Request) -> Result<Answer, SystemError> {
-        self.state().requests.push(request.clone());
+        let is_gone = {
+            let mut state = self.state();
+            state.requests.push(request.clone());
+            let is_there = |id: &String| state.accounts.iter().any(|account| account.id == *id);
+            !request.account_id.as_ref().is_none_or(is_there)
+        };
+        if is_gone {
+            return Ok(self.answer(None));
+        }
         match self.sign_in() {
             Some(person) => Ok(self.answer(Some(person))),
             None => std::future::pending().await,
@@ -251,6 +259,18 @@ async fn somebody_else_who_signs_in_is_no_answer_to_an_exact_request_inv_i8() {
     let hinted = AccountChoice::LoginHint("dev@contoso.example".into());
     let token = interactive(&world.broker(), hinted, Prompt::IfNeeded).await.unwrap();
     assert_eq!(token.account.username, "ops@contoso.example");
+}
+
+#[tokio::test]
+async fn an_account_that_windows_has_lost_meanwhile_is_signed_in_anew() {
+    let world = World::of(&["dev"], Some("dev"));
+    let broker = world.broker();
+    silent_token(&broker).await;
+    world.state().accounts.clear();
+    let token = interactive(&broker, AccountChoice::Exact(dev()), Prompt::IfNeeded).await.unwrap();
+    assert_eq!(token.source, TokenSource::SignIn);
+    let asked = world.state().requests.pop().unwrap();
+    assert_eq!(asked.account_id, None, "the one that is gone cannot be asked about");
 }
 
 #[tokio::test]
