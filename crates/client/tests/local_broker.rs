@@ -98,7 +98,7 @@ async fn a_broker_that_is_started_is_nobodys_child_and_holds_nobodys_files() {
     rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
     let program = dir.path().join("bin/keybearer");
     let script = format!(
-        "#!/bin/sh\n{{ cut -d' ' -f4,6 /proc/$$/stat; ls -l /proc/$$/fd; }} > {seen}\necho ready\n",
+        "#!/bin/sh\n{{ cut -d' ' -f1,4,6 /proc/$$/stat; ls -l /proc/$$/fd; }} > {seen}\necho ready\n",
         seen = seen.display()
     );
     std::fs::write(&program, script).unwrap();
@@ -106,13 +106,13 @@ async fn a_broker_that_is_started_is_nobodys_child_and_holds_nobodys_files() {
     start_broker(&program, &dir.path().join("run/keybearer"), LONG).await.unwrap();
     let seen = std::fs::read_to_string(seen).unwrap();
     let (ids, files) = seen.split_once('\n').unwrap();
-    let [parent, session] = ids.split(' ').map(|id| id.parse().unwrap()).collect::<Vec<u32>>()[..]
+    let [broker, parent, session] =
+        ids.split(' ').map(|id| id.parse().unwrap()).collect::<Vec<u32>>()[..]
     else {
         panic!("{ids}");
     };
     assert_ne!(parent, std::process::id());
-    let own = rustix::process::getsid(None).unwrap().as_raw_nonzero().get();
-    assert_ne!(session, own.cast_unsigned());
+    assert_eq!(session, broker);
     assert!(!files.contains("held"), "{files}");
 }
 
