@@ -102,10 +102,15 @@ fn spawn(program: &Path, complaints: File) -> std::io::Result<Child> {
 }
 
 /// Goes on as the child of a child that has ended.
+///
+/// The system call and not `fork`, whose handlers of other libraries take locks that a thread which
+/// is not in this process may hold.
 #[allow(unsafe_code, reason = "fork has no safe form")]
 fn detach() -> std::io::Result<()> {
-    // SAFETY: this process has one thread, for it was just forked.
-    match unsafe { libc::fork() } {
+    let signal = libc::c_long::from(libc::SIGCHLD);
+    // SAFETY: this process has one thread, for it was just forked, and the child goes on with a copy
+    // of its stack.
+    match unsafe { libc::syscall(libc::SYS_clone, signal, 0_usize, 0_usize, 0_usize, 0_usize) } {
         -1 => return Err(std::io::Error::last_os_error()),
         0 => {}
         // SAFETY: nothing of the caller's is wound up.
