@@ -107,6 +107,7 @@ impl Request {
     fn listen(&self, py: Python<'_>, bell: &Bell) -> PyResult<RawSocket> {
         bell.listen().map_err(|error| {
             let error = Error::unavailable(Missing::Broker, "open sockets to wait for the broker")
+                .with_hint("allow this program more open files: `ulimit -n`")
                 .with_source(error);
             self.exception(py, &error)
         })
