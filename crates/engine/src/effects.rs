@@ -88,6 +88,12 @@ pub trait TokenStore: Send + Sync + fmt::Debug {
     /// path and the remedy.
     async fn load(&self, after: Option<&RecordKey>) -> Result<Vec<Record>>;
 
+    /// The record of this key, if there is one.
+    ///
+    /// # Errors
+    /// As [`load`](Self::load).
+    async fn read(&self, key: &RecordKey) -> Result<Option<Record>>;
+
     /// Applies all changes or none, and returns when they would survive a power cut
     /// (invariant I3).
     ///

@@ -19,8 +19,8 @@ use crate::flights::{Flights, Ticket, lock};
 use crate::interactive::{InteractiveKey, seen_in_browser};
 use crate::providers::Providers;
 use crate::records::{RecordName, decode_account, decode_refresh, encode_account, encode_refresh};
-use crate::refresh_entry::RefreshEntry;
-use crate::registry::{AccountKey, Registry};
+use crate::refresh_entry::{RefreshEntry, StoredRefresh};
+use crate::registry::{AccountKey, Redemption, Registry, sign_in_needed};
 use crate::throttle::Throttle;
 use crate::vault::Vault;
 
@@ -157,7 +157,7 @@ fn restore(registry: &mut Registry, vault: &Vault, record: &Record) -> Result<()
             registry.set_proof_key(&key, ProofKey::from_pkcs8(&plaintext)?);
         }
         Some(RecordName::Refresh(key, client)) => {
-            registry.set_refresh(&key, client, decode_refresh(&plaintext)?);
+            registry.set_refresh(&key, client, decode_refresh(&plaintext)?.family);
         }
         None => {}
     }
@@ -188,18 +188,60 @@ impl Inner {
         }
     }
 
+    /// Starts to redeem the refresh token of an account that serves an app, which is read from the
+    /// store unless it is being redeemed already.
+    pub(crate) async fn start_redemption(
+        &self,
+        account: &AccountKey,
+        client: &ClientId,
+    ) -> Result<Redemption> {
+        let families = self.settings.family_refresh_tokens;
+        {
+            let mut state = self.state();
+            let holder = state.registry.holder(account, client, families)?;
+            if let Some(redemption) = state.registry.start(account, &holder) {
+                return Ok(redemption);
+            }
+        }
+        // Until the turn ends, the store stays as it is read here.
+        let _turn = self.commit_turn.lock().await;
+        let holder = self.state().registry.holder(account, client, families)?;
+        let stored = self.read_refresh(account, &holder).await?;
+        let mut state = self.state();
+        state.registry.hold(account, &holder, stored);
+        let redemption = state.registry.start(account, &holder);
+        redemption.ok_or_else(|| Error::internal("find a refresh token"))
+    }
+
+    async fn read_refresh(&self, account: &AccountKey, client: &ClientId) -> Result<StoredRefresh> {
+        let name = RecordName::Refresh(account.clone(), client.clone());
+        let record = self.effects.store.read(&name.key()).await?;
+        let gone = || sign_in_needed("the refresh token is gone from the store".to_owned());
+        let record = record.ok_or_else(gone)?;
+        let stored = self.vault.open(&record).and_then(|plaintext| decode_refresh(&plaintext));
+        stored.map_err(|error| {
+            let message = "the stored refresh token cannot be read any more".to_owned();
+            sign_in_needed(message).with_source(error)
+        })
+    }
+
     /// Makes the refresh token of an account for an app durable, as it is now, or its absence
     /// (invariant I3). Only then may it be used.
     pub(crate) async fn persist(&self, account: &AccountKey, client: &ClientId) -> Result<()> {
         let _turn = self.commit_turn.lock().await;
-        let (change, newest) = {
+        let known = {
             let state = self.state();
-            let entry = state.registry.refresh_entry(account, client);
-            (self.refresh_change(account, client, entry)?, entry.map(|e| e.newest().clone()))
+            state.registry.refresh_entry(account, client).map(RefreshEntry::unsettled)
         };
+        let unsettled = match known {
+            // Another flight has done it.
+            Some(None) => return Ok(()),
+            known => known.flatten(),
+        };
+        let change = self.refresh_change(account, client, unsettled.as_ref())?;
         self.effects.store.commit(vec![change]).await?;
-        if let Some(newest) = newest {
-            self.state().registry.set_durable(account, client, &newest);
+        if let Some(stored) = unsettled {
+            self.state().registry.set_durable(account, client, &stored.current);
         }
         Ok(())
     }
@@ -210,7 +252,7 @@ impl Inner {
         &self,
         account: Account,
         client: &ClientId,
-        refresh: Option<RefreshEntry>,
+        refresh: Option<StoredRefresh>,
     ) -> Result<()> {
         let _turn = self.commit_turn.lock().await;
         let (key, now) = (AccountKey::of(&account), self.effects.clock.now());
@@ -223,8 +265,8 @@ impl Inner {
         self.effects.store.commit(changes).await?;
         let mut state = self.state();
         state.registry.insert(account, now);
-        if let Some(entry) = refresh {
-            state.registry.set_refresh(&key, client.clone(), entry);
+        if let Some(stored) = refresh {
+            state.registry.set_refresh(&key, client.clone(), stored.family);
         }
         Ok(())
     }
@@ -233,11 +275,11 @@ impl Inner {
         &self,
         account: &AccountKey,
         client: &ClientId,
-        entry: Option<&RefreshEntry>,
+        stored: Option<&StoredRefresh>,
     ) -> Result<Change> {
         let name = RecordName::Refresh(account.clone(), client.clone());
-        match entry {
-            Some(entry) => self.put(&name, &encode_refresh(entry)?),
+        match stored {
+            Some(stored) => self.put(&name, &encode_refresh(stored)?),
             None => Ok(Change::Delete(name.key())),
         }
     }

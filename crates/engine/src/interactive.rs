@@ -26,7 +26,7 @@ use crate::engine::Inner;
 use crate::flights::Abandoned;
 use crate::issue::{Asked, Issued};
 use crate::providers::exchange;
-use crate::refresh_entry::RefreshEntry;
+use crate::refresh_entry::StoredRefresh;
 use crate::silent::{Refresh, nested};
 use crate::way::Way;
 
@@ -346,7 +346,7 @@ impl Inner {
         let account = account.ok_or_else(|| Error::protocol("an id token", "none"))?;
         parameters.account.check_sign_in(&account)?;
         let refresh = response.refresh_token.clone();
-        let refresh = refresh.map(|token| RefreshEntry::new(token, None, response.family.clone()));
+        let refresh = refresh.map(|token| StoredRefresh::new(token, response.family.clone()));
         self.connect(account.clone(), &parameters.client_id, refresh).await?;
         let issued = Issued { asked: &asked, response, source: TokenSource::SignIn };
         let token = self.token(issued, account);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::effects::RecordKey;
-use crate::refresh_entry::RefreshEntry;
+use crate::refresh_entry::StoredRefresh;
 use crate::registry::AccountKey;
 
 const ACCOUNT: &str = "account";
@@ -96,20 +96,23 @@ struct RefreshRecord {
     family: Option<String>,
 }
 
-pub(crate) fn encode_refresh(entry: &RefreshEntry) -> Result<Plaintext> {
+pub(crate) fn encode_refresh(stored: &StoredRefresh) -> Result<Plaintext> {
     let copy = |token: &RefreshToken| Zeroizing::new(token.expose().to_owned());
     encode(&RefreshRecord {
-        current: copy(entry.newest()),
-        previous: entry.previous().map(copy),
-        family: entry.family().map(str::to_owned),
+        current: copy(&stored.current),
+        previous: stored.previous.as_ref().map(copy),
+        family: stored.family.clone(),
     })
 }
 
-pub(crate) fn decode_refresh(plaintext: &[u8]) -> Result<RefreshEntry> {
+pub(crate) fn decode_refresh(plaintext: &[u8]) -> Result<StoredRefresh> {
     let record: RefreshRecord = decode(plaintext)?;
     let token = |text: &Zeroizing<String>| RefreshToken::new(text.to_string());
-    let previous = record.previous.as_ref().map(token);
-    Ok(RefreshEntry::new(token(&record.current), previous, record.family))
+    Ok(StoredRefresh {
+        current: token(&record.current),
+        previous: record.previous.as_ref().map(token),
+        family: record.family,
+    })
 }
 
 /// Serialised secrets on their way to the vault.
@@ -178,11 +181,12 @@ mod tests {
     #[test]
     fn refresh_tokens_survive_the_way_through_the_store() {
         let token = |text: &str| RefreshToken::new(text.into());
-        let entry = RefreshEntry::new(token("new"), Some(token("old")), Some("1".into()));
-        let back = decode_refresh(&encode_refresh(&entry).unwrap()).unwrap();
-        assert_eq!(back.newest().expose(), "new");
-        assert_eq!(back.previous().unwrap().expose(), "old");
-        assert_eq!(back.family(), Some("1"));
+        let previous = Some(token("old"));
+        let stored = StoredRefresh { current: token("new"), previous, family: Some("1".into()) };
+        let back = decode_refresh(&encode_refresh(&stored).unwrap()).unwrap();
+        assert_eq!(back.current.expose(), "new");
+        assert_eq!(back.previous.unwrap().expose(), "old");
+        assert_eq!(back.family.as_deref(), Some("1"));
     }
 
     #[test]

@@ -1,53 +1,45 @@
 use keybearer_core::RefreshToken;
 
-/// The refresh token of one account for one app, and its neighbours in the rotation.
+/// The refresh token of one account for one app. It is in the store, sealed; it is here only from
+/// the start of a redemption until that has ended and its successor is in the store.
 pub(crate) struct RefreshEntry {
+    family: Option<String>,
+    /// Tells entries apart when a new sign-in replaces one in mid-flight.
+    generation: u64,
+    rotation: Option<Box<Rotation>>,
+}
+
+/// What the store has of a refresh token.
+#[derive(Clone)]
+pub(crate) struct StoredRefresh {
+    /// What to redeem next time nothing is in flight.
+    pub(crate) current: RefreshToken,
+    /// The one before, kept until the current one has been used once.
+    pub(crate) previous: Option<RefreshToken>,
+    /// The family of apps that may redeem it, if the provider named one.
+    pub(crate) family: Option<String>,
+}
+
+/// A refresh token that is being redeemed, and its neighbours.
+struct Rotation {
     active: RefreshToken,
     successor: Option<RefreshToken>,
     previous: Option<RefreshToken>,
     newest_is_durable: bool,
     in_flight: u32,
-    family: Option<String>,
-    /// Tells entries apart when a new sign-in replaces one in mid-flight.
-    generation: u64,
+}
+
+impl StoredRefresh {
+    /// Of a sign-in: nobody has redeemed it yet.
+    pub(crate) fn new(token: RefreshToken, family: Option<String>) -> Self {
+        Self { current: token, previous: None, family }
+    }
 }
 
 impl RefreshEntry {
-    /// A token nobody has redeemed yet, and which is in the store.
-    pub(crate) fn new(
-        current: RefreshToken,
-        previous: Option<RefreshToken>,
-        family: Option<String>,
-    ) -> Self {
-        Self {
-            active: current,
-            successor: None,
-            previous,
-            newest_is_durable: true,
-            in_flight: 0,
-            family,
-            generation: 0,
-        }
-    }
-
-    /// What to redeem next time nothing is in flight.
-    pub(crate) fn newest(&self) -> &RefreshToken {
-        self.successor.as_ref().unwrap_or(&self.active)
-    }
-
-    /// The one before, kept until the newest has been used once.
-    pub(crate) fn previous(&self) -> Option<&RefreshToken> {
-        if self.successor.is_some() { Some(&self.active) } else { self.previous.as_ref() }
-    }
-
-    /// What may be redeemed if the provider refuses what [`start`](Self::start) gave.
-    pub(crate) fn spare(&self) -> Option<&RefreshToken> {
-        self.previous.as_ref()
-    }
-
-    /// The same as the entry of this number.
-    pub(crate) fn with_generation(self, generation: u64) -> Self {
-        Self { generation, ..self }
+    /// A token of which the store has the newest.
+    pub(crate) fn new(family: Option<String>, generation: u64) -> Self {
+        Self { family, generation, rotation: None }
     }
 
     /// Which entry it is.
@@ -55,18 +47,73 @@ impl RefreshEntry {
         self.generation
     }
 
-    /// The store holds this token; if it is the newest, it may be used.
-    pub(crate) fn set_durable(&mut self, token: &RefreshToken) {
-        self.newest_is_durable |= self.newest().same_as(token);
-    }
-
     /// The family of apps that may redeem it, if the provider named one.
     pub(crate) fn family(&self) -> Option<&str> {
         self.family.as_deref()
     }
 
-    /// What to redeem now, which [`land`](Self::land) has to end.
-    pub(crate) fn start(&mut self) -> RefreshToken {
+    /// Takes over what the store has, unless something newer is here.
+    pub(crate) fn hold(&mut self, stored: StoredRefresh) {
+        let StoredRefresh { current, previous, family: _ } = stored;
+        self.rotation.get_or_insert_with(|| {
+            Box::new(Rotation {
+                active: current,
+                successor: None,
+                previous,
+                newest_is_durable: true,
+                in_flight: 0,
+            })
+        });
+    }
+
+    /// What to redeem now, which [`land`](Self::land) has to end; and what may be redeemed if the
+    /// provider refuses that. `None` if it is only in the store.
+    pub(crate) fn start(&mut self) -> Option<(RefreshToken, Option<RefreshToken>)> {
+        let rotation = self.rotation.as_mut()?;
+        Some((rotation.start(), rotation.previous.clone()))
+    }
+
+    /// Ends one redemption.
+    pub(crate) fn land(&mut self, successor: Option<RefreshToken>) {
+        if let Some(rotation) = &mut self.rotation {
+            rotation.land(successor);
+        }
+        self.settle();
+    }
+
+    /// What the store should have, if that is not known to be there.
+    pub(crate) fn unsettled(&self) -> Option<StoredRefresh> {
+        let rotation = self.rotation.as_ref()?;
+        Some(StoredRefresh {
+            current: rotation.newest().clone(),
+            previous: rotation.previous().cloned(),
+            family: self.family.clone(),
+        })
+    }
+
+    /// The store has this token; if it is the newest, it may be used.
+    pub(crate) fn set_durable(&mut self, token: &RefreshToken) {
+        if let Some(rotation) = &mut self.rotation {
+            rotation.newest_is_durable |= rotation.newest().same_as(token);
+        }
+        self.settle();
+    }
+
+    fn settle(&mut self) {
+        self.rotation.take_if(|rotation| rotation.newest_is_durable && rotation.in_flight == 0);
+    }
+}
+
+impl Rotation {
+    fn newest(&self) -> &RefreshToken {
+        self.successor.as_ref().unwrap_or(&self.active)
+    }
+
+    fn previous(&self) -> Option<&RefreshToken> {
+        if self.successor.is_some() { Some(&self.active) } else { self.previous.as_ref() }
+    }
+
+    fn start(&mut self) -> RefreshToken {
         if self.in_flight == 0
             && self.newest_is_durable
             && let Some(successor) = self.successor.take()
@@ -77,8 +124,7 @@ impl RefreshEntry {
         self.active.clone()
     }
 
-    /// Ends one redemption.
-    pub(crate) fn land(&mut self, successor: Option<RefreshToken>) {
+    fn land(&mut self, successor: Option<RefreshToken>) {
         self.in_flight = self.in_flight.saturating_sub(1);
         if let Some(successor) = successor {
             // The active token has now been used, so the one before it is spent.
@@ -97,29 +143,68 @@ mod tests {
         RefreshToken::new(text.into())
     }
 
-    #[test]
-    fn a_successor_is_not_used_while_its_predecessor_is_in_flight() {
-        let mut entry = RefreshEntry::new(token("1"), None, None);
-        assert_eq!(entry.start().expose(), "1");
-        assert_eq!(entry.start().expose(), "1");
-        entry.land(Some(token("2")));
-        assert_eq!(entry.start().expose(), "1", "another redemption of 1 is still in flight");
-        entry.land(Some(token("3")));
-        entry.land(None);
-        entry.set_durable(&token("3"));
-        assert_eq!(entry.start().expose(), "3");
+    fn held(text: &str) -> RefreshEntry {
+        let mut entry = RefreshEntry::new(None, 1);
+        entry.hold(StoredRefresh::new(token(text), None));
+        entry
+    }
+
+    fn started(entry: &mut RefreshEntry) -> String {
+        entry.start().unwrap().0.expose().to_owned()
+    }
+
+    fn unsettled(entry: &RefreshEntry) -> Option<(String, Option<String>)> {
+        let text = |token: &RefreshToken| token.expose().to_owned();
+        entry.unsettled().map(|stored| (text(&stored.current), stored.previous.as_ref().map(text)))
     }
 
     #[test]
-    fn the_previous_token_is_kept_until_the_new_one_has_been_used() {
-        let mut entry = RefreshEntry::new(token("1"), None, None);
-        entry.start();
+    fn a_successor_is_not_used_while_its_predecessor_is_in_flight() {
+        let mut entry = held("1");
+        assert_eq!(started(&mut entry), "1");
+        assert_eq!(started(&mut entry), "1");
         entry.land(Some(token("2")));
-        assert_eq!((entry.newest().expose(), entry.previous().unwrap().expose()), ("2", "1"));
         entry.set_durable(&token("2"));
-        entry.start();
-        assert_eq!((entry.newest().expose(), entry.previous().unwrap().expose()), ("2", "1"));
+        assert_eq!(started(&mut entry), "1", "another redemption of 1 is still in flight");
         entry.land(Some(token("3")));
-        assert_eq!((entry.newest().expose(), entry.previous().unwrap().expose()), ("3", "2"));
+        entry.land(None);
+        assert_eq!(unsettled(&entry), Some(("3".into(), Some("1".into()))));
+        entry.set_durable(&token("3"));
+        assert!(entry.start().is_none(), "the store has the newest");
+    }
+
+    #[test]
+    fn the_token_before_is_kept_until_the_new_one_has_been_used() {
+        let mut entry = held("1");
+        started(&mut entry);
+        entry.land(Some(token("2")));
+        assert_eq!(unsettled(&entry), Some(("2".into(), Some("1".into()))));
+        let mut entry = RefreshEntry::new(None, 1);
+        let stored =
+            StoredRefresh { previous: Some(token("1")), ..StoredRefresh::new(token("2"), None) };
+        entry.hold(stored);
+        let (active, spare) = entry.start().unwrap();
+        assert_eq!((active.expose(), spare.unwrap().expose()), ("2", "1"));
+        assert_eq!(unsettled(&entry), Some(("2".into(), Some("1".into()))));
+        entry.land(Some(token("3")));
+        assert_eq!(unsettled(&entry), Some(("3".into(), Some("2".into()))));
+    }
+
+    #[test]
+    fn a_token_is_here_only_while_it_is_redeemed_or_newer_than_the_store() {
+        let mut entry = held("1");
+        started(&mut entry);
+        assert!(unsettled(&entry).is_some());
+        entry.land(None);
+        assert!(unsettled(&entry).is_none(), "it was not rotated");
+        entry.hold(StoredRefresh::new(token("1"), None));
+        started(&mut entry);
+        entry.land(Some(token("2")));
+        entry.hold(StoredRefresh::new(token("1"), None));
+        assert_eq!(unsettled(&entry).unwrap().0, "2", "the store has an older one");
+        entry.set_durable(&token("1"));
+        assert_eq!(unsettled(&entry).unwrap().0, "2");
+        entry.set_durable(&token("2"));
+        assert!(unsettled(&entry).is_none());
     }
 }

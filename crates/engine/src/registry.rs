@@ -1,5 +1,6 @@
-//! The connected accounts and their refresh tokens, in memory. What is here is also in the store,
-//! except between a change and its commit.
+//! The connected accounts, in memory, and which refresh tokens they have. What is here is also in the
+//! store, except between a change and its commit. The refresh tokens are only there, sealed, but for
+//! those that are being redeemed.
 //!
 //! Refresh tokens rotate: redeeming one yields a successor, and a provider may revoke the whole
 //! family when a token is redeemed after its successor has been used. Requests for different
@@ -16,7 +17,7 @@ use keybearer_core::{
 use keybearer_protocol::shr::ProofKey;
 
 use crate::families::FamilyRefreshTokens;
-use crate::refresh_entry::RefreshEntry;
+use crate::refresh_entry::{RefreshEntry, StoredRefresh};
 
 /// An account within a cloud.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -127,12 +128,16 @@ impl Registry {
         self.entries.insert(key, Box::new(entry));
     }
 
-    /// Sets the refresh token of a fresh sign-in, or one read from the store.
-    pub(crate) fn set_refresh(&mut self, key: &AccountKey, client: ClientId, token: RefreshEntry) {
+    /// The store has a refresh token of a fresh sign-in, or had one at the start.
+    pub(crate) fn set_refresh(
+        &mut self,
+        key: &AccountKey,
+        client: ClientId,
+        family: Option<String>,
+    ) {
         self.next_generation += 1;
         if let Some(entry) = self.entries.get_mut(key) {
-            let token = token.with_generation(self.next_generation);
-            entry.set_refresh(client, token);
+            entry.set_refresh(client, RefreshEntry::new(family, self.next_generation));
         }
     }
 
@@ -173,37 +178,45 @@ impl Registry {
         self.entries.get(key)?.refresh(client)
     }
 
-    /// Starts a redemption by the rule in the module's description. Under
-    /// [`FamilyRefreshTokens::SameFamily`] an app without a refresh token uses that of another which
-    /// the provider put into a family; the token's successors stay with that other app, so that
-    /// there is one chain. Whether an app belongs to the family only the provider knows: one that it
-    /// has refused is not tried again, see [`set_outsider`](Self::set_outsider).
-    pub(crate) fn start(
-        &mut self,
+    /// The app whose refresh token this one redeems: its own, or else, under
+    /// [`FamilyRefreshTokens::SameFamily`], that of another which the provider put into a family;
+    /// the token's successors stay with that other app, so that there is one chain. Whether an app
+    /// belongs to the family only the provider knows: one that it has refused is not tried again, see
+    /// [`set_outsider`](Self::set_outsider).
+    pub(crate) fn holder(
+        &self,
         key: &AccountKey,
         client: &ClientId,
         families: FamilyRefreshTokens,
-    ) -> Result<Redemption> {
-        let entry = self.entries.get_mut(key);
+    ) -> Result<ClientId> {
+        let entry = self.entries.get(key);
         let entry = entry.ok_or_else(|| sign_in_needed("the account is not connected".into()))?;
         let families = match self.outsiders.contains(client) {
             true => FamilyRefreshTokens::Off,
             false => families,
         };
-        let holder = entry.holder(client, families).ok_or_else(|| {
+        entry.holder(client, families).ok_or_else(|| {
             sign_in_needed(format!("{} has not signed in to this app", entry.account.username))
-        })?;
-        let (account, connection) = (entry.account.clone(), entry.connection);
-        let refresh = entry.refresh_mut(&holder);
-        let refresh = refresh.ok_or_else(|| Error::internal("find a refresh token"))?;
-        Ok(Redemption {
-            holder,
-            account,
-            refresh_token: refresh.start(),
-            previous: refresh.spare().cloned(),
-            connection,
-            generation: refresh.generation(),
         })
+    }
+
+    /// Takes over what the store has of a refresh token, unless something newer is here.
+    pub(crate) fn hold(&mut self, key: &AccountKey, holder: &ClientId, stored: StoredRefresh) {
+        if let Some(entry) = self.refresh_entry_mut(key, holder) {
+            entry.hold(stored);
+        }
+    }
+
+    /// Starts a redemption by the rule in the module's description. `None` if the refresh token is
+    /// only in the store; then it has to be [held](Self::hold) first.
+    pub(crate) fn start(&mut self, key: &AccountKey, holder: &ClientId) -> Option<Redemption> {
+        let entry = self.entries.get_mut(key)?;
+        let refresh = entry.refresh_mut(holder)?;
+        let (refresh_token, previous) = refresh.start()?;
+        let generation = refresh.generation();
+        let (account, connection) = (entry.account.clone(), entry.connection);
+        let holder = holder.clone();
+        Some(Redemption { account, holder, refresh_token, previous, connection, generation })
     }
 
     /// Ends a redemption. Answers whether the account is still connected as it was at the start; if
@@ -325,7 +338,7 @@ pub(crate) fn several_accounts(accounts: &[Account]) -> Error {
         .with_hint("name the account, such as with --account, or ask for the default one")
 }
 
-fn sign_in_needed(message: String) -> Error {
+pub(crate) fn sign_in_needed(message: String) -> Error {
     Error::interaction_required(message).with_hint("sign in with `keybearer login`")
 }
 
@@ -356,6 +369,21 @@ mod tests {
 
     fn token(text: &str) -> RefreshToken {
         RefreshToken::new(text.into())
+    }
+
+    fn sign_in(registry: &mut Registry, key: &AccountKey, client: &ClientId) {
+        registry.set_refresh(key, client.clone(), None);
+    }
+
+    /// Starts a redemption; `stored` is what the store has.
+    fn start(
+        registry: &mut Registry,
+        key: &AccountKey,
+        client: &ClientId,
+        stored: &str,
+    ) -> Redemption {
+        registry.hold(key, client, StoredRefresh::new(token(stored), None));
+        registry.start(key, client).unwrap()
     }
 
     fn client() -> ClientId {
@@ -419,21 +447,18 @@ mod tests {
         let (one, client) = (account("a.tid", "a@x"), client());
         let key = AccountKey::of(&one);
         let mut registry = registry(&[one]);
-        registry.set_refresh(&key, client.clone(), RefreshEntry::new(token("1"), None, None));
-        let first = registry.start(&key, &client, FamilyRefreshTokens::Off).unwrap();
+        sign_in(&mut registry, &key, &client);
+        let first = start(&mut registry, &key, &client, "1");
         registry.land(&key, &first, Some(token("2")));
-        let again = registry.start(&key, &client, FamilyRefreshTokens::Off).unwrap();
+        let again = start(&mut registry, &key, &client, "1");
         assert_eq!(again.refresh_token.expose(), "1");
         registry.land(&key, &again, Some(token("3")));
         registry.set_durable(&key, &client, &token("2"));
-        let third = registry.start(&key, &client, FamilyRefreshTokens::Off).unwrap();
+        let third = start(&mut registry, &key, &client, "2");
         assert_eq!(third.refresh_token.expose(), "1", "3 is the newest, and not durable");
         registry.land(&key, &third, None);
         registry.set_durable(&key, &client, &token("3"));
-        assert_eq!(
-            registry.start(&key, &client, FamilyRefreshTokens::Off).unwrap().refresh_token.expose(),
-            "3"
-        );
+        assert_eq!(start(&mut registry, &key, &client, "3").refresh_token.expose(), "3");
     }
 
     #[test]
@@ -441,15 +466,14 @@ mod tests {
         let one = account("a.tid", "a@x");
         let key = AccountKey::of(&one);
         let mut registry = registry(std::slice::from_ref(&one));
-        let signed_in = || RefreshEntry::new(token("1"), None, None);
-        registry.set_refresh(&key, client(), signed_in());
-        let redemption = registry.start(&key, &client(), FamilyRefreshTokens::Off).unwrap();
+        sign_in(&mut registry, &key, &client());
+        let redemption = start(&mut registry, &key, &client(), "1");
         registry.remove(&key);
         assert!(!registry.land(&key, &redemption, Some(token("2"))));
         registry.insert(one, Timestamp::from_unix_seconds(9));
-        registry.set_refresh(&key, client(), signed_in());
+        sign_in(&mut registry, &key, &client());
         assert!(!registry.land(&key, &redemption, Some(token("2"))));
-        assert_eq!(registry.refresh_entry(&key, &client()).unwrap().newest().expose(), "1");
+        assert!(registry.refresh_entry(&key, &client()).unwrap().unsettled().is_none());
     }
 
     #[test]
@@ -457,11 +481,13 @@ mod tests {
         let one = account("a.tid", "a@x");
         let key = AccountKey::of(&one);
         let mut registry = registry(&[one]);
-        registry.set_refresh(&key, client(), RefreshEntry::new(token("1"), None, None));
-        let redemption = registry.start(&key, &client(), FamilyRefreshTokens::Off).unwrap();
-        registry.set_refresh(&key, client(), RefreshEntry::new(token("9"), None, None));
+        sign_in(&mut registry, &key, &client());
+        let redemption = start(&mut registry, &key, &client(), "1");
+        sign_in(&mut registry, &key, &client());
+        let newer = start(&mut registry, &key, &client(), "9");
         assert!(registry.land(&key, &redemption, Some(token("2"))));
-        assert_eq!(registry.refresh_entry(&key, &client()).unwrap().newest().expose(), "9");
+        let unsettled = registry.refresh_entry(&key, &client()).unwrap().unsettled().unwrap();
+        assert_eq!((unsettled.current.expose(), newer.refresh_token.expose()), ("9", "9"));
     }
 
     #[test]
@@ -470,20 +496,20 @@ mod tests {
         let key = AccountKey::of(&one);
         let mut registry = registry(&[one]);
         let (cli, ide) = (client(), ClientId::parse("ide").unwrap());
-        registry.set_refresh(&key, cli.clone(), RefreshEntry::new(token("1"), None, None));
+        let holder = |registry: &Registry, families| registry.holder(&key, &ide, families);
+        sign_in(&mut registry, &key, &cli);
         assert!(
-            registry.start(&key, &ide, FamilyRefreshTokens::SameFamily).is_err(),
+            holder(&registry, FamilyRefreshTokens::SameFamily).is_err(),
             "not a family's token"
         );
-        let family = RefreshEntry::new(token("2"), None, Some("1".into()));
-        registry.set_refresh(&key, cli.clone(), family);
-        assert!(registry.start(&key, &ide, FamilyRefreshTokens::Off).is_err());
-        let shared = registry.start(&key, &ide, FamilyRefreshTokens::SameFamily).unwrap();
-        assert_eq!((shared.refresh_token.expose(), &shared.holder), ("2", &cli));
+        registry.set_refresh(&key, cli.clone(), Some("1".into()));
+        assert!(holder(&registry, FamilyRefreshTokens::Off).is_err());
+        assert_eq!(holder(&registry, FamilyRefreshTokens::SameFamily).unwrap(), cli);
+        let shared = start(&mut registry, &key, &cli, "2");
         assert!(registry.land(&key, &shared, Some(token("3"))));
-        assert_eq!(registry.refresh_entry(&key, &cli).unwrap().newest().expose(), "3");
-        registry.set_refresh(&key, ide.clone(), RefreshEntry::new(token("own"), None, None));
-        let own = registry.start(&key, &ide, FamilyRefreshTokens::SameFamily).unwrap();
-        assert_eq!(own.refresh_token.expose(), "own");
+        let unsettled = registry.refresh_entry(&key, &cli).unwrap().unsettled().unwrap();
+        assert_eq!(unsettled.current.expose(), "3");
+        sign_in(&mut registry, &key, &ide);
+        assert_eq!(holder(&registry, FamilyRefreshTokens::SameFamily).unwrap(), ide);
     }
 }

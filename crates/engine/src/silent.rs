@@ -156,11 +156,7 @@ impl Inner {
         // Fetched first: once the refresh token has rotated, nothing must keep us from reading the
         // answer.
         self.providers.keys(&self.effects, &metadata, id).await?;
-        let redemption = self.state().registry.start(
-            &key.account,
-            &key.client_id,
-            self.settings.family_refresh_tokens,
-        )?;
+        let redemption = self.start_redemption(&key.account, &key.client_id).await?;
         let result = self.redeem_started(refresh, &metadata, &redemption).await;
         if result.as_ref().is_err_and(is_of_another_app) {
             self.state().registry.set_outsider(&key.client_id);

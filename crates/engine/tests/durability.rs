@@ -307,6 +307,37 @@ async fn a_refresh_that_lands_while_its_account_is_being_removed_leaves_nothing_
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_store_that_cannot_be_read_is_a_clear_error_before_anything_is_redeemed_inv_i3() {
+    let world = World::default();
+    let engine = world.connected(DEV).await;
+    world.store.set_readable(false);
+    let result = engine.acquire_silent(silent(STORAGE)).await;
+    assert_eq!(kind(&result), &ErrorKind::Internal);
+    assert!(result.unwrap_err().hint().is_some());
+    assert_eq!(world.http.token_requests(), 0);
+    world.store.set_readable(true);
+    refresh(&engine, 2).await;
+    assert_eq!(world.provider.reuses(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_token_that_is_damaged_or_gone_asks_for_a_sign_in_which_replaces_it() {
+    let spoilers: [&dyn Fn(&World); 2] =
+        [&|world| world.store.damage("refresh/"), &|world| world.store.forget("refresh/")];
+    for spoil in spoilers {
+        let world = World::default();
+        let engine = world.connected(DEV).await;
+        spoil(&world);
+        let result = engine.acquire_silent(silent(STORAGE)).await;
+        assert!(matches!(kind(&result), ErrorKind::InteractionRequired { .. }), "{result:?}");
+        assert!(result.unwrap_err().hint().is_some());
+        assert_eq!(usernames(&engine).await, [DEV.username]);
+        world.connect(&engine, DEV).await;
+        refresh(&engine, 2).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn records_that_cannot_be_read_are_counted_and_left_where_they_are() {
     let mut world = World::default();
     let engine = world.engine().await;

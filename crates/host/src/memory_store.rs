@@ -22,6 +22,12 @@ impl TokenStore for MemoryStore {
         Ok(records.range((start, Bound::Unbounded)).map(record).collect())
     }
 
+    async fn read(&self, key: &RecordKey) -> Result<Option<Record>> {
+        let records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let value = records.get(key).cloned();
+        Ok(value.map(|value| Record { key: key.clone(), value }))
+    }
+
     async fn commit(&self, changes: Vec<Change>) -> Result<()> {
         let mut records = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for change in changes {

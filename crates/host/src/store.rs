@@ -22,15 +22,18 @@ use async_trait::async_trait;
 use keybearer_core::{Error, Result};
 use keybearer_engine::{Change, Record, RecordKey, SealedRecord, TokenStore};
 use redb::backends::FileBackend;
-use redb::{Builder, Database, ReadOnlyDatabase, ReadableDatabase, TableDefinition, TableError};
+use redb::{
+    Builder, Database, ReadOnlyDatabase, ReadOnlyTable, ReadableDatabase, TableDefinition,
+    TableError,
+};
 
 use crate::private_dir::{PrivateDir, private_dir};
 
 /// Keys are UTF-8; as bytes, a damaged one spoils itself only and not the reading of all.
 const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
 const FILE: &str = "store.redb";
-/// Records are read once, at the start; what is cached afterwards serves commits, which touch a few
-/// pages: with this little a commit among 1,000 accounts reads two or three of them again. redb's
+/// All records are read once, at the start; what is cached afterwards serves a refresh, which reads
+/// and writes one: with this little, that reads two or three pages of 1,000 accounts again. redb's
 /// default of 1 GiB is for servers.
 const CACHE_BYTES: usize = 128 * 1024;
 /// How many records are handed over at a time.
@@ -118,6 +121,11 @@ impl TokenStore for FileStore {
     async fn load(&self, after: Option<&RecordKey>) -> Result<Vec<Record>> {
         let after = after.cloned();
         self.run("read", move |open| read(&open.database.begin_read()?, after.as_ref(), PAGE)).await
+    }
+
+    async fn read(&self, key: &RecordKey) -> Result<Option<Record>> {
+        let key = key.clone();
+        self.run("read", move |open| read_one(&open.database.begin_read()?, &key)).await
     }
 
     async fn commit(&self, changes: Vec<Change>) -> Result<()> {
@@ -317,17 +325,34 @@ fn create(dir: &PrivateDir, changes: &[Change]) -> Result<OpenStore> {
         .with_hint("another keybearer process has just made one: stop one of them"))
 }
 
+type Records = ReadOnlyTable<&'static [u8], &'static [u8]>;
+
+/// `None` before the first write.
+fn records(transaction: &redb::ReadTransaction) -> Result<Option<Records>, redb::Error> {
+    match transaction.open_table(RECORDS) {
+        Ok(table) => Ok(Some(table)),
+        Err(TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn read_one(
+    transaction: &redb::ReadTransaction,
+    key: &RecordKey,
+) -> Result<Option<Record>, redb::Error> {
+    let Some(table) = records(transaction)? else { return Ok(None) };
+    let value = table.get(key.0.as_bytes())?;
+    let sealed = |value: redb::AccessGuard<'_, &[u8]>| SealedRecord(value.value().to_vec());
+    Ok(value.map(|value| Record { key: key.clone(), value: sealed(value) }))
+}
+
 /// The records after a key, `limit` of them at the most.
 fn read(
     transaction: &redb::ReadTransaction,
     after: Option<&RecordKey>,
     limit: usize,
 ) -> Result<Vec<Record>, redb::Error> {
-    let table = match transaction.open_table(RECORDS) {
-        Ok(table) => table,
-        Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
-        Err(error) => return Err(error.into()),
-    };
+    let Some(table) = records(transaction)? else { return Ok(Vec::new()) };
     let mut records = Vec::new();
     let start = after.map_or(Bound::Unbounded, |key| Bound::Excluded(key.0.as_bytes()));
     for entry in table.range::<&[u8]>((start, Bound::Unbounded))? {

@@ -54,11 +54,15 @@ async fn both_stores_keep_what_was_put_and_forget_what_was_deleted() {
         [Box::new(FileStore::new(&state)), Box::<MemoryStore>::default()];
     for store in &stores {
         assert!(content(&**store).await.is_empty());
+        assert!(store.read(&RecordKey("a".into())).await.unwrap().is_none());
         store.commit(vec![put("a", b"1"), put("b", b"2")]).await.unwrap();
         let absent = Change::Delete(RecordKey("never".into()));
         let gone = Change::Delete(RecordKey("b".into()));
         store.commit(vec![put("a", b"3"), gone, absent]).await.unwrap();
         assert_eq!(content(&**store).await, BTreeMap::from([("a".into(), b"3".to_vec())]));
+        let kept = store.read(&RecordKey("a".into())).await.unwrap().unwrap();
+        assert_eq!((kept.key.0.as_str(), kept.value.0.as_slice()), ("a", b"3".as_slice()));
+        assert!(store.read(&RecordKey("b".into())).await.unwrap().is_none());
     }
     drop(stores);
     let file = state.join("store.redb");
@@ -90,6 +94,7 @@ async fn a_store_that_is_closed_is_left_to_others_even_by_those_who_still_have_i
     first.close().await;
     for error in [
         kept.load(None).await.map(drop).unwrap_err(),
+        kept.read(&RecordKey("a".into())).await.map(drop).unwrap_err(),
         kept.commit(vec![put("b", b"2")]).await.unwrap_err(),
     ] {
         assert_eq!(error.kind(), &ErrorKind::Transient { retry_after: None });

@@ -19,6 +19,7 @@ pub struct MemoryStore {
 struct Inner {
     durable: BTreeMap<RecordKey, SealedRecord>,
     fates: VecDeque<CommitFate>,
+    unreadable: bool,
 }
 
 /// What becomes of a commit.
@@ -40,6 +41,11 @@ impl MemoryStore {
     /// The next commit without a fate gets this one.
     pub fn next_commit(&self, fate: CommitFate) {
         lock(&self.inner).fates.push_back(fate);
+    }
+
+    /// Whether a record can be read, from now on.
+    pub fn set_readable(&self, readable: bool) {
+        lock(&self.inner).unreadable = !readable;
     }
 
     /// The store as the next process finds it after a crash; commits of this process that are
@@ -88,6 +94,11 @@ impl MemoryStore {
         }
     }
 
+    /// Removes every record whose key begins with `prefix`, behind the engine's back.
+    pub fn forget(&self, prefix: &str) {
+        lock(&self.inner).durable.retain(|key, _| !key.0.starts_with(prefix));
+    }
+
     fn apply(&self, changes: Vec<Change>) {
         let mut inner = lock(&self.inner);
         for change in &changes {
@@ -110,6 +121,17 @@ impl TokenStore for MemoryStore {
         let mut records = self.records();
         records.retain(|record| after.is_none_or(|after| record.key > *after));
         Ok(records)
+    }
+
+    async fn read(&self, key: &RecordKey) -> Result<Option<Record>> {
+        let inner = lock(&self.inner);
+        if inner.unreadable {
+            return Err(
+                Error::internal("read the store: input/output error").with_hint("check the disk")
+            );
+        }
+        let value = inner.durable.get(key).cloned();
+        Ok(value.map(|value| Record { key: key.clone(), value }))
     }
 
     async fn commit(&self, changes: Vec<Change>) -> Result<()> {
