@@ -1,7 +1,6 @@
 //! The tokens one credential holds. A look-up takes no lock and allocates nothing.
 
-use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -9,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use keybearer_core::{Claims, OIDC_SCOPES, ProofOfPossession, ScopeSet, Tenant, Timestamp, Token};
 use keybearer_engine::Clock;
+use rustc_hash::FxHasher;
 
 /// Tokens that end sooner than this are not handed out.
 const MARGIN: Duration = Duration::from_secs(300);
@@ -44,7 +44,12 @@ pub(crate) struct Query<'a> {
 }
 
 #[derive(Default)]
-pub(crate) struct TokenCache(ArcSwap<HashMap<u64, Vec<Arc<Entry>>>>);
+pub(crate) struct TokenCache(ArcSwap<Entries>);
+
+/// In the order of their hashes. The hash is a cheap one: an app whose look-ups collide slows down
+/// nobody else.
+#[derive(Clone, Default)]
+struct Entries(Vec<(u64, Arc<Entry>)>);
 
 struct Entry {
     scopes: ScopeSet,
@@ -70,7 +75,7 @@ pub(crate) enum Hit {
 impl TokenCache {
     pub(crate) fn find(&self, query: Query<'_>, at: Moment) -> Option<Hit> {
         let entries = self.0.load();
-        let entry = entries.get(&hash(query))?.iter().find(|entry| entry.matches(query))?;
+        let entry = entries.find(query)?;
         if !entry.is_good(at) || entry.is_challenged_again(query, at) {
             return None;
         }
@@ -83,9 +88,8 @@ impl TokenCache {
     pub(crate) fn refused(&self, query: Query<'_>) -> Option<Arc<Token>> {
         query.claims?;
         let entries = self.0.load();
-        let held =
-            |query: Query<'_>| entries.get(&hash(query))?.iter().find(|entry| entry.matches(query));
-        let refused = held(query).or_else(|| held(Query { claims: None, ..query }))?;
+        let refused = entries.find(query);
+        let refused = refused.or_else(|| entries.find(Query { claims: None, ..query }))?;
         Some(Arc::clone(&refused.token))
     }
 
@@ -114,22 +118,32 @@ impl TokenCache {
             kept: at.uptime,
             ends: at.uptime + token.expires_on.saturating_since(at.now),
         });
-        let key = hash(query);
+        let hash = hash(query);
         self.0.rcu(|entries| {
-            let mut entries = HashMap::clone(entries);
-            entries.retain(|_, bucket| {
-                bucket.retain(|old| {
-                    let is_replaced = old.matches(query);
-                    if is_replaced {
-                        entry.renew_no_sooner_than(old);
-                    }
-                    !is_replaced && old.is_good(at)
-                });
-                !bucket.is_empty()
+            let mut entries = Entries::clone(entries);
+            entries.0.retain(|(_, old)| {
+                let is_replaced = old.matches(query);
+                if is_replaced {
+                    entry.renew_no_sooner_than(old);
+                }
+                !is_replaced && old.is_good(at)
             });
-            entries.entry(key).or_default().push(Arc::clone(&entry));
+            let place = entries.start_of(hash);
+            entries.0.insert(place, (hash, Arc::clone(&entry)));
             entries
         });
+    }
+}
+
+impl Entries {
+    fn find(&self, query: Query<'_>) -> Option<&Arc<Entry>> {
+        let hash = hash(query);
+        let same = self.0.iter().skip(self.start_of(hash)).take_while(|(other, _)| *other == hash);
+        same.map(|(_, entry)| entry).find(|entry| entry.matches(query))
+    }
+
+    fn start_of(&self, hash: u64) -> usize {
+        self.0.partition_point(|(other, _)| *other < hash)
     }
 }
 
@@ -172,8 +186,8 @@ impl Entry {
 
 /// Neither order nor repetition of the scopes matters, so the hashes of different ones are added.
 fn hash(query: Query<'_>) -> u64 {
-    let of = |value: &dyn Fn(&mut DefaultHasher)| {
-        let mut hasher = DefaultHasher::new();
+    let of = |value: &dyn Fn(&mut FxHasher)| {
+        let mut hasher = FxHasher::default();
         value(&mut hasher);
         hasher.finish()
     };

@@ -130,7 +130,8 @@ impl Credential {
         if let Some(token) = self.cached(query)? {
             return Ok(token);
         }
-        self.ask(self.0.parse(query, Purpose::Token)?).await
+        // Whoever has the token needs no room for what asking takes.
+        Box::pin(self.ask(self.0.parse(query, Purpose::Token)?)).await
     }
 
     /// As [`acquire`](Self::acquire), for callers that cannot await. Every 50 ms `interrupted` is
