@@ -5,9 +5,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keybearer_core::{Account, HomeAccountId, TenantId};
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use super::Member;
+use super::{Member, to_json_of};
 
 /// An account as clients hand it back: any member may be missing.
 #[derive(Debug, Default)]
@@ -145,6 +145,11 @@ impl<'a> AccountObject<'a> {
         }
     }
 
+    /// What it says of the account's ids.
+    pub(crate) fn client_info(&self) -> &str {
+        &self.client_info
+    }
+
     /// With what the client keeps in it.
     pub(crate) fn with(self, unknown: &'a UnknownMembers) -> Self {
         Self { unknown: Some(unknown), ..self }
@@ -153,7 +158,13 @@ impl<'a> AccountObject<'a> {
 
 /// `client_info` of the token endpoint: base64url of `{"uid","utid"}`.
 pub(crate) fn client_info(id: &HomeAccountId) -> String {
-    URL_SAFE_NO_PAD.encode(json!({ "uid": id.uid(), "utid": id.utid() }).to_string())
+    #[derive(Serialize)]
+    struct ClientInfo<'a> {
+        uid: &'a str,
+        utid: &'a str,
+    }
+    let info = ClientInfo { uid: id.uid(), utid: id.utid() };
+    URL_SAFE_NO_PAD.encode(to_json_of(&info, 2 * id.as_str().len()))
 }
 
 /// What an ID token and a `client_info` tell of the account they came with. Signatures are not

@@ -6,7 +6,7 @@ use keybearer_core::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::account::{AccountMembers, AccountObject, account_from_statements, client_info};
+use super::account::{AccountMembers, AccountObject, account_from_statements};
 use super::error::{ErrorMembers, ErrorObject};
 use super::parameters::TokenEcho;
 use super::{Member, Nested, check_error, from_reply, to_json};
@@ -49,8 +49,8 @@ pub(crate) fn write(token: &Token, echo: &TokenEcho) -> String {
                 TokenType::Bearer => BEARER,
                 TokenType::ProofOfPossession => PROOF_OF_POSSESSION,
             },
+            client_info: account.client_info().to_owned(),
             account,
-            client_info: client_info(&token.account.home_account_id),
             expires_on,
             extended_expires_on: expires_on,
             granted_scopes: granted_scopes(&token.granted_scopes, &echo.requested_scopes),
