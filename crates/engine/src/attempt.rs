@@ -7,12 +7,12 @@ use keybearer_core::{
 };
 use keybearer_protocol::metadata::ProviderMetadata;
 
+use crate::choice::several_accounts;
 use crate::deadline::unless_cancelled;
 use crate::device_code::no_terminal;
 use crate::effects::{SignIn, SignInOutcome, SignInPrompt};
 use crate::engine::Inner;
 use crate::flights::Abandoned;
-use crate::registry::several_accounts;
 use crate::terminal::{TerminalSignIn, forwarded, is_native_client, paste_redirect_uri};
 use crate::way::Way;
 

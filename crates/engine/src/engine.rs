@@ -12,6 +12,7 @@ use keybearer_core::{
 use keybearer_protocol::shr::ProofKey;
 
 use crate::cache::{CacheKey, Moment, TokenCache};
+use crate::choice::sign_in_needed;
 use crate::deadline::{unless_cancelled, within};
 use crate::effects::{Change, Effects, Record, RecordKey};
 use crate::families::FamilyRefreshTokens;
@@ -20,7 +21,7 @@ use crate::interactive::{InteractiveKey, seen_in_browser};
 use crate::providers::Providers;
 use crate::records::{RecordName, decode_account, decode_refresh, encode_account, encode_refresh};
 use crate::refresh_entry::{RefreshEntry, StoredRefresh};
-use crate::registry::{AccountKey, Redemption, Registry, sign_in_needed};
+use crate::registry::{AccountKey, Redemption, Registry};
 use crate::throttle::Throttle;
 use crate::vault::Vault;
 

@@ -6,6 +6,7 @@
 
 mod attempt;
 mod cache;
+mod choice;
 mod deadline;
 mod device_code;
 mod effects;

@@ -12,10 +12,11 @@
 use std::collections::{HashMap, HashSet};
 
 use keybearer_core::{
-    Account, AccountChoice, ClientId, Error, HomeAccountId, RefreshToken, Result, Timestamp,
+    Account, AccountChoice, ClientId, HomeAccountId, RefreshToken, Result, Timestamp,
 };
 use keybearer_protocol::shr::ProofKey;
 
+use crate::choice::{Connected, choose, latest_first, sign_in_needed};
 use crate::families::FamilyRefreshTokens;
 use crate::refresh_entry::{RefreshEntry, StoredRefresh};
 
@@ -70,11 +71,11 @@ pub(crate) struct Redemption {
 impl Registry {
     /// Every account, the one that signed in last first.
     pub(crate) fn accounts(&self) -> Vec<Account> {
-        latest_first(self.entries())
+        latest_first(self.connected())
     }
 
     pub(crate) fn accounts_in(&self, environment: &str) -> Vec<Account> {
-        latest_first(self.entries_in(environment))
+        latest_first(self.connected_in(environment))
     }
 
     /// How many accounts there are.
@@ -86,23 +87,23 @@ impl Registry {
     /// so nothing is copied but the answer.
     pub(crate) fn choose(&self, environment: &str, choice: &AccountChoice) -> Result<Account> {
         let AccountChoice::Exact(id) = choice else {
-            return choose(self.entries_in(environment), choice);
+            return choose(self.connected_in(environment), choice);
         };
         let key = AccountKey { environment: environment.to_owned(), home_account_id: id.clone() };
-        choose(self.entries.get(&key).map(|entry| &**entry).into_iter(), choice)
+        choose(self.entries.get(&key).map(|entry| entry.connected()).into_iter(), choice)
     }
 
     /// The same for a request that names no authority.
     pub(crate) fn choose_anywhere(&self, choice: &AccountChoice) -> Result<Account> {
-        choose(self.entries(), choice)
+        choose(self.connected(), choice)
     }
 
-    fn entries(&self) -> impl Iterator<Item = &Entry> + Clone {
-        self.entries.values().map(|entry| &**entry)
+    fn connected(&self) -> impl Iterator<Item = Connected<'_>> + Clone {
+        self.entries.values().map(|entry| entry.connected())
     }
 
-    fn entries_in(&self, environment: &str) -> impl Iterator<Item = &Entry> + Clone {
-        self.entries().filter(move |entry| entry.account.environment == environment)
+    fn connected_in(&self, environment: &str) -> impl Iterator<Item = Connected<'_>> + Clone {
+        self.connected().filter(move |one| one.account.environment == environment)
     }
 
     /// The account as it will be listed: the view from its home directory is preferred to others.
@@ -270,6 +271,10 @@ impl Registry {
 }
 
 impl Entry {
+    fn connected(&self) -> Connected<'_> {
+        Connected { account: &self.account, signed_in: self.signed_in }
+    }
+
     fn refresh(&self, client: &ClientId) -> Option<&RefreshEntry> {
         self.refresh_tokens.iter().find(|(app, _)| app == client).map(|(_, token)| token)
     }
@@ -298,48 +303,6 @@ impl Entry {
             .filter(|_| families == FamilyRefreshTokens::SameFamily)
             .map(|(holder, _)| holder.clone())
     }
-}
-
-fn choose<'a>(
-    entries: impl Iterator<Item = &'a Entry> + Clone,
-    choice: &AccountChoice,
-) -> Result<Account> {
-    let mut count = 0;
-    let allowed = entries.clone().filter(|entry| choice.allows(&entry.account));
-    let latest = allowed.inspect(|_| count += 1).max_by_key(|entry| entry.signed_in);
-    match (latest, choice) {
-        (None, AccountChoice::Only | AccountChoice::Default) => {
-            Err(sign_in_needed("no account is connected".to_owned()))
-        }
-        (None, AccountChoice::LoginHint(username)) => {
-            Err(sign_in_needed(format!("the account {username} is not connected")))
-        }
-        (None, AccountChoice::Exact(id)) => {
-            Err(sign_in_needed(format!("the account {id} is not connected")))
-        }
-        (Some(_), AccountChoice::Only | AccountChoice::LoginHint(_)) if count > 1 => {
-            Err(several_accounts(&latest_first(entries)))
-        }
-        (Some(entry), _) => Ok(entry.account.clone()),
-    }
-}
-
-fn latest_first<'a>(entries: impl Iterator<Item = &'a Entry>) -> Vec<Account> {
-    let mut entries: Vec<&Entry> = entries.collect();
-    entries.sort_by_key(|entry| std::cmp::Reverse(entry.signed_in));
-    entries.into_iter().map(|entry| entry.account.clone()).collect()
-}
-
-/// Somebody has to say which of these is meant.
-pub(crate) fn several_accounts(accounts: &[Account]) -> Error {
-    let names = Account::enumerated(accounts);
-    let message = format!("several accounts are connected and none was chosen: {names}");
-    Error::interaction_required(message)
-        .with_hint("name the account, such as with --account, or ask for the default one")
-}
-
-pub(crate) fn sign_in_needed(message: String) -> Error {
-    Error::interaction_required(message).with_hint("sign in with `keybearer login`")
 }
 
 #[cfg(test)]
@@ -412,33 +375,6 @@ mod tests {
         for choice in [AccountChoice::Only, exact] {
             assert!(registry.choose("localhost:1", &choice).is_err());
             assert!(registry.choose_anywhere(&choice).is_ok());
-        }
-    }
-
-    #[test]
-    fn a_name_that_several_accounts_have_is_no_choice_and_all_are_listed_the_latest_first() {
-        let registry = registry(&[
-            account("a.tid", "a@x"),
-            account("b.tid", "b@x"),
-            account("b.other", "B@X"),
-        ]);
-        for choice in [AccountChoice::LoginHint("b@x".into()), AccountChoice::Only] {
-            let error = registry.choose("login.windows.net", &choice).unwrap_err();
-            assert!(error.to_string().contains("B@X, b@x, a@x"), "{error}");
-        }
-    }
-
-    #[test]
-    fn a_choice_among_a_thousand_accounts_looks_at_each_once() {
-        let account = |number| account(&format!("{number}.tid"), &format!("{number}@x"));
-        let registry = registry(&(0..1000).map(account).collect::<Vec<_>>());
-        let looks = std::cell::Cell::new(0);
-        let counted = || registry.entries().inspect(|_| looks.set(looks.get() + 1));
-        let hint = AccountChoice::LoginHint("7@x".into());
-        for choice in [AccountChoice::Default, hint] {
-            looks.set(0);
-            choose(counted(), &choice).unwrap();
-            assert_eq!(looks.get(), 1000, "{choice:?}");
         }
     }
 
