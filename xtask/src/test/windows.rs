@@ -43,12 +43,10 @@ impl Stage<'_> {
     /// Wine as it is has no Web Account Manager: the same error as a Windows without one.
     async fn without_wam(&self) -> Result<Tally> {
         let prefix = Wine::prepare(self.repository, "bare").await?;
-        let mut client = self.cargo(&["test", "--locked", "--no-fail-fast"]);
-        client.args(["-p", "keybearer-client", "--lib", "--test", "credential"]);
-        client.args(["--test", "wam_absent", "--test", "windows_gui"]);
+        let mut client = self.tests(&["credential", "wam_absent", "windows_gui"]);
+        client.arg("--lib");
         let client = counted(prefix.apply(&mut client), Tally::of_cargo).await?;
-        let mut program = self.cargo(&["test", "--locked", "--no-fail-fast"]);
-        program.args(["-p", "keybearer-cli", "--test", "windows_browser"]);
+        let mut program = self.tests(&["windows_browser"]);
         self.servers.describe(self.repository, &mut program);
         let program = counted(prefix.apply(&mut program), Tally::of_cargo).await?;
         self.install_wheel(&prefix).await?;
@@ -68,9 +66,7 @@ impl Stage<'_> {
         }
         let world = tempfile::tempdir()?;
         let directory = wine::windows_path(world.path());
-        let mut test = self.cargo(&["test", "--locked", "--no-fail-fast"]);
-        test.args(["-p", "keybearer-client", "-p", "keybearer-cli"]);
-        test.args(["--test", "wam", "--test", "windows_wam"]);
+        let mut test = self.tests(&["wam", "windows_wam"]);
         // One program after the other: they share the provider's directory.
         test.env("FAKE_WAM_DIR", &directory);
         let tested = counted(prefix.apply(&mut test), Tally::of_cargo).await?;
@@ -87,6 +83,15 @@ impl Stage<'_> {
             .context("could not build the wheel for Windows")?;
         let wheel = std::fs::read_dir(wheels.path())?.next().context("no wheel was built")??;
         python.install(repository, &wheel.path()).await
+    }
+
+    /// Tests of the client and the program, by their names. The packages are always the same, for
+    /// others would be other features, and nearly everything compiled again.
+    fn tests(&self, names: &[&str]) -> Command {
+        let mut command = self.cargo(&["test", "--locked", "--no-fail-fast"]);
+        command.args(["-p", "keybearer-client", "-p", "keybearer-cli"]);
+        command.args(names.iter().flat_map(|name| ["--test", name]));
+        command
     }
 
     fn cargo(&self, arguments: &[&str]) -> Command {
