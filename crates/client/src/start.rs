@@ -107,10 +107,12 @@ fn spawn(program: &Path, complaints: File) -> std::io::Result<Child> {
 /// is not in this process may hold.
 #[allow(unsafe_code, reason = "fork has no safe form")]
 fn detach() -> std::io::Result<()> {
-    let signal = libc::c_long::from(libc::SIGCHLD);
+    let (signal, none) = (libc::c_long::from(libc::SIGCHLD), 0);
+    // clone(2): on s390x the stack comes before the flags.
+    let [first, second] = if cfg!(target_arch = "s390x") { [none, signal] } else { [signal, none] };
     // SAFETY: this process has one thread, for it was just forked, and the child goes on with a copy
     // of its stack.
-    match unsafe { libc::syscall(libc::SYS_clone, signal, 0_usize, 0_usize, 0_usize, 0_usize) } {
+    match unsafe { libc::syscall(libc::SYS_clone, first, second, none, none, none) } {
         -1 => return Err(std::io::Error::last_os_error()),
         0 => {}
         // SAFETY: nothing of the caller's is wound up.
