@@ -328,7 +328,7 @@ fn create(dir: &PrivateDir, changes: &[Change]) -> Result<OpenStore> {
 type Records = ReadOnlyTable<&'static [u8], &'static [u8]>;
 
 /// `None` before the first write.
-fn records(transaction: &redb::ReadTransaction) -> Result<Option<Records>, redb::Error> {
+fn table(transaction: &redb::ReadTransaction) -> Result<Option<Records>, redb::Error> {
     match transaction.open_table(RECORDS) {
         Ok(table) => Ok(Some(table)),
         Err(TableError::TableDoesNotExist(_)) => Ok(None),
@@ -340,10 +340,9 @@ fn read_one(
     transaction: &redb::ReadTransaction,
     key: &RecordKey,
 ) -> Result<Option<Record>, redb::Error> {
-    let Some(table) = records(transaction)? else { return Ok(None) };
-    let value = table.get(key.0.as_bytes())?;
-    let sealed = |value: redb::AccessGuard<'_, &[u8]>| SealedRecord(value.value().to_vec());
-    Ok(value.map(|value| Record { key: key.clone(), value: sealed(value) }))
+    let Some(table) = table(transaction)? else { return Ok(None) };
+    let value = table.get(key.0.as_bytes())?.map(|value| SealedRecord(value.value().to_vec()));
+    Ok(value.map(|value| Record { key: key.clone(), value }))
 }
 
 /// The records after a key, `limit` of them at the most.
@@ -352,7 +351,7 @@ fn read(
     after: Option<&RecordKey>,
     limit: usize,
 ) -> Result<Vec<Record>, redb::Error> {
-    let Some(table) = records(transaction)? else { return Ok(Vec::new()) };
+    let Some(table) = table(transaction)? else { return Ok(Vec::new()) };
     let mut records = Vec::new();
     let start = after.map_or(Bound::Unbounded, |key| Bound::Excluded(key.0.as_bytes()));
     for entry in table.range::<&[u8]>((start, Bound::Unbounded))? {
