@@ -10,7 +10,6 @@ pub(crate) struct RefreshEntry {
 }
 
 /// What the store has of a refresh token.
-#[derive(Clone)]
 pub(crate) struct StoredRefresh {
     /// What to redeem next time nothing is in flight.
     pub(crate) current: RefreshToken,
