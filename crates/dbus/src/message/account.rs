@@ -157,14 +157,14 @@ impl<'a> AccountObject<'a> {
 }
 
 /// `client_info` of the token endpoint: base64url of `{"uid","utid"}`.
-pub(crate) fn client_info(id: &HomeAccountId) -> String {
+fn client_info(id: &HomeAccountId) -> String {
     #[derive(Serialize)]
-    struct ClientInfo<'a> {
+    struct Ids<'a> {
         uid: &'a str,
         utid: &'a str,
     }
-    let info = ClientInfo { uid: id.uid(), utid: id.utid() };
-    URL_SAFE_NO_PAD.encode(to_json_of(&info, 2 * id.as_str().len()))
+    let ids = Ids { uid: id.uid(), utid: id.utid() };
+    URL_SAFE_NO_PAD.encode(to_json_of(&ids, 2 * id.as_str().len()))
 }
 
 /// What an ID token and a `client_info` tell of the account they came with. Signatures are not
