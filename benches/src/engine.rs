@@ -7,9 +7,9 @@ use keybearer_host::{EphemeralKeys, MemoryStore, RuntimeSpawner, SystemRandom};
 use keybearer_testkit::effects::{
     Conduct, ManualClock, ScriptedHttp, ScriptedPerson, SeededRandom,
 };
+use keybearer_testkit::engine_harness;
 use keybearer_testkit::leak::Secrets;
 use keybearer_testkit::provider::{CONTOSO, DEV, FakeProvider, User};
-use keybearer_testkit::world;
 
 use crate::provider::QuickProvider;
 use crate::shifted_clock::ShiftedClock;
@@ -42,7 +42,7 @@ impl EngineAt {
             random: Arc::new(SystemRandom),
             store,
             keys,
-            prompter: Arc::new(person.clone()),
+            sign_in_ui: Arc::new(person.clone()),
             spawner: Arc::new(RuntimeSpawner::current()),
         };
         let engine = Engine::open(effects, EngineSettings::default()).await?;
@@ -55,7 +55,12 @@ impl EngineAt {
     /// If that fails.
     pub async fn sign_in(&self, user: User) -> Result<()> {
         self.person.will(Conduct::SignsIn(user));
-        self.engine.acquire_interactive(world::interactive(world::STORAGE, Prompt::Login)).await?;
+        self.engine
+            .acquire_interactive(engine_harness::interactive(
+                engine_harness::STORAGE,
+                Prompt::Login,
+            ))
+            .await?;
         self.person.forget();
         self.http.forget();
         Ok(())
@@ -104,7 +109,7 @@ pub async fn filled_engine(accounts: usize, tokens: usize) -> Result<Engine> {
 /// # Errors
 /// Never: the scope is well formed.
 pub fn silent_request(number: usize) -> Result<SilentRequest> {
-    let mut request = world::silent(world::STORAGE);
+    let mut request = engine_harness::silent(engine_harness::STORAGE);
     request.parameters.scopes = ScopeSet::parse(&[format!("https://r{number}.example/.default")])?;
     Ok(request)
 }

@@ -13,7 +13,7 @@ use crate::tools::Repository;
 use anyhow::{Result, bail};
 use figures::Figures;
 use rows::{ROWS, Row};
-use stage::Stage;
+use stage::BenchMachine;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -36,13 +36,13 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     let wanted = |row: &&Row| options.rows.is_empty() || options.rows.iter().any(|n| n == row.name);
     let rows: Vec<&Row> = ROWS.iter().filter(wanted).collect();
     let rounds = if options.quick { 1 } else { 3 };
-    let mut stage = unless_interrupted(Stage::prepare(Repository::here())).await?;
+    let mut stage = unless_interrupted(BenchMachine::prepare(Repository::here())).await?;
     let outcome = unless_interrupted(measure(&mut stage, &rows, rounds)).await;
     stage.stop().await;
     outcome
 }
 
-async fn measure(stage: &mut Stage, rows: &[&Row], rounds: usize) -> Result<()> {
+async fn measure(stage: &mut BenchMachine, rows: &[&Row], rounds: usize) -> Result<()> {
     let mut figures = Figures::default();
     let mut done = Vec::new();
     for row in rows {

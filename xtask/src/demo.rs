@@ -10,7 +10,7 @@ use crate::process::{self, unless_interrupted};
 use crate::tools::{Python, Repository};
 use anyhow::{Result, bail, ensure};
 pub(crate) use servers::start_emulator;
-pub(crate) use stage::{Person, Stage};
+pub(crate) use stage::{DemoMachine, Person};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -33,7 +33,7 @@ impl Options {
 }
 
 /// Where the containers are.
-enum Place {
+enum Cloud {
     Emulated,
     Live { account_url: String },
 }
@@ -43,14 +43,14 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         bail!("the demo runs the Linux broker; run it on Linux or in WSL");
     }
     let place = match &options.account {
-        Some(name) => Place::Live { account_url: account_url(name)? },
-        None => Place::Emulated,
+        Some(name) => Cloud::Live { account_url: account_url(name)? },
+        None => Cloud::Emulated,
     };
     let person =
         if options.interactive || options.live { Person::AtTheirBrowser } else { Person::Played };
     let repository = Repository::here();
     let python = unless_interrupted(prepare(&repository)).await?;
-    let mut stage = Stage::new(repository, python, person)?;
+    let mut stage = DemoMachine::new(repository, python, person)?;
     let outcome = unless_interrupted(story::tell(&mut stage, &place)).await;
     if outcome.is_err() {
         stage.show_logs();

@@ -16,7 +16,7 @@ use keybearer_host::{Environment, Paths, UserFacts};
 use tokio::time::sleep;
 
 const ROUNDS: usize = 5;
-const PATIENCE: Duration = Duration::from_secs(10);
+const START_LIMIT: Duration = Duration::from_secs(10);
 /// How often it is tried whether the broker answers.
 const PAUSE: Duration = Duration::from_micros(500);
 /// Until the broker is idle.
@@ -74,9 +74,9 @@ impl Home {
         let start = Instant::now();
         let mut broker = Ended(self.command()?.spawn().context("start the broker")?);
         let proxy = loop {
-            match BrokerProxy::connect_socket(&self.paths.socket, PATIENCE).await {
+            match BrokerProxy::connect_socket(&self.paths.socket, START_LIMIT).await {
                 Ok(proxy) => break proxy,
-                Err(error) if start.elapsed() > PATIENCE => return Err(error.into()),
+                Err(error) if start.elapsed() > START_LIMIT => return Err(error.into()),
                 Err(_) => sleep(PAUSE).await,
             }
             if let Some(status) = broker.0.try_wait()? {
@@ -87,7 +87,7 @@ impl Home {
         let request = AccountsRequest {
             client_id: None,
             correlation_id: CorrelationId::new("5a3ad5d1-0000-4000-8000-000000000001"),
-            timeout: PATIENCE,
+            timeout: START_LIMIT,
         };
         let answer = proxy.accounts(request).await?;
         let elapsed = start.elapsed();

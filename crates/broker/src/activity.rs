@@ -6,10 +6,10 @@ use tokio::time::Instant;
 
 /// The calls under way, and when there was one last. Clones share it.
 #[derive(Clone, Debug)]
-pub(crate) struct Activity(Arc<Inner>);
+pub(crate) struct Activity(Arc<ActivityState>);
 
 #[derive(Debug)]
-struct Inner {
+struct ActivityState {
     calls: Mutex<Calls>,
     ended: Notify,
 }
@@ -22,19 +22,19 @@ struct Calls {
 
 /// A call under way; it ends when this is dropped.
 #[derive(Debug)]
-pub(crate) struct Call(Activity);
+pub(crate) struct ActiveCall(Activity);
 
 impl Activity {
     /// No call yet, and the quiet begins now.
     pub(crate) fn new() -> Self {
         let calls = Mutex::new(Calls { active: 0, last: Instant::now() });
-        Self(Arc::new(Inner { calls, ended: Notify::new() }))
+        Self(Arc::new(ActivityState { calls, ended: Notify::new() }))
     }
 
     /// A call begins.
-    pub(crate) fn begin(&self) -> Call {
+    pub(crate) fn begin(&self) -> ActiveCall {
         self.calls().active += 1;
-        Call(self.clone())
+        ActiveCall(self.clone())
     }
 
     /// How long there has been no call; `None` while there is one.
@@ -59,7 +59,7 @@ impl Activity {
     }
 }
 
-impl Drop for Call {
+impl Drop for ActiveCall {
     fn drop(&mut self) {
         let mut calls = self.0.calls();
         calls.active -= 1;

@@ -17,7 +17,7 @@ use crate::tracked::Tracked;
 
 /// How many clients are connected at the same time. For one more, the one that has been silent for
 /// longest is disconnected: it connects again when it wants something.
-const MOST: usize = 512;
+const MAX_CLIENTS: usize = 512;
 /// How long the last replies may take to leave.
 const LAST_REPLIES: Duration = Duration::from_secs(1);
 /// With no file descriptors left, accepting again at once would spin.
@@ -26,12 +26,12 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The clients on the socket.
 #[derive(Debug, Default)]
 pub(crate) struct Connections {
-    lines: Mutex<BTreeMap<u64, Arc<Line>>>,
+    lines: Mutex<BTreeMap<u64, Arc<ClientConnection>>>,
 }
 
 /// One client's connection.
 #[derive(Debug)]
-struct Line {
+struct ClientConnection {
     activity: Activity,
     given_up: Notify,
 }
@@ -70,16 +70,17 @@ impl Connections {
     }
 
     /// Makes room if need be and remembers the client; `None` if all others are busy.
-    fn admit(&self, number: u64) -> Option<Arc<Line>> {
+    fn admit(&self, number: u64) -> Option<Arc<ClientConnection>> {
         let mut lines = self.lines();
-        if lines.len() >= MOST {
+        if lines.len() >= MAX_CLIENTS {
             let quiet = lines.iter().filter_map(|(n, line)| Some((line.activity.quiet_for()?, *n)));
             let (_, longest) = quiet.max()?;
             if let Some(line) = lines.remove(&longest) {
                 line.given_up.notify_one();
             }
         }
-        let line = Arc::new(Line { activity: Activity::new(), given_up: Notify::new() });
+        let line =
+            Arc::new(ClientConnection { activity: Activity::new(), given_up: Notify::new() });
         lines.insert(number, Arc::clone(&line));
         Some(line)
     }
@@ -88,7 +89,7 @@ impl Connections {
         self.lines().remove(&number);
     }
 
-    fn lines(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<Line>>> {
+    fn lines(&self) -> MutexGuard<'_, BTreeMap<u64, Arc<ClientConnection>>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -97,7 +98,7 @@ impl Connections {
 impl Service {
     async fn client(self: Arc<Self>, stream: UnixStream, number: u64) {
         let Some(line) = self.connections.admit(number) else {
-            tracing::warn!("refused a client: all {MOST} connections are busy");
+            tracing::warn!("refused a client: all {MAX_CLIENTS} connections are busy");
             return;
         };
         let noticed_by = vec![self.activity.clone(), line.activity.clone()];
@@ -146,13 +147,13 @@ mod tests {
         let first = connections.admit(0).unwrap();
         let call = first.activity.begin();
         tokio::time::advance(Duration::from_secs(1)).await;
-        for number in 1..MOST as u64 {
+        for number in 1..MAX_CLIENTS as u64 {
             connections.admit(number).unwrap();
             tokio::time::advance(Duration::from_millis(1)).await;
         }
-        assert_eq!(connections.count(), MOST);
+        assert_eq!(connections.count(), MAX_CLIENTS);
         connections.admit(1000).unwrap();
-        assert_eq!(connections.count(), MOST);
+        assert_eq!(connections.count(), MAX_CLIENTS);
         assert!(connections.lines().contains_key(&0), "a busy client stays");
         assert!(!connections.lines().contains_key(&1));
         let calls: Vec<_> =

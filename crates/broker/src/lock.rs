@@ -11,7 +11,7 @@ use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
 
 /// A broker that starts or ends at the same moment gets this long to do so.
-const PATIENCE: Duration = Duration::from_secs(8);
+const HANDOVER_LIMIT: Duration = Duration::from_secs(8);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// The right to serve in this runtime directory; the system takes it back when the process ends,
@@ -21,7 +21,7 @@ pub(crate) struct BrokerLock(#[allow(dead_code, reason = "held open")] File);
 
 /// Which of several brokers started at the same time this one is.
 #[derive(Debug)]
-pub(crate) enum Turn {
+pub(crate) enum LockOutcome {
     /// The one that serves.
     Ours(BrokerLock),
     /// Another one serves already, and its socket answers.
@@ -30,7 +30,7 @@ pub(crate) enum Turn {
 
 /// Whether whoever has the lock may be left to serve.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Seat {
+pub(crate) enum SocketOwnership {
     /// The other one will do as well.
     Contested,
     /// The socket is in our hands, so the other one is no longer found, and ends.
@@ -43,19 +43,21 @@ impl BrokerLock {
     ///
     /// # Errors
     /// `Transient` if the lock is held and nobody answers on the socket.
-    pub(crate) async fn acquire(paths: &Paths, seat: Seat) -> Result<Turn> {
-        let deadline = Instant::now() + PATIENCE;
+    pub(crate) async fn acquire(paths: &Paths, seat: SocketOwnership) -> Result<LockOutcome> {
+        let deadline = Instant::now() + HANDOVER_LIMIT;
         loop {
             let lock = Self::try_acquire(&paths.lock)?;
             // Whoever serves has the lock, so who listens without it is a service manager, and
             // its socket is not to be taken away: it has heard us, and starts a broker for it.
-            let managed = lock.is_some() && seat == Seat::Contested && listens(&paths.socket).await;
+            let managed = lock.is_some()
+                && seat == SocketOwnership::Contested
+                && listens(&paths.socket).await;
             if let (Some(lock), false) = (lock, managed) {
-                return Ok(Turn::Ours(lock));
+                return Ok(LockOutcome::Ours(lock));
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if seat == Seat::Contested && answers(&paths.socket, left).await {
-                return Ok(Turn::Theirs);
+            if seat == SocketOwnership::Contested && answers(&paths.socket, left).await {
+                return Ok(LockOutcome::Theirs);
             }
             if left.is_zero() && managed {
                 let shown = paths.socket.display();

@@ -14,7 +14,7 @@ use crate::connections::Connections;
 use crate::control::{BrokerControl, SignIns};
 use crate::hardening::harden;
 use crate::idle::idle;
-use crate::lock::{BrokerLock, Seat, Turn};
+use crate::lock::{BrokerLock, LockOutcome, SocketOwnership};
 use crate::logging::log_to_stderr;
 use crate::service::Service;
 use crate::signals::Signals;
@@ -120,15 +120,16 @@ pub async fn serve(
 ) -> Result<Exit> {
     let paths = Paths::current(environment)?;
     private_dir(&paths.runtime_dir)?;
-    let seat = if options.listener.is_some() { Seat::Ours } else { Seat::Contested };
+    let seat =
+        if options.listener.is_some() { SocketOwnership::Ours } else { SocketOwnership::Contested };
     let mut turn = BrokerLock::acquire(&paths, seat).await?;
-    if matches!(turn, Turn::Theirs) && options.incumbent == Incumbent::Replaced {
+    if matches!(turn, LockOutcome::Theirs) && options.incumbent == Incumbent::Replaced {
         end_incumbent(&paths.socket).await?;
         turn = BrokerLock::acquire(&paths, seat).await?;
     }
     let lock = match turn {
-        Turn::Ours(lock) => lock,
-        Turn::Theirs => {
+        LockOutcome::Ours(lock) => lock,
+        LockOutcome::Theirs => {
             tracing::info!("another broker serves already");
             ready(&paths.socket);
             if environment.has("DBUS_STARTER_ADDRESS") {

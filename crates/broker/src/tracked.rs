@@ -6,7 +6,7 @@ use keybearer_core::{
     Result, SignHttpRequest, SignedHttpRequest, SilentRequest, SsoCookie, SsoCookieRequest, Token,
 };
 
-use crate::activity::{Activity, Call};
+use crate::activity::{ActiveCall, Activity};
 
 /// A broker whose calls are noticed.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl Tracked {
         Self { broker, noticed_by, sign_ins }
     }
 
-    fn call(&self) -> Vec<Call> {
+    fn call(&self) -> Vec<ActiveCall> {
         self.noticed_by.iter().map(Activity::begin).collect()
     }
 }

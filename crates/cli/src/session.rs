@@ -3,7 +3,7 @@
 use std::future::Future;
 
 #[cfg(not(target_os = "linux"))]
-use keybearer_client::Remember;
+use keybearer_client::Persistence;
 use keybearer_client::{BrokerChoice, LocalBroker, LocalBrokerOptions};
 use keybearer_core::{Error, Result};
 use keybearer_host::Environment;
@@ -25,13 +25,13 @@ pub(crate) fn browser_broker() -> LocalBroker {
 /// one does not know.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn broker() -> LocalBroker {
-    local(LocalBrokerOptions { remember: Remember::OnDisk, ..Default::default() })
+    local(LocalBrokerOptions { remember: Persistence::OnDisk, ..Default::default() })
 }
 
 /// The engine that keeps what it signs in with the browser.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn browser_broker() -> LocalBroker {
-    let (choice, remember) = (BrokerChoice::Never, Remember::OnDisk);
+    let (choice, remember) = (BrokerChoice::Never, Persistence::OnDisk);
     local(LocalBrokerOptions { choice, remember, ..Default::default() })
 }
 

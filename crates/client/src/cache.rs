@@ -22,12 +22,12 @@ const ANSWERS_A_CHALLENGE: Duration = Duration::from_secs(30);
 
 /// A moment, by the wall clock and by the one that nobody sets.
 #[derive(Clone, Copy)]
-pub(crate) struct Moment {
+pub(crate) struct ClockReading {
     pub(crate) now: Timestamp,
     pub(crate) uptime: Duration,
 }
 
-impl Moment {
+impl ClockReading {
     pub(crate) fn of(clock: &impl Clock) -> Self {
         Self { now: clock.now(), uptime: clock.uptime() }
     }
@@ -35,7 +35,7 @@ impl Moment {
 
 /// What a token is looked up by, as the caller gave it.
 #[derive(Clone, Copy)]
-pub(crate) struct Query<'a> {
+pub(crate) struct CacheLookup<'a> {
     pub(crate) scopes: &'a [&'a str],
     pub(crate) tenant: &'a Tenant,
     pub(crate) claims: Option<&'a Claims>,
@@ -65,7 +65,7 @@ struct Entry {
 }
 
 /// What a look-up found.
-pub(crate) enum Hit {
+pub(crate) enum CachedToken {
     /// Good for a while.
     Fresh(Arc<Token>),
     /// Good, and this caller is the one to have it renewed in the background.
@@ -73,23 +73,27 @@ pub(crate) enum Hit {
 }
 
 impl TokenCache {
-    pub(crate) fn find(&self, query: Query<'_>, at: Moment) -> Option<Hit> {
+    pub(crate) fn find(&self, query: CacheLookup<'_>, at: ClockReading) -> Option<CachedToken> {
         let entries = self.0.load();
         let entry = entries.find(query)?;
         if !entry.is_good(at) || entry.is_challenged_again(query, at) {
             return None;
         }
         let token = Arc::clone(&entry.token);
-        Some(if entry.claim_renewal(at.now) { Hit::Renew(token) } else { Hit::Fresh(token) })
+        Some(if entry.claim_renewal(at.now) {
+            CachedToken::Renew(token)
+        } else {
+            CachedToken::Fresh(token)
+        })
     }
 
     /// The token that a service refused, as far as it is known, if this is about a claims challenge:
     /// the one that the same claims were answered with before, else the one without claims.
-    pub(crate) fn refused(&self, query: Query<'_>) -> Option<Arc<Token>> {
+    pub(crate) fn refused(&self, query: CacheLookup<'_>) -> Option<Arc<Token>> {
         query.claims?;
         let entries = self.0.load();
         let refused = entries.find(query);
-        let refused = refused.or_else(|| entries.find(Query { claims: None, ..query }))?;
+        let refused = refused.or_else(|| entries.find(CacheLookup { claims: None, ..query }))?;
         Some(Arc::clone(&refused.token))
     }
 
@@ -97,13 +101,13 @@ impl TokenCache {
     /// was challenged.
     pub(crate) fn insert(
         &self,
-        query: Query<'_>,
+        query: CacheLookup<'_>,
         scopes: &ScopeSet,
         token: &Arc<Token>,
-        at: Moment,
+        at: ClockReading,
     ) {
         if query.claims.is_some() {
-            self.insert(Query { claims: None, ..query }, scopes, token, at);
+            self.insert(CacheLookup { claims: None, ..query }, scopes, token, at);
         }
         let entry = Arc::new(Entry {
             scopes: scopes.clone(),
@@ -136,7 +140,7 @@ impl TokenCache {
 }
 
 impl Entries {
-    fn find(&self, query: Query<'_>) -> Option<&Arc<Entry>> {
+    fn find(&self, query: CacheLookup<'_>) -> Option<&Arc<Entry>> {
         let hash = hash(query);
         let same = self.0.iter().skip(self.start_of(hash)).take_while(|(other, _)| *other == hash);
         same.map(|(_, entry)| entry).find(|entry| entry.matches(query))
@@ -148,7 +152,7 @@ impl Entries {
 }
 
 impl Entry {
-    fn matches(&self, query: Query<'_>) -> bool {
+    fn matches(&self, query: CacheLookup<'_>) -> bool {
         self.cae == query.cae
             && self.tenant == *query.tenant
             && self.claims.as_ref() == query.claims
@@ -156,12 +160,12 @@ impl Entry {
             && self.scopes.matches(query.scopes)
     }
 
-    fn is_good(&self, at: Moment) -> bool {
+    fn is_good(&self, at: ClockReading) -> bool {
         at.now + MARGIN < self.token.expires_on && at.uptime + MARGIN < self.ends
     }
 
     /// Whether it was had for these claims, and so long ago that it must have been refused.
-    fn is_challenged_again(&self, query: Query<'_>, at: Moment) -> bool {
+    fn is_challenged_again(&self, query: CacheLookup<'_>, at: ClockReading) -> bool {
         query.claims.is_some() && at.uptime > self.kept + ANSWERS_A_CHALLENGE
     }
 
@@ -185,7 +189,7 @@ impl Entry {
 }
 
 /// Neither order nor repetition of the scopes matters, so the hashes of different ones are added.
-fn hash(query: Query<'_>) -> u64 {
+fn hash(query: CacheLookup<'_>) -> u64 {
     let of = |value: &dyn Fn(&mut FxHasher)| {
         let mut hasher = FxHasher::default();
         value(&mut hasher);
@@ -207,13 +211,13 @@ mod tests {
 
     const SCOPE: &[&str] = &["https://storage.azure.com/.default"];
 
-    fn at(seconds: i64) -> Moment {
+    fn at(seconds: i64) -> ClockReading {
         let uptime = Duration::from_secs(u64::try_from(seconds).unwrap());
-        Moment { now: Timestamp::from_unix_seconds(seconds), uptime }
+        ClockReading { now: Timestamp::from_unix_seconds(seconds), uptime }
     }
 
-    fn query<'a>(scopes: &'a [&'a str], tenant: &'a Tenant) -> Query<'a> {
-        Query { scopes, tenant, claims: None, cae: false, proof: None }
+    fn query<'a>(scopes: &'a [&'a str], tenant: &'a Tenant) -> CacheLookup<'a> {
+        CacheLookup { scopes, tenant, claims: None, cae: false, proof: None }
     }
 
     fn token(text: &str) -> Arc<Token> {
@@ -236,10 +240,10 @@ mod tests {
         })
     }
 
-    fn found(cache: &TokenCache, query: Query<'_>, now: i64) -> Option<(String, bool)> {
+    fn found(cache: &TokenCache, query: CacheLookup<'_>, now: i64) -> Option<(String, bool)> {
         cache.find(query, at(now)).map(|hit| match hit {
-            Hit::Fresh(token) => (token.access_token.expose().to_owned(), false),
-            Hit::Renew(token) => (token.access_token.expose().to_owned(), true),
+            CachedToken::Fresh(token) => (token.access_token.expose().to_owned(), false),
+            CachedToken::Renew(token) => (token.access_token.expose().to_owned(), true),
         })
     }
 
@@ -251,9 +255,9 @@ mod tests {
         assert!(found(&cache, query(&["r/a", "openid", "r/b", "r/a"], &tenant), 0).is_some());
         assert!(found(&cache, query(&["r/a"], &tenant), 0).is_none());
         assert!(found(&cache, query(&two, &Tenant::Common), 0).is_none());
-        assert!(found(&cache, Query { cae: true, ..query(&two, &tenant) }, 0).is_none());
+        assert!(found(&cache, CacheLookup { cae: true, ..query(&two, &tenant) }, 0).is_none());
         let bound = ProofOfPossession::BoundTo { key_id: "k".into() };
-        let bound = Query { proof: Some(&bound), ..query(&two, &tenant) };
+        let bound = CacheLookup { proof: Some(&bound), ..query(&two, &tenant) };
         assert!(found(&cache, bound, 0).is_none());
     }
 
@@ -282,7 +286,7 @@ mod tests {
         let tenant = Tenant::Organizations;
         let (query, scopes) = (query(SCOPE, &tenant), ScopeSet::parse(SCOPE).unwrap());
         cache.insert(query, &scopes, &token("t"), at(0));
-        let set_back = |uptime| Moment { uptime: Duration::from_secs(uptime), ..at(0) };
+        let set_back = |uptime| ClockReading { uptime: Duration::from_secs(uptime), ..at(0) };
         assert!(cache.find(query, set_back(3200)).is_some());
         assert!(cache.find(query, set_back(3300)).is_none());
     }
@@ -311,7 +315,7 @@ mod tests {
         let claims = Claims::parse(r#"{"access_token":{"nbf":{"value":"1"}}}"#).unwrap();
         let plain = query(SCOPE, &tenant);
         cache.insert(plain, &scopes, &token("old"), at(0));
-        let challenge = Query { claims: claims.as_ref(), ..plain };
+        let challenge = CacheLookup { claims: claims.as_ref(), ..plain };
         let refused =
             |query| cache.refused(query).map(|token| token.access_token.expose().to_owned());
         assert!(found(&cache, challenge, 0).is_none());

@@ -11,12 +11,12 @@ use keybearer_core::{
 use keybearer_engine::Random;
 use keybearer_host::{Environment, SystemClock, SystemRandom};
 
-use crate::cache::{Hit, Moment, Query, TokenCache};
+use crate::cache::{CacheLookup, CachedToken, ClockReading, TokenCache};
 use crate::chain::{LocalBroker, LocalBrokerOptions};
 use crate::flights::{Boarding, Flights};
-use crate::options::{Asking, CredentialOptions, Settings};
+use crate::options::{CredentialOptions, PromptPolicy, Settings};
 use crate::per_process::PerProcess;
-use crate::query::{Purpose, TokenQuery, Wanted};
+use crate::query::{ParsedQuery, Purpose, TokenQuery};
 use crate::record::AuthenticationRecord;
 use crate::runtime::background;
 use crate::tenant::{Allowed, resolve};
@@ -26,14 +26,14 @@ use crate::tenant::{Allowed, resolve};
 /// One call ends within the options' timeout, whatever the broker, the provider or the person does
 /// (invariant I7). Once an account has signed in, this credential stays with it (invariant I8).
 #[derive(Clone, Debug)]
-pub struct Credential(Arc<Inner>);
+pub struct Credential(Arc<CredentialState>);
 
-struct Inner {
+struct CredentialState {
     settings: Settings,
     single_tenant: bool,
     broker: Arc<dyn Broker>,
     cache: TokenCache,
-    flights: PerProcess<Flights<Wanted, Result<Arc<Token>>>>,
+    flights: PerProcess<Flights<ParsedQuery, Result<Arc<Token>>>>,
     account: ArcSwapOption<HomeAccountId>,
 }
 
@@ -53,7 +53,7 @@ impl Credential {
             program_directory: options.program_directory.clone(),
             parent_window: options.parent_window,
             http: options.http.clone(),
-            prompter: options.prompter.clone(),
+            sign_in_ui: options.sign_in_ui.clone(),
             ..Default::default()
         };
         if options.disable_instance_discovery {
@@ -78,7 +78,7 @@ impl Credential {
         let account = ArcSwapOption::from_pointee(settings.home_account_id.clone());
         let cache = TokenCache::default();
         let flights = PerProcess::default();
-        Self(Arc::new(Inner { settings, single_tenant, broker, cache, flights, account }))
+        Self(Arc::new(CredentialState { settings, single_tenant, broker, cache, flights, account }))
     }
 
     /// How long one call may take in all.
@@ -104,17 +104,17 @@ impl Credential {
             }
         };
         let claims = query.claims.map_or(Ok(None), Claims::parse)?;
-        let lookup = Query {
+        let lookup = CacheLookup {
             scopes: query.scopes,
             tenant,
             claims: claims.as_ref(),
             cae: query.enable_cae,
             proof: query.proof_of_possession,
         };
-        Ok(match self.0.cache.find(lookup, Moment::of(&SystemClock)) {
+        Ok(match self.0.cache.find(lookup, ClockReading::of(&SystemClock)) {
             None => None,
-            Some(Hit::Fresh(token)) => Some(token),
-            Some(Hit::Renew(token)) => {
+            Some(CachedToken::Fresh(token)) => Some(token),
+            Some(CachedToken::Renew(token)) => {
                 self.renew_in_background(query);
                 Some(token)
             }
@@ -177,7 +177,7 @@ impl Credential {
         self.ask_blocking(wanted, interrupted).map(|token| self.0.record(&token))
     }
 
-    async fn ask(&self, wanted: Wanted) -> Result<Arc<Token>> {
+    async fn ask(&self, wanted: ParsedQuery) -> Result<Arc<Token>> {
         let inner = Arc::clone(&self.0);
         let work = background()?.spawn(async move { inner.ask_in_time(wanted).await });
         let abort = AbortOnDrop(work.abort_handle());
@@ -190,7 +190,7 @@ impl Credential {
 
     fn ask_blocking(
         &self,
-        wanted: Wanted,
+        wanted: ParsedQuery,
         mut interrupted: impl FnMut() -> bool,
     ) -> Result<Arc<Token>> {
         const PATIENCE: Duration = Duration::from_millis(50);
@@ -229,7 +229,7 @@ impl Credential {
     }
 }
 
-impl Inner {
+impl CredentialState {
     fn resolve(&self, tenant_id: Option<&str>) -> Result<Tenant> {
         let allowed = Allowed {
             own: &self.settings.tenant,
@@ -239,8 +239,8 @@ impl Inner {
         resolve(allowed, tenant_id)
     }
 
-    fn parse(&self, query: TokenQuery<'_>, purpose: Purpose) -> Result<Wanted> {
-        Ok(Wanted {
+    fn parse(&self, query: TokenQuery<'_>, purpose: Purpose) -> Result<ParsedQuery> {
+        Ok(ParsedQuery {
             purpose,
             scopes: ScopeSet::parse(query.scopes)?,
             tenant: self.resolve(query.tenant_id)?,
@@ -250,7 +250,7 @@ impl Inner {
         })
     }
 
-    fn sign_in(&self, query: TokenQuery<'_>) -> Result<Wanted> {
+    fn sign_in(&self, query: TokenQuery<'_>) -> Result<ParsedQuery> {
         let default;
         let scopes = if query.scopes.is_empty() {
             default = [resource_manager(&self.settings.host)?];
@@ -266,7 +266,7 @@ impl Inner {
         AuthenticationRecord::of(settings.host.clone(), settings.client_id.clone(), token)
     }
 
-    async fn ask_in_time(self: Arc<Self>, wanted: Wanted) -> Result<Arc<Token>> {
+    async fn ask_in_time(self: Arc<Self>, wanted: ParsedQuery) -> Result<Arc<Token>> {
         let limit = self.settings.timeout;
         let asking = self.ask_together(wanted, Instant::now() + limit);
         let asked = tokio::time::timeout(limit + ANSWER_TIME, asking).await;
@@ -279,7 +279,7 @@ impl Inner {
     /// Together with everybody who wants the same (invariant I6).
     async fn ask_together(
         self: &Arc<Self>,
-        wanted: Wanted,
+        wanted: ParsedQuery,
         deadline: Instant,
     ) -> Result<Arc<Token>> {
         loop {
@@ -301,7 +301,7 @@ impl Inner {
     }
 
     /// Silently, and with the person only if there is no other way or the program wants it so.
-    async fn ask(&self, wanted: &Wanted, deadline: Instant) -> Result<Arc<Token>> {
+    async fn ask(&self, wanted: &ParsedQuery, deadline: Instant) -> Result<Arc<Token>> {
         let left = || deadline.saturating_duration_since(Instant::now());
         let mut parameters = self.parameters(wanted, left());
         let choose = wanted.purpose == Purpose::SignIn && self.may_ask_whom(&parameters);
@@ -331,19 +331,19 @@ impl Inner {
 
     /// Whether nobody has said who is to sign in, so that the person may be asked.
     fn may_ask_whom(&self, parameters: &TokenParameters) -> bool {
-        parameters.account == AccountChoice::Only && self.settings.asking != Asking::Never
+        parameters.account == AccountChoice::Only && self.settings.asking != PromptPolicy::Never
     }
 
     /// The claims a sign-in has to satisfy, if the refusal is one that a sign-in can lift and the
     /// person may be asked; else the error to end with.
-    fn to_be_asked(&self, wanted: &Wanted, refusal: Error) -> Result<Option<Claims>> {
+    fn to_be_asked(&self, wanted: &ParsedQuery, refusal: Error) -> Result<Option<Claims>> {
         let ErrorKind::InteractionRequired { claims, .. } = refusal.kind() else {
             return Err(refusal);
         };
         match (self.settings.asking, wanted.purpose) {
-            (Asking::Never, _) => Err(nobody_to_ask(refusal)),
-            (Asking::OnDemand, Purpose::Token) => Err(refusal),
-            (Asking::OnDemand, Purpose::SignIn) | (Asking::Automatic, _) => {
+            (PromptPolicy::Never, _) => Err(nobody_to_ask(refusal)),
+            (PromptPolicy::OnDemand, Purpose::Token) => Err(refusal),
+            (PromptPolicy::OnDemand, Purpose::SignIn) | (PromptPolicy::Automatic, _) => {
                 Ok(wanted.claims.clone().or_else(|| claims.clone()))
             }
         }
@@ -361,7 +361,7 @@ impl Inner {
         begun.ended(result)
     }
 
-    fn parameters(&self, wanted: &Wanted, timeout: Duration) -> TokenParameters {
+    fn parameters(&self, wanted: &ParsedQuery, timeout: Duration) -> TokenParameters {
         let settings = &self.settings;
         let mut random = [0; 16];
         SystemRandom.fill(&mut random);
@@ -402,14 +402,14 @@ impl Inner {
     }
 
     /// Keeps the token if it is good for more than one request, and the account for every later one.
-    fn keep(&self, wanted: &Wanted, token: Token) -> Result<Arc<Token>> {
+    fn keep(&self, wanted: &ParsedQuery, token: Token) -> Result<Arc<Token>> {
         wanted.check_type(token.token_type)?;
         let first = Arc::new(token.account.home_account_id.clone());
         self.account.compare_and_swap(&None::<Arc<HomeAccountId>>, Some(first));
         let token = Arc::new(token);
         if !wanted.is_for_one_request() {
             let scopes: Vec<&str> = wanted.scopes.iter().collect();
-            let now = Moment::of(&SystemClock);
+            let now = ClockReading::of(&SystemClock);
             self.cache.insert(wanted.lookup(&scopes), &wanted.scopes, &token, now);
         }
         Ok(token)
@@ -461,7 +461,7 @@ impl Drop for AbortOnDrop {
     }
 }
 
-impl std::fmt::Debug for Inner {
+impl std::fmt::Debug for CredentialState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Credential")
             .field("settings", &self.settings)

@@ -7,20 +7,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keybearer_core::{AuthorityHost, Broker, Error, Result};
-use keybearer_engine::{Effects, Engine, EngineSettings, Http, Prompter};
+use keybearer_engine::{Effects, Engine, EngineSettings, Http, SignInUi};
 use keybearer_host::{Config, Environment, Host, Paths, Settings};
 use tokio::sync::OnceCell;
 
-use crate::chain::{LocalBrokerOptions, Remember};
+use crate::chain::{LocalBrokerOptions, Persistence};
 use crate::per_process::PerProcess;
 
 #[derive(Debug)]
 pub(crate) struct InProcess {
     environment: Environment,
     trusted: BTreeSet<AuthorityHost>,
-    remember: Remember,
+    remember: Persistence,
     http: Option<Arc<dyn Http>>,
-    prompter: Option<Arc<dyn Prompter>>,
+    sign_in_ui: Option<Arc<dyn SignInUi>>,
     engine: PerProcess<OnceCell<Opened>>,
 }
 
@@ -29,7 +29,7 @@ pub(crate) struct InProcess {
 struct Opened {
     engine: Arc<dyn Broker>,
     #[cfg(not(target_os = "linux"))]
-    _turn: Option<crate::keep::Turn>,
+    _turn: Option<crate::on_disk::Turn>,
 }
 
 impl InProcess {
@@ -39,7 +39,7 @@ impl InProcess {
             trusted: options.trusted_authority_hosts.clone(),
             remember: options.remember,
             http: options.http.clone(),
-            prompter: options.prompter.clone(),
+            sign_in_ui: options.sign_in_ui.clone(),
             engine: PerProcess::default(),
         }
     }
@@ -60,9 +60,9 @@ impl InProcess {
     /// Whether there is something on disk to be opened.
     pub(crate) fn has_kept(&self) -> bool {
         match self.remember {
-            Remember::InMemory => false,
+            Persistence::InMemory => false,
             #[cfg(not(target_os = "linux"))]
-            Remember::OnDisk => crate::keep::has_store(&self.environment),
+            Persistence::OnDisk => crate::on_disk::has_store(&self.environment),
         }
     }
 
@@ -82,10 +82,10 @@ impl InProcess {
             loopback_port,
         };
         #[cfg(not(target_os = "linux"))]
-        if self.remember == Remember::OnDisk {
+        if self.remember == Persistence::OnDisk {
             let paths = paths?;
-            let turn = crate::keep::Turn::take(&paths).await?;
-            let host = crate::keep::durable_host(&paths, &self.environment);
+            let turn = crate::on_disk::Turn::take(&paths).await?;
+            let host = crate::on_disk::durable_host(&paths, &self.environment);
             let engine =
                 Arc::new(Engine::open(self.chosen(host.effects()), engine_settings).await?);
             return Ok(Opened { engine, _turn: Some(turn) });
@@ -104,8 +104,8 @@ impl InProcess {
         if let Some(http) = &self.http {
             effects.http = Arc::clone(http);
         }
-        if let Some(prompter) = &self.prompter {
-            effects.prompter = Arc::clone(prompter);
+        if let Some(sign_in_ui) = &self.sign_in_ui {
+            effects.sign_in_ui = Arc::clone(sign_in_ui);
         }
         effects
     }

@@ -8,18 +8,18 @@
 //! This crate does not know any SDK's types; `keybearer` and `keybearer-python` map them.
 
 mod cache;
+mod caller_ui;
 mod chain;
 mod credential;
 mod flights;
 mod in_process;
-#[cfg(not(target_os = "linux"))]
-mod keep;
 mod log;
 #[cfg(any(test, all(target_os = "macos", feature = "macos-sso-extension")))]
 mod macos;
+#[cfg(not(target_os = "linux"))]
+mod on_disk;
 mod options;
 mod per_process;
-mod presenter;
 mod query;
 mod record;
 mod runtime;
@@ -34,10 +34,10 @@ mod windows;
 #[cfg(target_os = "linux")]
 mod wsl;
 
-pub use chain::{BrokerChoice, LocalBroker, LocalBrokerOptions, Reachable, Remember};
+pub use caller_ui::DesktopUi;
+pub use chain::{BrokerChoice, LocalBroker, LocalBrokerOptions, Persistence, Reachable};
 pub use credential::Credential;
 pub use options::{AZURE_DEVELOPER_APP, CredentialOptions};
-pub use presenter::DesktopPresenter;
 pub use query::{TokenQuery, signed_request};
 pub use record::AuthenticationRecord;
 pub use runtime::background;
@@ -45,4 +45,4 @@ pub use runtime::background;
 pub use start::{find_program, start_broker};
 pub use window::{ParentWindow, WindowHandle};
 #[cfg(target_os = "linux")]
-pub use wsl::{FoundBy, FoundProxy, ProxyBroker, WslPlaces};
+pub use wsl::{FoundBy, FoundProxy, ProxyBroker, WslProxyLocator};

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keybearer_core::{AuthorityHost, ClientId, Error, HomeAccountId, Result, Tenant};
-use keybearer_engine::{Http, Prompter};
+use keybearer_engine::{Http, SignInUi};
 use url::Url;
 
 use crate::chain::BrokerChoice;
@@ -73,7 +73,7 @@ pub struct CredentialOptions {
     pub http: Option<Arc<dyn Http>>,
     /// What takes the person through a sign-in that is made from this process; a broker has its
     /// own. Default: the system browser, with an answer at a loopback address.
-    pub prompter: Option<Arc<dyn Prompter>>,
+    pub sign_in_ui: Option<Arc<dyn SignInUi>>,
 }
 
 /// The options, parsed and with defaults filled in.
@@ -87,7 +87,7 @@ pub(crate) struct Settings {
     pub(crate) home_account_id: Option<HomeAccountId>,
     pub(crate) redirect_uri: Option<Url>,
     pub(crate) use_default_broker_account: bool,
-    pub(crate) asking: Asking,
+    pub(crate) asking: PromptPolicy,
     pub(crate) enable_msa_passthrough: bool,
     pub(crate) enable_support_logging: bool,
     pub(crate) timeout: Duration,
@@ -95,7 +95,7 @@ pub(crate) struct Settings {
 
 /// When a person is asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Asking {
+pub(crate) enum PromptPolicy {
     /// When there is no other way to a token.
     Automatic,
     /// When the program says so.
@@ -136,11 +136,11 @@ impl Settings {
             redirect_uri: text(&options.redirect_uri).map(redirect_uri).transpose()?,
             use_default_broker_account: options.use_default_broker_account,
             asking: match options {
-                CredentialOptions { disable_interactive_fallback: true, .. } => Asking::Never,
+                CredentialOptions { disable_interactive_fallback: true, .. } => PromptPolicy::Never,
                 CredentialOptions { disable_automatic_authentication: true, .. } => {
-                    Asking::OnDemand
+                    PromptPolicy::OnDemand
                 }
-                _ => Asking::Automatic,
+                _ => PromptPolicy::Automatic,
             },
             enable_msa_passthrough: options.enable_msa_passthrough,
             enable_support_logging: options.enable_support_logging,

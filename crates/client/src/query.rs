@@ -3,7 +3,7 @@ use keybearer_core::{
 };
 use url::{Position, Url};
 
-use crate::cache::Query;
+use crate::cache::CacheLookup;
 
 /// What one call asks for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,7 +45,7 @@ pub fn signed_request(method: &str, url: &str, nonce: Option<&str>) -> Result<Pr
 
 /// A query, parsed.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(crate) struct Wanted {
+pub(crate) struct ParsedQuery {
     pub(crate) scopes: ScopeSet,
     pub(crate) tenant: Tenant,
     pub(crate) claims: Option<Claims>,
@@ -63,10 +63,10 @@ pub(crate) enum Purpose {
     SignIn,
 }
 
-impl Wanted {
+impl ParsedQuery {
     /// Where its token is kept. `scopes` are its own, as a slice.
-    pub(crate) fn lookup<'a>(&'a self, scopes: &'a [&'a str]) -> Query<'a> {
-        Query {
+    pub(crate) fn lookup<'a>(&'a self, scopes: &'a [&'a str]) -> CacheLookup<'a> {
+        CacheLookup {
             scopes,
             tenant: &self.tenant,
             claims: self.claims.as_ref(),

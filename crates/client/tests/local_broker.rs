@@ -257,10 +257,10 @@ async fn the_broker_is_offered_the_browser_of_the_programs_own_environment() {
         let call = tokio::spawn(async move { broker.acquire_interactive(request).await });
         double.wait_for_calls(1 + usize::from(has_browser)).await;
         let Some(Received::Interactive(arrived)) = double.received().pop() else { panic!() };
-        let presence = arrived.presence;
-        assert_eq!(presence.abilities().browser, has_browser);
-        let presenter = presence.presenter.unwrap();
-        let shown = presenter.open_browser(&"http://localhost:1/x".parse().unwrap()).await;
+        let sign_in_options = arrived.sign_in_options;
+        assert_eq!(sign_in_options.abilities().browser, has_browser);
+        let caller_ui = sign_in_options.caller_ui.unwrap();
+        let shown = caller_ui.open_browser(&"http://localhost:1/x".parse().unwrap()).await;
         assert_eq!(shown.is_ok(), has_browser);
         calls.push(call);
     }

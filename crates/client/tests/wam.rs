@@ -22,15 +22,15 @@ use keybearer_testkit::{bearer_contract_tests, contract_tests, sample};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const WAM_LIMIT: Duration = Duration::from_secs(10);
 
 /// The provider, for one test at a time.
-struct Stage {
+struct WindowsStage {
     dir: PathBuf,
     _turn: OwnedMutexGuard<()>,
 }
 
-impl Stage {
+impl WindowsStage {
     async fn take() -> Self {
         static TURN: LazyLock<Arc<Mutex<()>>> = LazyLock::new(Arc::default);
         let turn = Arc::clone(&TURN).lock_owned().await;
@@ -60,7 +60,7 @@ impl Stage {
         let begun = Instant::now();
         let live = || std::fs::read_to_string(self.dir.join("live")).unwrap_or_default();
         while live() != "0" {
-            assert!(begun.elapsed() < PATIENCE, "{} objects should not be alive", live());
+            assert!(begun.elapsed() < WAM_LIMIT, "{} objects should not be alive", live());
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -82,7 +82,7 @@ fn broker() -> LocalBroker {
 }
 
 #[async_trait]
-impl ContractFixture for Stage {
+impl ContractFixture for WindowsStage {
     async fn parties(&self, situation: Situation) -> [Party; 2] {
         self.play(match situation {
             Situation::NoAccount | Situation::SignInUnanswered => json!({}),
@@ -104,8 +104,8 @@ impl ContractFixture for Stage {
     }
 }
 
-contract_tests!(Stage::take().await);
-bearer_contract_tests!(Stage::take().await);
+contract_tests!(WindowsStage::take().await);
+bearer_contract_tests!(WindowsStage::take().await);
 
 async fn silent(parameters: TokenParameters) -> Result<Token, Error> {
     broker().acquire_silent(SilentRequest { parameters }).await
@@ -118,7 +118,7 @@ async fn interactive(parameters: TokenParameters) -> Result<Token, Error> {
 
 #[tokio::test]
 async fn the_provider_is_given_what_was_asked_for() {
-    let stage = Stage::take().await;
+    let stage = WindowsStage::take().await;
     stage.play(json!({ "accounts": [account("dev")], "person": account("dev") }));
     let parameters = sample::parameters();
     silent(parameters.clone()).await.unwrap();
@@ -142,7 +142,7 @@ async fn the_provider_is_given_what_was_asked_for() {
 
 #[tokio::test]
 async fn every_answer_has_its_meaning_and_leaves_nothing_behind() {
-    let stage = Stage::take().await;
+    let stage = WindowsStage::take().await;
     let error = |code: u32, message: &str| json!({ "error": { "code": code, "message": message } });
     let kinds = [
         (json!("cancel"), ErrorKind::Cancelled),
@@ -173,7 +173,7 @@ async fn every_answer_has_its_meaning_and_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn somebody_else_who_signs_in_is_a_success() {
-    let stage = Stage::take().await;
+    let stage = WindowsStage::take().await;
     stage.play(json!({ "interactive": "switch", "person": account("ops") }));
     let account = AccountChoice::LoginHint("dev@contoso.example".into());
     let token = interactive(TokenParameters { account, ..sample::parameters() }).await.unwrap();
@@ -183,7 +183,7 @@ async fn somebody_else_who_signs_in_is_a_success() {
 
 #[tokio::test]
 async fn an_operation_that_never_completes_ends_in_time_and_is_let_go_of_inv_i7() {
-    let stage = Stage::take().await;
+    let stage = WindowsStage::take().await;
     for call in ["silent", "interactive"] {
         stage.play(json!({ "accounts": [account("dev")], call: "never" }));
         // Enough to come as far as the call that never completes.
@@ -203,7 +203,7 @@ async fn an_operation_that_never_completes_ends_in_time_and_is_let_go_of_inv_i7(
 
 #[tokio::test]
 async fn a_token_that_was_refused_is_forgotten_and_asked_for_anew() {
-    let stage = Stage::take().await;
+    let stage = WindowsStage::take().await;
     stage.play(json!({ "accounts": [account("dev")], "tokens": ["old", "new"] }));
     assert_eq!(silent(sample::parameters()).await.unwrap().access_token.expose(), "old");
     let access_token_to_renew = Some(AccessToken::new("old".into()));
@@ -215,7 +215,7 @@ async fn a_token_that_was_refused_is_forgotten_and_asked_for_anew() {
 
 #[tokio::test]
 async fn a_listing_that_is_refused_or_broken_is_told_apart() {
-    let stage = Stage::take().await;
+    let stage = WindowsStage::take().await;
     stage.play(json!({ "accounts": [account("dev")], "listing": "refused" }));
     assert_eq!(silent(sample::parameters()).await.unwrap().account.username, "dev@contoso.example");
     stage.play(json!({ "accounts": [account("dev")], "listing": "error" }));
@@ -229,7 +229,7 @@ async fn a_listing_that_is_refused_or_broken_is_told_apart() {
 
 #[tokio::test]
 async fn a_window_that_is_none_is_refused_before_anybody_is_asked() {
-    let stage = Stage::take().await;
+    let stage = WindowsStage::take().await;
     stage.play(json!({ "person": account("dev") }));
     let options = LocalBrokerOptions {
         choice: BrokerChoice::Required,
@@ -247,7 +247,7 @@ async fn a_window_that_is_none_is_refused_before_anybody_is_asked() {
 
 #[tokio::test]
 async fn the_null_window_is_none_at_all() {
-    let stage = Stage::take().await;
+    let stage = WindowsStage::take().await;
     stage.play(json!({ "person": account("dev") }));
     let options = LocalBrokerOptions {
         choice: BrokerChoice::Required,
@@ -263,7 +263,7 @@ async fn the_null_window_is_none_at_all() {
 
 #[tokio::test]
 async fn a_call_that_does_not_return_does_not_hold_up_its_caller_inv_i7() {
-    let stage = Stage::take().await;
+    let stage = WindowsStage::take().await;
     stage.play(json!({ "accounts": [account("dev")], "silent": "stuck" }));
     let limit = Duration::from_millis(300);
     let begun = Instant::now();

@@ -7,7 +7,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use keybearer_client::{FoundBy, ProxyBroker, WslPlaces};
+use keybearer_client::{FoundBy, ProxyBroker, WslProxyLocator};
 use keybearer_core::{
     AccessToken, AccountChoice, AccountsRequest, Broker, CancelRequest, Claims, CorrelationId,
     ErrorKind, HomeAccountId, InteractiveRequest, Missing, Prompt, Result, SilentRequest,
@@ -279,9 +279,13 @@ async fn of_several_accounts_none_is_taken_unasked_inv_i8() {
     );
 }
 
-fn places(dir: &Path) -> WslPlaces {
+fn places(dir: &Path) -> WslProxyLocator {
     let place = |name: &str| dir.join(name);
-    WslPlaces { os_release: place("release"), wslinfo: place("wslinfo"), usual: place("usual.exe") }
+    WslProxyLocator {
+        os_release: place("release"),
+        wslinfo: place("wslinfo"),
+        usual: place("usual.exe"),
+    }
 }
 
 #[test]
@@ -300,12 +304,12 @@ fn wsl_is_known_by_its_kernel_or_its_variable() {
         std::fs::write(&places.os_release, release).unwrap();
         assert_eq!(places.is_wsl(&none), expected, "{release}");
         assert_eq!(places.wanted(&none), expected, "{release}");
-        assert!(!places.wanted(&environment((WslPlaces::VARIABLE, "off"))));
-        assert!(places.wanted(&environment((WslPlaces::VARIABLE, "/proxy"))));
+        assert!(!places.wanted(&environment((WslProxyLocator::VARIABLE, "off"))));
+        assert!(places.wanted(&environment((WslProxyLocator::VARIABLE, "/proxy"))));
     }
 }
 
-async fn found(places: &WslPlaces, environment: &Environment) -> Result<(PathBuf, FoundBy)> {
+async fn found(places: &WslProxyLocator, environment: &Environment) -> Result<(PathBuf, FoundBy)> {
     let found = places.find(environment, Duration::from_millis(700)).await?;
     Ok((found.program, found.by))
 }
@@ -346,9 +350,9 @@ async fn the_variable_goes_before_what_wsl_says() {
     let places = places(dir.path());
     std::fs::write(&places.usual, "").unwrap();
     let named = dir.path().join("named");
-    let environment = Environment::from_pairs([(WslPlaces::VARIABLE, &named)]);
+    let environment = Environment::from_pairs([(WslProxyLocator::VARIABLE, &named)]);
     let error = found(&places, &environment).await.unwrap_err();
-    assert!(error.hint().unwrap().contains(WslPlaces::VARIABLE), "{error}");
+    assert!(error.hint().unwrap().contains(WslProxyLocator::VARIABLE), "{error}");
     std::fs::write(&named, "").unwrap();
     assert_eq!(found(&places, &environment).await.unwrap(), (named, FoundBy::Variable));
 }

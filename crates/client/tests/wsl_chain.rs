@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use keybearer_client::{BrokerChoice, LocalBroker, LocalBrokerOptions, WslPlaces};
+use keybearer_client::{BrokerChoice, LocalBroker, LocalBrokerOptions, WslProxyLocator};
 use keybearer_core::{AccountsRequest, Broker, CorrelationId, ErrorKind, Missing, Result};
 use keybearer_dbus::server::serve_socket;
 use keybearer_host::Environment;
@@ -69,7 +69,7 @@ impl Wsl {
             ("XDG_RUNTIME_DIR", path("run")),
             ("DBUS_SESSION_BUS_ADDRESS", bus.into()),
             ("WSL_DISTRO_NAME", "Debian".into()),
-            (WslPlaces::VARIABLE, proxy.into()),
+            (WslProxyLocator::VARIABLE, proxy.into()),
         ]);
         let choice = BrokerChoice::Required;
         LocalBroker::new(environment, LocalBrokerOptions { choice, ..Default::default() })

@@ -115,10 +115,10 @@ pub struct ErrorContext {
 /// The error of every Keybearer crate: kind, context and source. Cheap to clone, because one
 /// failed flight answers many callers.
 #[derive(Clone)]
-pub struct Error(Arc<Inner>);
+pub struct Error(Arc<ErrorParts>);
 
 #[derive(Clone)]
-struct Inner {
+struct ErrorParts {
     kind: ErrorKind,
     context: ErrorContext,
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
@@ -136,7 +136,7 @@ impl Error {
     /// An error of a kind and a whole context, as it came over a wire.
     #[must_use]
     pub fn from_parts(kind: ErrorKind, context: ErrorContext) -> Self {
-        Self(Arc::new(Inner { kind, context, source: None }))
+        Self(Arc::new(ErrorParts { kind, context, source: None }))
     }
 
     /// Something needed is not here.
@@ -221,7 +221,7 @@ impl Error {
         self.change(|inner| inner.source = Some(Arc::from(source.into())))
     }
 
-    fn change(mut self, change: impl FnOnce(&mut Inner)) -> Self {
+    fn change(mut self, change: impl FnOnce(&mut ErrorParts)) -> Self {
         change(Arc::make_mut(&mut self.0));
         self
     }

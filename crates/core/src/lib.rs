@@ -8,10 +8,10 @@ mod account;
 mod authority;
 mod broker;
 mod caller;
+mod caller_ui;
 mod claims;
 mod error;
 mod ids;
-mod presenter;
 mod request;
 mod scope;
 mod secret;
@@ -22,13 +22,13 @@ pub use account::{Account, AccountChoice};
 pub use authority::{Authority, AuthorityHost, Tenant};
 pub use broker::Broker;
 pub use caller::{Caller, CallerId, Process};
+pub use caller_ui::{
+    Abilities, AccountPick, CallerUi, SignInAddress, SignInMethod, SignInOptions, SshSession,
+    Terminal, UserCode,
+};
 pub use claims::{Capabilities, Claims};
 pub use error::{Denial, Error, ErrorContext, ErrorKind, Missing, Result};
 pub use ids::{ClientId, CorrelationId, HomeAccountId, TenantId};
-pub use presenter::{
-    Abilities, AccountPick, Presence, Presenter, SignInAddress, SignInMethod, SshSession, Terminal,
-    UserCode,
-};
 pub use request::{
     AccountsRequest, CancelRequest, HttpRequestToSign, InteractiveRequest, Prompt,
     ProofOfPossession, RemoveAccountRequest, SignHttpRequest, SilentRequest, SsoCookieRequest,

@@ -5,7 +5,7 @@ use url::Url;
 
 use crate::{
     AccessToken, AccountChoice, Authority, Caller, Capabilities, Claims, ClientId, CorrelationId,
-    Error, HomeAccountId, Missing, Presence, Result, ScopeSet,
+    Error, HomeAccountId, Missing, Result, ScopeSet, SignInOptions,
 };
 
 /// What every token request says.
@@ -104,14 +104,14 @@ pub struct InteractiveRequest {
     /// How insistently the person is asked.
     pub prompt: Prompt,
     /// Where the person is, and how they want to sign in.
-    pub presence: Presence,
+    pub sign_in_options: SignInOptions,
 }
 
 impl InteractiveRequest {
     /// A request that leaves it to the broker how the person is asked.
     #[must_use]
     pub fn new(parameters: TokenParameters, prompt: Prompt) -> Self {
-        Self { parameters, prompt, presence: Presence::default() }
+        Self { parameters, prompt, sign_in_options: SignInOptions::default() }
     }
 }
 

@@ -10,10 +10,10 @@ mod transport;
 
 pub mod prompt {
     //! What a program implements that takes a person through sign-ins itself, see
-    //! [`prompter`](crate::InteractiveBrowserBrokerCredentialOptions::prompter).
+    //! [`sign_in_ui`](crate::InteractiveBrowserBrokerCredentialOptions::sign_in_ui).
 
     pub use keybearer_core::{AuthorityHost, Caller, ClientId, CorrelationId};
-    pub use keybearer_engine::{AccountPick, Prompter, SignIn, SignInOutcome, SignInPrompt};
+    pub use keybearer_engine::{AccountPick, SignIn, SignInOutcome, SignInPrompt, SignInUi};
     pub use keybearer_protocol::RedirectParameters;
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 use azure_core::http::HttpClient;
 use keybearer_client::{AuthenticationRecord, BrokerChoice, CredentialOptions, ParentWindow};
 
-use crate::prompt::Prompter;
+use crate::prompt::SignInUi;
 use crate::transport::Transport;
 
 /// How an [`InteractiveBrowserBrokerCredential`](crate::InteractiveBrowserBrokerCredential) asks
@@ -29,7 +29,7 @@ use crate::transport::Transport;
 /// | `timeout` | `timeout`, seconds | ends only the browser's sign-in; a broker is waited for without end |
 /// | `broker` | none | a broker if it starts, else the browser |
 /// | `http_client` | `transport` | the same |
-/// | `prompter` | none | |
+/// | `sign_in_ui` | none | |
 /// | none | `cache_persistence_options` | the broker keeps the tokens here |
 #[derive(Clone, Debug, Default)]
 #[allow(clippy::exhaustive_structs, reason = "options are built field by field with ..Default")]
@@ -95,7 +95,7 @@ pub struct InteractiveBrowserBrokerCredentialOptions {
     /// What takes the person through a sign-in that is made from this process, such as a window of
     /// the app's own. A broker has its own. Default: the system browser, with the answer at a
     /// loopback address.
-    pub prompter: Option<Arc<dyn Prompter>>,
+    pub sign_in_ui: Option<Arc<dyn SignInUi>>,
 }
 
 impl InteractiveBrowserBrokerCredentialOptions {
@@ -119,7 +119,7 @@ impl InteractiveBrowserBrokerCredentialOptions {
             timeout: self.timeout,
             broker: self.broker,
             http: self.http_client.map(Transport::shared),
-            prompter: self.prompter,
+            sign_in_ui: self.sign_in_ui,
             ..CredentialOptions::default()
         }
     }

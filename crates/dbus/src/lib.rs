@@ -9,10 +9,10 @@
 //! The interface is served on the session bus ([`server::serve_bus`]) and, without a bus in
 //! between, on a socket ([`server::serve_socket`]).
 
+pub mod caller_ui;
 pub mod client;
 pub mod interface;
 pub mod message;
 mod peer;
-pub mod presenter;
 pub mod server;
 pub mod status;

@@ -24,7 +24,7 @@ use keybearer_testkit::sample;
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TEST_LIMIT: Duration = Duration::from_secs(10);
 
 /// A bus of our own. Ends when dropped.
 struct Bus {
@@ -83,14 +83,14 @@ impl Bus {
     }
 
     async fn serve(&self, broker: Arc<dyn Broker>) -> BusService {
-        match serve_bus(&self.address, broker, PATIENCE).await.unwrap() {
+        match serve_bus(&self.address, broker, TEST_LIMIT).await.unwrap() {
             BusOutcome::Serving(service) => service,
             BusOutcome::Taken(owner) => panic!("the name is taken by {owner:?}"),
         }
     }
 
     async fn connect(&self) -> BrokerProxy {
-        BrokerProxy::connect_bus(&self.address, Activation::Leave, PATIENCE).await.unwrap()
+        BrokerProxy::connect_bus(&self.address, Activation::Leave, TEST_LIMIT).await.unwrap()
     }
 }
 
@@ -139,14 +139,15 @@ mod contract {
 
 fn accounts() -> AccountsRequest {
     let correlation_id = CorrelationId::default();
-    AccountsRequest { client_id: None, correlation_id, timeout: PATIENCE }
+    AccountsRequest { client_id: None, correlation_id, timeout: TEST_LIMIT }
 }
 
 #[tokio::test]
 async fn a_name_that_is_taken_is_left_to_its_owner_who_is_named() {
     let bus = Bus::start();
     let first = bus.serve(Arc::new(ScriptedBroker::new())).await;
-    let second = serve_bus(&bus.address, Arc::new(ScriptedBroker::new()), PATIENCE).await.unwrap();
+    let second =
+        serve_bus(&bus.address, Arc::new(ScriptedBroker::new()), TEST_LIMIT).await.unwrap();
     let BusOutcome::Taken(owner) = second else { panic!("the first broker was replaced") };
     let process = owner.process.unwrap();
     assert_eq!(process.pid, std::process::id());
@@ -190,7 +191,7 @@ async fn a_client_that_leaves_the_bus_ends_its_sign_in() {
         }
     }
     client.close().await.unwrap();
-    tokio::time::timeout(PATIENCE, broker.wait_for_cancels(1)).await.unwrap();
+    tokio::time::timeout(TEST_LIMIT, broker.wait_for_cancels(1)).await.unwrap();
 }
 
 #[tokio::test]
@@ -202,25 +203,25 @@ async fn i2_the_broker_calls_back_the_caller_and_nobody_else_gets_to_its_present
     let broker = Arc::new(ScriptedBroker::new());
     let bus = Bus::start();
     let _service = bus.serve(Arc::clone(&broker) as Arc<dyn Broker>).await;
-    let (proxy, presenter) = (bus.connect().await, support::presenting::presenter());
-    let (call, _remote) = support::presenting::waiting(&broker, &proxy, &presenter).await;
+    let (proxy, caller_ui) = (bus.connect().await, support::presenting::caller_ui());
+    let (call, _remote) = support::presenting::waiting(&broker, &proxy, &caller_ui).await;
     let client = proxy.connection().unique_name().unwrap().to_owned();
     let stranger = zbus::connection::Builder::address(bus.address.as_str());
     let stranger = stranger.build().await.unwrap();
     let id = sample::parameters().correlation_id;
     let name: String = id.as_str().chars().filter(char::is_ascii_alphanumeric).collect();
-    let path = format!("/com/keybearer/presenter/call{name}");
+    let path = format!("/com/keybearer/caller_ui/call{name}");
     let interface = Some("com.keybearer.Presenter1");
     let act = r#"{"act":"openBrowser","url":"https://evil.example/"}"#;
     let reply = stranger.call_method(Some(client), path.as_str(), interface, "present", &act);
     let reply = reply.await.unwrap();
     let reply: String = reply.body().deserialize().unwrap();
     assert!(reply.contains("another program"), "{reply}");
-    assert!(presenter.shown().browsers.is_empty());
+    assert!(caller_ui.shown().browsers.is_empty());
     call.abort();
 }
 
-/// As another vendor's client: it has no presenter, and knows statuses only.
+/// As another vendor's client: it has no caller_ui, and knows statuses only.
 #[tokio::test]
 async fn a_caller_without_a_display_is_told_that_a_person_has_to_sign_in_and_where() {
     let bus = Bus::start();
@@ -244,7 +245,7 @@ async fn a_caller_without_a_display_is_told_that_a_person_has_to_sign_in_and_whe
     assert_eq!(error["status"], 2, "{reply}");
     assert!(error["context"].as_str().unwrap().contains("`keybearer login`"), "{error}");
     let Some(Received::Interactive(arrived)) = broker.received().pop() else { panic!() };
-    assert!(arrived.presence.presenter.is_none());
+    assert!(arrived.sign_in_options.caller_ui.is_none());
 }
 
 #[tokio::test]
@@ -269,7 +270,7 @@ async fn a_broker_that_leaves_the_bus_during_a_call_is_worth_another_try() {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let outcome = serve_bus(&address, broker.clone(), PATIENCE).await.unwrap();
+                let outcome = serve_bus(&address, broker.clone(), TEST_LIMIT).await.unwrap();
                 ready.send(()).unwrap();
                 broker.wait_for_calls(1).await;
                 drop(outcome);
@@ -289,7 +290,7 @@ async fn a_broker_that_leaves_the_bus_during_a_call_is_worth_another_try() {
 #[tokio::test]
 async fn a_broker_that_is_not_there_is_unavailable_and_the_reason_is_told() {
     let refused = async |address: &str, activation, why: &str| {
-        let error = BrokerProxy::connect_bus(address, activation, PATIENCE).await.unwrap_err();
+        let error = BrokerProxy::connect_bus(address, activation, TEST_LIMIT).await.unwrap_err();
         assert_eq!(*error.kind(), ErrorKind::Unavailable(Missing::Broker));
         assert!(error.to_string().contains(why), "{error}");
     };
@@ -307,7 +308,8 @@ async fn a_broker_that_is_installed_is_started() {
     let this = std::env::current_exe().unwrap();
     let exec = format!("{} --exact serves_when_started_by_a_bus", this.display());
     let bus = Bus::with_service(Some(&exec));
-    let proxy = BrokerProxy::connect_bus(&bus.address, Activation::Start, PATIENCE).await.unwrap();
+    let proxy =
+        BrokerProxy::connect_bus(&bus.address, Activation::Start, TEST_LIMIT).await.unwrap();
     assert_ne!(proxy.process().pid, std::process::id());
     assert_eq!(proxy.accounts(accounts()).await.unwrap(), [sample::account()]);
 }
@@ -319,7 +321,7 @@ async fn serves_when_started_by_a_bus() {
     let Ok(address) = std::env::var("DBUS_STARTER_ADDRESS") else { return };
     let person = SignInBehaviour::StaysAway;
     let broker = MemoryBroker::new(vec![sample::account()], person, sample::now());
-    let outcome = serve_bus(&address, Arc::new(broker), PATIENCE).await.unwrap();
+    let outcome = serve_bus(&address, Arc::new(broker), TEST_LIMIT).await.unwrap();
     let BusOutcome::Serving(service) = outcome else { panic!("{outcome:?}") };
     service.closed().await;
 }

@@ -20,7 +20,7 @@ use keybearer_dbus::server::{MAX_PENDING, Session};
 use keybearer_testkit::capture::LeakCheck;
 use keybearer_testkit::double::{Answer, Received, ScriptedBroker};
 use keybearer_testkit::sample;
-use support::{PATIENCE, SocketBroker};
+use support::{SocketBroker, TEST_LIMIT};
 use tokio::net::UnixListener;
 
 fn token(access_token: &str) -> Token {
@@ -46,7 +46,7 @@ fn interactive() -> InteractiveRequest {
 
 fn accounts() -> AccountsRequest {
     let correlation_id = CorrelationId::new("c-accounts");
-    AccountsRequest { client_id: None, correlation_id, timeout: PATIENCE }
+    AccountsRequest { client_id: None, correlation_id, timeout: TEST_LIMIT }
 }
 
 async fn connected() -> (Arc<ScriptedBroker>, SocketBroker, BrokerProxy) {
@@ -188,7 +188,7 @@ async fn dropping_a_sign_in_cancels_it_in_the_broker() {
             () = broker.wait_for_calls(1) => {}
         }
     }
-    tokio::time::timeout(PATIENCE, broker.wait_for_cancels(1)).await.unwrap();
+    tokio::time::timeout(TEST_LIMIT, broker.wait_for_cancels(1)).await.unwrap();
 }
 
 #[tokio::test]
@@ -205,10 +205,10 @@ async fn the_broker_calls_back_what_its_caller_can_show_inv_i5() {
 async fn a_caller_is_ready_to_be_called_back_however_soon() {
     for _ in 0..200 {
         let (broker, _socket, proxy) = connected().await;
-        let presenter = support::presenting::presenter();
-        let (call, remote) = support::presenting::waiting(&broker, &proxy, &presenter).await;
-        tokio::time::timeout(PATIENCE, remote.point_to_browser()).await.unwrap();
-        assert_eq!(presenter.shown().pointed, 1);
+        let caller_ui = support::presenting::caller_ui();
+        let (call, remote) = support::presenting::waiting(&broker, &proxy, &caller_ui).await;
+        tokio::time::timeout(TEST_LIMIT, remote.point_to_browser()).await.unwrap();
+        assert_eq!(caller_ui.shown().pointed, 1);
         call.abort();
     }
 }
@@ -216,14 +216,14 @@ async fn a_caller_is_ready_to_be_called_back_however_soon() {
 #[tokio::test]
 async fn a_caller_that_disconnects_is_not_waited_for() {
     let (broker, _socket, proxy) = connected().await;
-    let presenter = support::presenting::presenter();
-    let (call, remote) = support::presenting::waiting(&broker, &proxy, &presenter).await;
+    let caller_ui = support::presenting::caller_ui();
+    let (call, remote) = support::presenting::waiting(&broker, &proxy, &caller_ui).await;
     let pasting = tokio::spawn(async move { remote.paste(None).await });
-    while presenter.shown().complaints.is_empty() {
+    while caller_ui.shown().complaints.is_empty() {
         tokio::task::yield_now().await;
     }
     proxy.connection().clone().close().await.unwrap();
-    let pasted = tokio::time::timeout(PATIENCE, pasting).await.unwrap().unwrap();
+    let pasted = tokio::time::timeout(TEST_LIMIT, pasting).await.unwrap().unwrap();
     assert_eq!(*pasted.unwrap_err().kind(), ErrorKind::Cancelled);
     call.abort();
 }
@@ -251,7 +251,7 @@ async fn a_client_that_disconnects_ends_its_sign_in() {
         }
     }
     client.close().await.unwrap();
-    tokio::time::timeout(PATIENCE, broker.wait_for_cancels(1)).await.unwrap();
+    tokio::time::timeout(TEST_LIMIT, broker.wait_for_cancels(1)).await.unwrap();
 }
 
 /// Microsoft's runtime sends both from threads of its own.
@@ -302,7 +302,7 @@ async fn a_broker_that_ends_during_a_call_is_worth_another_try() {
             });
         }
     });
-    let proxy = BrokerProxy::connect_socket(&path, PATIENCE).await.unwrap();
+    let proxy = BrokerProxy::connect_socket(&path, TEST_LIMIT).await.unwrap();
     let error = proxy.acquire_silent(silent()).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Transient { retry_after: None }, "{error}");
     assert!(proxy.is_closed(), "known as soon as the call has failed");
@@ -395,7 +395,7 @@ async fn a_missing_a_silent_and_an_open_socket_are_no_broker() {
 #[tokio::test]
 async fn the_version_tells_that_it_is_one_of_ours() {
     let (_broker, _socket, proxy) = connected().await;
-    let version = proxy.version(PATIENCE).await.unwrap();
+    let version = proxy.version(TEST_LIMIT).await.unwrap();
     assert_eq!(version.linux_broker, "3.0.2", "read as newer than 2.0.1");
     assert_eq!(version.keybearer.as_deref(), Some(env!("CARGO_PKG_VERSION")));
     assert_eq!(proxy.process().pid, std::process::id());
@@ -425,7 +425,7 @@ async fn i5_no_secret_of_a_call_is_logged_or_printed() {
         account: AccountChoice::Only,
         sso_url: None,
         correlation_id: CorrelationId::default(),
-        timeout: PATIENCE,
+        timeout: TEST_LIMIT,
     };
     let cookie = proxy.sso_cookie(request).await.unwrap();
     assert_eq!(cookie.content.expose(), "cookie-marker");

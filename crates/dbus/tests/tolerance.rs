@@ -77,7 +77,7 @@ async fn with_prompt_none_nobody_is_asked_whichever_method_is_called() {
     ] {
         let request = json!({ "authParameters": parameters(none) }).to_string();
         let call = nobody.call("acquireTokenInteractively", ("0.0", "c", &request));
-        let reply = tokio::time::timeout(support::PATIENCE, call).await.unwrap();
+        let reply = tokio::time::timeout(support::TEST_LIMIT, call).await.unwrap();
         assert_eq!(reply["brokerTokenResponse"]["error"]["status"], 2, "{reply}");
         let reply = somebody.call("acquireTokenInteractively", ("0.0", "c", &request)).await;
         assert!(reply["brokerTokenResponse"]["accessToken"].is_string(), "{reply}");

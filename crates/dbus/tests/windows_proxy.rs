@@ -8,7 +8,8 @@ use keybearer_core::{
     AccessToken, Authority, Claims, ClientId, ErrorKind, Prompt, ScopeSet, TokenParameters,
 };
 use keybearer_dbus::message::windows_proxy::{
-    Fault, ListedAccount, accounts_request, fault, read_accounts, sign_out_request, token_request,
+    ListedAccount, ProxyFault, accounts_request, fault, read_accounts, sign_out_request,
+    token_request,
 };
 use keybearer_testkit::sample;
 use serde_json::{Value, json};
@@ -93,7 +94,7 @@ fn an_error_beside_accounts_is_one_providers_and_alone_it_is_the_answer() {
 
 #[test]
 fn the_numbers_of_an_error_are_found_wherever_it_is() {
-    let expected = Fault { tag: 508_371_229, error_code: -895_352_823 };
+    let expected = ProxyFault { tag: 508_371_229, error_code: -895_352_823 };
     for code in [json!(3_399_614_473_i64), json!(-895_352_823), json!("-895352823")] {
         let error = json!({ "errorCode": code, "status": 6, "tag": 508_371_229 });
         for reply in
@@ -103,6 +104,6 @@ fn the_numbers_of_an_error_are_found_wherever_it_is() {
         }
     }
     for nothing in ["", "{}", "[]", "x"] {
-        assert_eq!(fault(nothing), Fault::default());
+        assert_eq!(fault(nothing), ProxyFault::default());
     }
 }

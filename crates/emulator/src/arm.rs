@@ -3,16 +3,16 @@
 use serde_json::{Value, json};
 
 use crate::bearer::{Bearer, Unacceptable};
-use crate::call::Call;
+use crate::endpoint_request::EndpointRequest;
 use crate::reply::Reply;
-use crate::world::World;
+use crate::state::EmulatorState;
 
 const RESOURCE: &str = "https://management.azure.com";
 
 /// `GET /tenants`: those where the caller is known.
-pub(crate) fn tenants(world: &World, call: &Call) -> Reply {
-    answer(world, call, |world, bearer| {
-        let known = world
+pub(crate) fn tenants(state: &EmulatorState, call: &EndpointRequest) -> Reply {
+    answer(state, call, |state, bearer| {
+        let known = state
             .directory
             .tenants
             .iter()
@@ -35,9 +35,9 @@ pub(crate) fn tenants(world: &World, call: &Call) -> Reply {
 }
 
 /// `GET /subscriptions`: the one of the token's tenant.
-pub(crate) fn subscriptions(world: &World, call: &Call) -> Reply {
-    answer(world, call, |world, bearer| {
-        let tenant = world.directory.tenant(&bearer.tenant);
+pub(crate) fn subscriptions(state: &EmulatorState, call: &EndpointRequest) -> Reply {
+    answer(state, call, |state, bearer| {
+        let tenant = state.directory.tenant(&bearer.tenant);
         tenant
             .map(|tenant| {
                 json!({
@@ -60,20 +60,24 @@ pub(crate) fn subscriptions(world: &World, call: &Call) -> Reply {
     })
 }
 
-fn answer(world: &World, call: &Call, list: impl Fn(&World, &Bearer<'_>) -> Vec<Value>) -> Reply {
-    match Bearer::of(world, call, RESOURCE) {
+fn answer(
+    state: &EmulatorState,
+    call: &EndpointRequest,
+    list: impl Fn(&EmulatorState, &Bearer<'_>) -> Vec<Value>,
+) -> Reply {
+    match Bearer::of(state, call, RESOURCE) {
         Ok(bearer) => {
-            let list = list(world, &bearer);
+            let list = list(state, &bearer);
             Reply::json(
                 &json!({"count": {"type": "Total", "value": list.len()}, "value": list}),
                 "list",
             )
         }
-        Err(why) => refuse(world, why),
+        Err(why) => refuse(state, why),
     }
 }
 
-fn refuse(world: &World, why: Unacceptable) -> Reply {
+fn refuse(state: &EmulatorState, why: Unacceptable) -> Reply {
     let code = match why {
         Unacceptable::Missing => "AuthenticationFailed",
         Unacceptable::Expired => "ExpiredAuthenticationToken",
@@ -87,7 +91,7 @@ fn refuse(world: &World, why: Unacceptable) -> Reply {
     let message = format!("The access token is not accepted: {why:?}.");
     let challenge = format!(
         "Bearer authorization_uri=\"{}/common\", error=\"invalid_token\", error_description=\"{message}\"",
-        world.authority_host
+        state.authority_host
     );
     Reply::json(&json!({"error": {"code": code, "message": message}}), code)
         .with_status(401)

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use crate::call::Call;
+use crate::endpoint_request::EndpointRequest;
 use crate::fixture::{Resource, User};
-use crate::world::World;
+use crate::state::EmulatorState;
 
 /// The caller a good token stands for.
 pub(crate) struct Bearer<'a> {
@@ -34,27 +34,31 @@ pub(crate) enum Unacceptable {
 
 impl<'a> Bearer<'a> {
     /// The caller, if the request carries a token for the resource that is called `uri`.
-    pub(crate) fn of(world: &'a World, call: &Call, uri: &str) -> Result<Self, Unacceptable> {
+    pub(crate) fn of(
+        state: &'a EmulatorState,
+        call: &EndpointRequest,
+        uri: &str,
+    ) -> Result<Self, Unacceptable> {
         let token = call.bearer().ok_or(Unacceptable::Missing)?;
-        let claims = world.keys.verify(token).ok_or(Unacceptable::Signature)?;
+        let claims = state.keys.verify(token).ok_or(Unacceptable::Signature)?;
         if !claims["cnf"].is_null() {
             return Err(Unacceptable::Bound);
         }
-        Self::from_claims(world, &claims, uri, call.now())
+        Self::from_claims(state, &claims, uri, call.now())
     }
 
     /// The caller a token stands for whose sender has proved to have its key.
     pub(crate) fn with_proof(
-        world: &'a World,
+        state: &'a EmulatorState,
         claims: &Value,
         uri: &str,
         now: i64,
     ) -> Result<Self, Unacceptable> {
-        Self::from_claims(world, claims, uri, now)
+        Self::from_claims(state, claims, uri, now)
     }
 
     fn from_claims(
-        world: &'a World,
+        state: &'a EmulatorState,
         claims: &Value,
         uri: &str,
         now: i64,
@@ -64,7 +68,7 @@ impl<'a> Bearer<'a> {
             let values = claims[name].as_array().into_iter().flatten();
             values.filter_map(Value::as_str).map(str::to_owned).collect()
         };
-        let audience = text("aud").and_then(|audience| world.directory.resource(audience));
+        let audience = text("aud").and_then(|audience| state.directory.resource(audience));
         let resource =
             audience.filter(|resource| resource.is_named(uri)).ok_or(Unacceptable::Audience)?;
         let not_before = claims["nbf"].as_i64().ok_or(Unacceptable::NotYetValid)?;
@@ -79,7 +83,7 @@ impl<'a> Bearer<'a> {
             return Err(Unacceptable::Issuer);
         }
         let user = text("oid").and_then(|oid| {
-            world.directory.users.iter().find(|user| user.oid_in(tenant) == Some(oid))
+            state.directory.users.iter().find(|user| user.oid_in(tenant) == Some(oid))
         });
         Ok(Self {
             user: user.ok_or(Unacceptable::Subject)?,
@@ -106,8 +110,9 @@ mod tests {
     fn token_that_is_wrong_in_one_claim_is_refused_for_that_claim() {
         let fixture = Fixture::load(None).unwrap();
         let (tenant, oid) = (fixture.tenants[0].id.clone(), fixture.users[0].oid.clone());
-        let world =
-            World::new(fixture, HostNames::Loopback, ReadyPorts { authority: 1, blob: 2 }).unwrap();
+        let state =
+            EmulatorState::new(fixture, HostNames::Loopback, ReadyPorts { authority: 1, blob: 2 })
+                .unwrap();
         let good = json!({
             "aud": "https://storage.azure.com/", "iss": format!("https://sts.windows.net/{tenant}/"),
             "tid": tenant, "oid": oid, "appid": "app", "nbf": 100, "exp": 200,
@@ -131,7 +136,7 @@ mod tests {
         for (name, value, expected) in cases {
             let mut claims = good.clone();
             claims[name] = value;
-            let outcome = Bearer::from_claims(&world, &claims, "https://storage.azure.com", 150);
+            let outcome = Bearer::from_claims(&state, &claims, "https://storage.azure.com", 150);
             assert_eq!(outcome.err(), expected, "{name}");
         }
     }

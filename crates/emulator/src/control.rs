@@ -14,11 +14,11 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::policies::Policy;
-use crate::world::World;
+use crate::state::EmulatorState;
 
-type Shared = State<Arc<World>>;
+type Shared = State<Arc<EmulatorState>>;
 
-pub(crate) fn routes() -> Router<Arc<World>> {
+pub(crate) fn routes() -> Router<Arc<EmulatorState>> {
     Router::new()
         .route("/emulator/faults", get(faults).post(add_faults).delete(clear_faults))
         .route("/emulator/policies", get(policies).post(add_policies).delete(clear_policies))
@@ -27,50 +27,50 @@ pub(crate) fn routes() -> Router<Arc<World>> {
         .route("/emulator/clock", post(set_clock))
 }
 
-async fn faults(State(world): Shared) -> Json<Value> {
-    Json(json!(world.faults().0))
+async fn faults(State(state): Shared) -> Json<Value> {
+    Json(json!(state.faults().0))
 }
 
-async fn add_faults(State(world): Shared, body: Bytes) -> Response {
+async fn add_faults(State(state): Shared, body: Bytes) -> Response {
     respond(one_or_many(&body).map(|faults| {
-        let mut present = world.faults();
+        let mut present = state.faults();
         present.0.extend(faults);
         json!({"faults": present.0.len()})
     }))
 }
 
-async fn clear_faults(State(world): Shared) -> StatusCode {
-    world.faults().0.clear();
+async fn clear_faults(State(state): Shared) -> StatusCode {
+    state.faults().0.clear();
     StatusCode::NO_CONTENT
 }
 
-async fn policies(State(world): Shared) -> Json<Value> {
-    Json(json!(world.policies().0))
+async fn policies(State(state): Shared) -> Json<Value> {
+    Json(json!(state.policies().0))
 }
 
-async fn add_policies(State(world): Shared, body: Bytes) -> Response {
+async fn add_policies(State(state): Shared, body: Bytes) -> Response {
     respond(one_or_many::<Policy>(&body).and_then(|policies| {
-        let resources = &world.directory.resources;
+        let resources = &state.directory.resources;
         if let Some(policy) = policies.iter().find(|policy| !policy.is_sound(resources)) {
             return Err(format!("unknown resource {}, or claims that are none", policy.resource));
         }
-        let mut present = world.policies();
+        let mut present = state.policies();
         present.0.extend(policies);
         Ok(json!({"policies": present.0.len()}))
     }))
 }
 
-async fn clear_policies(State(world): Shared) -> StatusCode {
-    world.policies().0.clear();
+async fn clear_policies(State(state): Shared) -> StatusCode {
+    state.policies().0.clear();
     StatusCode::NO_CONTENT
 }
 
-async fn requests(State(world): Shared) -> Json<Value> {
-    Json(json!(world.requests().entries))
+async fn requests(State(state): Shared) -> Json<Value> {
+    Json(json!(state.requests().entries))
 }
 
-async fn clear_requests(State(world): Shared) -> StatusCode {
-    world.requests().entries.clear();
+async fn clear_requests(State(state): Shared) -> StatusCode {
+    state.requests().entries.clear();
     StatusCode::NO_CONTENT
 }
 
@@ -81,10 +81,10 @@ struct Revoke {
     upn: String,
 }
 
-async fn revoke(State(world): Shared, body: Bytes) -> Response {
+async fn revoke(State(state): Shared, body: Bytes) -> Response {
     respond(parse(&body).and_then(|Revoke { upn }| {
-        let user = world.directory.user(&upn).ok_or_else(|| format!("no user {upn}"))?;
-        world.revoke(&user.upn);
+        let user = state.directory.user(&upn).ok_or_else(|| format!("no user {upn}"))?;
+        state.revoke(&user.upn);
         Ok(json!({"revoked": user.upn}))
     }))
 }
@@ -96,10 +96,10 @@ struct SetClock {
     offset_seconds: i64,
 }
 
-async fn set_clock(State(world): Shared, body: Bytes) -> Response {
+async fn set_clock(State(state): Shared, body: Bytes) -> Response {
     respond(parse(&body).map(|SetClock { offset_seconds }| {
-        world.clock.set_offset(offset_seconds);
-        json!({"now": world.clock.now()})
+        state.clock.set_offset(offset_seconds);
+        json!({"now": state.clock.now()})
     }))
 }
 

@@ -39,7 +39,7 @@ impl Authority {
     }
 }
 
-/// The immutable part of the world.
+/// The immutable part of the state.
 pub(crate) struct Directory {
     pub(crate) tenants: Vec<Tenant>,
     pub(crate) users: Vec<User>,

@@ -14,8 +14,8 @@ use crate::error::Error;
 use crate::fixture::Fixture;
 use crate::host_names::HostNames;
 use crate::server::{Listener, authority_router, blob_router};
+use crate::state::EmulatorState;
 use crate::tls::Certificates;
-use crate::world::World;
 
 /// What [`Emulator::start`] is told. The default is a fresh emulator with the built-in fixture.
 #[derive(Clone, Debug, Default)]
@@ -129,8 +129,8 @@ impl Emulator {
         };
         let thread = std::thread::Builder::new().name("emulator".into()).spawn(serve);
         let thread = thread.map_err(Error::Runtime)?;
-        let world = outcome.recv().map_err(|error| Error::Runtime(io::Error::other(error)))??;
-        let ready = ready(&world, dir.join("ca.pem"));
+        let state = outcome.recv().map_err(|error| Error::Runtime(io::Error::other(error)))??;
+        let ready = ready(&state, dir.join("ca.pem"));
         let emulator =
             Self { ready, stop: Some(stop), thread: Some(thread), _temporary: temporary };
         write_ready(&dir, &emulator.ready)?;
@@ -179,22 +179,22 @@ async fn run(
     fixture: Fixture,
     options: EmulatorOptions,
     certificates: &Certificates,
-) -> Result<Arc<World>, Error> {
+) -> Result<Arc<EmulatorState>, Error> {
     let (authority, blob) = (Listener::bind(options.port).await?, Listener::bind(0).await?);
     let ports = ReadyPorts { authority: authority.port, blob: blob.port };
-    let mut world = World::new(fixture, options.host_names, ports)?;
+    let mut state = EmulatorState::new(fixture, options.host_names, ports)?;
     if let Some(upn) = options.auto_sign_in {
-        let user = world.directory.user(&upn).ok_or(Error::UnknownUser(upn))?;
-        world.auto_sign_in = Some(user.upn.clone());
+        let user = state.directory.user(&upn).ok_or(Error::UnknownUser(upn))?;
+        state.auto_sign_in = Some(user.upn.clone());
     }
-    let (world, tls) = (Arc::new(world), certificates.server_config()?);
-    authority.serve(&authority_router(Arc::clone(&world)), &tls);
-    blob.serve(&blob_router(Arc::clone(&world)), &tls);
-    Ok(world)
+    let (state, tls) = (Arc::new(state), certificates.server_config()?);
+    authority.serve(&authority_router(Arc::clone(&state)), &tls);
+    blob.serve(&blob_router(Arc::clone(&state)), &tls);
+    Ok(state)
 }
 
-fn ready(world: &World, ca: PathBuf) -> Ready {
-    let directory = &world.directory;
+fn ready(state: &EmulatorState, ca: PathBuf) -> Ready {
+    let directory = &state.directory;
     let tenant = directory.tenants.first().map(|tenant| tenant.id.clone()).unwrap_or_default();
     let users = directory.users.iter().filter_map(|user| {
         let oid = user.oid_in(&tenant)?.to_owned();
@@ -206,12 +206,12 @@ fn ready(world: &World, ca: PathBuf) -> Ready {
         redirect_uris: app.redirect_uris.clone(),
     });
     Ready {
-        authority_host: world.authority_host.clone(),
+        authority_host: state.authority_host.clone(),
         users: users.collect(),
         apps: apps.collect(),
         tenant,
-        blob_endpoint: world.blob_endpoint.clone(),
-        ports: world.ports,
+        blob_endpoint: state.blob_endpoint.clone(),
+        ports: state.ports,
         ca,
         pid: std::process::id(),
     }

@@ -7,7 +7,7 @@ use crate::entra_error::EntraError;
 /// One scripted fault, as `POST /emulator/faults` and `[[faults]]` write it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Fault {
+pub(crate) struct InjectedFault {
     pub(crate) endpoint: Endpoint,
     /// Only requests with this grant type, in whichever spelling the client used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -23,7 +23,7 @@ pub(crate) struct Fault {
     pub(crate) action: Action,
 }
 
-impl Fault {
+impl InjectedFault {
     fn matches(&self, target: &Target<'_>) -> bool {
         self.endpoint == target.endpoint
             && self.times != Some(0)
@@ -146,7 +146,7 @@ pub(crate) struct Target<'a> {
 
 /// The faults still to come, oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct Faults(pub(crate) Vec<Fault>);
+pub(crate) struct Faults(pub(crate) Vec<InjectedFault>);
 
 impl Faults {
     /// The action for this request, if a fault strikes it. Counts the request with every fault
@@ -237,6 +237,6 @@ mod tests {
             assert!(serde_json::from_value::<Action>(action.clone()).is_ok(), "{action}");
         }
         let fault = json!({"endpoint": "token", "time": 1, "action": "malformed_json"});
-        assert!(serde_json::from_value::<Fault>(fault).is_err());
+        assert!(serde_json::from_value::<InjectedFault>(fault).is_err());
     }
 }

@@ -1,9 +1,9 @@
-//! The world the emulator starts with: tenants, users, apps, resources, policies, faults, containers.
+//! The state the emulator starts with: tenants, users, apps, resources, policies, faults, containers.
 
 use serde::Deserialize;
 
 use crate::error::Error;
-use crate::faults::Fault;
+use crate::faults::InjectedFault;
 use crate::policies::Policy;
 
 /// Everything a fixture file may say. A file is laid over the built-in one by [`Fixture::overlaid`].
@@ -17,7 +17,7 @@ pub(crate) struct Fixture {
     pub(crate) apps: Vec<App>,
     pub(crate) resources: Vec<Resource>,
     pub(crate) policies: Vec<Policy>,
-    pub(crate) faults: Vec<Fault>,
+    pub(crate) faults: Vec<InjectedFault>,
 }
 
 impl Fixture {
@@ -141,7 +141,7 @@ impl User {
     }
 }
 
-/// A user's presence in a tenant that is not the home tenant.
+/// A user's sign_in_options in a tenant that is not the home tenant.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Membership {

@@ -3,43 +3,43 @@
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::call::Call;
 use crate::directory::Authority;
+use crate::endpoint_request::EndpointRequest;
 use crate::entra_error::EntraError;
 use crate::reply::Reply;
-use crate::world::World;
+use crate::state::EmulatorState;
 
 /// `GET /{tenant}/v2.0/.well-known/openid-configuration` (OpenID Connect Discovery §4).
 ///
 /// A domain is answered with the tenant's GUID. `common` and `organizations` keep their word in the
 /// endpoints, and `{tenantid}` in the issuer, as Entra does.
-pub(crate) fn configuration(world: &World, call: &Call) -> Reply {
-    match world.directory.authority(call.tenant()) {
-        Ok(authority) => Reply::json(&document(&world.authority_host, &authority), "metadata"),
+pub(crate) fn configuration(state: &EmulatorState, call: &EndpointRequest) -> Reply {
+    match state.directory.authority(call.tenant()) {
+        Ok(authority) => Reply::json(&document(&state.authority_host, &authority), "metadata"),
         Err(error) => Reply::error(&error, &call.trace),
     }
 }
 
 /// `GET /{tenant}/discovery/v2.0/keys`.
-pub(crate) fn keys(world: &World, call: &Call) -> Reply {
-    match world.directory.authority(call.tenant()) {
+pub(crate) fn keys(state: &EmulatorState, call: &EndpointRequest) -> Reply {
+    match state.directory.authority(call.tenant()) {
         Ok(_) => {
-            let issuer = format!("{}/{{tenantid}}/v2.0", world.authority_host);
-            Reply::json(&world.keys.key_set(&issuer), "keys")
+            let issuer = format!("{}/{{tenantid}}/v2.0", state.authority_host);
+            Reply::json(&state.keys.key_set(&issuer), "keys")
         }
         Err(error) => Reply::error(&error, &call.trace),
     }
 }
 
 /// `GET /common/discovery/instance`: whether an authority host is to be trusted.
-pub(crate) fn instance(world: &World, call: &Call) -> Reply {
-    match discovered(world, call) {
+pub(crate) fn instance(state: &EmulatorState, call: &EndpointRequest) -> Reply {
+    match discovered(state, call) {
         Ok(document) => Reply::json(&document, "discovery"),
         Err(error) => Reply::error(&error, &call.trace),
     }
 }
 
-fn discovered(world: &World, call: &Call) -> Result<Value, EntraError> {
+fn discovered(state: &EmulatorState, call: &EndpointRequest) -> Result<Value, EntraError> {
     if call.query.first("api-version").is_none() {
         return Err(EntraError::missing_parameter("api-version"));
     }
@@ -54,16 +54,16 @@ fn discovered(world: &World, call: &Call) -> Result<Value, EntraError> {
         )
     };
     let url = Url::parse(endpoint).map_err(|_| unknown())?;
-    let ours = Url::parse(&world.authority_host).map_err(|_| unknown())?;
+    let ours = Url::parse(&state.authority_host).map_err(|_| unknown())?;
     let tenant = url.path_segments().and_then(|mut path| path.next()).unwrap_or_default();
-    let authority = world.directory.authority(tenant)?;
+    let authority = state.directory.authority(tenant)?;
     if url.scheme() != "https" || url.host() != ours.host() || url.port() != ours.port() {
         return Err(unknown());
     }
-    let host = world.authority_host.trim_start_matches("https://");
+    let host = state.authority_host.trim_start_matches("https://");
     Ok(json!({
         "tenant_discovery_endpoint":
-            format!("{}/{}/v2.0/.well-known/openid-configuration", world.authority_host, authority.segment()),
+            format!("{}/{}/v2.0/.well-known/openid-configuration", state.authority_host, authority.segment()),
         "api-version": "1.1",
         "metadata": [{"preferred_network": host, "preferred_cache": host, "aliases": [host]}],
     }))

@@ -5,12 +5,15 @@
 //! URI, where there is one, has to be registered, and a code is redeemed by way of the host that it
 //! was asked for by.
 
-use crate::call::Call;
 use crate::directory::Directory;
+use crate::endpoint_request::EndpointRequest;
 use crate::entra_error::EntraError;
 
 /// The client id of the app that hosts the one that asks, if one does.
-pub(crate) fn host(directory: &Directory, call: &Call) -> Result<Option<String>, EntraError> {
+pub(crate) fn host(
+    directory: &Directory,
+    call: &EndpointRequest,
+) -> Result<Option<String>, EntraError> {
     let redirect_uri = call.param("brk_redirect_uri");
     let Some(id) = call.param("brk_client_id") else {
         return match redirect_uri {

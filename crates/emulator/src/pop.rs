@@ -15,10 +15,10 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use crate::bearer::Bearer;
-use crate::call::Call;
+use crate::endpoint_request::EndpointRequest;
 use crate::random;
 use crate::reply::Reply;
-use crate::world::World;
+use crate::state::EmulatorState;
 
 /// How far the time of a signature may be from ours, in seconds.
 const TOLERANCE: i64 = 300;
@@ -44,13 +44,13 @@ impl Nonces {
 }
 
 /// Anything under `/pop`: whose token it was and what was signed, or why not.
-pub(crate) fn resource(world: &World, call: &Call) -> Reply {
-    match check(world, call) {
+pub(crate) fn resource(state: &EmulatorState, call: &EndpointRequest) -> Reply {
+    match check(state, call) {
         Ok(body) => Reply::json(&body, "served"),
         Err(why) => {
             let mut challenge = format!("PoP error=\"invalid_token\", error_description=\"{why}\"");
             if why == NOT_OURS {
-                challenge += &format!(", nonce=\"{}\"", world.nonces().offer());
+                challenge += &format!(", nonce=\"{}\"", state.nonces().offer());
             }
             Reply::json(&json!({ "refused": why }), why)
                 .with_status(401)
@@ -59,7 +59,7 @@ pub(crate) fn resource(world: &World, call: &Call) -> Reply {
     }
 }
 
-fn check(world: &World, call: &Call) -> Result<Value, &'static str> {
+fn check(state: &EmulatorState, call: &EndpointRequest) -> Result<Value, &'static str> {
     let (scheme, signed) =
         call.header("authorization").and_then(|text| text.split_once(' ')).ok_or("missing")?;
     if !scheme.eq_ignore_ascii_case("pop") {
@@ -67,11 +67,11 @@ fn check(world: &World, call: &Call) -> Result<Value, &'static str> {
     }
     let (claims, thumbprint) = verified(signed.trim())?;
     let token = claims["at"].as_str().ok_or("at")?;
-    let token = world.keys.verify(token).ok_or("token signature")?;
+    let token = state.keys.verify(token).ok_or("token signature")?;
     if token["cnf"]["kid"] != thumbprint.as_str() {
         return Err("another key");
     }
-    let bearer = Bearer::with_proof(world, &token, RESOURCE, call.now()).map_err(|_| "token")?;
+    let bearer = Bearer::with_proof(state, &token, RESOURCE, call.now()).map_err(|_| "token")?;
     let ts = claims["ts"].as_i64().ok_or("ts")?;
     if ts.abs_diff(call.now()) > TOLERANCE.unsigned_abs() {
         return Err("ts");
@@ -90,7 +90,7 @@ fn check(world: &World, call: &Call) -> Result<Value, &'static str> {
         return Err("q");
     }
     let nonce = claims["nonce"].as_str().ok_or("nonce")?;
-    let mut nonces = world.nonces();
+    let mut nonces = state.nonces();
     if call.path.starts_with("/pop/nonce") && !nonces.offered.remove(nonce) {
         return Err(NOT_OURS);
     }
@@ -133,7 +133,7 @@ fn verified(signed: &str) -> Result<(Value, String), &'static str> {
 }
 
 /// §4 of the draft: every parameter named was signed with the value it has now.
-fn query_matches(signed: &Value, call: &Call) -> bool {
+fn query_matches(signed: &Value, call: &EndpointRequest) -> bool {
     let (Some(names), Some(hash)) = (signed[0].as_array(), signed[1].as_str()) else {
         return false;
     };

@@ -20,12 +20,12 @@ use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-use crate::call::Call;
+use crate::endpoint_request::EndpointRequest;
 use crate::error::Error;
 use crate::faults::{Action, Endpoint};
 use crate::html::Page;
 use crate::reply::{ClosesConnection, Reply};
-use crate::world::World;
+use crate::state::EmulatorState;
 use crate::{arm, authorize, blob, control, metadata, pop, token};
 
 /// More than any form or container request needs.
@@ -77,7 +77,7 @@ impl Listener {
 }
 
 /// Sign-in, tokens, Azure Resource Manager, and control.
-pub(crate) fn authority_router(world: Arc<World>) -> Router {
+pub(crate) fn authority_router(state: Arc<EmulatorState>) -> Router {
     let authorize = || at(Endpoint::Authorize, authorize::authorize);
     let device = || at(Endpoint::Page, token::page);
     let arm = |answer| at(Endpoint::Arm, answer);
@@ -102,13 +102,13 @@ pub(crate) fn authority_router(world: Arc<World>) -> Router {
         .route("/subscriptions", get(arm(arm::subscriptions)))
         .merge(control::routes())
         .fallback(at(Endpoint::Page, nothing_here))
-        .with_state(world)
+        .with_state(state)
 }
 
 /// The storage account.
-pub(crate) fn blob_router(world: Arc<World>) -> Router {
+pub(crate) fn blob_router(state: Arc<EmulatorState>) -> Router {
     let account = at(Endpoint::Blob, blob::account);
-    let router = match world.host_names.account_path() {
+    let router = match state.host_names.account_path() {
         "" => Router::new().fallback(account),
         path => Router::new()
             .route(path, axum::routing::any(account.clone()))
@@ -119,37 +119,37 @@ pub(crate) fn blob_router(world: Arc<World>) -> Router {
     router
         .route("/pop", axum::routing::any(at(Endpoint::Blob, pop::resource)))
         .route("/pop/{*path}", axum::routing::any(at(Endpoint::Blob, pop::resource)))
-        .with_state(world)
+        .with_state(state)
 }
 
-type Answer = fn(&World, &Call) -> Reply;
+type Answer = fn(&EmulatorState, &EndpointRequest) -> Reply;
 
 /// A handler for axum out of one that takes the request as a whole and does not wait for anything.
 fn at(
     endpoint: Endpoint,
     answer: Answer,
-) -> impl Fn(State<Arc<World>>, Request) -> BoxFuture<'static, Response<Body>> + Clone {
-    move |State(world), request| {
-        async move { exchange(&world, endpoint, answer, request).await }.boxed()
+) -> impl Fn(State<Arc<EmulatorState>>, Request) -> BoxFuture<'static, Response<Body>> + Clone {
+    move |State(state), request| {
+        async move { exchange(&state, endpoint, answer, request).await }.boxed()
     }
 }
 
 async fn exchange(
-    world: &World,
+    state: &EmulatorState,
     endpoint: Endpoint,
     answer: Answer,
     request: Request,
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, MAX_BODY).await.unwrap_or_else(|_| Bytes::new());
-    let mut call = Call::new(endpoint, &parts, &body, world.clock.now());
-    let seq = world.requests().begin(call.entry());
-    call.fault = world.faults().strike(&call.target());
+    let mut call = EndpointRequest::new(endpoint, &parts, &body, state.clock.now());
+    let seq = state.requests().begin(call.entry());
+    call.fault = state.faults().strike(&call.target());
     if let Some(Action::ClockOffsetSeconds(offset)) = call.fault {
         call.trace.now = call.trace.now.saturating_add(offset);
     }
     if let Some(Action::Stall(stall)) = call.fault {
-        world.requests().finish(seq, "stall");
+        state.requests().finish(seq, "stall");
         match stall.milliseconds {
             Some(milliseconds) => tokio::time::sleep(Duration::from_millis(milliseconds)).await,
             None => std::future::pending().await,
@@ -158,26 +158,26 @@ async fn exchange(
     let reply = match &call.fault {
         Some(Action::Status(status)) => Reply::status(status, endpoint, &call.trace),
         Some(Action::Error(error)) => Reply::error(&error.to_entra_error(), &call.trace),
-        _ => answer(world, &call),
+        _ => answer(state, &call),
     };
     let reply = match &call.fault {
         Some(action) => reply.spoiled(action),
         None => reply,
     };
     if let Some(Action::Cut(cut)) = call.fault {
-        world.requests().finish(seq, "cut");
+        state.requests().finish(seq, "cut");
         return reply.into_cut_response(cut, &call.trace);
     }
-    world.requests().finish(seq, &reply.outcome);
+    state.requests().finish(seq, &reply.outcome);
     reply.into_response(&call.trace)
 }
 
-fn nothing_here(_: &World, call: &Call) -> Reply {
+fn nothing_here(_: &EmulatorState, call: &EndpointRequest) -> Reply {
     let page = Page::new("Nothing here").text(&call.path);
     Reply::page(&page, "404").with_status(404)
 }
 
-fn no_such_account(_: &World, call: &Call) -> Reply {
+fn no_such_account(_: &EmulatorState, call: &EndpointRequest) -> Reply {
     blob::error(404, "ResourceNotFound", "The specified resource does not exist.", &call.trace)
 }
 

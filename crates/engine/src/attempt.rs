@@ -11,14 +11,14 @@ use crate::choice::several_accounts;
 use crate::deadline::unless_cancelled;
 use crate::device_code::no_terminal;
 use crate::effects::{SignIn, SignInOutcome, SignInPrompt};
-use crate::engine::Inner;
+use crate::engine::EngineState;
 use crate::flights::Abandoned;
+use crate::sign_in_route::SignInRoute;
 use crate::terminal::{TerminalSignIn, forwarded, is_native_client, paste_redirect_uri};
-use crate::way::Way;
 
-impl Inner {
+impl EngineState {
     /// Nobody can be asked. Where the question was only which account, its name is all it takes.
-    pub(crate) fn unseen(&self, parameters: &TokenParameters, last: Option<Error>) -> Error {
+    pub(crate) fn no_ui_error(&self, parameters: &TokenParameters, last: Option<Error>) -> Error {
         let environment = parameters.authority.host().environment();
         let connected = self.state().registry.accounts_in(environment);
         match (&parameters.account, &connected[..]) {
@@ -32,16 +32,16 @@ impl Inner {
         self: &Arc<Self>,
         request: &InteractiveRequest,
         metadata: &ProviderMetadata,
-        way: Way,
+        way: SignInRoute,
         abandoned: &mut Abandoned,
     ) -> Result<Token> {
         let mut sign_in = self.open(request, way).await?;
         let result = match way {
-            Way::DeviceCode => {
+            SignInRoute::DeviceCode => {
                 self.sign_in_elsewhere(request, metadata, &mut *sign_in, abandoned).await
             }
-            Way::Desktop | Way::Terminal | Way::Paste => {
-                if way == Way::Desktop {
+            SignInRoute::Desktop | SignInRoute::Terminal | SignInRoute::Paste => {
+                if way == SignInRoute::Desktop {
                     point_to_browser(request, abandoned).await;
                 }
                 self.sign_in(request, metadata, &mut *sign_in, abandoned).await
@@ -55,36 +55,40 @@ impl Inner {
         result
     }
 
-    async fn open(&self, request: &InteractiveRequest, way: Way) -> Result<Box<dyn SignIn>> {
-        let prompter = &self.effects.prompter;
+    async fn open(
+        &self,
+        request: &InteractiveRequest,
+        way: SignInRoute,
+    ) -> Result<Box<dyn SignIn>> {
+        let sign_in_ui = &self.effects.sign_in_ui;
         let prompt = prompt_of(request);
         let requested = prompt.redirect_uri.as_ref();
         let terminal = || {
-            let presenter = request.presence.presenter.clone();
-            presenter.filter(|p| p.abilities().terminal.is_some()).ok_or_else(no_terminal)
+            let caller_ui = request.sign_in_options.caller_ui.clone();
+            caller_ui.filter(|p| p.abilities().terminal.is_some()).ok_or_else(no_terminal)
         };
         Ok(match way {
-            Way::Desktop => return prompter.open(&prompt).await,
-            Way::Terminal if !requested.is_some_and(is_native_client) => {
-                let presenter = terminal()?;
+            SignInRoute::Desktop => return sign_in_ui.open(&prompt).await,
+            SignInRoute::Terminal if !requested.is_some_and(is_native_client) => {
+                let caller_ui = terminal()?;
                 match self.listen(&prompt).await {
-                    Ok(listener) => Box::new(TerminalSignIn::listening(presenter, listener)),
+                    Ok(listener) => Box::new(TerminalSignIn::listening(caller_ui, listener)),
                     // Nothing can listen here; pasting does without.
-                    Err(error) if is_unseen(&error) => {
+                    Err(error) if is_no_ui(&error) => {
                         let redirect_uri = paste_redirect_uri(requested)?;
-                        Box::new(TerminalSignIn::pasting(presenter, redirect_uri))
+                        Box::new(TerminalSignIn::pasting(caller_ui, redirect_uri))
                     }
                     Err(error) => return Err(error),
                 }
             }
-            Way::Terminal | Way::Paste | Way::DeviceCode => {
-                let presenter = terminal()?;
+            SignInRoute::Terminal | SignInRoute::Paste | SignInRoute::DeviceCode => {
+                let caller_ui = terminal()?;
                 let redirect_uri = match way {
                     // It is not used.
-                    Way::DeviceCode => paste_redirect_uri(None)?,
+                    SignInRoute::DeviceCode => paste_redirect_uri(None)?,
                     _ => paste_redirect_uri(requested)?,
                 };
-                Box::new(TerminalSignIn::pasting(presenter, redirect_uri))
+                Box::new(TerminalSignIn::pasting(caller_ui, redirect_uri))
             }
         })
     }
@@ -92,29 +96,30 @@ impl Inner {
     /// Listens at the port that people forward, if the redirect URI leaves it open and it is free,
     /// or else where the redirect URI says.
     async fn listen(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
-        let prompter = &self.effects.prompter;
+        let sign_in_ui = &self.effects.sign_in_ui;
         let port = self.settings.forwarded_port();
         if let Some(redirect_uri) = forwarded(prompt.redirect_uri.as_ref(), port) {
             let redirect_uri = Some(redirect_uri);
-            let listening = prompter.listen(&SignInPrompt { redirect_uri, ..prompt.clone() }).await;
+            let listening =
+                sign_in_ui.listen(&SignInPrompt { redirect_uri, ..prompt.clone() }).await;
             if listening.is_ok() {
                 return listening;
             }
         }
-        prompter.listen(prompt).await
+        sign_in_ui.listen(prompt).await
     }
 }
 
 /// Whether nobody got to see anything.
-pub(crate) fn is_unseen(error: &Error) -> bool {
+pub(crate) fn is_no_ui(error: &Error) -> bool {
     *error.kind() == ErrorKind::Unavailable(Missing::UserInterface)
 }
 
 /// A caller that does not answer is not waited for longer than anybody waits for the sign-in.
 async fn point_to_browser(request: &InteractiveRequest, abandoned: &mut Abandoned) {
-    if let Some(presenter) = &request.presence.presenter {
+    if let Some(caller_ui) = &request.sign_in_options.caller_ui {
         let pointing = async {
-            presenter.point_to_browser().await;
+            caller_ui.point_to_browser().await;
             Ok(())
         };
         // Whoever has left is noticed again by what follows.
@@ -132,6 +137,6 @@ fn prompt_of(request: &InteractiveRequest) -> SignInPrompt {
         scopes: parameters.scopes.clone(),
         redirect_uri: parameters.redirect_uri.clone(),
         correlation_id: parameters.correlation_id.clone(),
-        presenter: request.presence.presenter.clone(),
+        caller_ui: request.sign_in_options.caller_ui.clone(),
     }
 }

@@ -76,31 +76,31 @@ struct Pause {
 
 /// The same moment by both clocks.
 #[derive(Clone, Copy)]
-pub(crate) struct Moment {
+pub(crate) struct ClockReading {
     pub(crate) now: Timestamp,
     pub(crate) uptime: Duration,
 }
 
 impl Entry {
     /// How long the token is still valid.
-    fn left(&self, at: Moment) -> Duration {
+    fn left(&self, at: ClockReading) -> Duration {
         let by_uptime = self.ends.saturating_sub(at.uptime);
         self.token.expires_on.saturating_since(at.now).min(by_uptime)
     }
 
-    fn is_renewable(&self, at: Moment) -> bool {
+    fn is_renewable(&self, at: ClockReading) -> bool {
         let worthwhile = self.token.refresh_on.is_some_and(|moment| at.now >= moment);
         worthwhile && self.pause.is_none_or(|pause| at.uptime >= pause.until)
     }
 
     /// The token as it is valid by the wall clock of this moment.
-    fn token(&self, at: Moment) -> Token {
+    fn token(&self, at: ClockReading) -> Token {
         Token { expires_on: at.now + self.left(at), ..self.token.clone() }
     }
 }
 
 /// What a look-up found.
-pub(crate) enum Hit {
+pub(crate) enum CachedToken {
     /// Good for a while.
     Fresh(Token),
     /// Good, but worth renewing in the background.
@@ -113,8 +113,8 @@ impl TokenCache {
         &self,
         key: &CacheKey,
         refused: Option<&AccessToken>,
-        at: Moment,
-    ) -> Option<Hit> {
+        at: ClockReading,
+    ) -> Option<CachedToken> {
         let entry = self.entries.get(key)?;
         if entry.left(at) <= MARGIN {
             return None;
@@ -123,12 +123,16 @@ impl TokenCache {
             return None;
         }
         let token = entry.token(at);
-        Some(if entry.is_renewable(at) { Hit::Renewable(token) } else { Hit::Fresh(token) })
+        Some(if entry.is_renewable(at) {
+            CachedToken::Renewable(token)
+        } else {
+            CachedToken::Fresh(token)
+        })
     }
 
     /// Keeps a token under its key. One that satisfies a claims challenge also takes the place of
     /// the one that did not.
-    pub(crate) fn insert(&mut self, key: CacheKey, token: Token, at: Moment) {
+    pub(crate) fn insert(&mut self, key: CacheKey, token: Token, at: ClockReading) {
         let ends = at.uptime + token.expires_on.saturating_since(at.now);
         let entry = Entry { token, ends, pause: None };
         if key.claims.is_some() {
@@ -143,7 +147,7 @@ impl TokenCache {
     }
 
     /// A renewal has failed: the next is not for now.
-    pub(crate) fn postpone_renewal(&mut self, key: &CacheKey, at: Moment) {
+    pub(crate) fn postpone_renewal(&mut self, key: &CacheKey, at: ClockReading) {
         if let Some(entry) = self.entries.get_mut(key) {
             let length = entry.pause.map_or(FIRST_PAUSE, |pause| pause.length * 2);
             let length = length.min(LONGEST_PAUSE);
@@ -167,9 +171,9 @@ mod tests {
         Timestamp::from_unix_seconds(1_000_000 + seconds)
     }
 
-    fn moment(seconds: u32) -> Moment {
+    fn moment(seconds: u32) -> ClockReading {
         let uptime = Duration::from_secs(seconds.into());
-        Moment { now: at(seconds.into()), uptime }
+        ClockReading { now: at(seconds.into()), uptime }
     }
 
     fn key(claims: Option<&str>) -> CacheKey {
@@ -217,15 +221,18 @@ mod tests {
     #[test]
     fn a_token_is_served_until_shortly_before_it_expires() {
         let cache = cache(token("a", at(3600), None));
-        assert!(matches!(cache.find(&key(None), None, moment(3299)), Some(Hit::Fresh(_))));
+        assert!(matches!(cache.find(&key(None), None, moment(3299)), Some(CachedToken::Fresh(_))));
         assert!(cache.find(&key(None), None, moment(3300)).is_none());
     }
 
     #[test]
     fn from_refresh_on_a_token_is_served_and_worth_renewing() {
         let cache = cache(token("a", at(3600), Some(at(1800))));
-        assert!(matches!(cache.find(&key(None), None, moment(1799)), Some(Hit::Fresh(_))));
-        assert!(matches!(cache.find(&key(None), None, moment(1800)), Some(Hit::Renewable(_))));
+        assert!(matches!(cache.find(&key(None), None, moment(1799)), Some(CachedToken::Fresh(_))));
+        assert!(matches!(
+            cache.find(&key(None), None, moment(1800)),
+            Some(CachedToken::Renewable(_))
+        ));
     }
 
     #[test]
@@ -235,13 +242,13 @@ mod tests {
         for pause in [15, 30, 60, 120, 240, 300, 300] {
             assert!(matches!(
                 cache.find(&key(None), None, moment(seconds)),
-                Some(Hit::Renewable(_))
+                Some(CachedToken::Renewable(_))
             ));
             cache.postpone_renewal(&key(None), moment(seconds));
             seconds += pause;
             assert!(matches!(
                 cache.find(&key(None), None, moment(seconds - 1)),
-                Some(Hit::Fresh(_))
+                Some(CachedToken::Fresh(_))
             ));
         }
     }
@@ -249,8 +256,8 @@ mod tests {
     #[test]
     fn a_clock_that_is_set_back_does_not_prolong_a_token() {
         let cache = cache(token("a", at(3600), None));
-        let later = |uptime| Moment { now: at(-3600), uptime: Duration::from_secs(uptime) };
-        let Some(Hit::Fresh(found)) = cache.find(&key(None), None, later(600)) else {
+        let later = |uptime| ClockReading { now: at(-3600), uptime: Duration::from_secs(uptime) };
+        let Some(CachedToken::Fresh(found)) = cache.find(&key(None), None, later(600)) else {
             panic!("a hit")
         };
         assert_eq!(found.expires_on, at(-600), "3000 s are left, by the clock as it is now");
@@ -271,7 +278,7 @@ mod tests {
         let challenge = key(Some(r#"{"access_token":{"nbf":{"value":"1"}}}"#));
         assert!(cache.find(&challenge, None, moment(0)).is_none());
         cache.insert(challenge, token("new", at(3600), None), moment(0));
-        let Some(Hit::Fresh(found)) = cache.find(&key(None), None, moment(0)) else {
+        let Some(CachedToken::Fresh(found)) = cache.find(&key(None), None, moment(0)) else {
             panic!("a hit")
         };
         assert_eq!(found.access_token.expose(), "new");

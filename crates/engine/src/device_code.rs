@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keybearer_core::{
-    Error, ErrorKind, InteractiveRequest, Missing, Presenter, Result, Token, UserCode,
+    CallerUi, Error, ErrorKind, InteractiveRequest, Missing, Result, Token, UserCode,
 };
 use keybearer_protocol::device_code::{
     self, DeviceAuthorization, DeviceAuthorizationRequest, Poll,
@@ -15,16 +15,16 @@ use keybearer_protocol::token::{Grant, TokenRequest, TokenResponse};
 
 use crate::deadline::unless_cancelled;
 use crate::effects::SignIn;
-use crate::engine::Inner;
+use crate::engine::EngineState;
 use crate::flights::Abandoned;
-use crate::interactive::{Chosen, merged_claims};
+use crate::interactive::{AccountSelection, merged_claims};
 use crate::providers::exchange;
 use crate::silent::nested;
 
 /// What is added to the interval each time the provider asks to slow down, RFC 8628 §3.5.
 const SLOWER: Duration = Duration::from_secs(5);
 
-impl Inner {
+impl EngineState {
     pub(crate) async fn sign_in_elsewhere(
         self: &Arc<Self>,
         request: &InteractiveRequest,
@@ -34,11 +34,11 @@ impl Inner {
     ) -> Result<Token> {
         let parameters = &request.parameters;
         let asking = async {
-            if let Chosen::Token(token) = self.choose(request, sign_in).await? {
+            if let AccountSelection::Token(token) = self.choose(request, sign_in).await? {
                 return Ok(Begun::Token(token));
             }
-            let presenter = request.presence.presenter.as_deref().ok_or_else(no_terminal)?;
-            self.show_code(request, metadata, presenter).await.map(Begun::Shown)
+            let caller_ui = request.sign_in_options.caller_ui.as_deref().ok_or_else(no_terminal)?;
+            self.show_code(request, metadata, caller_ui).await.map(Begun::Shown)
         };
         let shown = match unless_cancelled(abandoned.wait(), asking).await? {
             Begun::Token(token) => return Ok(*token),
@@ -52,7 +52,7 @@ impl Inner {
         &self,
         request: &InteractiveRequest,
         metadata: &ProviderMetadata,
-        presenter: &dyn Presenter,
+        caller_ui: &dyn CallerUi,
     ) -> Result<DeviceAuthorization> {
         let parameters = &request.parameters;
         let http = DeviceAuthorizationRequest {
@@ -70,7 +70,7 @@ impl Inner {
             verification_uri: authorization.verification_uri.clone(),
             expires_in: authorization.expires_in,
         };
-        presenter.show_user_code(&code).await?;
+        caller_ui.show_user_code(&code).await?;
         Ok(authorization)
     }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use keybearer_core::{
-    Account, AccountPick, AuthorityHost, Caller, ClientId, CorrelationId, Error, MasterKey,
-    Missing, Presenter, Result, ScopeSet, Tenant, Timestamp,
+    Account, AccountPick, AuthorityHost, Caller, CallerUi, ClientId, CorrelationId, Error,
+    MasterKey, Missing, Result, ScopeSet, Tenant, Timestamp,
 };
 use keybearer_protocol::authorize::ResponseMode;
 use keybearer_protocol::{Body, RedirectParameters};
@@ -31,7 +31,7 @@ pub struct Effects {
     /// Where the key that seals them is kept.
     pub keys: Arc<dyn KeyStore>,
     /// The person.
-    pub prompter: Arc<dyn Prompter>,
+    pub sign_in_ui: Arc<dyn SignInUi>,
     /// Work that goes on when its caller has left.
     pub spawner: Arc<dyn Spawner>,
 }
@@ -145,7 +145,7 @@ pub trait KeyStore: Send + Sync + fmt::Debug {
 
 /// The person, and whatever shows them pages.
 #[async_trait]
-pub trait Prompter: Send + Sync + fmt::Debug {
+pub trait SignInUi: Send + Sync + fmt::Debug {
     /// Prepares a place where the answer can arrive, before anything is shown (invariant I9).
     ///
     /// # Errors
@@ -184,7 +184,7 @@ pub struct SignInPrompt {
     /// The operation.
     pub correlation_id: CorrelationId,
     /// The caller's side. Where it can open a browser, that is the person's.
-    pub presenter: Option<Arc<dyn Presenter>>,
+    pub caller_ui: Option<Arc<dyn CallerUi>>,
 }
 
 /// One sign-in in progress. Dropping it closes the place where answers arrive and tells the person

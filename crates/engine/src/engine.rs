@@ -11,7 +11,7 @@ use keybearer_core::{
 
 use keybearer_protocol::shr::ProofKey;
 
-use crate::cache::{CacheKey, Moment, TokenCache};
+use crate::cache::{CacheKey, ClockReading, TokenCache};
 use crate::choice::sign_in_needed;
 use crate::deadline::{unless_cancelled, within};
 use crate::effects::{Change, Effects, Record, RecordKey};
@@ -53,9 +53,9 @@ impl EngineSettings {
 /// and I4 (what is durable is sealed, and durable before it is used), I6 (one flight per key), I7
 /// (deadlines), I8 (never another account), I9 (state, nonce, PKCE).
 #[derive(Clone)]
-pub struct Engine(Arc<Inner>);
+pub struct Engine(Arc<EngineState>);
 
-pub(crate) struct Inner {
+pub(crate) struct EngineState {
     pub(crate) effects: Effects,
     pub(crate) settings: EngineSettings,
     pub(crate) providers: Providers,
@@ -63,7 +63,7 @@ pub(crate) struct Inner {
     pub(crate) sign_ins: Flights<InteractiveKey, Token>,
     pub(crate) proof_keys: Flights<AccountKey, ProofKey>,
     sign_outs: Flights<AccountKey, ()>,
-    waiting: crate::waiting::Waiting,
+    waiting: crate::waiting::PendingRequests,
     state: Mutex<State>,
     vault: Vault,
     /// Held from reading the registry to the end of the commit, so that commits are in order.
@@ -89,7 +89,7 @@ impl Engine {
         let vault = Vault::new(&effects.keys.master_key().await?);
         let mut state = State::default();
         let unreadable_records = load(&mut state.registry, &vault, &effects).await?;
-        Ok(Self(Arc::new(Inner {
+        Ok(Self(Arc::new(EngineState {
             effects,
             providers: Providers::new(settings.trusted_authority_hosts.clone()),
             settings,
@@ -165,7 +165,7 @@ fn restore(registry: &mut Registry, vault: &Vault, record: &Record) -> Result<()
     Ok(())
 }
 
-impl Inner {
+impl EngineState {
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         lock(&self.state)
     }
@@ -176,11 +176,11 @@ impl Inner {
         bytes
     }
 
-    pub(crate) fn moment(&self) -> Moment {
-        Moment { now: self.effects.clock.now(), uptime: self.effects.clock.uptime() }
+    pub(crate) fn moment(&self) -> ClockReading {
+        ClockReading { now: self.effects.clock.now(), uptime: self.effects.clock.uptime() }
     }
 
-    /// Keeps a token, unless its account has been removed meanwhile.
+    /// Keeps a token, unless its account has been account_removed meanwhile.
     pub(crate) fn remember(&self, key: CacheKey, token: Token) {
         let moment = self.moment();
         let mut state = self.state();
@@ -199,18 +199,18 @@ impl Inner {
         let families = self.settings.family_refresh_tokens;
         {
             let mut state = self.state();
-            let holder = state.registry.holder(account, client, families)?;
-            if let Some(redemption) = state.registry.start(account, &holder) {
+            let token_owner = state.registry.token_owner(account, client, families)?;
+            if let Some(redemption) = state.registry.start(account, &token_owner) {
                 return Ok(redemption);
             }
         }
         // Until the turn ends, the store stays as it is read here.
         let _turn = self.commit_turn.lock().await;
-        let holder = self.state().registry.holder(account, client, families)?;
-        let stored = self.read_refresh(account, &holder).await?;
+        let token_owner = self.state().registry.token_owner(account, client, families)?;
+        let stored = self.read_refresh(account, &token_owner).await?;
         let mut state = self.state();
-        state.registry.hold(account, &holder, stored);
-        let redemption = state.registry.start(account, &holder);
+        state.registry.hold(account, &token_owner, stored);
+        let redemption = state.registry.start(account, &token_owner);
         redemption.ok_or_else(|| Error::internal("find a refresh token"))
     }
 
@@ -232,16 +232,16 @@ impl Inner {
         let _turn = self.commit_turn.lock().await;
         let known = {
             let state = self.state();
-            state.registry.refresh_entry(account, client).map(RefreshEntry::unsettled)
+            state.registry.refresh_entry(account, client).map(RefreshEntry::pending_write)
         };
-        let unsettled = match known {
+        let pending_write = match known {
             // Another flight has done it.
             Some(None) => return Ok(()),
             known => known.flatten(),
         };
-        let change = self.refresh_change(account, client, unsettled.as_ref())?;
+        let change = self.refresh_change(account, client, pending_write.as_ref())?;
         self.effects.store.commit(vec![change]).await?;
-        if let Some(stored) = unsettled {
+        if let Some(stored) = pending_write {
             self.state().registry.set_durable(account, client, &stored.current);
         }
         Ok(())
@@ -332,7 +332,7 @@ impl Inner {
     }
 }
 
-impl Inner {
+impl EngineState {
     /// An error of running out of time, with what may have taken it: the provider if it has not
     /// said anything yet, or else `unfinished`.
     fn explained(&self, error: Error, host: &AuthorityHost, unfinished: Option<String>) -> Error {
@@ -377,7 +377,7 @@ impl Broker for Engine {
         let (id, limit) = (request.parameters.correlation_id.clone(), request.parameters.timeout);
         let host = request.parameters.authority.host().clone();
         // A provider that refuses the redirect URI says so in the browser only.
-        let on_this_device = request.presence.method != SignInMethod::DeviceCode;
+        let on_this_device = request.sign_in_options.method != SignInMethod::DeviceCode;
         let unfinished = on_this_device.then(|| seen_in_browser(UNFINISHED));
         let registration = self.0.waiting.register(request.parameters.caller.id.clone());
         let work = async {

@@ -18,17 +18,17 @@ use keybearer_protocol::shr;
 use keybearer_protocol::token::{self, Grant, TokenRequest, TokenResponse};
 use url::Url;
 
-use crate::attempt::is_unseen;
+use crate::attempt::is_no_ui;
 use crate::cache::Binding;
 use crate::deadline::unless_cancelled;
 use crate::effects::SignIn;
-use crate::engine::Inner;
+use crate::engine::EngineState;
 use crate::flights::Abandoned;
-use crate::issue::{Asked, Issued};
+use crate::issue::{Issued, RequestContext};
 use crate::providers::exchange;
 use crate::refresh_entry::StoredRefresh;
+use crate::sign_in_route::SignInRoute;
 use crate::silent::{Refresh, nested};
-use crate::way::Way;
 
 /// Callers that ask for the same thing share one sign-in.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -50,8 +50,8 @@ pub(crate) struct InteractiveKey {
 
 impl InteractiveKey {
     pub(crate) fn of(request: &InteractiveRequest) -> Self {
-        let (parameters, method) = (&request.parameters, request.presence.method);
-        let private = Way::is_private(method, &request.presence.abilities());
+        let (parameters, method) = (&request.parameters, request.sign_in_options.method);
+        let private = SignInRoute::is_private(method, &request.sign_in_options.abilities());
         Self {
             method,
             only: private.then(|| parameters.caller.id.clone()),
@@ -70,33 +70,33 @@ impl InteractiveKey {
 }
 
 /// What ties an answer to its request.
-struct Ties {
+struct PendingAuthorization {
     state: String,
     nonce: String,
     verifier: CodeVerifier,
 }
 
 /// What asking the person came to.
-enum Answered {
+enum AuthorizationResult {
     /// A connected account was chosen, and its refresh token was enough.
     Token(Box<Token>),
     /// The provider has signed the person in.
-    Code { code: AuthorizationCode, redirect_uri: Url, ties: Ties },
+    Code { code: AuthorizationCode, redirect_uri: Url, ties: PendingAuthorization },
 }
 
 /// Whom the provider is asked to sign in, and how insistently.
-pub(crate) struct Ask {
+pub(crate) struct SignInTarget {
     login_hint: Option<String>,
     prompt: Prompt,
 }
 
 /// What came of choosing an account.
-pub(crate) enum Chosen {
+pub(crate) enum AccountSelection {
     Token(Box<Token>),
-    Ask(Ask),
+    SignInTarget(SignInTarget),
 }
 
-impl Inner {
+impl EngineState {
     /// Joins the sign-in for this request, or starts it.
     pub(crate) async fn join_sign_in(
         self: &Arc<Self>,
@@ -105,17 +105,17 @@ impl Inner {
         let parameters = request.parameters.clone();
         let request = InteractiveRequest { parameters: shared(request.parameters)?, ..request };
         let (key, inner) = (InteractiveKey::of(&request), Arc::clone(self));
-        let (presence, mut began) = (request.presence.clone(), false);
+        let (sign_in_options, mut began) = (request.sign_in_options.clone(), false);
         let start = |abandoned| {
             began = true;
             inner.interactive(request, abandoned)
         };
         let flight = self.sign_ins.join(&*self.effects.spawner, &key, start);
-        let token = match presence.presenter.filter(|_| !began) {
+        let token = match sign_in_options.caller_ui.filter(|_| !began) {
             None => flight.landed().await?,
             // Somebody else's browser has it; whoever waits for that is not left wondering.
-            Some(presenter) => {
-                match select(pin!(flight.landed()), presenter.point_to_browser()).await {
+            Some(caller_ui) => {
+                match select(pin!(flight.landed()), caller_ui.point_to_browser()).await {
                     Either::Left((landed, _)) => landed?,
                     Either::Right(((), landed)) => landed.await?,
                 }
@@ -164,17 +164,19 @@ impl Inner {
         let id = &parameters.correlation_id;
         let metadata = self.providers.metadata(&self.effects, &parameters.authority, id).await?;
         let mut abandoned = abandoned;
-        let mut unseen = None;
-        for way in Way::order(request.presence.method, &request.presence.abilities()) {
+        let mut no_ui_error = None;
+        for way in
+            SignInRoute::order(request.sign_in_options.method, &request.sign_in_options.abilities())
+        {
             match Box::pin(self.attempt(request, &metadata, *way, &mut abandoned)).await {
-                Err(error) if is_unseen(&error) => {
+                Err(error) if is_no_ui(&error) => {
                     tracing::debug!(correlation_id = %id, ?way, %error, "not a way to sign in");
-                    unseen = Some(error);
+                    no_ui_error = Some(error);
                 }
                 decided => return decided,
             }
         }
-        Err(self.unseen(parameters, unseen))
+        Err(self.no_ui_error(parameters, no_ui_error))
     }
 
     /// While the person is asked, everybody may leave; once there is a code, it is redeemed and
@@ -189,8 +191,8 @@ impl Inner {
         let parameters = &request.parameters;
         let asking = self.ask(request, metadata, sign_in);
         match unless_cancelled(abandoned.wait(), asking).await? {
-            Answered::Token(token) => Ok(*token),
-            Answered::Code { code, redirect_uri, ties } => {
+            AuthorizationResult::Token(token) => Ok(*token),
+            AuthorizationResult::Code { code, redirect_uri, ties } => {
                 let grant = Grant::AuthorizationCode {
                     code: &code,
                     redirect_uri: &redirect_uri,
@@ -210,11 +212,11 @@ impl Inner {
         request: &InteractiveRequest,
         metadata: &ProviderMetadata,
         sign_in: &mut dyn SignIn,
-    ) -> Result<Answered> {
+    ) -> Result<AuthorizationResult> {
         let parameters = &request.parameters;
         let ask = match self.choose(request, sign_in).await? {
-            Chosen::Token(token) => return Ok(Answered::Token(token)),
-            Chosen::Ask(ask) => ask,
+            AccountSelection::Token(token) => return Ok(AuthorizationResult::Token(token)),
+            AccountSelection::SignInTarget(ask) => ask,
         };
         let ties = self.ties();
         let redirect_uri = sign_in.redirect_uri().clone();
@@ -241,7 +243,7 @@ impl Inner {
                 _ => with_redirect_hint(error, &redirect_uri, &parameters.client_id),
             }
         })?;
-        Ok(Answered::Code { code, redirect_uri, ties })
+        Ok(AuthorizationResult::Code { code, redirect_uri, ties })
     }
 
     /// Decides whom to ask the provider for; a connected account may make asking unnecessary.
@@ -249,9 +251,11 @@ impl Inner {
         self: &Arc<Self>,
         request: &InteractiveRequest,
         sign_in: &mut dyn SignIn,
-    ) -> Result<Chosen> {
+    ) -> Result<AccountSelection> {
         let parameters = &request.parameters;
-        let ask = |login_hint, prompt| Ok(Chosen::Ask(Ask { login_hint, prompt }));
+        let ask = |login_hint, prompt| {
+            Ok(AccountSelection::SignInTarget(SignInTarget { login_hint, prompt }))
+        };
         let connected = {
             let environment = parameters.authority.host().environment();
             self.state().registry.accounts_in(environment)
@@ -285,21 +289,24 @@ impl Inner {
         self: &Arc<Self>,
         request: &InteractiveRequest,
         account: &Account,
-    ) -> Result<Chosen> {
+    ) -> Result<AccountSelection> {
         let insistent = matches!(request.prompt, Prompt::Login | Prompt::Consent);
         if !insistent && request.parameters.claims.is_none() {
             match self.silent_for(&request.parameters, account).await {
-                Ok(token) => return Ok(Chosen::Token(Box::new(token))),
+                Ok(token) => return Ok(AccountSelection::Token(Box::new(token))),
                 Err(error) if matches!(error.kind(), ErrorKind::InteractionRequired { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
         let prompt = if insistent { request.prompt } else { Prompt::IfNeeded };
-        Ok(Chosen::Ask(Ask { login_hint: Some(account.username.clone()), prompt }))
+        Ok(AccountSelection::SignInTarget(SignInTarget {
+            login_hint: Some(account.username.clone()),
+            prompt,
+        }))
     }
 
-    fn ties(&self) -> Ties {
-        Ties {
+    fn ties(&self) -> PendingAuthorization {
+        PendingAuthorization {
             state: pkce::opaque::<32>(self.random()),
             nonce: pkce::opaque::<32>(self.random()),
             verifier: pkce::verifier(self.random()),
@@ -334,7 +341,7 @@ impl Inner {
         response: &TokenResponse,
         nonce: Option<&str>,
     ) -> Result<Token> {
-        let asked = Asked {
+        let asked = RequestContext {
             authority: &parameters.authority,
             metadata,
             client_id: &parameters.client_id,

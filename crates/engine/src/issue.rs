@@ -10,13 +10,13 @@ use keybearer_protocol::id_token::{self, Expectation, IdTokenClaims, Invalid};
 use keybearer_protocol::metadata::ProviderMetadata;
 use keybearer_protocol::token::TokenResponse;
 
-use crate::engine::Inner;
+use crate::engine::EngineState;
 
 /// A clock that differs from the provider's by more than this is not used to judge id tokens.
 const TOLERATED_SKEW: Duration = Duration::from_secs(300);
 
 /// The request an answer belongs to.
-pub(crate) struct Asked<'a> {
+pub(crate) struct RequestContext<'a> {
     pub(crate) authority: &'a Authority,
     pub(crate) metadata: &'a ProviderMetadata,
     pub(crate) client_id: &'a ClientId,
@@ -28,16 +28,16 @@ pub(crate) struct Asked<'a> {
 
 /// What a sign-in needs to become a token.
 pub(crate) struct Issued<'a> {
-    pub(crate) asked: &'a Asked<'a>,
+    pub(crate) asked: &'a RequestContext<'a>,
     pub(crate) response: &'a TokenResponse,
     pub(crate) source: TokenSource,
 }
 
-impl Inner {
+impl EngineState {
     /// Whose token this is, as the validated id token and the client info say.
     pub(crate) async fn identify(
         &self,
-        asked: &Asked<'_>,
+        asked: &RequestContext<'_>,
         response: &TokenResponse,
     ) -> Result<Option<Account>> {
         let Some(claims) = self.validate(asked, response).await? else { return Ok(None) };
@@ -59,7 +59,7 @@ impl Inner {
     /// app alone.
     async fn validate(
         &self,
-        asked: &Asked<'_>,
+        asked: &RequestContext<'_>,
         response: &TokenResponse,
     ) -> Result<Option<IdTokenClaims>> {
         let Some(id_token) = &response.id_token else { return Ok(None) };
@@ -92,7 +92,7 @@ impl Inner {
 
     /// The provider's own time if this machine's clock is far off, so that a wrong clock does not
     /// refuse good tokens. The time comes over the same TLS connection as the token.
-    fn provider_time(&self, date: Option<Timestamp>, asked: &Asked<'_>) -> Timestamp {
+    fn provider_time(&self, date: Option<Timestamp>, asked: &RequestContext<'_>) -> Timestamp {
         let now = self.effects.clock.now();
         let Some(date) = date else { return now };
         let skew = date.saturating_since(now).max(now.saturating_since(date));

@@ -20,16 +20,16 @@ mod providers;
 mod records;
 mod refresh_entry;
 mod registry;
+mod sign_in_route;
 mod silent;
 mod terminal;
 mod throttle;
 mod vault;
 mod waiting;
-mod way;
 
 pub use effects::{
-    Change, Clock, Effects, Http, KeyStore, Prompter, Random, Record, RecordKey, SealedRecord,
-    SignIn, SignInOutcome, SignInPrompt, Spawner, TokenStore,
+    Change, Clock, Effects, Http, KeyStore, Random, Record, RecordKey, SealedRecord, SignIn,
+    SignInOutcome, SignInPrompt, SignInUi, Spawner, TokenStore,
 };
 pub use engine::{Engine, EngineSettings, FORWARDED_PORT};
 pub use families::FamilyRefreshTokens;

@@ -15,10 +15,10 @@ use keybearer_protocol::pkce;
 use keybearer_protocol::shr::{self, KeyHolder, ProofKey};
 
 use crate::cache::Binding;
-use crate::engine::Inner;
+use crate::engine::EngineState;
 use crate::records::RecordName;
 use crate::registry::AccountKey;
-use crate::silent::removed;
+use crate::silent::account_removed;
 
 /// What a token is bound to, and what has to be signed with it before it is handed out.
 pub(crate) struct Proof<'a> {
@@ -29,7 +29,7 @@ pub(crate) struct Proof<'a> {
 
 impl Proof<'_> {
     /// The token as it leaves the broker.
-    pub(crate) fn finish(&self, inner: &Inner, token: Token) -> Result<Token> {
+    pub(crate) fn finish(&self, inner: &EngineState, token: Token) -> Result<Token> {
         let Some((key, http)) = &self.signing else { return Ok(token) };
         let signed = inner.sign(key, http, Some(&token))?;
         Ok(Token {
@@ -58,7 +58,7 @@ impl Binding {
     }
 }
 
-impl Inner {
+impl EngineState {
     /// What the token of this request is to be bound to.
     pub(crate) async fn proof<'a>(
         self: &Arc<Self>,
@@ -99,7 +99,7 @@ impl Inner {
                 return Ok(key.clone());
             }
             if !state.registry.contains(account) {
-                return Err(removed());
+                return Err(account_removed());
             }
         }
         let name = RecordName::ProofKey(account.clone());

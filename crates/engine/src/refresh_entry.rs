@@ -77,11 +77,11 @@ impl RefreshEntry {
         if let Some(rotation) = &mut self.rotation {
             rotation.land(successor);
         }
-        self.settle();
+        self.drop_if_durable();
     }
 
     /// What the store should have, if that is not known to be there.
-    pub(crate) fn unsettled(&self) -> Option<StoredRefresh> {
+    pub(crate) fn pending_write(&self) -> Option<StoredRefresh> {
         let rotation = self.rotation.as_ref()?;
         Some(StoredRefresh {
             current: rotation.newest().clone(),
@@ -95,10 +95,10 @@ impl RefreshEntry {
         if let Some(rotation) = &mut self.rotation {
             rotation.newest_is_durable |= rotation.newest().same_as(token);
         }
-        self.settle();
+        self.drop_if_durable();
     }
 
-    fn settle(&mut self) {
+    fn drop_if_durable(&mut self) {
         self.rotation.take_if(|rotation| rotation.newest_is_durable && rotation.in_flight == 0);
     }
 }
@@ -152,9 +152,11 @@ mod tests {
         entry.start().unwrap().0.expose().to_owned()
     }
 
-    fn unsettled(entry: &RefreshEntry) -> Option<(String, Option<String>)> {
+    fn pending_write(entry: &RefreshEntry) -> Option<(String, Option<String>)> {
         let text = |token: &RefreshToken| token.expose().to_owned();
-        entry.unsettled().map(|stored| (text(&stored.current), stored.previous.as_ref().map(text)))
+        entry
+            .pending_write()
+            .map(|stored| (text(&stored.current), stored.previous.as_ref().map(text)))
     }
 
     #[test]
@@ -167,7 +169,7 @@ mod tests {
         assert_eq!(started(&mut entry), "1", "another redemption of 1 is still in flight");
         entry.land(Some(token("3")));
         entry.land(None);
-        assert_eq!(unsettled(&entry), Some(("3".into(), Some("1".into()))));
+        assert_eq!(pending_write(&entry), Some(("3".into(), Some("1".into()))));
         entry.set_durable(&token("3"));
         assert!(entry.start().is_none(), "the store has the newest");
     }
@@ -177,33 +179,33 @@ mod tests {
         let mut entry = held("1");
         started(&mut entry);
         entry.land(Some(token("2")));
-        assert_eq!(unsettled(&entry), Some(("2".into(), Some("1".into()))));
+        assert_eq!(pending_write(&entry), Some(("2".into(), Some("1".into()))));
         let mut entry = RefreshEntry::new(None, 1);
         let stored =
             StoredRefresh { previous: Some(token("1")), ..StoredRefresh::new(token("2"), None) };
         entry.hold(stored);
         let (active, spare) = entry.start().unwrap();
         assert_eq!((active.expose(), spare.unwrap().expose()), ("2", "1"));
-        assert_eq!(unsettled(&entry), Some(("2".into(), Some("1".into()))));
+        assert_eq!(pending_write(&entry), Some(("2".into(), Some("1".into()))));
         entry.land(Some(token("3")));
-        assert_eq!(unsettled(&entry), Some(("3".into(), Some("2".into()))));
+        assert_eq!(pending_write(&entry), Some(("3".into(), Some("2".into()))));
     }
 
     #[test]
     fn a_token_is_here_only_while_it_is_redeemed_or_newer_than_the_store() {
         let mut entry = held("1");
         started(&mut entry);
-        assert!(unsettled(&entry).is_some());
+        assert!(pending_write(&entry).is_some());
         entry.land(None);
-        assert!(unsettled(&entry).is_none(), "it was not rotated");
+        assert!(pending_write(&entry).is_none(), "it was not rotated");
         entry.hold(StoredRefresh::new(token("1"), None));
         started(&mut entry);
         entry.land(Some(token("2")));
         entry.hold(StoredRefresh::new(token("1"), None));
-        assert_eq!(unsettled(&entry).unwrap().0, "2", "the store has an older one");
+        assert_eq!(pending_write(&entry).unwrap().0, "2", "the store has an older one");
         entry.set_durable(&token("1"));
-        assert_eq!(unsettled(&entry).unwrap().0, "2");
+        assert_eq!(pending_write(&entry).unwrap().0, "2");
         entry.set_durable(&token("2"));
-        assert!(unsettled(&entry).is_none());
+        assert!(pending_write(&entry).is_none());
     }
 }

@@ -42,13 +42,13 @@ pub(crate) struct Registry {
     entries: HashMap<AccountKey, Box<Entry>>,
     next_generation: u64,
     /// Apps that the provider has said are in no family of those whose tokens they tried.
-    outsiders: HashSet<ClientId>,
+    not_in_family: HashSet<ClientId>,
 }
 
 struct Entry {
     account: Account,
     signed_in: Timestamp,
-    /// Tells this connection of the account from an earlier one that was removed meanwhile.
+    /// Tells this connection of the account from an earlier one that was account_removed meanwhile.
     connection: u64,
     /// By app: one for most accounts, and seldom more than a few.
     refresh_tokens: Vec<(ClientId, RefreshEntry)>,
@@ -60,7 +60,7 @@ struct Entry {
 pub(crate) struct Redemption {
     pub(crate) account: Account,
     /// The app whose refresh token it is: the one that asks, or another of its family.
-    pub(crate) holder: ClientId,
+    pub(crate) token_owner: ClientId,
     pub(crate) refresh_token: RefreshToken,
     /// The one before, if the token has not been used yet.
     pub(crate) previous: Option<RefreshToken>,
@@ -183,8 +183,8 @@ impl Registry {
     /// [`FamilyRefreshTokens::SameFamily`], that of another which the provider put into a family;
     /// the token's successors stay with that other app, so that there is one chain. Whether an app
     /// belongs to the family only the provider knows: one that it has refused is not tried again, see
-    /// [`set_outsider`](Self::set_outsider).
-    pub(crate) fn holder(
+    /// [`mark_not_in_family`](Self::mark_not_in_family).
+    pub(crate) fn token_owner(
         &self,
         key: &AccountKey,
         client: &ClientId,
@@ -192,36 +192,36 @@ impl Registry {
     ) -> Result<ClientId> {
         let entry = self.entries.get(key);
         let entry = entry.ok_or_else(|| sign_in_needed("the account is not connected".into()))?;
-        let families = match self.outsiders.contains(client) {
+        let families = match self.not_in_family.contains(client) {
             true => FamilyRefreshTokens::Off,
             false => families,
         };
-        entry.holder(client, families).ok_or_else(|| {
+        entry.token_owner(client, families).ok_or_else(|| {
             sign_in_needed(format!("{} has not signed in to this app", entry.account.username))
         })
     }
 
     /// Takes over what the store has of a refresh token, unless something newer is here.
-    pub(crate) fn hold(&mut self, key: &AccountKey, holder: &ClientId, stored: StoredRefresh) {
-        if let Some(entry) = self.refresh_entry_mut(key, holder) {
+    pub(crate) fn hold(&mut self, key: &AccountKey, token_owner: &ClientId, stored: StoredRefresh) {
+        if let Some(entry) = self.refresh_entry_mut(key, token_owner) {
             entry.hold(stored);
         }
     }
 
     /// Starts a redemption by the rule in the module's description. `None` if the refresh token is
     /// only in the store; then it has to be [held](Self::hold) first.
-    pub(crate) fn start(&mut self, key: &AccountKey, holder: &ClientId) -> Option<Redemption> {
+    pub(crate) fn start(&mut self, key: &AccountKey, token_owner: &ClientId) -> Option<Redemption> {
         let entry = self.entries.get_mut(key)?;
-        let refresh = entry.refresh_mut(holder)?;
+        let refresh = entry.refresh_mut(token_owner)?;
         let (refresh_token, previous) = refresh.start()?;
         let generation = refresh.generation();
         let (account, connection) = (entry.account.clone(), entry.connection);
-        let holder = holder.clone();
-        Some(Redemption { account, holder, refresh_token, previous, connection, generation })
+        let token_owner = token_owner.clone();
+        Some(Redemption { account, token_owner, refresh_token, previous, connection, generation })
     }
 
     /// Ends a redemption. Answers whether the account is still connected as it was at the start; if
-    /// it was removed meanwhile, nothing is brought back.
+    /// it was account_removed meanwhile, nothing is brought back.
     pub(crate) fn land(
         &mut self,
         key: &AccountKey,
@@ -231,7 +231,7 @@ impl Registry {
         if !self.is_connected(key, redemption) {
             return false;
         }
-        if let Some(refresh) = self.refresh_entry_mut(key, &redemption.holder)
+        if let Some(refresh) = self.refresh_entry_mut(key, &redemption.token_owner)
             && refresh.generation() == redemption.generation
         {
             refresh.land(successor);
@@ -240,8 +240,8 @@ impl Registry {
     }
 
     /// The provider has refused an app the refresh token of a family (`client_mismatch`).
-    pub(crate) fn set_outsider(&mut self, client: &ClientId) {
-        self.outsiders.insert(client.clone());
+    pub(crate) fn mark_not_in_family(&mut self, client: &ClientId) {
+        self.not_in_family.insert(client.clone());
     }
 
     /// Whether the account is still connected as it was when the redemption started.
@@ -293,7 +293,7 @@ impl Entry {
     }
 
     /// The app whose refresh token serves this one.
-    fn holder(&self, client: &ClientId, families: FamilyRefreshTokens) -> Option<ClientId> {
+    fn token_owner(&self, client: &ClientId, families: FamilyRefreshTokens) -> Option<ClientId> {
         if self.refresh(client).is_some() {
             return Some(client.clone());
         }
@@ -301,7 +301,7 @@ impl Entry {
         let member = members.find(|(_, token)| token.family().is_some());
         member
             .filter(|_| families == FamilyRefreshTokens::SameFamily)
-            .map(|(holder, _)| holder.clone())
+            .map(|(token_owner, _)| token_owner.clone())
     }
 }
 
@@ -409,7 +409,7 @@ mod tests {
         registry.insert(one, Timestamp::from_unix_seconds(9));
         sign_in(&mut registry, &key, &client());
         assert!(!registry.land(&key, &redemption, Some(token("2"))));
-        assert!(registry.refresh_entry(&key, &client()).unwrap().unsettled().is_none());
+        assert!(registry.refresh_entry(&key, &client()).unwrap().pending_write().is_none());
     }
 
     #[test]
@@ -422,8 +422,9 @@ mod tests {
         sign_in(&mut registry, &key, &client());
         let newer = start(&mut registry, &key, &client(), "9");
         assert!(registry.land(&key, &redemption, Some(token("2"))));
-        let unsettled = registry.refresh_entry(&key, &client()).unwrap().unsettled().unwrap();
-        assert_eq!((unsettled.current.expose(), newer.refresh_token.expose()), ("9", "9"));
+        let pending_write =
+            registry.refresh_entry(&key, &client()).unwrap().pending_write().unwrap();
+        assert_eq!((pending_write.current.expose(), newer.refresh_token.expose()), ("9", "9"));
     }
 
     #[test]
@@ -432,20 +433,21 @@ mod tests {
         let key = AccountKey::of(&one);
         let mut registry = registry(&[one]);
         let (cli, ide) = (client(), ClientId::parse("ide").unwrap());
-        let holder = |registry: &Registry, families| registry.holder(&key, &ide, families);
+        let token_owner =
+            |registry: &Registry, families| registry.token_owner(&key, &ide, families);
         sign_in(&mut registry, &key, &cli);
         assert!(
-            holder(&registry, FamilyRefreshTokens::SameFamily).is_err(),
+            token_owner(&registry, FamilyRefreshTokens::SameFamily).is_err(),
             "not a family's token"
         );
         registry.set_refresh(&key, cli.clone(), Some("1".into()));
-        assert!(holder(&registry, FamilyRefreshTokens::Off).is_err());
-        assert_eq!(holder(&registry, FamilyRefreshTokens::SameFamily).unwrap(), cli);
+        assert!(token_owner(&registry, FamilyRefreshTokens::Off).is_err());
+        assert_eq!(token_owner(&registry, FamilyRefreshTokens::SameFamily).unwrap(), cli);
         let shared = start(&mut registry, &key, &cli, "2");
         assert!(registry.land(&key, &shared, Some(token("3"))));
-        let unsettled = registry.refresh_entry(&key, &cli).unwrap().unsettled().unwrap();
-        assert_eq!(unsettled.current.expose(), "3");
+        let pending_write = registry.refresh_entry(&key, &cli).unwrap().pending_write().unwrap();
+        assert_eq!(pending_write.current.expose(), "3");
         sign_in(&mut registry, &key, &ide);
-        assert_eq!(holder(&registry, FamilyRefreshTokens::SameFamily).unwrap(), ide);
+        assert_eq!(token_owner(&registry, FamilyRefreshTokens::SameFamily).unwrap(), ide);
     }
 }

@@ -12,9 +12,9 @@ use keybearer_protocol::metadata::ProviderMetadata;
 use keybearer_protocol::shr;
 use keybearer_protocol::token::{self, Grant, TokenRequest, TokenResponse};
 
-use crate::cache::{Binding, CacheKey, Hit};
-use crate::engine::Inner;
-use crate::issue::{Asked, Issued};
+use crate::cache::{Binding, CacheKey, CachedToken};
+use crate::engine::EngineState;
+use crate::issue::{Issued, RequestContext};
 use crate::proof::check_binding;
 use crate::providers::exchange_again;
 use crate::registry::{AccountKey, Redemption};
@@ -74,7 +74,7 @@ fn resolve_tenant(asked: &Tenant, account: &Account) -> Tenant {
     }
 }
 
-impl Inner {
+impl EngineState {
     /// The whole silent flow for a request whose authority is trusted.
     pub(crate) async fn silent(self: &Arc<Self>, parameters: &TokenParameters) -> Result<Token> {
         let environment = parameters.authority.host().environment();
@@ -91,8 +91,8 @@ impl Inner {
         let proof = self.proof(parameters, account).await?;
         let refresh = Refresh::new(parameters, account, proof.binding.clone());
         let token = match self.cached(&refresh) {
-            Some(Hit::Fresh(token)) => Token { source: TokenSource::Cache, ..token },
-            Some(Hit::Renewable(token)) => {
+            Some(CachedToken::Fresh(token)) => Token { source: TokenSource::Cache, ..token },
+            Some(CachedToken::Renewable(token)) => {
                 self.renew_in_background(refresh);
                 Token { source: TokenSource::Cache, ..token }
             }
@@ -101,7 +101,7 @@ impl Inner {
         proof.finish(self, token)
     }
 
-    fn cached(&self, refresh: &Refresh) -> Option<Hit> {
+    fn cached(&self, refresh: &Refresh) -> Option<CachedToken> {
         let moment = self.moment();
         self.state().cache.find(&refresh.key, refresh.refused.as_ref(), moment)
     }
@@ -141,7 +141,7 @@ impl Inner {
     async fn redeem(&self, refresh: &Refresh) -> Result<Token> {
         let key = &refresh.key;
         // Another flight may have landed between the caller's look-up and the start of this one.
-        if let Some(Hit::Fresh(token)) = self.cached(refresh) {
+        if let Some(CachedToken::Fresh(token)) = self.cached(refresh) {
             return Ok(Token { source: TokenSource::Cache, ..token });
         }
         let result = self.redeem_newest(refresh).await;
@@ -159,7 +159,7 @@ impl Inner {
         let redemption = self.start_redemption(&key.account, &key.client_id).await?;
         let result = self.redeem_started(refresh, &metadata, &redemption).await;
         if result.as_ref().is_err_and(is_of_another_app) {
-            self.state().registry.set_outsider(&key.client_id);
+            self.state().registry.mark_not_in_family(&key.client_id);
         }
         let successor = match &result {
             Ok((response, _)) => response.refresh_token.clone(),
@@ -169,16 +169,16 @@ impl Inner {
         let connected = self.state().registry.land(&key.account, &redemption, successor);
         let (_, token) = result?;
         if !connected {
-            return Err(removed());
+            return Err(account_removed());
         }
         if rotated {
             // The successor is durable before the token leaves (design: one request, step 6).
-            self.persist(&key.account, &redemption.holder).await?;
+            self.persist(&key.account, &redemption.token_owner).await?;
         }
         let moment = self.moment();
         let mut state = self.state();
         if !state.registry.is_connected(&key.account, &redemption) {
-            return Err(removed());
+            return Err(account_removed());
         }
         state.cache.insert(key.clone(), token.clone(), moment);
         Ok(token)
@@ -191,7 +191,7 @@ impl Inner {
         redemption: &Redemption,
     ) -> Result<(TokenResponse, Token)> {
         let response = self.send_refresh(refresh, metadata, redemption).await?;
-        let asked = Asked {
+        let asked = RequestContext {
             authority: &refresh.authority,
             metadata,
             client_id: &refresh.key.client_id,
@@ -264,8 +264,8 @@ impl Inner {
     }
 }
 
-pub(crate) fn removed() -> Error {
-    Error::interaction_required("the account was removed in the meantime")
+pub(crate) fn account_removed() -> Error {
+    Error::interaction_required("the account was account_removed in the meantime")
 }
 
 /// The app is in no family with the app that the refresh token was issued to.

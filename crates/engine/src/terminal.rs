@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::future::{Either, select};
 use keybearer_core::{
-    Account, AccountPick, Error, ErrorKind, Missing, PastedAnswer, Presenter, Result, SignInAddress,
+    Account, AccountPick, CallerUi, Error, ErrorKind, Missing, PastedAnswer, Result, SignInAddress,
 };
 use keybearer_protocol::RedirectParameters;
 use keybearer_protocol::authorize::ResponseMode;
@@ -19,7 +19,7 @@ type Pasting = Pin<Box<dyn Future<Output = Result<PastedAnswer>> + Send>>;
 
 /// One sign-in through a terminal.
 pub(crate) struct TerminalSignIn {
-    presenter: Arc<dyn Presenter>,
+    caller_ui: Arc<dyn CallerUi>,
     listener: Option<Box<dyn SignIn>>,
     redirect_uri: Url,
     /// Kept while the listener turns answers away, so that what is half typed is not lost.
@@ -36,20 +36,20 @@ enum Source {
 
 impl TerminalSignIn {
     /// Answers arrive at the listener and in the terminal.
-    pub(crate) fn listening(presenter: Arc<dyn Presenter>, listener: Box<dyn SignIn>) -> Self {
+    pub(crate) fn listening(caller_ui: Arc<dyn CallerUi>, listener: Box<dyn SignIn>) -> Self {
         let redirect_uri = listener.redirect_uri().clone();
-        Self { listener: Some(listener), ..Self::pasting(presenter, redirect_uri) }
+        Self { listener: Some(listener), ..Self::pasting(caller_ui, redirect_uri) }
     }
 
     /// Answers arrive in the terminal; nothing of ours is at the redirect URI.
-    pub(crate) fn pasting(presenter: Arc<dyn Presenter>, redirect_uri: Url) -> Self {
+    pub(crate) fn pasting(caller_ui: Arc<dyn CallerUi>, redirect_uri: Url) -> Self {
         let came_from = Source::Terminal;
-        Self { presenter, listener: None, redirect_uri, pasting: None, complaint: None, came_from }
+        Self { caller_ui, listener: None, redirect_uri, pasting: None, complaint: None, came_from }
     }
 
     fn paste(&self) -> Pasting {
-        let (presenter, complaint) = (Arc::clone(&self.presenter), self.complaint);
-        Box::pin(async move { presenter.paste(complaint).await })
+        let (caller_ui, complaint) = (Arc::clone(&self.caller_ui), self.complaint);
+        Box::pin(async move { caller_ui.paste(complaint).await })
     }
 
     /// The next answer, of whichever source.
@@ -91,12 +91,12 @@ impl SignIn for TerminalSignIn {
     }
 
     async fn choose_account(&mut self, accounts: &[Account]) -> Result<AccountPick> {
-        self.presenter.choose_account(accounts).await
+        self.caller_ui.choose_account(accounts).await
     }
 
     async fn visit(&mut self, url: &Url) -> Result<()> {
         let port = self.listener.as_ref().and_then(|_| self.redirect_uri.port_or_known_default());
-        self.presenter.show_address(&SignInAddress { url: url.clone(), port }).await
+        self.caller_ui.show_address(&SignInAddress { url: url.clone(), port }).await
     }
 
     async fn answer(&mut self) -> Result<RedirectParameters> {

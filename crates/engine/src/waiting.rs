@@ -11,9 +11,9 @@ use crate::flights::lock;
 type Signals = HashMap<CallerId, Vec<Arc<Notify>>>;
 
 #[derive(Default)]
-pub(crate) struct Waiting(Arc<Mutex<Signals>>);
+pub(crate) struct PendingRequests(Arc<Mutex<Signals>>);
 
-impl Waiting {
+impl PendingRequests {
     pub(crate) fn register(&self, caller: CallerId) -> Registration {
         let signal = Arc::new(Notify::new());
         lock(&self.0).entry(caller.clone()).or_default().push(Arc::clone(&signal));

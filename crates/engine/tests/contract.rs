@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use keybearer_core::{Broker, Timestamp, TokenParameters};
 use keybearer_testkit::contract::{ContractFixture, Party, Situation};
 use keybearer_testkit::effects::{Conduct, ManualClock};
+use keybearer_testkit::engine_harness::{EngineHarness, STORAGE, parameters};
 use keybearer_testkit::provider::DEV;
-use keybearer_testkit::world::{STORAGE, World, parameters};
 use keybearer_testkit::{contract_tests, proof_contract_tests, sample, signing_contract_tests};
 
 struct InMemory;
@@ -16,7 +16,7 @@ struct InMemory;
 #[async_trait]
 impl ContractFixture for InMemory {
     async fn parties(&self, situation: Situation) -> [Party; 2] {
-        let world = World::default();
+        let world = EngineHarness::default();
         let engine = match situation {
             Situation::OneAccount => world.connected(DEV).await,
             Situation::NoAccount | Situation::SignInSucceeds | Situation::SignInUnanswered => {

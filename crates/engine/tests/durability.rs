@@ -8,10 +8,10 @@ use futures_util::future::join_all;
 use keybearer_core::{Broker, ErrorKind, Result, SilentRequest, Token, TokenParameters};
 use keybearer_engine::{Change, Engine};
 use keybearer_testkit::effects::{Action, CommitFate, Gate, Rule, SeededRandom};
-use keybearer_testkit::provider::{DEV, OPS};
-use keybearer_testkit::world::{
-    MANAGEMENT, STORAGE, World, exactly, interactive, remove, silent, usernames,
+use keybearer_testkit::engine_harness::{
+    EngineHarness, MANAGEMENT, STORAGE, exactly, interactive, remove, silent, usernames,
 };
+use keybearer_testkit::provider::{DEV, OPS};
 
 fn kind<T>(result: &Result<T>) -> &ErrorKind {
     result.as_ref().map(|_| ()).expect_err("an error").kind()
@@ -32,7 +32,7 @@ async fn refresh(engine: &Engine, times: usize) {
 
 #[tokio::test(start_paused = true)]
 async fn the_new_refresh_token_is_durable_before_the_access_token_is_handed_out_inv_i3() {
-    let mut world = World::default();
+    let mut world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let gate = Gate::default();
     world.store.next_commit(CommitFate::StallsBefore(gate.clone()));
@@ -49,7 +49,7 @@ async fn the_new_refresh_token_is_durable_before_the_access_token_is_handed_out_
 
 #[tokio::test(start_paused = true)]
 async fn a_successor_that_is_not_durable_yet_is_not_used_inv_i3() {
-    let mut world = World::default();
+    let mut world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let gate = Gate::default();
     world.store.next_commit(CommitFate::StallsBefore(gate.clone()));
@@ -66,7 +66,7 @@ async fn a_successor_that_is_not_durable_yet_is_not_used_inv_i3() {
 
 #[tokio::test(start_paused = true)]
 async fn a_commit_that_fails_is_a_clear_error_and_loses_nothing_inv_i3() {
-    let mut world = World::default();
+    let mut world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     world.store.next_commit(CommitFate::Fails);
     let result = engine.acquire_silent(silent(STORAGE)).await;
@@ -82,7 +82,7 @@ async fn a_commit_that_fails_is_a_clear_error_and_loses_nothing_inv_i3() {
 
 #[tokio::test(start_paused = true)]
 async fn a_disk_that_stays_full_costs_no_session_inv_i3() {
-    let mut world = World::default();
+    let mut world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     for _ in 0..5 {
         world.store.next_commit(CommitFate::Fails);
@@ -95,7 +95,7 @@ async fn a_disk_that_stays_full_costs_no_session_inv_i3() {
 
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_is_lost_is_asked_for_again_with_the_same_token() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     world.http.rule(Rule::tokens(Action::AnswerLost).times(1));
     engine.acquire_silent(silent(STORAGE)).await.unwrap();
@@ -106,7 +106,7 @@ async fn an_answer_that_is_lost_is_asked_for_again_with_the_same_token() {
 
 #[tokio::test(start_paused = true)]
 async fn overlapping_refreshes_in_any_order_never_trigger_re_use_detection() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let random = SeededRandom::new(5);
     for round in 0..100 {
@@ -138,7 +138,7 @@ async fn overlapping_refreshes_in_any_order_never_trigger_re_use_detection() {
 }
 
 /// What may go wrong around one refresh.
-fn misfortune(world: &World, random: &SeededRandom) -> Option<Gate> {
+fn misfortune(world: &EngineHarness, random: &SeededRandom) -> Option<Gate> {
     let gate = Gate::default();
     match random.below(10) {
         0 => world.http.rule(Rule::tokens(Action::Cut).times(1)),
@@ -156,7 +156,11 @@ fn misfortune(world: &World, random: &SeededRandom) -> Option<Gate> {
 
 /// A few refreshes, one after the other or at the same time, with misfortunes, and perhaps a crash
 /// in the midst of them. Answers how many refreshes there were, and the engine that goes on.
-async fn stormy_round(world: &mut World, random: &SeededRandom, engine: Engine) -> (usize, Engine) {
+async fn stormy_round(
+    world: &mut EngineHarness,
+    random: &SeededRandom,
+    engine: Engine,
+) -> (usize, Engine) {
     let (mut gates, mut calls) = (Vec::new(), Vec::new());
     for _ in 0..=random.below(5) {
         gates.extend(misfortune(world, random));
@@ -177,7 +181,7 @@ async fn stormy_round(world: &mut World, random: &SeededRandom, engine: Engine) 
 #[tokio::test(start_paused = true)]
 async fn two_thousand_refreshes_with_crashes_at_random_moments_lose_no_session_inv_i3() {
     for seed in 1..=4 {
-        let mut world = World::new(seed);
+        let mut world = EngineHarness::new(seed);
         let random = SeededRandom::new(1000 + seed);
         let mut engine = world.connected(DEV).await;
         let mut refreshes = 0;
@@ -196,7 +200,7 @@ async fn two_thousand_refreshes_with_crashes_at_random_moments_lose_no_session_i
 #[tokio::test(start_paused = true)]
 async fn a_crash_in_mid_sign_in_leaves_the_other_accounts_alone_inv_i3() {
     for fate in 0..2 {
-        let mut world = World::default();
+        let mut world = EngineHarness::default();
         let engine = world.connected(OPS).await;
         let gate = Gate::default();
         world.store.next_commit(match fate {
@@ -222,7 +226,7 @@ async fn a_crash_in_mid_sign_in_leaves_the_other_accounts_alone_inv_i3() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sign_in_that_cannot_be_stored_is_an_error() {
-    let mut world = World::default();
+    let mut world = EngineHarness::default();
     let engine = world.engine().await;
     world.store.next_commit(CommitFate::Fails);
     let result =
@@ -235,7 +239,7 @@ async fn a_sign_in_that_cannot_be_stored_is_an_error() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sign_out_that_cannot_be_stored_is_an_error_and_changes_nothing() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     world.store.next_commit(CommitFate::Fails);
     assert_eq!(kind(&remove(&engine, DEV).await), &ErrorKind::Internal);
@@ -246,7 +250,7 @@ async fn a_sign_out_that_cannot_be_stored_is_an_error_and_changes_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sign_out_that_runs_out_of_time_is_carried_through_all_the_same() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     engine.acquire_silent(silent(STORAGE)).await.unwrap();
     let write = Gate::default();
@@ -262,7 +266,7 @@ async fn a_sign_out_that_runs_out_of_time_is_carried_through_all_the_same() {
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_written_while_the_write_of_a_sign_out_goes_on_that_nobody_waits_for() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     world.connect(&engine, OPS).await;
     let write = Gate::default();
@@ -282,7 +286,7 @@ async fn nothing_is_written_while_the_write_of_a_sign_out_goes_on_that_nobody_wa
 
 #[tokio::test(start_paused = true)]
 async fn a_refresh_that_lands_while_its_account_is_being_removed_leaves_nothing_behind() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let (answer, commit) = (Gate::default(), Gate::default());
     world.http.rule(Rule::tokens(Action::HoldAnswer(answer.clone())));
@@ -308,7 +312,7 @@ async fn a_refresh_that_lands_while_its_account_is_being_removed_leaves_nothing_
 
 #[tokio::test(start_paused = true)]
 async fn a_store_that_cannot_be_read_is_a_clear_error_before_anything_is_redeemed_inv_i3() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     world.store.set_readable(false);
     let result = engine.acquire_silent(silent(STORAGE)).await;
@@ -322,10 +326,10 @@ async fn a_store_that_cannot_be_read_is_a_clear_error_before_anything_is_redeeme
 
 #[tokio::test(start_paused = true)]
 async fn a_refresh_token_that_is_damaged_or_gone_asks_for_a_sign_in_which_replaces_it() {
-    let spoilers: [&dyn Fn(&World); 2] =
+    let spoilers: [&dyn Fn(&EngineHarness); 2] =
         [&|world| world.store.damage("refresh/"), &|world| world.store.forget("refresh/")];
     for spoil in spoilers {
-        let world = World::default();
+        let world = EngineHarness::default();
         let engine = world.connected(DEV).await;
         spoil(&world);
         let result = engine.acquire_silent(silent(STORAGE)).await;
@@ -339,7 +343,7 @@ async fn a_refresh_token_that_is_damaged_or_gone_asks_for_a_sign_in_which_replac
 
 #[tokio::test(start_paused = true)]
 async fn records_that_cannot_be_read_are_counted_and_left_where_they_are() {
-    let mut world = World::default();
+    let mut world = EngineHarness::default();
     let engine = world.engine().await;
     world.connect(&engine, DEV).await;
     world.connect(&engine, OPS).await;
@@ -374,7 +378,7 @@ async fn records_that_cannot_be_read_are_counted_and_left_where_they_are() {
 
 #[tokio::test(start_paused = true)]
 async fn another_key_opens_nothing_and_destroys_nothing_inv_i4() {
-    let world = World::default();
+    let world = EngineHarness::default();
     world.connected(DEV).await;
     let mut effects = world.effects();
     effects.keys = std::sync::Arc::new(keybearer_testkit::effects::FixedKeys([1; 32]));
@@ -388,7 +392,7 @@ async fn another_key_opens_nothing_and_destroys_nothing_inv_i4() {
 
 #[tokio::test(start_paused = true)]
 async fn everything_in_the_store_is_sealed_inv_i4() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     refresh(&engine, 20).await;
     let history = world.store.history();

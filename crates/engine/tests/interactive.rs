@@ -11,10 +11,10 @@ use keybearer_core::{
 };
 use keybearer_engine::{Engine, SignInOutcome};
 use keybearer_testkit::effects::{Action, CommitFate, Conduct, Gate, Pick, Rule};
-use keybearer_testkit::provider::{DEV, GUEST, OPS, Template};
-use keybearer_testkit::world::{
-    MANAGEMENT, STORAGE, World, cancel, challenge, exactly, interactive, silent, usernames,
+use keybearer_testkit::engine_harness::{
+    EngineHarness, MANAGEMENT, STORAGE, cancel, challenge, exactly, interactive, silent, usernames,
 };
+use keybearer_testkit::provider::{DEV, GUEST, OPS, Template};
 use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -38,7 +38,7 @@ fn sign_in() -> InteractiveRequest {
 }
 
 /// Two connected accounts, the second one last, and nothing in the cache.
-async fn two_accounts(world: &World) -> Engine {
+async fn two_accounts(world: &EngineHarness) -> Engine {
     let engine = world.engine().await;
     world.connect(&engine, OPS).await;
     world.clock.advance(Duration::from_secs(60)).await;
@@ -48,7 +48,7 @@ async fn two_accounts(world: &World) -> Engine {
 
 #[tokio::test(start_paused = true)]
 async fn a_person_signs_in_once_and_every_later_token_comes_without() {
-    let mut world = World::default();
+    let mut world = EngineHarness::default();
     let engine = world.engine().await;
     let result = engine.acquire_interactive(sign_in()).await;
     world.check_result(&result);
@@ -73,7 +73,7 @@ async fn a_person_signs_in_once_and_every_later_token_comes_without() {
 
 #[tokio::test(start_paused = true)]
 async fn twenty_identical_callers_see_one_picker() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = two_accounts(&world).await;
     let gate = Gate::default();
     world.person.will_pick(Pick::Known(OPS));
@@ -93,7 +93,7 @@ async fn twenty_identical_callers_see_one_picker() {
 
 #[tokio::test(start_paused = true)]
 async fn choosing_a_known_account_needs_no_visit_to_the_provider() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = two_accounts(&world).await;
     world.person.will_pick(Pick::Known(DEV));
     let token = engine.acquire_interactive(sign_in()).await.unwrap();
@@ -108,7 +108,7 @@ async fn choosing_a_known_account_needs_no_visit_to_the_provider() {
 
 #[tokio::test(start_paused = true)]
 async fn choosing_a_known_account_whose_session_has_ended_leads_to_the_provider() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = two_accounts(&world).await;
     world.provider.revoke(DEV);
     world.person.will(Conduct::SignsIn(DEV));
@@ -120,7 +120,7 @@ async fn choosing_a_known_account_whose_session_has_ended_leads_to_the_provider(
 
 #[tokio::test(start_paused = true)]
 async fn choosing_another_account_connects_it() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = two_accounts(&world).await;
     world.person.will(Conduct::SignsIn(GUEST));
     world.person.will_pick(Pick::Another);
@@ -132,7 +132,7 @@ async fn choosing_another_account_connects_it() {
 
 #[tokio::test(start_paused = true)]
 async fn the_wrong_account_is_refused_and_nothing_is_stored_inv_i8() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     world.provider.revoke(DEV);
     world.person.will(Conduct::SignsIn(OPS));
@@ -150,7 +150,7 @@ async fn the_wrong_account_is_refused_and_nothing_is_stored_inv_i8() {
 
 #[tokio::test(start_paused = true)]
 async fn without_a_choice_two_accounts_need_the_person_unless_the_default_will_do() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = two_accounts(&world).await;
     let mut request = sign_in();
     request.parameters.account = AccountChoice::Default;
@@ -165,7 +165,7 @@ async fn without_a_choice_two_accounts_need_the_person_unless_the_default_will_d
 
 #[tokio::test(start_paused = true)]
 async fn cancelling_ends_only_that_callers_wait() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.engine().await;
     let gate = Gate::default();
     world.person.hold(Some(gate.clone()));
@@ -187,7 +187,7 @@ async fn cancelling_ends_only_that_callers_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn when_the_last_caller_has_left_the_sign_in_is_closed() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.engine().await;
     world.person.will(Conduct::NeverAnswers);
     let calls: Vec<_> =
@@ -207,7 +207,7 @@ async fn when_the_last_caller_has_left_the_sign_in_is_closed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_that_goes_away_does_not_keep_the_sign_in_open() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.engine().await;
     world.person.will(Conduct::NeverAnswers);
     let call = spawn(&engine, sign_in());
@@ -220,7 +220,7 @@ async fn a_caller_that_goes_away_does_not_keep_the_sign_in_open() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sign_in_nobody_finishes_ends_at_the_timeout_and_is_closed_inv_i7() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = two_accounts(&world).await;
     for (conduct, pick) in
         [(Conduct::NeverAnswers, Pick::Another), (Conduct::SignsIn(DEV), Pick::Never)]
@@ -242,7 +242,7 @@ async fn a_sign_in_nobody_finishes_ends_at_the_timeout_and_is_closed_inv_i7() {
 
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_says_nothing_is_named_when_the_time_is_up_inv_i7() {
-    let mut world = World::default();
+    let mut world = EngineHarness::default();
     drop(world.connected(DEV).await);
     let engine = world.restart().await;
     world.http.rule(Rule::path("openid-configuration", Action::Stall));
@@ -264,7 +264,7 @@ async fn a_provider_that_says_nothing_is_named_when_the_time_is_up_inv_i7() {
 
 #[tokio::test(start_paused = true)]
 async fn callers_with_different_patience_share_a_sign_in_inv_i7() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.engine().await;
     let gate = Gate::default();
     world.person.hold(Some(gate.clone()));
@@ -280,7 +280,7 @@ async fn callers_with_different_patience_share_a_sign_in_inv_i7() {
 
 #[tokio::test(start_paused = true)]
 async fn once_there_is_a_code_the_account_is_connected_although_the_callers_have_left() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.engine().await;
     let gate = Gate::default();
     world.http.rule(Rule::tokens(Action::HoldAnswer(gate.clone())));
@@ -296,7 +296,7 @@ async fn once_there_is_a_code_the_account_is_connected_although_the_callers_have
 
 #[tokio::test(start_paused = true)]
 async fn stray_answers_are_turned_away_and_the_right_one_still_counts_inv_i9() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.engine().await;
     world.person.will(Conduct::StrayAnswersThenSignsIn(DEV));
     engine.acquire_interactive(sign_in()).await.unwrap();
@@ -306,7 +306,7 @@ async fn stray_answers_are_turned_away_and_the_right_one_still_counts_inv_i9() {
 
 #[tokio::test(start_paused = true)]
 async fn every_sign_in_has_its_own_state_and_verifier_inv_i9() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.engine().await;
     let mut challenges = Vec::new();
     for _ in 0..10 {
@@ -330,7 +330,7 @@ async fn a_person_who_declines_or_gives_up_is_told_apart() {
         (Conduct::Closes, ErrorKind::Cancelled),
         (Conduct::IsAway, ErrorKind::Unavailable(Missing::UserInterface)),
     ] {
-        let world = World::default();
+        let world = EngineHarness::default();
         let engine = world.engine().await;
         world.person.will(conduct);
         let result = engine.acquire_interactive(sign_in()).await;
@@ -344,7 +344,7 @@ async fn a_person_who_declines_or_gives_up_is_told_apart() {
 
 #[tokio::test(start_paused = true)]
 async fn closing_the_picker_cancels_everybody_who_waits() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = two_accounts(&world).await;
     let gate = Gate::default();
     world.person.hold(Some(gate.clone()));
@@ -361,7 +361,7 @@ async fn closing_the_picker_cancels_everybody_who_waits() {
 
 #[tokio::test(start_paused = true)]
 async fn a_redirect_uri_that_is_not_registered_is_named_with_the_one_to_register() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.engine().await;
     let description = "AADSTS50011: The redirect URI does not match".to_owned();
     world.person.will(Conduct::IsRefused("invalid_request".into(), description));
@@ -374,7 +374,7 @@ async fn a_redirect_uri_that_is_not_registered_is_named_with_the_one_to_register
 
 #[tokio::test(start_paused = true)]
 async fn a_claims_challenge_asks_the_person_and_its_token_replaces_the_old_one() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.engine().await;
     let old = world.connect(&engine, DEV).await;
     world.person.will_pick(Pick::Known(DEV));
@@ -390,7 +390,7 @@ async fn a_claims_challenge_asks_the_person_and_its_token_replaces_the_old_one()
 
 #[tokio::test(start_paused = true)]
 async fn an_interactive_request_waits_out_retry_after_unless_it_needs_the_person() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let busy = Template::new(503, json!({})).with_header("retry-after", "60");
     world.http.rule(Rule::tokens(Action::Answer(busy)).times(1));
@@ -404,7 +404,7 @@ async fn an_interactive_request_waits_out_retry_after_unless_it_needs_the_person
 
 #[tokio::test(start_paused = true)]
 async fn a_redemption_the_provider_is_too_busy_for_is_not_tried_again() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.engine().await;
     let busy = Template::new(503, json!({})).with_header("retry-after", "60");
     world.http.rule(Rule::tokens(Action::Answer(busy)).times(1));
@@ -416,7 +416,7 @@ async fn a_redemption_the_provider_is_too_busy_for_is_not_tried_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_sign_in_waits_for_its_commit_inv_i3() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.engine().await;
     let gate = Gate::default();
     world.store.next_commit(CommitFate::StallsBefore(gate.clone()));
@@ -431,7 +431,7 @@ async fn a_sign_in_waits_for_its_commit_inv_i3() {
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_whose_token_was_refused_does_not_get_it_from_somebody_elses_sign_in() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = two_accounts(&world).await;
     let mut request = silent(STORAGE);
     request.parameters.account = exactly(DEV);
@@ -453,7 +453,7 @@ async fn a_caller_whose_token_was_refused_does_not_get_it_from_somebody_elses_si
 
 #[tokio::test(start_paused = true)]
 async fn an_app_inside_another_says_so_at_every_step() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.engine().await;
     world.person.will(Conduct::SignsIn(DEV));
     let outer = ("brk_client_id".to_owned(), "outer".to_owned());

@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use keybearer_core::{
     Abilities, AccountChoice, AccountPick, Broker, Caller, CallerId, Denial, ErrorKind,
-    InteractiveRequest, Missing, Presence, Prompt, Result, SignInMethod, SshSession, Terminal,
+    InteractiveRequest, Missing, Prompt, Result, SignInMethod, SignInOptions, SshSession, Terminal,
     Token, TokenSource,
 };
 use keybearer_engine::{Engine, FORWARDED_PORT, SignInOutcome};
-use keybearer_testkit::effects::{Action, Conduct, Rule, ScriptedPresenter};
+use keybearer_testkit::effects::{Action, Conduct, Rule, ScriptedCallerUi};
+use keybearer_testkit::engine_harness::{
+    EngineHarness, STORAGE, cancel, exactly, interactive, silent, usernames,
+};
 use keybearer_testkit::provider::{DEV, OPS, Template};
-use keybearer_testkit::world::{STORAGE, World, cancel, exactly, interactive, silent, usernames};
 use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -32,10 +34,10 @@ fn ssh() -> Abilities {
     Abilities { browser: false, terminal: Some(Terminal { ssh: Some(SshSession::default()) }) }
 }
 
-fn request(method: SignInMethod, presenter: &ScriptedPresenter) -> InteractiveRequest {
-    let presenter = Some(Arc::new(presenter.clone()) as _);
+fn request(method: SignInMethod, caller_ui: &ScriptedCallerUi) -> InteractiveRequest {
+    let caller_ui = Some(Arc::new(caller_ui.clone()) as _);
     InteractiveRequest {
-        presence: Presence { method, presenter },
+        sign_in_options: SignInOptions { method, caller_ui },
         ..interactive(STORAGE, Prompt::IfNeeded)
     }
 }
@@ -51,13 +53,13 @@ fn kind<T>(result: &Result<T>) -> &ErrorKind {
 
 #[tokio::test(start_paused = true)]
 async fn a_device_code_is_polled_at_its_interval_until_somebody_has_signed_in() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.engine().await;
-    let presenter = ScriptedPresenter::new(console());
-    let call = spawn(&engine, request(SignInMethod::DeviceCode, &presenter));
+    let caller_ui = ScriptedCallerUi::new(console());
+    let call = spawn(&engine, request(SignInMethod::DeviceCode, &caller_ui));
     world.clock.advance(Duration::from_secs(14)).await;
     assert_eq!(world.http.token_requests(), 2, "one each five seconds");
-    let code = presenter.shown().codes.pop().unwrap();
+    let code = caller_ui.shown().codes.pop().unwrap();
     assert_eq!(code.verification_uri.as_str(), "https://login.microsoft.com/device");
     assert_eq!(code.expires_in, Duration::from_secs(900));
     world.provider.enter_device_codes(DEV);
@@ -76,12 +78,12 @@ async fn a_device_code_is_polled_at_its_interval_until_somebody_has_signed_in() 
 
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_asks_to_slow_down_or_is_out_of_reach_is_asked_less_often() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.engine().await;
     let slow_down = Template::new(400, json!({"error": "slow_down", "error_description": "slow"}));
     world.http.rule(Rule::tokens(Action::Answer(slow_down)).times(1));
-    let presenter = ScriptedPresenter::new(console());
-    let call = spawn(&engine, request(SignInMethod::DeviceCode, &presenter));
+    let caller_ui = ScriptedCallerUi::new(console());
+    let call = spawn(&engine, request(SignInMethod::DeviceCode, &caller_ui));
     // After 5 s, and from then on each 10 s.
     world.clock.advance(Duration::from_secs(26)).await;
     assert_eq!(world.http.token_requests(), 3);
@@ -104,10 +106,10 @@ async fn what_ends_a_device_code_is_told_with_the_other_ways() {
         (Some(Action::Answer(Template::new(400, blocked))), None, Some("AADSTS53003"), true),
         (None, Some(ErrorKind::Denied(Denial::Person)), Some("AADSTS70017"), false),
     ] {
-        let world = World::default();
+        let world = EngineHarness::default();
         let engine = world.engine().await;
-        let presenter = ScriptedPresenter::new(console());
-        let call = spawn(&engine, request(SignInMethod::DeviceCode, &presenter));
+        let caller_ui = ScriptedCallerUi::new(console());
+        let call = spawn(&engine, request(SignInMethod::DeviceCode, &caller_ui));
         world.clock.advance(Duration::from_secs(1)).await;
         match action {
             Some(action) => world.http.rule(Rule::tokens(action)),
@@ -128,11 +130,11 @@ async fn what_ends_a_device_code_is_told_with_the_other_ways() {
 
 #[tokio::test(start_paused = true)]
 async fn a_device_code_that_nobody_enters_ends_with_its_validity_or_the_callers_patience_inv_i7() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.engine().await;
-    let presenter = ScriptedPresenter::new(console());
+    let caller_ui = ScriptedCallerUi::new(console());
     for (timeout, ends) in [(30, 30), (3600, 900)] {
-        let mut request = request(SignInMethod::DeviceCode, &presenter);
+        let mut request = request(SignInMethod::DeviceCode, &caller_ui);
         request.parameters.timeout = Duration::from_secs(timeout);
         let started = Instant::now();
         let result = engine.acquire_interactive(request).await;
@@ -145,10 +147,10 @@ async fn a_device_code_that_nobody_enters_ends_with_its_validity_or_the_callers_
 
 #[tokio::test(start_paused = true)]
 async fn giving_a_device_code_up_ends_the_polling_at_once() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.engine().await;
-    let presenter = ScriptedPresenter::new(console());
-    let mut request = request(SignInMethod::DeviceCode, &presenter);
+    let caller_ui = ScriptedCallerUi::new(console());
+    let mut request = request(SignInMethod::DeviceCode, &caller_ui);
     request.parameters.caller = Caller { id: CallerId::new("x"), process: None };
     let call = spawn(&engine, request);
     world.clock.advance(Duration::from_secs(6)).await;
@@ -162,11 +164,11 @@ async fn giving_a_device_code_up_ends_the_polling_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn the_wrong_account_is_refused_with_a_device_code_too_inv_i8() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     world.provider.revoke(DEV);
-    let presenter = ScriptedPresenter::new(console());
-    let mut request = request(SignInMethod::DeviceCode, &presenter);
+    let caller_ui = ScriptedCallerUi::new(console());
+    let mut request = request(SignInMethod::DeviceCode, &caller_ui);
     request.parameters.account = exactly(DEV);
     let call = spawn(&engine, request);
     world.clock.advance(Duration::from_secs(1)).await;
@@ -176,9 +178,9 @@ async fn the_wrong_account_is_refused_with_a_device_code_too_inv_i8() {
 }
 
 /// Signs in at the address that was shown, and tells what the address bar shows then.
-async fn signed_in_elsewhere(world: &World, presenter: &ScriptedPresenter) -> String {
+async fn signed_in_elsewhere(world: &EngineHarness, caller_ui: &ScriptedCallerUi) -> String {
     world.clock.advance(Duration::from_secs(1)).await;
-    let address = presenter.shown().addresses.pop().unwrap();
+    let address = caller_ui.shown().addresses.pop().unwrap();
     let query = |name: &str| address.url.query_pairs().find(|(own, _)| own == name).unwrap().1;
     assert_eq!(query("response_mode"), "query", "the address bar is to show the answer");
     format!("{}?{}", query("redirect_uri"), world.provider.sign_in(&address.url, DEV))
@@ -186,11 +188,11 @@ async fn signed_in_elsewhere(world: &World, presenter: &ScriptedPresenter) -> St
 
 #[tokio::test(start_paused = true)]
 async fn a_pasted_answer_is_taken_once_it_is_the_right_one_inv_i9() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.engine().await;
-    let presenter = ScriptedPresenter::new(console());
-    let call = spawn(&engine, request(SignInMethod::Paste, &presenter));
-    let ended_at = signed_in_elsewhere(&world, &presenter).await;
+    let caller_ui = ScriptedCallerUi::new(console());
+    let call = spawn(&engine, request(SignInMethod::Paste, &caller_ui));
+    let ended_at = signed_in_elsewhere(&world, &caller_ui).await;
     assert!(
         ended_at.starts_with("http://localhost?") || ended_at.starts_with("http://localhost/?")
     );
@@ -200,12 +202,12 @@ async fn a_pasted_answer_is_taken_once_it_is_the_right_one_inv_i9() {
         "http://localhost/?code=stolen-code",
         &ended_at,
     ] {
-        presenter.will_paste(pasted);
+        caller_ui.will_paste(pasted);
     }
     let result = call.await.unwrap();
     world.check_result(&result);
     assert_eq!(result.unwrap().account.username, DEV.username);
-    let shown = presenter.shown();
+    let shown = caller_ui.shown();
     let complaints: Vec<_> = shown.complaints.iter().map(Option::as_deref).collect();
     let [None, Some(no_answer), Some(another), Some(incomplete)] = complaints[..] else {
         panic!("{complaints:?}")
@@ -219,35 +221,35 @@ async fn a_pasted_answer_is_taken_once_it_is_the_right_one_inv_i9() {
 
 #[tokio::test(start_paused = true)]
 async fn an_app_with_the_native_client_address_is_signed_in_by_pasting() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.engine().await;
-    let presenter = ScriptedPresenter::new(ssh());
-    let mut request = request(SignInMethod::Auto, &presenter);
+    let caller_ui = ScriptedCallerUi::new(ssh());
+    let mut request = request(SignInMethod::Auto, &caller_ui);
     request.parameters.redirect_uri = Some(NATIVE_CLIENT.parse().unwrap());
     let call = spawn(&engine, request);
-    let ended_at = signed_in_elsewhere(&world, &presenter).await;
+    let ended_at = signed_in_elsewhere(&world, &caller_ui).await;
     assert!(ended_at.starts_with(NATIVE_CLIENT), "{ended_at}");
-    presenter.will_paste(&ended_at);
+    caller_ui.will_paste(&ended_at);
     call.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn over_ssh_the_same_port_is_used_each_time_unless_it_is_taken() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.engine().await;
     for (taken, expected) in [(None, FORWARDED_PORT), (Some(FORWARDED_PORT), 49152)] {
         if let Some(port) = taken {
             world.person.take_port(port);
         }
-        let presenter = ScriptedPresenter::new(ssh());
-        let mut request = request(SignInMethod::Auto, &presenter);
+        let caller_ui = ScriptedCallerUi::new(ssh());
+        let mut request = request(SignInMethod::Auto, &caller_ui);
         request.prompt = Prompt::Login;
         request.parameters.account = AccountChoice::LoginHint(DEV.username.into());
         let call = spawn(&engine, request);
-        let ended_at = signed_in_elsewhere(&world, &presenter).await;
-        assert_eq!(presenter.shown().addresses[0].port, Some(expected));
+        let ended_at = signed_in_elsewhere(&world, &caller_ui).await;
+        assert_eq!(caller_ui.shown().addresses[0].port, Some(expected));
         assert!(ended_at.contains(&format!(":{expected}")), "{ended_at}");
-        presenter.will_paste(&ended_at);
+        caller_ui.will_paste(&ended_at);
         call.await.unwrap().unwrap();
         let outcome = SignInOutcome::SignedIn { username: DEV.username.into() };
         assert_eq!(world.person.seen().finished.last(), Some(&outcome));
@@ -259,19 +261,19 @@ async fn over_ssh_the_same_port_is_used_each_time_unless_it_is_taken() {
 #[tokio::test(start_paused = true)]
 async fn over_ssh_a_redirect_uri_that_names_a_port_is_used_as_it_is_and_pasted_if_it_is_taken() {
     for (taken, listened) in [(None, Some(8400)), (Some(8400), None)] {
-        let world = World::default();
+        let world = EngineHarness::default();
         let engine = world.engine().await;
         if let Some(port) = taken {
             world.person.take_port(port);
         }
-        let presenter = ScriptedPresenter::new(ssh());
-        let mut request = request(SignInMethod::Auto, &presenter);
+        let caller_ui = ScriptedCallerUi::new(ssh());
+        let mut request = request(SignInMethod::Auto, &caller_ui);
         request.parameters.redirect_uri = Some("http://localhost:8400/answer".parse().unwrap());
         let call = spawn(&engine, request);
-        let ended_at = signed_in_elsewhere(&world, &presenter).await;
+        let ended_at = signed_in_elsewhere(&world, &caller_ui).await;
         assert!(ended_at.starts_with("http://localhost:8400/answer?"), "{ended_at}");
-        assert_eq!(presenter.shown().addresses[0].port, listened);
-        presenter.will_paste(&ended_at);
+        assert_eq!(caller_ui.shown().addresses[0].port, listened);
+        caller_ui.will_paste(&ended_at);
         call.await.unwrap().unwrap();
     }
 }
@@ -285,13 +287,13 @@ async fn the_way_follows_from_where_the_person_is() {
         (ssh(), true, false, true),
         (ssh(), false, false, true),
     ] {
-        let world = World::default();
+        let world = EngineHarness::default();
         let engine = world.engine().await;
         world.person.will(if desktop { Conduct::NeverAnswers } else { Conduct::IsAway });
-        let presenter = ScriptedPresenter::new(caller.clone());
-        let call = spawn(&engine, request(SignInMethod::Auto, &presenter));
+        let caller_ui = ScriptedCallerUi::new(caller.clone());
+        let call = spawn(&engine, request(SignInMethod::Auto, &caller_ui));
         world.clock.advance(Duration::from_secs(1)).await;
-        let (seen, shown) = (world.person.seen(), presenter.shown());
+        let (seen, shown) = (world.person.seen(), caller_ui.shown());
         assert_eq!(seen.opened == 1, browsers, "{caller:?} {desktop}");
         assert_eq!(shown.pointed == 1, browsers, "{caller:?} {desktop}");
         assert_eq!(shown.addresses.len() == 1, terminal, "{caller:?} {desktop}");
@@ -302,14 +304,14 @@ async fn the_way_follows_from_where_the_person_is() {
 
 #[tokio::test(start_paused = true)]
 async fn where_nobody_can_be_asked_the_error_says_what_to_do() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let mut nobody = interactive(STORAGE, Prompt::Login);
     world.person.will(Conduct::IsAway);
     let result = engine.acquire_interactive(nobody.clone()).await;
     assert_eq!(kind(&result), &ErrorKind::Unavailable(Missing::UserInterface));
     for method in [SignInMethod::DeviceCode, SignInMethod::Paste] {
-        nobody.presence.method = method;
+        nobody.sign_in_options.method = method;
         let result = engine.acquire_interactive(nobody.clone()).await;
         assert_eq!(kind(&result), &ErrorKind::Unavailable(Missing::UserInterface));
         assert!(result.unwrap_err().hint().unwrap().contains("`keybearer login`"));
@@ -326,35 +328,35 @@ async fn where_nobody_can_be_asked_the_error_says_what_to_do() {
 
 #[tokio::test(start_paused = true)]
 async fn accounts_are_chosen_in_the_terminal_that_shows_the_sign_in() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.engine().await;
     world.connect(&engine, OPS).await;
     world.clock.advance(Duration::from_secs(60)).await;
     world.connect(&engine, DEV).await;
     let engine = world.engine().await;
     for method in [SignInMethod::Auto, SignInMethod::Paste, SignInMethod::DeviceCode] {
-        let presenter = ScriptedPresenter::new(ssh());
+        let caller_ui = ScriptedCallerUi::new(ssh());
         let AccountChoice::Exact(id) = exactly(OPS) else { panic!() };
-        presenter.will_pick(AccountPick::Known(id));
-        let token = engine.acquire_interactive(request(method, &presenter)).await.unwrap();
+        caller_ui.will_pick(AccountPick::Known(id));
+        let token = engine.acquire_interactive(request(method, &caller_ui)).await.unwrap();
         assert_eq!(token.account.username, OPS.username);
-        assert_eq!(presenter.shown().offered, [[DEV.username, OPS.username]]);
-        assert!(presenter.shown().addresses.is_empty() && presenter.shown().codes.is_empty());
+        assert_eq!(caller_ui.shown().offered, [[DEV.username, OPS.username]]);
+        assert!(caller_ui.shown().addresses.is_empty() && caller_ui.shown().codes.is_empty());
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn each_terminal_has_a_sign_in_of_its_own_and_browsers_share_one() {
     for (caller, opened) in [(ssh(), 0), (browser(), 1)] {
-        let world = World::default();
+        let world = EngineHarness::default();
         let engine = world.engine().await;
         world.person.will(Conduct::NeverAnswers);
-        let presenters = [0, 1].map(|_| ScriptedPresenter::new(caller.clone()));
+        let presenters = [0, 1].map(|_| ScriptedCallerUi::new(caller.clone()));
         let calls: Vec<_> = presenters
             .iter()
             .enumerate()
-            .map(|(number, presenter)| {
-                let mut request = request(SignInMethod::Auto, presenter);
+            .map(|(number, caller_ui)| {
+                let mut request = request(SignInMethod::Auto, caller_ui);
                 let id = CallerId::new(&number.to_string());
                 request.parameters.caller = Caller { id, process: None };
                 spawn(&engine, request)
@@ -362,9 +364,9 @@ async fn each_terminal_has_a_sign_in_of_its_own_and_browsers_share_one() {
             .collect();
         world.clock.advance(Duration::from_secs(1)).await;
         assert_eq!(world.person.seen().opened, opened, "{caller:?}");
-        for presenter in &presenters {
+        for caller_ui in &presenters {
             // Nobody is left in silence.
-            let shown = presenter.shown();
+            let shown = caller_ui.shown();
             assert_eq!((shown.pointed, shown.addresses.len()), (opened, 1 - opened), "{caller:?}");
         }
         drop(calls);

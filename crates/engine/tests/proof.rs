@@ -12,8 +12,10 @@ use keybearer_core::{
 };
 use keybearer_engine::Change;
 use keybearer_testkit::effects::{Action, CommitFate, Conduct, Gate, Rule};
+use keybearer_testkit::engine_harness::{
+    EngineHarness, MANAGEMENT, STORAGE, exactly, interactive, remove, silent,
+};
 use keybearer_testkit::provider::{DEV, OPS, Template};
-use keybearer_testkit::world::{MANAGEMENT, STORAGE, World, exactly, interactive, remove, silent};
 use serde_json::{Value, json};
 
 fn me() -> HttpRequestToSign {
@@ -48,7 +50,7 @@ fn key_of(token: &Token) -> String {
 
 #[tokio::test(start_paused = true)]
 async fn a_bound_token_is_fetched_once_and_signed_anew_for_each_request() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let first = engine.acquire_silent(bound(silent(STORAGE))).await.unwrap();
     let second = engine.acquire_silent(bound(silent(STORAGE))).await.unwrap();
@@ -64,7 +66,7 @@ async fn a_bound_token_is_fetched_once_and_signed_anew_for_each_request() {
 
 #[tokio::test(start_paused = true)]
 async fn a_bound_token_and_a_bearer_token_never_stand_in_for_each_other() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let bearer = engine.acquire_silent(silent(STORAGE)).await.unwrap();
     let signed = engine.acquire_silent(bound(silent(STORAGE))).await.unwrap();
@@ -77,7 +79,7 @@ async fn a_bound_token_and_a_bearer_token_never_stand_in_for_each_other() {
 
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_issues_the_other_kind_is_not_believed() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let bearer = json!({ "token_type": "Bearer", "access_token": "at", "expires_in": 3600 });
     world.http.rule(Rule::tokens(Action::Answer(Template::new(200, bearer))));
@@ -87,7 +89,7 @@ async fn a_provider_that_issues_the_other_kind_is_not_believed() {
 
 #[tokio::test(start_paused = true)]
 async fn the_key_outlives_the_process_and_goes_with_its_account_inv_i3() {
-    let mut world = World::default();
+    let mut world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     world.connect(&engine, OPS).await;
     let ask = || {
@@ -108,7 +110,7 @@ async fn the_key_outlives_the_process_and_goes_with_its_account_inv_i3() {
 
 #[tokio::test(start_paused = true)]
 async fn callers_who_need_a_key_at_the_same_time_get_the_same_one_inv_i6() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let before = world.store.commits();
     let scopes = [STORAGE, MANAGEMENT, "User.Read"];
@@ -123,7 +125,7 @@ async fn callers_who_need_a_key_at_the_same_time_get_the_same_one_inv_i6() {
 
 #[tokio::test(start_paused = true)]
 async fn a_key_that_is_made_while_its_account_is_removed_leaves_nothing_behind() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let commit = Gate::default();
     world.store.next_commit(CommitFate::StallsBefore(commit.clone()));
@@ -142,7 +144,7 @@ async fn a_key_that_is_made_while_its_account_is_removed_leaves_nothing_behind()
 
 #[tokio::test(start_paused = true)]
 async fn a_sign_in_can_end_with_a_signed_request() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.engine().await;
     world.person.will(Conduct::SignsIn(DEV));
     let mut request = interactive(STORAGE, Prompt::IfNeeded);
@@ -154,7 +156,7 @@ async fn a_sign_in_can_end_with_a_signed_request() {
 
 #[tokio::test(start_paused = true)]
 async fn one_sign_in_serves_callers_who_want_different_requests_signed() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.engine().await;
     world.person.will(Conduct::SignsIn(DEV));
     let ask = |path: &str| {
@@ -171,7 +173,7 @@ async fn one_sign_in_serves_callers_who_want_different_requests_signed() {
 
 #[tokio::test(start_paused = true)]
 async fn nobody_is_asked_to_sign_in_for_a_request_that_cannot_be_signed() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.engine().await;
     let mut request = interactive(STORAGE, Prompt::IfNeeded);
     let http = HttpRequestToSign { client_claims: Some("{".into()), ..me() };
@@ -183,7 +185,7 @@ async fn nobody_is_asked_to_sign_in_for_a_request_that_cannot_be_signed() {
 
 #[tokio::test(start_paused = true)]
 async fn the_key_of_an_app_is_passed_on_and_nothing_is_signed() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let ask = |key_id: &str| {
         let mut request = silent(STORAGE);
@@ -202,7 +204,7 @@ async fn the_key_of_an_app_is_passed_on_and_nothing_is_signed() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_signature_means_that_the_token_inside_is_refused() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let refused = engine.acquire_silent(bound(silent(STORAGE))).await.unwrap();
     let mut request = bound(silent(STORAGE));
@@ -214,7 +216,7 @@ async fn a_refused_signature_means_that_the_token_inside_is_refused() {
 
 #[tokio::test(start_paused = true)]
 async fn an_http_request_is_signed_with_the_key_of_the_account() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let key = key_of(&engine.acquire_silent(bound(silent(STORAGE))).await.unwrap());
     let sign = |account| SignHttpRequest {

@@ -10,10 +10,10 @@ use keybearer_core::{
 };
 use keybearer_engine::Engine;
 use keybearer_testkit::effects::{Action, Gate, Rule};
-use keybearer_testkit::provider::{DEV, Lifetimes, OPS, Template};
-use keybearer_testkit::world::{
-    MANAGEMENT, STORAGE, World, challenge, exactly, interactive, remove, silent, usernames,
+use keybearer_testkit::engine_harness::{
+    EngineHarness, MANAGEMENT, STORAGE, challenge, exactly, interactive, remove, silent, usernames,
 };
+use keybearer_testkit::provider::{DEV, Lifetimes, OPS, Template};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -36,7 +36,7 @@ fn busy(retry_after: &str) -> Template {
 
 #[tokio::test(start_paused = true)]
 async fn a_thousand_callers_make_exactly_one_token_request_inv_i6() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let calls = (0..1000).map(|_| spawn(&engine, silent(STORAGE)));
     for result in join_all(calls).await {
@@ -47,7 +47,7 @@ async fn a_thousand_callers_make_exactly_one_token_request_inv_i6() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn callers_on_several_threads_make_exactly_one_token_request_inv_i6() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     for round in 0..300 {
         let scope = format!("https://resource-{round}.example/.default");
@@ -60,7 +60,7 @@ async fn callers_on_several_threads_make_exactly_one_token_request_inv_i6() {
 
 #[tokio::test(start_paused = true)]
 async fn other_scopes_get_their_token_while_one_stalls() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     world.http.rule(Rule::tokens(Action::Stall).scope(STORAGE));
     let stalled = spawn(&engine, silent(STORAGE));
@@ -74,7 +74,7 @@ async fn other_scopes_get_their_token_while_one_stalls() {
 
 #[tokio::test(start_paused = true)]
 async fn requests_that_start_together_ask_once_for_what_the_provider_says_of_itself_inv_i6() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let requests = (0..20).map(|number| engine.acquire_silent(silent(&format!("s{number}"))));
     for token in join_all(requests).await {
@@ -98,7 +98,7 @@ async fn requests_that_start_together_ask_once_for_what_the_provider_says_of_its
 
 #[tokio::test(start_paused = true)]
 async fn what_the_provider_fails_to_say_of_itself_is_one_failure_and_asked_for_again() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     world.http.rule(Rule::path("openid-configuration", Action::Unreachable).times(1));
     let requests = (0..20).map(|number| engine.acquire_silent(silent(&format!("s{number}"))));
@@ -108,7 +108,7 @@ async fn what_the_provider_fails_to_say_of_itself_is_one_failure_and_asked_for_a
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_leaves_at_its_timeout_and_the_flight_goes_on_inv_i7() {
-    let mut world = World::default();
+    let mut world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let gate = Gate::default();
     world.http.rule(Rule::tokens(Action::HoldAnswer(gate.clone())).times(1));
@@ -132,7 +132,7 @@ async fn a_caller_leaves_at_its_timeout_and_the_flight_goes_on_inv_i7() {
 #[tokio::test(start_paused = true)]
 async fn every_answer_comes_within_the_timeout_whatever_stalls_inv_i7() {
     for path in ["openid-configuration", "keys", "/token", "/discovery/instance"] {
-        let world = World::default();
+        let world = EngineHarness::default();
         let engine = world.connected(DEV).await;
         world.http.rule(Rule::path(path, Action::Stall));
         let mut request = silent(STORAGE);
@@ -150,7 +150,7 @@ async fn every_answer_comes_within_the_timeout_whatever_stalls_inv_i7() {
 
 #[tokio::test(start_paused = true)]
 async fn a_timeout_of_nothing_and_one_of_forever_are_fine() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let mut request = silent(STORAGE);
     request.parameters.timeout = Duration::ZERO;
@@ -164,7 +164,7 @@ async fn a_timeout_of_nothing_and_one_of_forever_are_fine() {
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_with_a_valid_token_never_waits_for_its_renewal() {
-    let world = World::default();
+    let world = EngineHarness::default();
     world.provider.set_lifetimes(Lifetimes { expires_in: 3600, refresh_in: Some(600) });
     let engine = world.connected(DEV).await;
     let first = engine.acquire_silent(silent(STORAGE)).await.unwrap();
@@ -188,7 +188,7 @@ async fn a_caller_with_a_valid_token_never_waits_for_its_renewal() {
 
 #[tokio::test(start_paused = true)]
 async fn without_refresh_in_tokens_are_renewed_at_half_life() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let first = engine.acquire_silent(silent(STORAGE)).await.unwrap();
     assert_eq!(first.refresh_on.unwrap().saturating_since(first.expires_on), Duration::ZERO);
@@ -203,7 +203,7 @@ async fn without_refresh_in_tokens_are_renewed_at_half_life() {
 
 #[tokio::test(start_paused = true)]
 async fn a_renewal_that_fails_does_not_disturb_and_is_not_tried_with_every_call() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     engine.acquire_silent(silent(STORAGE)).await.unwrap();
     world.clock.advance(HOUR / 2).await;
@@ -226,7 +226,7 @@ async fn a_renewal_that_fails_does_not_disturb_and_is_not_tried_with_every_call(
 
 #[tokio::test(start_paused = true)]
 async fn nobody_asks_again_before_retry_after() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     world.http.rule(Rule::tokens(Action::Answer(busy("120"))).times(1));
     let refused = engine.acquire_silent(silent(STORAGE)).await;
@@ -249,7 +249,7 @@ async fn nobody_asks_again_before_retry_after() {
 
 #[tokio::test(start_paused = true)]
 async fn retry_after_may_be_a_date() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     world.clock.set_wrong_by(-600);
     world.http.rule(Rule::tokens(Action::Answer(busy("{{date+90}}"))).times(1));
@@ -261,7 +261,7 @@ async fn retry_after_may_be_a_date() {
 #[tokio::test(start_paused = true)]
 async fn retry_after_is_honoured_wherever_the_provider_says_it() {
     for path in ["openid-configuration", "keys"] {
-        let world = World::default();
+        let world = EngineHarness::default();
         let engine = world.connected(DEV).await;
         world.http.rule(Rule::path(path, Action::Answer(busy("120"))).times(1));
         let first = engine.acquire_silent(silent(STORAGE)).await;
@@ -278,7 +278,7 @@ async fn retry_after_is_honoured_wherever_the_provider_says_it() {
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_set_back_does_not_make_retry_after_longer() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     world.http.rule(Rule::tokens(Action::Answer(busy("30"))).times(1));
     engine.acquire_silent(silent(STORAGE)).await.unwrap_err();
@@ -289,7 +289,7 @@ async fn a_clock_that_is_set_back_does_not_make_retry_after_longer() {
 
 #[tokio::test(start_paused = true)]
 async fn a_valid_token_is_served_although_the_provider_asked_to_wait() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     engine.acquire_silent(silent(STORAGE)).await.unwrap();
     world.clock.advance(HOUR / 2).await;
@@ -305,7 +305,7 @@ async fn a_valid_token_is_served_although_the_provider_asked_to_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn a_busy_provider_is_not_asked_again_at_once() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let template = Template::new(429, json!({ "error": "temporarily_unavailable" }));
     world.http.rule(Rule::tokens(Action::Answer(template)));
@@ -316,7 +316,7 @@ async fn a_busy_provider_is_not_asked_again_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_claims_challenge_goes_past_the_cache_and_its_token_replaces_the_old_one() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let old = engine.acquire_silent(silent(STORAGE)).await.unwrap();
     let mut challenged = silent(STORAGE);
@@ -336,7 +336,7 @@ async fn a_claims_challenge_goes_past_the_cache_and_its_token_replaces_the_old_o
 
 #[tokio::test(start_paused = true)]
 async fn a_token_that_was_refused_is_not_served_again() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let refused = engine.acquire_silent(silent(STORAGE)).await.unwrap();
     let mut request = silent(STORAGE);
@@ -351,7 +351,7 @@ async fn a_token_that_was_refused_is_not_served_again() {
 
 #[tokio::test(start_paused = true)]
 async fn callers_who_were_refused_with_the_same_token_share_one_renewal_inv_i6() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let refused = engine.acquire_silent(silent(STORAGE)).await.unwrap();
     world.http.forget();
@@ -363,7 +363,7 @@ async fn callers_who_were_refused_with_the_same_token_share_one_renewal_inv_i6()
 
 #[tokio::test(start_paused = true)]
 async fn an_account_removed_in_mid_refresh_is_not_brought_back() {
-    let mut world = World::default();
+    let mut world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let gate = Gate::default();
     world.http.rule(Rule::tokens(Action::HoldAnswer(gate.clone())));
@@ -380,7 +380,7 @@ async fn an_account_removed_in_mid_refresh_is_not_brought_back() {
 
 #[tokio::test(start_paused = true)]
 async fn tokens_of_a_removed_account_are_not_served_when_it_signs_in_again() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let old = engine.acquire_silent(silent(MANAGEMENT)).await.unwrap();
     remove(&engine, DEV).await.unwrap();
@@ -394,7 +394,7 @@ async fn tokens_of_a_removed_account_are_not_served_when_it_signs_in_again() {
 
 #[tokio::test(start_paused = true)]
 async fn removing_an_unknown_account_is_an_invalid_request() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let result = remove(&engine, OPS).await;
     assert_eq!(kind(&result), &ErrorKind::InvalidRequest { field: "account".into() });
@@ -402,7 +402,7 @@ async fn removing_an_unknown_account_is_an_invalid_request() {
 
 #[tokio::test(start_paused = true)]
 async fn an_account_that_was_asked_for_is_never_replaced_by_another_inv_i8() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.engine().await;
     world.connect(&engine, OPS).await;
     world.clock.advance(MINUTE).await;
@@ -431,7 +431,7 @@ async fn an_account_that_was_asked_for_is_never_replaced_by_another_inv_i8() {
 
 #[tokio::test(start_paused = true)]
 async fn a_refresh_that_answers_for_another_person_is_refused_inv_i8() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let template = Template::new(
         200,
@@ -453,7 +453,7 @@ async fn a_refresh_that_answers_for_another_person_is_refused_inv_i8() {
 
 #[tokio::test(start_paused = true)]
 async fn a_flight_answers_silent_and_interactive_callers_alike() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let gate = Gate::default();
     world.http.rule(Rule::tokens(Action::HoldRequest(gate.clone())));

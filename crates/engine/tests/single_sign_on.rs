@@ -7,8 +7,10 @@ use keybearer_core::{
 };
 use keybearer_engine::FamilyRefreshTokens;
 use keybearer_testkit::effects::{Conduct, Pick};
+use keybearer_testkit::engine_harness::{
+    EngineHarness, MANAGEMENT, STORAGE, exactly, interactive, silent,
+};
 use keybearer_testkit::provider::{APP, DEV, OPS};
-use keybearer_testkit::world::{MANAGEMENT, STORAGE, World, exactly, interactive, silent};
 
 /// Of the same family as [`APP`].
 const IDE: &str = "872cd9fa-d31f-45e0-9eab-6e460a02d1f1";
@@ -33,7 +35,7 @@ fn sign_in(client: &str, account: AccountChoice) -> InteractiveRequest {
 
 #[tokio::test(start_paused = true)]
 async fn one_sign_in_serves_later_runs_and_every_resource_and_directory() {
-    let mut world = World::default();
+    let mut world = EngineHarness::default();
     let engine = world.engine().await;
     world.person.will(Conduct::SignsIn(DEV));
     engine.acquire_interactive(sign_in(APP, AccountChoice::Default)).await.unwrap();
@@ -51,7 +53,7 @@ async fn one_sign_in_serves_later_runs_and_every_resource_and_directory() {
 #[tokio::test(start_paused = true)]
 async fn another_app_gets_by_with_the_providers_session() {
     for (account, offered) in [(AccountChoice::Default, 1), (exactly(DEV), 0)] {
-        let world = World::default();
+        let world = EngineHarness::default();
         let engine = world.connected(DEV).await;
         world.person.will(Conduct::SignsIn(DEV));
         world.person.will_pick(Pick::Known(DEV));
@@ -72,7 +74,7 @@ async fn another_app_gets_by_with_the_providers_session() {
 #[tokio::test(start_paused = true)]
 async fn the_session_of_another_account_is_never_used_whatever_the_policy_inv_i8() {
     for policy in [FamilyRefreshTokens::Off, FamilyRefreshTokens::SameFamily] {
-        let mut world = World::default();
+        let mut world = EngineHarness::default();
         world.settings.family_refresh_tokens = policy;
         world.provider.make_family(&[APP, IDE]);
         let engine = world.engine().await;
@@ -97,7 +99,7 @@ async fn the_session_of_another_account_is_never_used_whatever_the_policy_inv_i8
 #[tokio::test(start_paused = true)]
 async fn an_app_uses_the_refresh_token_of_its_family_only_under_that_policy() {
     for family_refresh_tokens in [FamilyRefreshTokens::Off, FamilyRefreshTokens::SameFamily] {
-        let mut world = World::default();
+        let mut world = EngineHarness::default();
         world.settings.family_refresh_tokens = family_refresh_tokens;
         world.provider.make_family(&[APP, IDE]);
         let engine = world.connected(DEV).await;

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use keybearer_core::{Broker, Prompt, Timestamp, Token, TokenSource};
 use keybearer_testkit::effects::SeededRandom;
+use keybearer_testkit::engine_harness::{EngineHarness, STORAGE, interactive, silent};
 use keybearer_testkit::provider::DEV;
-use keybearer_testkit::world::{STORAGE, World, interactive, silent};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -31,7 +31,7 @@ impl Ends {
 #[tokio::test(start_paused = true)]
 async fn no_token_is_handed_out_after_its_end_whatever_the_clock_does() {
     for seed in 0..5 {
-        let world = World::new(seed);
+        let world = EngineHarness::new(seed);
         let random = SeededRandom::new(seed);
         let engine = world.connected(DEV).await;
         let mut ends = Ends::default();
@@ -51,7 +51,7 @@ async fn no_token_is_handed_out_after_its_end_whatever_the_clock_does() {
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_jumps_back_an_hour_costs_no_more_than_usual() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     engine.acquire_silent(silent(STORAGE)).await.unwrap();
     world.clock.set_wrong_by(-3600);
@@ -68,7 +68,7 @@ async fn a_clock_that_jumps_back_an_hour_costs_no_more_than_usual() {
 
 #[tokio::test(start_paused = true)]
 async fn a_machine_that_wakes_up_after_a_day_gets_a_new_token_at_once() {
-    let world = World::default();
+    let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let old = engine.acquire_silent(silent(STORAGE)).await.unwrap();
     world.clock.suspend(24 * HOUR);
@@ -82,7 +82,7 @@ async fn a_machine_that_wakes_up_after_a_day_gets_a_new_token_at_once() {
 #[tokio::test(start_paused = true)]
 async fn a_clock_that_is_ten_minutes_off_is_told_in_the_log_and_does_no_harm() {
     for seconds in [-600, 600] {
-        let world = World::default();
+        let world = EngineHarness::default();
         world.clock.set_wrong_by(seconds);
         let engine = world.engine().await;
         let token =

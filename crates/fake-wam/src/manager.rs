@@ -10,7 +10,7 @@ use crate::bindings::*;
 use crate::live::Live;
 use crate::objects::*;
 use crate::operation::{done, later, never};
-use crate::script::{self, Account, Behaviour, Listing, World};
+use crate::script::{self, Account, Behaviour, Listing, ScriptedAccounts};
 
 const INVALID_ARGUMENT: u32 = 0x8007_0057;
 const INVALID_WINDOW: HRESULT = HRESULT(0x8007_0578_u32 as i32);
@@ -64,7 +64,7 @@ impl IWebAuthenticationCoreManagerStatics_Impl for Manager_Impl {
         &self,
         request: Ref<'_, WebTokenRequest>,
     ) -> Result<IAsyncOperation<WebTokenRequestResult>> {
-        Asked { call: "silent", window: 0, account: None }.answer(request.ok()?)
+        TokenRequest { call: "silent", window: 0, account: None }.answer(request.ok()?)
     }
     fn GetTokenSilentlyWithWebAccountAsync(
         &self,
@@ -72,7 +72,7 @@ impl IWebAuthenticationCoreManagerStatics_Impl for Manager_Impl {
         account: Ref<'_, WebAccount>,
     ) -> Result<IAsyncOperation<WebTokenRequestResult>> {
         let account = Some(account.ok()?.Id()?.to_string_lossy());
-        Asked { call: "silent", window: 0, account }.answer(request.ok()?)
+        TokenRequest { call: "silent", window: 0, account }.answer(request.ok()?)
     }
     // Programs of the desktop must not call the next two.
     fn RequestTokenAsync(
@@ -222,7 +222,7 @@ unsafe fn for_window(
             return INVALID_WINDOW;
         }
         let Some(request) = IInspectable::from_raw_borrowed(&request) else { return POINTER };
-        let asked = Asked { call: "interactive", window: window as usize, account };
+        let asked = TokenRequest { call: "interactive", window: window as usize, account };
         match request.cast().and_then(|request| asked.answer(&request)) {
             Ok(operation) => operation.query(id, out),
             Err(error) => error.code(),
@@ -231,13 +231,13 @@ unsafe fn for_window(
 }
 
 /// How a token was asked for.
-struct Asked {
+struct TokenRequest {
     call: &'static str,
     window: usize,
     account: Option<String>,
 }
 
-impl Asked {
+impl TokenRequest {
     fn answer(self, request: &WebTokenRequest) -> Result<IAsyncOperation<WebTokenRequestResult>> {
         let wrong = self.record(request)?;
         let behaviour = {
@@ -353,7 +353,7 @@ impl Asked {
     }
 }
 
-impl World {
+impl ScriptedAccounts {
     /// Whoever is in front of the screen signs in, and is known from then on.
     fn sign_in(&mut self) -> Option<Account> {
         let person = self.script.person.clone()?;

@@ -70,7 +70,7 @@ pub(crate) enum Behaviour {
 
 /// The script, and what has become of it.
 #[derive(Debug, Default)]
-pub(crate) struct World {
+pub(crate) struct ScriptedAccounts {
     text: String,
     pub(crate) script: Script,
     pub(crate) accounts: Vec<Account>,
@@ -78,8 +78,8 @@ pub(crate) struct World {
 }
 
 /// The world of the present script.
-pub(crate) fn world() -> MutexGuard<'static, World> {
-    static WORLD: LazyLock<Mutex<World>> = LazyLock::new(Mutex::default);
+pub(crate) fn world() -> MutexGuard<'static, ScriptedAccounts> {
+    static WORLD: LazyLock<Mutex<ScriptedAccounts>> = LazyLock::new(Mutex::default);
     let mut world = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
     let text = directory().and_then(|dir| std::fs::read_to_string(dir.join("script.json")).ok());
     let text = text.unwrap_or_default();
@@ -91,7 +91,7 @@ pub(crate) fn world() -> MutexGuard<'static, World> {
                 Script::default()
             }
         };
-        *world = World { text, accounts: script.accounts.clone(), script, issued: 0 };
+        *world = ScriptedAccounts { text, accounts: script.accounts.clone(), script, issued: 0 };
     }
     world
 }

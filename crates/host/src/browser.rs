@@ -9,14 +9,14 @@ use url::Url;
 use crate::environment::Environment;
 
 /// A browser that fails does so within this time; an exit later is the person closing it.
-const EARLY: Duration = Duration::from_secs(5);
+const EARLY_EXIT_WINDOW: Duration = Duration::from_secs(5);
 /// Between the commands of `$BROWSER`. Paths of Windows have a colon in them.
 const SEPARATOR: char = if cfg!(windows) { ';' } else { ':' };
 const TEXT_MODE: [&str; 7] = ["w3m", "lynx", "links", "links2", "elinks", "www-browser", "browsh"];
 
 /// What can show a person a web page.
 #[async_trait]
-pub trait UserAgent: Send + Sync + fmt::Debug {
+pub trait BrowserLauncher: Send + Sync + fmt::Debug {
     /// Whether there is any way to show a page, without showing one.
     ///
     /// # Errors
@@ -53,7 +53,7 @@ impl Launch {
     /// `Unavailable(UserInterface)` if it failed.
     pub async fn settled(mut self) -> Result<()> {
         let Some(failure) = self.0.take() else { return Ok(()) };
-        match tokio::time::timeout(EARLY, failure).await {
+        match tokio::time::timeout(EARLY_EXIT_WINDOW, failure).await {
             Ok(Ok(error)) => Err(error),
             Ok(Err(_)) | Err(_) => Ok(()),
         }
@@ -158,7 +158,7 @@ impl Browser {
 }
 
 #[async_trait]
-impl UserAgent for Browser {
+impl BrowserLauncher for Browser {
     fn check(&self) -> Result<()> {
         BrowserRoute::find(&self.0).map(drop)
     }
@@ -179,7 +179,7 @@ async fn start(commands: Vec<BrowserCommand>, url: Url) -> Result<Launch> {
     tokio::spawn(async move {
         let error = loop {
             // Waiting also reaps the child, however long it lives.
-            let early = tokio::time::timeout(EARLY, child.wait()).await;
+            let early = tokio::time::timeout(EARLY_EXIT_WINDOW, child.wait()).await;
             match early {
                 Err(_) => {
                     let _ = child.wait().await;

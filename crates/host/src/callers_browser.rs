@@ -1,18 +1,18 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use keybearer_core::{Error, ErrorKind, Presenter, Result};
+use keybearer_core::{CallerUi, Error, ErrorKind, Result};
 use url::Url;
 
-use crate::browser::{Launch, UserAgent};
+use crate::browser::{BrowserLauncher, Launch};
 
 /// The browser of whoever asked for the sign-in, in its environment: this process may have been
 /// started where there is no display, or another one.
 #[derive(Clone, Debug)]
-pub(crate) struct CallersBrowser(pub(crate) Arc<dyn Presenter>);
+pub(crate) struct CallersBrowser(pub(crate) Arc<dyn CallerUi>);
 
 #[async_trait]
-impl UserAgent for CallersBrowser {
+impl BrowserLauncher for CallersBrowser {
     /// It said that it can.
     fn check(&self) -> Result<()> {
         Ok(())
@@ -20,8 +20,8 @@ impl UserAgent for CallersBrowser {
 
     /// The caller answers once the browser has had the time to fail; nobody waits for that.
     async fn open(&self, url: &Url) -> Result<Launch> {
-        let (presenter, url) = (Arc::clone(&self.0), url.clone());
-        Ok(Launch::watched(async move { presenter.open_browser(&url).await.map_err(lost) }))
+        let (caller_ui, url) = (Arc::clone(&self.0), url.clone());
+        Ok(Launch::watched(async move { caller_ui.open_browser(&url).await.map_err(lost) }))
     }
 }
 

@@ -51,7 +51,7 @@ impl Environment {
     /// Whether both say the same about where things are, how they are reached and what is trusted.
     /// The rest of an environment is its programs' own.
     #[must_use]
-    pub fn decides_like(&self, other: &Self) -> bool {
+    pub fn same_settings_as(&self, other: &Self) -> bool {
         self.decisive().eq(other.decisive())
     }
 
@@ -103,7 +103,7 @@ mod tests {
         let bare = Environment::from_pairs([("HOME", "/h"), ("https_proxy", "http://p")]);
         let with = |name: &str, value: &str| {
             let pairs = [("HOME", "/h"), ("https_proxy", "http://p"), (name, value)];
-            Environment::from_pairs(pairs).decides_like(&bare)
+            Environment::from_pairs(pairs).same_settings_as(&bare)
         };
         assert!(with("TRACEPARENT", "00-1") && with("LANG", "C"));
         for name in ["HOME", "https_proxy", "NO_PROXY", "KEYBEARER_PROGRAM", "XDG_RUNTIME_DIR"] {

@@ -1,8 +1,9 @@
 use std::sync::Arc;
 
 use keybearer_core::Result;
-use keybearer_engine::{Effects, KeyStore, Prompter, TokenStore};
+use keybearer_engine::{Effects, KeyStore, SignInUi, TokenStore};
 
+use crate::available_ui::Ways;
 use crate::browser::Browser;
 use crate::clock::SystemClock;
 use crate::environment::Environment;
@@ -12,15 +13,14 @@ use crate::keys::{EphemeralKeys, KeyProtection};
 use crate::keys::{KeySealer, SealedFileKeys};
 #[cfg(unix)]
 use crate::keys::{KeyringAccess, MasterKeys};
-use crate::loopback::LoopbackPrompter;
+use crate::loopback::LoopbackUi;
 use crate::memory_store::MemoryStore;
 use crate::paths::Paths;
 use crate::random::SystemRandom;
 use crate::spawner::RuntimeSpawner;
 use crate::store::{FileStore, StoreNotice};
-use crate::ways::Ways;
 #[cfg(unix)]
-use crate::window::{Profiles, WindowPrompter};
+use crate::window::{Profiles, WindowUi};
 
 /// The effects of an engine on this machine, and what a person may want to know about them.
 #[derive(Clone, Debug)]
@@ -52,9 +52,9 @@ impl Host {
         let keys = Arc::new(MasterKeys::new(&paths.state_dir, keyring(environment), random));
         let kept: Arc<dyn TokenStore> = Arc::new(store.clone());
         let window = window(environment, Profiles::Kept(paths.state_dir.join("window")));
-        let prompter = ways(environment, window);
+        let sign_in_ui = ways(environment, window);
         let keys_of = Arc::clone(&keys) as Arc<dyn KeyStore>;
-        let effects = effects(environment, prompter, kept, keys_of);
+        let effects = effects(environment, sign_in_ui, kept, keys_of);
         Self { effects, disk: Some(Disk { store, keys }) }
     }
 
@@ -71,9 +71,9 @@ impl Host {
         let keys = SealedFileKeys::new(&paths.state_dir, sealer, Arc::new(SystemRandom));
         let keys = Arc::new(keys);
         let kept: Arc<dyn TokenStore> = Arc::new(store.clone());
-        let prompter = ways(environment, None);
+        let sign_in_ui = ways(environment, None);
         let keys_of = Arc::clone(&keys) as Arc<dyn KeyStore>;
-        let effects = effects(environment, prompter, kept, keys_of);
+        let effects = effects(environment, sign_in_ui, kept, keys_of);
         Self { effects, disk: Some(Disk { store, keys }) }
     }
 
@@ -84,12 +84,12 @@ impl Host {
     #[must_use]
     pub fn in_process(environment: &Environment) -> Self {
         let keys = Arc::new(EphemeralKeys::new(&SystemRandom));
-        let prompter = ways(environment, temporary_window(environment));
-        let effects = effects(environment, prompter, Arc::new(MemoryStore::default()), keys);
+        let sign_in_ui = ways(environment, temporary_window(environment));
+        let effects = effects(environment, sign_in_ui, Arc::new(MemoryStore::default()), keys);
         Self { effects, disk: None }
     }
 
-    /// What the engine is given; its fields may be replaced, such as the prompter.
+    /// What the engine is given; its fields may be replaced, such as the sign_in_ui.
     #[must_use]
     pub fn effects(&self) -> Effects {
         self.effects.clone()
@@ -136,14 +136,14 @@ impl Disk {
 
 fn effects(
     environment: &Environment,
-    prompter: Arc<dyn Prompter>,
+    sign_in_ui: Arc<dyn SignInUi>,
     store: Arc<dyn TokenStore>,
     keys: Arc<dyn KeyStore>,
 ) -> Effects {
     Effects {
         http: Arc::new(HttpClient::new(environment)),
         clock: Arc::new(SystemClock),
-        prompter,
+        sign_in_ui,
         random: Arc::new(SystemRandom),
         store,
         keys,
@@ -152,27 +152,27 @@ fn effects(
 }
 
 /// The ways to sign a person in.
-fn ways(environment: &Environment, window: Option<Arc<dyn Prompter>>) -> Arc<dyn Prompter> {
+fn ways(environment: &Environment, window: Option<Arc<dyn SignInUi>>) -> Arc<dyn SignInUi> {
     let browser = Arc::new(Browser::new(environment.clone()));
-    let browser = Arc::new(LoopbackPrompter::new(browser, Arc::new(SystemRandom)));
+    let browser = Arc::new(LoopbackUi::new(browser, Arc::new(SystemRandom)));
     Arc::new(Ways { environment: environment.clone(), browser, window })
 }
 
 /// Windows of our own keep what they remember in `profiles`.
 #[cfg(unix)]
-fn window(environment: &Environment, profiles: Profiles) -> Option<Arc<dyn Prompter>> {
+fn window(environment: &Environment, profiles: Profiles) -> Option<Arc<dyn SignInUi>> {
     let random = Arc::new(SystemRandom);
-    Some(Arc::new(WindowPrompter::new(environment.clone(), profiles, random)))
+    Some(Arc::new(WindowUi::new(environment.clone(), profiles, random)))
 }
 
 #[cfg(unix)]
-fn temporary_window(environment: &Environment) -> Option<Arc<dyn Prompter>> {
+fn temporary_window(environment: &Environment) -> Option<Arc<dyn SignInUi>> {
     let temporary = environment.value("TMPDIR").unwrap_or_else(|| "/tmp".as_ref());
     window(environment, Profiles::Temporary(temporary.into(), Arc::new(SystemRandom)))
 }
 
 #[cfg(not(unix))]
-fn temporary_window(_environment: &Environment) -> Option<Arc<dyn Prompter>> {
+fn temporary_window(_environment: &Environment) -> Option<Arc<dyn SignInUi>> {
     None
 }
 

@@ -27,10 +27,10 @@ const WHOLE_TIMEOUT: Duration = Duration::from_secs(60);
 ///
 /// Making one costs nothing: certificates are read before the first request.
 #[derive(Clone, Debug)]
-pub struct HttpClient(Arc<Inner>);
+pub struct HttpClient(Arc<ClientState>);
 
 #[derive(Debug)]
-struct Inner {
+struct ClientState {
     client: OnceCell<Client>,
     proxy: bool,
     schemes: Schemes,
@@ -58,7 +58,7 @@ impl HttpClient {
         let proxy = names.iter().any(|name| environment.has(name));
         let certificates = environment.value("SSL_CERT_FILE").map(PathBuf::from);
         let certificates = certificates.filter(|_| cfg!(any(windows, target_vendor = "apple")));
-        Self(Arc::new(Inner { client: OnceCell::new(), proxy, schemes, certificates }))
+        Self(Arc::new(ClientState { client: OnceCell::new(), proxy, schemes, certificates }))
     }
 
     async fn client(&self) -> Result<&Client> {
@@ -105,7 +105,7 @@ impl AsRef<[u8]> for Lent {
     }
 }
 
-impl Inner {
+impl ClientState {
     async fn read(&self, host: &str, mut response: reqwest::Response) -> Result<Body> {
         let announced = response.content_length().unwrap_or(16 * 1024);
         let too_large = || Error::protocol("an answer of at most 1 MiB", "a longer one");

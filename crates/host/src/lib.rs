@@ -5,6 +5,7 @@
 //! whole after a crash (I3) and closed to other users, and that nothing it starts writes to this
 //! process's standard output (I10). It decides nothing about tokens: the engine does.
 
+mod available_ui;
 mod browser;
 mod callers_browser;
 mod clock;
@@ -22,12 +23,12 @@ mod random;
 mod settings;
 mod spawner;
 mod store;
-mod ways;
 #[cfg(unix)]
 mod window;
 
 pub use self::http::HttpClient;
-pub use browser::{Browser, BrowserCommand, BrowserRoute, Launch, UserAgent};
+pub use available_ui::{AvailableUi, Ui};
+pub use browser::{Browser, BrowserCommand, BrowserLauncher, BrowserRoute, Launch};
 pub use clock::SystemClock;
 pub use environment::Environment;
 pub use host::Host;
@@ -38,7 +39,7 @@ pub use keys::Keyring;
 pub use keys::{EphemeralKeys, KeyProtection, KeySealer, SealedFileKeys};
 #[cfg(unix)]
 pub use keys::{FileKeys, KeyringAccess, MasterKeys};
-pub use loopback::LoopbackPrompter;
+pub use loopback::LoopbackUi;
 pub use memory_store::MemoryStore;
 pub use paths::{Paths, UserFacts};
 pub use private_dir::{PrivateDir, private_dir};
@@ -49,4 +50,3 @@ pub use random::SystemRandom;
 pub use settings::{Config, Settings};
 pub use spawner::RuntimeSpawner;
 pub use store::{FileStore, StoreNotice};
-pub use ways::{Surroundings, Way};

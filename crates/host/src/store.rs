@@ -41,10 +41,10 @@ const PAGE: usize = 64;
 
 /// A [`TokenStore`] in the file `store.redb` of a private directory, for one process at a time.
 #[derive(Clone, Debug)]
-pub struct FileStore(Arc<Inner>);
+pub struct FileStore(Arc<StoreState>);
 
 #[derive(Debug)]
-struct Inner {
+struct StoreState {
     dir: PathBuf,
     slot: Mutex<Slot>,
     notices: Mutex<Vec<StoreNotice>>,
@@ -83,7 +83,7 @@ impl FileStore {
     /// The store of this state directory. Nothing is opened yet.
     #[must_use]
     pub fn new(state_dir: &Path) -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(StoreState {
             dir: state_dir.to_owned(),
             slot: Mutex::default(),
             notices: Mutex::default(),
@@ -137,7 +137,7 @@ impl TokenStore for FileStore {
     }
 }
 
-impl Inner {
+impl StoreState {
     fn slot(&self) -> MutexGuard<'_, Slot> {
         self.slot.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -202,8 +202,8 @@ impl Inner {
     fn replace(
         &self,
         dir: &PrivateDir,
-        fault: &Fault,
-        salvaged: Result<Vec<Record>, Fault>,
+        fault: &StoreFault,
+        salvaged: Result<Vec<Record>, StoreFault>,
     ) -> Result<OpenStore> {
         let aside = set_aside(dir)?;
         let records = salvaged.unwrap_or_default();
@@ -239,14 +239,14 @@ impl fmt::Debug for OpenStore {
 
 /// Why redb could not do something.
 #[derive(Debug)]
-enum Fault {
+enum StoreFault {
     Refused(Box<redb::Error>),
     /// redb trusts its own pages once open; a damaged one can make it panic.
     Panicked,
     Empty,
 }
 
-impl Fault {
+impl StoreFault {
     fn is_damage(&self) -> bool {
         use std::io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
         match self {
@@ -265,7 +265,7 @@ impl Fault {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for StoreFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(error) => error.fmt(f),
@@ -275,13 +275,13 @@ impl fmt::Display for Fault {
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for StoreFault {}
 
-fn catch<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, Fault> {
+fn catch<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, StoreFault> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(Fault::Refused(Box::new(error))),
-        Err(_) => Err(Fault::Panicked),
+        Ok(Err(error)) => Err(StoreFault::Refused(Box::new(error))),
+        Err(_) => Err(StoreFault::Panicked),
     }
 }
 
@@ -293,9 +293,9 @@ fn discard(open: OpenStore) {
     });
 }
 
-fn existing(file: File) -> Result<Database, Fault> {
+fn existing(file: File) -> Result<Database, StoreFault> {
     if file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
-        return Err(Fault::Empty);
+        return Err(StoreFault::Empty);
     }
     catch(|| database(file))
 }
@@ -387,7 +387,7 @@ fn write(database: &Database, changes: &[Change]) -> Result<(), redb::Error> {
 }
 
 /// Reads what a damaged file still tells, without changing it.
-fn salvage(file: File) -> Result<Vec<Record>, Fault> {
+fn salvage(file: File) -> Result<Vec<Record>, StoreFault> {
     catch(|| {
         let backend = FileBackend::new(file)?;
         let database: ReadOnlyDatabase =
@@ -407,15 +407,15 @@ fn set_aside(dir: &PrivateDir) -> Result<String> {
         .with_hint("remove the old damaged files there"))
 }
 
-fn unusable(dir: &PrivateDir, action: &str, fault: Fault) -> Error {
+fn unusable(dir: &PrivateDir, action: &str, fault: StoreFault) -> Error {
     let shown = dir.path().join(FILE);
     let shown = shown.display();
     let (message, hint) = match &fault {
-        Fault::Refused(error) if matches!(**error, redb::Error::DatabaseAlreadyOpen) => (
+        StoreFault::Refused(error) if matches!(**error, redb::Error::DatabaseAlreadyOpen) => (
             format!("{action} {shown}: {} uses it", holder::of(&dir.path().join(FILE))),
             "stop that process, or let it serve you".to_owned(),
         ),
-        Fault::Refused(error) if matches!(**error, redb::Error::UpgradeRequired(_)) => (
+        StoreFault::Refused(error) if matches!(**error, redb::Error::UpgradeRequired(_)) => (
             format!("{action} {shown}: another version of keybearer wrote it"),
             format!("use that version, or move {shown} away and sign in again"),
         ),

@@ -4,7 +4,7 @@
 
 use std::process::Command;
 
-use keybearer_host::{Browser, Environment, UserAgent};
+use keybearer_host::{Browser, BrowserLauncher, Environment};
 use url::Url;
 
 const MARKER: &str = "KEYBEARER_TEST_MARKER";

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use keybearer_core::{
-    Abilities, Account, AuthorityHost, Caller, ClientId, CorrelationId, Error, ErrorKind,
-    HomeAccountId, Missing, Presenter, Result, ScopeSet, Tenant, TenantId,
+    Abilities, Account, AuthorityHost, Caller, CallerUi, ClientId, CorrelationId, Error, ErrorKind,
+    HomeAccountId, Missing, Result, ScopeSet, Tenant, TenantId,
 };
-use keybearer_engine::{AccountPick, Prompter, SignIn, SignInOutcome, SignInPrompt};
-use keybearer_host::{Browser, Environment, Launch, LoopbackPrompter, SystemRandom, UserAgent};
+use keybearer_engine::{AccountPick, SignIn, SignInOutcome, SignInPrompt, SignInUi};
+use keybearer_host::{Browser, BrowserLauncher, Environment, Launch, LoopbackUi, SystemRandom};
 use reqwest::{Method, Response, StatusCode, redirect};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -24,7 +24,7 @@ const PROVIDER: &str = "https://login.example/authorize?state=s1";
 struct Handover(mpsc::UnboundedSender<Url>);
 
 #[async_trait]
-impl UserAgent for Handover {
+impl BrowserLauncher for Handover {
     fn check(&self) -> Result<()> {
         Ok(())
     }
@@ -44,14 +44,14 @@ fn prompt(redirect_uri: Option<&str>) -> SignInPrompt {
         scopes: ScopeSet::parse(&["User.Read"]).unwrap(),
         redirect_uri: redirect_uri.map(|uri| Url::parse(uri).unwrap()),
         correlation_id: CorrelationId::new("c-1"),
-        presenter: None,
+        caller_ui: None,
     }
 }
 
 async fn open(redirect_uri: Option<&str>) -> (Box<dyn SignIn>, mpsc::UnboundedReceiver<Url>) {
     let (opened, visits) = mpsc::unbounded_channel();
-    let prompter = LoopbackPrompter::new(Arc::new(Handover(opened)), Arc::new(SystemRandom));
-    (prompter.open(&prompt(redirect_uri)).await.unwrap(), visits)
+    let sign_in_ui = LoopbackUi::new(Arc::new(Handover(opened)), Arc::new(SystemRandom));
+    (sign_in_ui.open(&prompt(redirect_uri)).await.unwrap(), visits)
 }
 
 fn accounts() -> Vec<Account> {
@@ -344,7 +344,7 @@ async fn connections_that_say_nothing_do_not_delay_the_end() {
 async fn without_a_working_browser_the_person_is_told_what_to_do() {
     let with = |pairs: &[(&str, &str)]| {
         let environment = Environment::from_pairs(pairs.iter().copied());
-        LoopbackPrompter::new(Arc::new(Browser::new(environment)), Arc::new(SystemRandom))
+        LoopbackUi::new(Arc::new(Browser::new(environment)), Arc::new(SystemRandom))
     };
     let check = |error: Error| {
         assert_eq!(error.kind(), &ErrorKind::Unavailable(Missing::UserInterface), "{error:?}");
@@ -367,9 +367,9 @@ async fn a_port_that_is_taken_is_named_and_leaves_other_ways_open() {
     let holder = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
     let port = holder.local_addr().unwrap().port();
     let (opened, _visits) = mpsc::unbounded_channel();
-    let prompter = LoopbackPrompter::new(Arc::new(Handover(opened)), Arc::new(SystemRandom));
+    let sign_in_ui = LoopbackUi::new(Arc::new(Handover(opened)), Arc::new(SystemRandom));
     let prompt = prompt(Some(&format!("http://localhost:{port}")));
-    for error in [prompter.open(&prompt).await, prompter.listen(&prompt).await] {
+    for error in [sign_in_ui.open(&prompt).await, sign_in_ui.listen(&prompt).await] {
         let error = error.err().unwrap();
         assert_eq!(error.kind(), &ErrorKind::Unavailable(Missing::UserInterface), "{error:?}");
         assert!(error.message().contains(&format!("port {port}")), "{error}");
@@ -386,7 +386,7 @@ struct Beginner {
 }
 
 #[async_trait]
-impl Presenter for Beginner {
+impl CallerUi for Beginner {
     fn abilities(&self) -> Abilities {
         Abilities { browser: true, ..Abilities::default() }
     }
@@ -403,11 +403,11 @@ impl Presenter for Beginner {
 async fn begun() -> (Box<dyn SignIn>, Arc<Beginner>, Url) {
     let (opened, mut visits) = mpsc::unbounded_channel();
     let beginner = Arc::new(Beginner { opened, ends: Notify::new(), ended: Notify::new() });
-    let presenter = Arc::clone(&beginner) as Arc<dyn Presenter>;
-    let prompt = SignInPrompt { presenter: Some(presenter), ..prompt(None) };
+    let caller_ui = Arc::clone(&beginner) as Arc<dyn CallerUi>;
+    let prompt = SignInPrompt { caller_ui: Some(caller_ui), ..prompt(None) };
     let (unused, _) = mpsc::unbounded_channel();
-    let prompter = LoopbackPrompter::new(Arc::new(Handover(unused)), Arc::new(SystemRandom));
-    let mut sign_in = prompter.open(&prompt).await.unwrap();
+    let sign_in_ui = LoopbackUi::new(Arc::new(Handover(unused)), Arc::new(SystemRandom));
+    let mut sign_in = sign_in_ui.open(&prompt).await.unwrap();
     sign_in.visit(&Url::parse(PROVIDER).unwrap()).await.unwrap();
     let url = visits.recv().await.unwrap();
     (sign_in, beginner, url)

@@ -63,14 +63,14 @@ fn prompt(redirect_uri: &str) -> SignInPrompt {
         scopes: ScopeSet::parse(&["User.Read"]).unwrap(),
         redirect_uri: Some(Url::parse(redirect_uri).unwrap()),
         correlation_id: CorrelationId::new("c-1"),
-        presenter: None,
+        caller_ui: None,
     }
 }
 
 async fn open(home: &Home) -> (Box<dyn SignIn>, Person) {
-    let prompter = Arc::clone(&home.effects.prompter);
+    let sign_in_ui = Arc::clone(&home.effects.sign_in_ui);
     let prompt = prompt(NATIVE_CLIENT);
-    let (sign_in, person) = tokio::join!(prompter.open(&prompt), home.chromium.person());
+    let (sign_in, person) = tokio::join!(sign_in_ui.open(&prompt), home.chromium.person());
     (sign_in.unwrap(), person)
 }
 
@@ -314,8 +314,8 @@ async fn a_browser_that_cannot_serve_as_a_window_gives_way_to_the_persons_browse
             ("KEYBEARER_WINDOW_BROWSER", program),
         ];
         let environment = Environment::from_pairs(pairs);
-        let prompter = Host::in_process(&environment).effects().prompter;
-        let sign_in = prompter.open(&prompt(NATIVE_CLIENT)).await.unwrap();
+        let sign_in_ui = Host::in_process(&environment).effects().sign_in_ui;
+        let sign_in = sign_in_ui.open(&prompt(NATIVE_CLIENT)).await.unwrap();
         assert_eq!(sign_in.redirect_uri().scheme(), "http", "{program}");
     }
 }

@@ -100,14 +100,14 @@ pub fn parse(response: &http::Response<Body>) -> Result<DeviceAuthorization> {
             Error::protocol("an https address as verification_uri", "something else")
         })?,
         expires_in: required(wire.expires_in, "expires_in", WHAT)?.duration()?,
-        interval: wire.interval.map_or(Ok(UNSAID), Seconds::duration)?,
+        interval: wire.interval.map_or(Ok(DEFAULT_LIFETIME), Seconds::duration)?,
     })
 }
 
 const WHAT: &str = "request for a device code";
 
 /// RFC 8628 §3.2: the interval if none is given.
-const UNSAID: Duration = Duration::from_secs(5);
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(5);
 
 #[derive(Deserialize)]
 struct Wire {

@@ -153,7 +153,7 @@ pub fn parse(response: &http::Response<Body>) -> Result<TokenResponse> {
     Ok(TokenResponse {
         access_token: AccessToken::new(take(required(wire.access_token, "access_token", WHAT)?)?),
         token_type: token_type(&required(wire.token_type, "token_type", WHAT)?)?,
-        expires_in: wire.expires_in.map_or(Ok(UNSAID), Seconds::duration)?,
+        expires_in: wire.expires_in.map_or(Ok(DEFAULT_LIFETIME), Seconds::duration)?,
         ext_expires_in: wire.ext_expires_in.map(Seconds::duration).transpose()?,
         refresh_in: wire.refresh_in.map(Seconds::duration).transpose()?,
         refresh_token: wire.refresh_token.map(take).transpose()?.map(RefreshToken::new),
@@ -168,7 +168,7 @@ pub fn parse(response: &http::Response<Body>) -> Result<TokenResponse> {
 const WHAT: &str = "token request";
 
 /// RFC 6749 §5.1 lets a server leave the lifetime out; Microsoft's clients then assume an hour.
-const UNSAID: Duration = Duration::from_secs(3600);
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
 
 #[derive(Deserialize)]
 struct Wire {

@@ -7,11 +7,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 use crate::arguments::Arguments;
-use crate::errors::{Circumstances, to_python};
+use crate::errors::{FailureContext, to_python};
 use crate::logging;
 use crate::record::AuthenticationRecord;
 use crate::shared::Shared;
-use crate::texts::Texts;
+use crate::string_iterable::StringIterable;
 use crate::token::Token;
 
 /// Signs a person in through the operating system's authentication broker.
@@ -159,7 +159,7 @@ impl InteractiveBrowserBrokerCredential {
     fn authenticate(
         &self,
         py: Python<'_>,
-        scopes: Option<Texts>,
+        scopes: Option<StringIterable>,
         claims: Option<String>,
         tenant_id: Option<String>,
         enable_cae: bool,
@@ -174,7 +174,7 @@ impl InteractiveBrowserBrokerCredential {
         logging::listen(py);
         let result = py.detach(|| {
             arguments.authenticate_blocking(credential, || {
-                signal = Python::attach(look_round);
+                signal = Python::attach(poll_interpreter);
                 signal.is_some()
             })
         });
@@ -198,7 +198,7 @@ impl InteractiveBrowserBrokerCredential {
 
 /// What a thread of the program does now and then while it waits: hand over log lines, and see
 /// whether a signal handler or a log handler ends the wait.
-fn look_round(py: Python<'_>) -> Option<PyErr> {
+fn poll_interpreter(py: Python<'_>) -> Option<PyErr> {
     py.check_signals().and_then(|()| logging::tell(py)).err()
 }
 
@@ -231,7 +231,7 @@ impl InteractiveBrowserBrokerCredential {
                 logging::listen(py);
                 py.detach(|| {
                     arguments.acquire_blocking(credential, || {
-                        signal = Python::attach(look_round);
+                        signal = Python::attach(poll_interpreter);
                         signal.is_some()
                     })
                 })
@@ -249,7 +249,7 @@ impl InteractiveBrowserBrokerCredential {
         arguments: &Arguments,
         signal: Option<PyErr>,
     ) -> PyErr {
-        let circumstances = Circumstances {
+        let circumstances = FailureContext {
             scopes,
             claims: arguments.claims.as_deref(),
             silent_only: self.is_silent_only(),

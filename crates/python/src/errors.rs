@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 
 /// What the failed call was like, as far as the exception depends on it.
-pub(crate) struct Circumstances<'a, 'py> {
+pub(crate) struct FailureContext<'a, 'py> {
     pub(crate) scopes: &'a Bound<'py, PyTuple>,
     pub(crate) claims: Option<&'a str>,
     /// The credential must not ask a person, so asking is left to the program.
@@ -17,7 +17,7 @@ pub(crate) struct Circumstances<'a, 'py> {
 }
 
 /// The exception of a failed request.
-pub(crate) fn to_python(error: &Error, circumstances: &Circumstances<'_, '_>) -> PyErr {
+pub(crate) fn to_python(error: &Error, circumstances: &FailureContext<'_, '_>) -> PyErr {
     let py = circumstances.scopes.py();
     exception(py, error, circumstances).map_or_else(|failure| failure, PyErr::from_value)
 }
@@ -25,7 +25,7 @@ pub(crate) fn to_python(error: &Error, circumstances: &Circumstances<'_, '_>) ->
 fn exception<'py>(
     py: Python<'py>,
     error: &Error,
-    circumstances: &Circumstances<'_, 'py>,
+    circumstances: &FailureContext<'_, 'py>,
 ) -> PyResult<Bound<'py, PyAny>> {
     let (context, mut claims, mut retry_after) = (error.context(), circumstances.claims, None);
     match error.kind() {

@@ -5,6 +5,7 @@
 //! `keybearer-client` does.
 
 mod arguments;
+mod completion_socket;
 mod credential;
 mod errors;
 mod logging;
@@ -14,9 +15,8 @@ mod request;
 #[cfg(target_os = "linux")]
 mod runtime;
 mod shared;
-mod texts;
+mod string_iterable;
 mod token;
-mod wake;
 
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
@@ -31,7 +31,7 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<request::Request>()?;
     module.add_class::<shared::Shared>()?;
     module.add_class::<token::Token>()?;
-    module.add_class::<wake::Bell>()?;
+    module.add_class::<completion_socket::CompletionSocket>()?;
     #[cfg(target_os = "linux")]
     runtime::register(module)?;
     module.add("ERROR_KINDS", errors::KINDS.map(|kind| kind.name()))?;

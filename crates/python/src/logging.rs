@@ -24,9 +24,9 @@ const LONGEST: usize = 1000;
 /// The least important level that is wanted, as Python counts; 0 for none.
 static WANTED: AtomicU8 = AtomicU8::new(0);
 
-static LINES: Mutex<VecDeque<Line>> = Mutex::new(VecDeque::new());
+static LINES: Mutex<VecDeque<LogLine>> = Mutex::new(VecDeque::new());
 
-struct Line {
+struct LogLine {
     level: u8,
     text: String,
 }
@@ -66,7 +66,7 @@ pub(crate) fn tell(py: Python<'_>) -> PyResult<()> {
         return Ok(());
     }
     let lines = std::mem::take(&mut *LINES.lock().unwrap_or_else(PoisonError::into_inner));
-    for Line { level, text } in lines {
+    for LogLine { level, text } in lines {
         logger(py)?.call_method1(intern!(py, "log"), (level, "%s", text))?;
     }
     Ok(())
@@ -88,8 +88,10 @@ impl Subscriber for Collector {
     fn event(&self, event: &Event<'_>) {
         let mut text = Text::default();
         event.record(&mut text);
-        let line =
-            Line { level: in_python(*event.metadata().level()), text: text.message + &text.fields };
+        let line = LogLine {
+            level: in_python(*event.metadata().level()),
+            text: text.message + &text.fields,
+        };
         let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == LONGEST {
             lines.pop_front();

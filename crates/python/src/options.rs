@@ -10,7 +10,7 @@ use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use crate::texts::Texts;
+use crate::string_iterable::StringIterable;
 
 /// Longer waits are as good as this one.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -28,7 +28,7 @@ pub(crate) fn read(keywords: &Bound<'_, PyDict>) -> PyResult<CredentialOptions> 
         authority: keywords.value("authority")?,
         tenant_id: keywords.value("tenant_id")?.map(tenant_id).transpose()?,
         additionally_allowed_tenants: keywords
-            .value::<Texts>("additionally_allowed_tenants")?
+            .value::<StringIterable>("additionally_allowed_tenants")?
             .unwrap_or_default()
             .0,
         client_id: keywords.value("client_id")?,

@@ -7,13 +7,13 @@ use pyo3::types::{PyDict, PyTuple};
 use tokio::task::AbortHandle;
 
 use crate::arguments::Arguments;
+use crate::completion_socket::{CompletionSocket, RawSocket};
 use crate::credential::InteractiveBrowserBrokerCredential;
-use crate::errors::{Circumstances, to_python};
+use crate::errors::{FailureContext, to_python};
 use crate::logging;
 use crate::record::AuthenticationRecord;
-use crate::texts::Texts;
+use crate::string_iterable::StringIterable;
 use crate::token::Token;
-use crate::wake::{Bell, RawSocket};
 
 /// One request that nobody blocks for: for a token, or for a person to sign in.
 #[pyclass(module = "keybearer._native", frozen)]
@@ -64,7 +64,7 @@ impl Request {
     #[pyo3(signature = (credential, scopes, options))]
     fn sign_in(
         credential: Py<InteractiveBrowserBrokerCredential>,
-        scopes: Option<Texts>,
+        scopes: Option<StringIterable>,
         options: &Bound<'_, PyDict>,
     ) -> PyResult<Self> {
         let scopes = PyTuple::new(options.py(), scopes.unwrap_or_default().0)?;
@@ -74,7 +74,7 @@ impl Request {
     }
 
     /// Begins to ask. The bell says that it is done, by the `id` of this request.
-    fn start(slf: &Bound<'_, Self>, bell: &Bell) -> PyResult<()> {
+    fn start(slf: &Bound<'_, Self>, bell: &CompletionSocket) -> PyResult<()> {
         let (py, request) = (slf.py(), slf.get());
         let credential = request.credential.get().credential()?.clone();
         logging::listen(py);
@@ -104,7 +104,7 @@ impl Request {
     }
 
     /// A socket that the caller owns and that ends when a request that rings this bell is done.
-    fn listen(&self, py: Python<'_>, bell: &Bell) -> PyResult<RawSocket> {
+    fn listen(&self, py: Python<'_>, bell: &CompletionSocket) -> PyResult<RawSocket> {
         bell.listen().map_err(|error| {
             let error = Error::unavailable(Missing::Broker, "open sockets to wait for the broker")
                 .with_hint("allow this program more open files: `ulimit -n`")
@@ -151,7 +151,7 @@ impl Request {
     }
 
     fn exception(&self, py: Python<'_>, error: &Error) -> PyErr {
-        let circumstances = Circumstances {
+        let circumstances = FailureContext {
             scopes: self.scopes.bind(py),
             claims: self.arguments.claims.as_deref(),
             silent_only: self.credential.get().is_silent_only(),

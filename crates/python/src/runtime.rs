@@ -26,15 +26,15 @@ use pyo3::types::PyList;
 use tokio::task::AbortHandle;
 use url::Url;
 
+use crate::completion_socket;
 use crate::errors::text;
 use crate::options::program_directory;
 use crate::token::Token;
-use crate::wake;
 
 /// Adds the classes of this file to the native module.
 pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<AuthParameters>()?;
-    module.add_class::<Call>()?;
+    module.add_class::<RuntimeCall>()?;
     module.add_class::<MsalRuntimeError>()?;
     module.add_class::<Runtime>()
 }
@@ -54,9 +54,9 @@ const ANSWER_TIME: Duration = Duration::from_millis(500);
 /// The broker of this machine, for programs written for Microsoft's runtime. There is no way out
 /// through this process: without a broker, MSAL has a way of its own.
 #[pyclass(module = "keybearer._native", frozen)]
-pub(crate) struct Runtime(Arc<Inner>);
+pub(crate) struct Runtime(Arc<RuntimeState>);
 
-struct Inner {
+struct RuntimeState {
     broker: LocalBroker,
     signed_out: Mutex<HashSet<(ClientId, HomeAccountId)>>,
 }
@@ -72,21 +72,21 @@ impl Runtime {
             ..LocalBrokerOptions::default()
         };
         let broker = LocalBroker::new(Environment::current(), options);
-        Self(Arc::new(Inner { broker, signed_out: Mutex::default() }))
+        Self(Arc::new(RuntimeState { broker, signed_out: Mutex::default() }))
     }
 
     /// Finds the broker, or starts one; ends with its name.
-    fn connect(&self) -> Call {
+    fn connect(&self) -> RuntimeCall {
         let inner = Arc::clone(&self.0);
         let found = async move {
             let broker = inner.broker.connect(CONNECT_LIMIT).await?;
             Ok(Outcome::Broker(broker.name().to_owned()))
         };
-        Call::new(CONNECT_LIMIT, found)
+        RuntimeCall::new(CONNECT_LIMIT, found)
     }
 
     /// The connected accounts; ends with tuples of home account id, local account id and user name.
-    fn accounts(&self, correlation_id: &str) -> Call {
+    fn accounts(&self, correlation_id: &str) -> RuntimeCall {
         let inner = Arc::clone(&self.0);
         let request = AccountsRequest {
             client_id: None,
@@ -94,7 +94,7 @@ impl Runtime {
             timeout: SILENT_LIMIT,
         };
         let listed = async move { inner.broker.accounts(request).await.map(Outcome::Accounts) };
-        Call::new(SILENT_LIMIT, listed)
+        RuntimeCall::new(SILENT_LIMIT, listed)
     }
 
     /// A token without the person, for this account (a home account id) or for the one that signed
@@ -105,14 +105,14 @@ impl Runtime {
         parameters: &AuthParameters,
         correlation_id: &str,
         account: Option<&str>,
-    ) -> Call {
+    ) -> RuntimeCall {
         let choice = account.map_or(Ok(AccountChoice::Default), exactly);
         let parameters = choice.and_then(|choice| {
             parameters.read(choice, CorrelationId::new(correlation_id), SILENT_LIMIT)
         });
         let inner = Arc::clone(&self.0);
         let work = async move { inner.silent(parameters?).await };
-        Call::new(SILENT_LIMIT, work)
+        RuntimeCall::new(SILENT_LIMIT, work)
     }
 
     /// A token with the person's help; ends with a Token. Whoever is not named is chosen by the
@@ -123,14 +123,14 @@ impl Runtime {
         parameters: &AuthParameters,
         correlation_id: &str,
         login_hint: Option<String>,
-    ) -> Call {
+    ) -> RuntimeCall {
         let login_hint = login_hint.filter(|hint| !hint.is_empty());
         let choice = login_hint.map_or(AccountChoice::Only, AccountChoice::LoginHint);
         let parameters =
             parameters.read(choice, CorrelationId::new(correlation_id), INTERACTIVE_LIMIT);
         let inner = Arc::clone(&self.0);
         let work = async move { inner.interactive(parameters?).await };
-        Call::new(INTERACTIVE_LIMIT, work)
+        RuntimeCall::new(INTERACTIVE_LIMIT, work)
     }
 
     /// Has this app, in this process, get no more tokens of the account before it signs in again.
@@ -143,7 +143,7 @@ impl Runtime {
     }
 }
 
-impl Inner {
+impl RuntimeState {
     fn signed_out(&self) -> MutexGuard<'_, HashSet<(ClientId, HomeAccountId)>> {
         self.signed_out.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -314,20 +314,20 @@ type Work = Pin<Box<dyn Future<Output = Result<Outcome>> + Send>>;
 
 /// One request that nobody blocks for.
 #[pyclass(module = "keybearer._native", frozen)]
-pub(crate) struct Call {
+pub(crate) struct RuntimeCall {
     work: Mutex<Option<Work>>,
     abort: OnceLock<AbortHandle>,
     outcome: Arc<OnceLock<Result<Outcome>>>,
 }
 
 #[pymethods]
-impl Call {
+impl RuntimeCall {
     /// Begins. Returns a socket that the caller owns and that ends when the request has.
-    fn start(&self) -> PyResult<wake::RawSocket> {
+    fn start(&self) -> PyResult<completion_socket::RawSocket> {
         let work = self.work.lock().unwrap_or_else(PoisonError::into_inner).take();
         let work = work.ok_or_else(|| PyRuntimeError::new_err("start was called twice"))?;
         let runtime = background().map_err(|error| PyRuntimeError::new_err(text(&error)))?;
-        let (waker, waiting) = wake::pair()?;
+        let (waker, waiting) = completion_socket::pair()?;
         let work = runtime.spawn(work);
         self.abort.get_or_init(|| work.abort_handle());
         let outcome = Arc::clone(&self.outcome);
@@ -363,7 +363,7 @@ impl Call {
     }
 }
 
-impl Call {
+impl RuntimeCall {
     fn new(limit: Duration, work: impl Future<Output = Result<Outcome>> + Send + 'static) -> Self {
         let work = Box::pin(async move {
             let ended = tokio::time::timeout(limit + ANSWER_TIME, work).await;

@@ -23,8 +23,8 @@ use keybearer_engine::Engine;
 use tokio::time::Instant;
 
 use self::files::{Case, Kind, Prior};
+use crate::engine_harness::EngineHarness;
 use crate::provider::User;
-use crate::world::World;
 
 /// What came of a case.
 struct Outcome {
@@ -70,7 +70,7 @@ fn run(path: &Path) {
     let case = Case::read(path);
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.enable_time().start_paused(true).build().unwrap().block_on(async {
-        let mut world = World::default();
+        let mut world = EngineHarness::default();
         world.settings = case.request.settings();
         let engine = prepare(&mut world, &case).await;
         let outcome = ask(&case, engine).await;
@@ -80,7 +80,7 @@ fn run(path: &Path) {
 }
 
 /// Makes the world as the files say it is before the request.
-async fn prepare(world: &mut World, case: &Case) -> Engine {
+async fn prepare(world: &mut EngineHarness, case: &Case) -> Engine {
     let mut engine = world.engine().await;
     for prior in &case.store {
         connect(world, &engine, prior).await;
@@ -98,7 +98,7 @@ async fn prepare(world: &mut World, case: &Case) -> Engine {
     engine
 }
 
-async fn connect(world: &World, engine: &Engine, prior: &Prior) {
+async fn connect(world: &EngineHarness, engine: &Engine, prior: &Prior) {
     let user = User::named(&prior.user).expect("a user the provider knows");
     world.connect(engine, user).await;
     world.clock.advance(Duration::from_secs(1)).await;

@@ -128,7 +128,7 @@ macro_rules! signing_contract_tests {
 const TOLERANCE: Duration = Duration::from_millis(200);
 
 /// Long enough for any answer that does not wait for a person.
-const PATIENCE: Duration = Duration::from_secs(10);
+const CONTRACT_LIMIT: Duration = Duration::from_secs(10);
 
 /// Each connected account is in the list.
 pub async fn connected_accounts_are_listed(fixture: &dyn ContractFixture) {
@@ -190,7 +190,7 @@ pub async fn i8_an_account_that_was_asked_for_is_never_replaced(fixture: &dyn Co
 /// The account is there afterwards, also for others.
 pub async fn a_sign_in_gives_a_token_and_connects_the_account(fixture: &dyn ContractFixture) {
     let [party, other] = fixture.parties(Situation::SignInSucceeds).await;
-    let token = interactive(fixture, &party, PATIENCE, AccountChoice::Only).await.unwrap();
+    let token = interactive(fixture, &party, CONTRACT_LIMIT, AccountChoice::Only).await.unwrap();
     let listed = accounts(&other).await;
     assert_eq!(listed.first(), Some(&token.account));
     let again = silent(fixture, &other, AccountChoice::Only).await.unwrap();
@@ -204,7 +204,7 @@ pub async fn i8_a_sign_in_by_somebody_else_is_no_answer_to_an_exact_request(
 ) {
     let [party, _] = fixture.parties(Situation::SignInSucceeds).await;
     let exact = AccountChoice::Exact(unknown_account());
-    assert_interaction_required(interactive(fixture, &party, PATIENCE, exact).await);
+    assert_interaction_required(interactive(fixture, &party, CONTRACT_LIMIT, exact).await);
 }
 
 /// The limit is the caller's (invariant I7).
@@ -221,7 +221,8 @@ pub async fn i7_an_unanswered_sign_in_times_out_in_time(fixture: &dyn ContractFi
 /// Cancelling ends the requests of one caller (invariant I7).
 pub async fn i7_a_cancelled_sign_in_ends_and_those_of_others_do_not(fixture: &dyn ContractFixture) {
     let [party, other] = fixture.parties(Situation::SignInUnanswered).await;
-    let sign_in = |party| Box::pin(interactive(fixture, party, PATIENCE, AccountChoice::Only));
+    let sign_in =
+        |party| Box::pin(interactive(fixture, party, CONTRACT_LIMIT, AccountChoice::Only));
     let (mut waiting, mut others) = (sign_in(&party), sign_in(&other));
     let ended = cancel_until_ended(&party, &mut waiting, &mut others).await;
     assert_eq!(*ended.unwrap_err().kind(), ErrorKind::Cancelled);
@@ -232,7 +233,7 @@ pub async fn i7_a_cancelled_sign_in_ends_and_those_of_others_do_not(fixture: &dy
 /// Dropping the future of a request is all a program has to do.
 pub async fn a_sign_in_that_is_given_up_leaves_the_broker_usable(fixture: &dyn ContractFixture) {
     let [party, other] = fixture.parties(Situation::SignInUnanswered).await;
-    let sign_in = interactive(fixture, &party, PATIENCE, AccountChoice::Only);
+    let sign_in = interactive(fixture, &party, CONTRACT_LIMIT, AccountChoice::Only);
     let given_up = timeout(Duration::from_millis(50), sign_in).await;
     assert!(given_up.is_err(), "nobody should have answered");
     for party in [&party, &other] {
@@ -274,7 +275,7 @@ pub async fn without_a_registered_device_there_is_no_cookie(fixture: &dyn Contra
         account: AccountChoice::Only,
         sso_url: None,
         correlation_id: CorrelationId::default(),
-        timeout: PATIENCE,
+        timeout: CONTRACT_LIMIT,
     };
     let error = party.broker.sso_cookie(request).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Unavailable(Missing::DeviceRegistration), "{error}");
@@ -369,7 +370,7 @@ async fn bound(
 ) -> Result<Token> {
     let parameters = TokenParameters {
         account: AccountChoice::Only,
-        timeout: PATIENCE,
+        timeout: CONTRACT_LIMIT,
         caller: party.caller.clone(),
         proof_of_possession: Some(proof),
         ..fixture.parameters()
@@ -383,14 +384,14 @@ async fn sign(party: &Party, account: AccountChoice) -> Result<SignedHttpRequest
         account,
         http: http_request(),
         correlation_id: CorrelationId::default(),
-        timeout: PATIENCE,
+        timeout: CONTRACT_LIMIT,
     };
     party.broker.sign_http_request(request).await
 }
 
 async fn accounts(party: &Party) -> Vec<Account> {
     let correlation_id = CorrelationId::default();
-    let request = AccountsRequest { client_id: None, correlation_id, timeout: PATIENCE };
+    let request = AccountsRequest { client_id: None, correlation_id, timeout: CONTRACT_LIMIT };
     party.broker.accounts(request).await.unwrap()
 }
 
@@ -400,7 +401,8 @@ async fn silent(
     account: AccountChoice,
 ) -> Result<Token> {
     let caller = party.caller.clone();
-    let parameters = TokenParameters { account, timeout: PATIENCE, caller, ..fixture.parameters() };
+    let parameters =
+        TokenParameters { account, timeout: CONTRACT_LIMIT, caller, ..fixture.parameters() };
     party.broker.acquire_silent(SilentRequest { parameters }).await
 }
 
@@ -418,7 +420,7 @@ async fn interactive(
 
 async fn remove(party: &Party, home_account_id: HomeAccountId) -> Result<()> {
     let correlation_id = CorrelationId::default();
-    let request = RemoveAccountRequest { home_account_id, correlation_id, timeout: PATIENCE };
+    let request = RemoveAccountRequest { home_account_id, correlation_id, timeout: CONTRACT_LIMIT };
     party.broker.remove_account(request).await
 }
 
@@ -441,7 +443,7 @@ async fn cancel_until_ended(
             }
         }
     };
-    timeout(PATIENCE, ended).await.expect("cancelling should end the request")
+    timeout(CONTRACT_LIMIT, ended).await.expect("cancelling should end the request")
 }
 
 fn unknown_account() -> HomeAccountId {

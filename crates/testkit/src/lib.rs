@@ -9,7 +9,7 @@ pub mod cases;
 pub mod contract;
 pub mod double;
 pub mod effects;
+pub mod engine_harness;
 pub mod leak;
 pub mod provider;
 pub mod sample;
-pub mod world;

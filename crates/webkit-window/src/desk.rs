@@ -13,7 +13,7 @@ use crate::pipe::Replies;
 use crate::window::Window;
 
 /// The windows of one sign-in and what the broker wants of them.
-pub(crate) struct Desk {
+pub(crate) struct WindowServer {
     own: Weak<Self>,
     session: NetworkSession,
     replies: Replies,
@@ -24,7 +24,7 @@ pub(crate) struct Desk {
     last_id: Cell<u64>,
 }
 
-impl Desk {
+impl WindowServer {
     pub(crate) fn new(profile: &Path, replies: Replies, main_loop: glib::MainLoop) -> Rc<Self> {
         let directory = |name: &str| profile.join(name).to_string_lossy().into_owned();
         let (data, cache) = (directory("webkit-data"), directory("webkit-cache"));

@@ -16,7 +16,7 @@ mod window;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use desk::Desk;
+use desk::WindowServer;
 
 fn main() -> ExitCode {
     match run() {
@@ -38,7 +38,7 @@ fn run() -> Result<(), String> {
     })?;
     gtk::init().map_err(|error| error.to_string())?;
     let main_loop = gtk::glib::MainLoop::new(None, false);
-    let desk = Desk::new(&profile, replies, main_loop.clone());
+    let desk = WindowServer::new(&profile, replies, main_loop.clone());
     gtk::glib::spawn_future_local(async move {
         while let Ok(request) = requests.recv().await {
             desk.attend(&request);

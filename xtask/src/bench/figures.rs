@@ -21,7 +21,7 @@ pub(super) struct Series {
 }
 
 #[derive(Deserialize)]
-struct Line {
+struct FigureRow {
     row: String,
     what: String,
     value: f64,
@@ -41,7 +41,7 @@ impl Figures {
     /// Takes in what a program printed.
     pub(super) fn read(&mut self, output: &str) -> Result<()> {
         for text in output.lines().filter(|line| line.starts_with('{')) {
-            let line: Line = serde_json::from_str(text)
+            let line: FigureRow = serde_json::from_str(text)
                 .with_context(|| format!("a measuring program printed {text}"))?;
             let same = |series: &&mut Series| series.row == line.row && series.what == line.what;
             match self.series.iter_mut().find(same) {

@@ -15,7 +15,7 @@ use tokio::process::Command;
 
 /// Everything is there; what runs besides is stopped at the end.
 #[derive(Debug)]
-pub(super) struct Stage {
+pub(super) struct BenchMachine {
     repository: Repository,
     python: Python,
     services: Services,
@@ -27,7 +27,7 @@ pub(super) struct Stage {
 /// How often a whole process is started in one round.
 const STARTS: &str = "15";
 
-impl Stage {
+impl BenchMachine {
     /// Builds the programs, the wheel and the C program.
     pub(super) async fn prepare(repository: Repository) -> Result<Self> {
         println!("building the measured programs; the first time takes some minutes");

@@ -1,6 +1,6 @@
 //! The servers of the demo: a session bus, the emulator, Azurite.
 
-use super::stage::Stage;
+use super::stage::DemoMachine;
 use crate::process;
 use crate::tools::{is_installed, node_packages, npx};
 use anyhow::{Context as _, Result};
@@ -27,7 +27,7 @@ pub(crate) struct User {
 }
 
 /// Starts a session bus of our own where that is possible; the broker's socket serves without one.
-pub(crate) async fn start_session_bus(stage: &mut Stage) -> Result<()> {
+pub(crate) async fn start_session_bus(stage: &mut DemoMachine) -> Result<()> {
     if !is_installed("dbus-daemon").await {
         println!("no dbus-daemon on this machine: the broker serves on its socket only");
         return Ok(());
@@ -46,7 +46,7 @@ pub(crate) async fn start_session_bus(stage: &mut Stage) -> Result<()> {
 }
 
 /// Starts the emulator and makes every program of the stage trust it.
-pub(crate) async fn start_emulator(stage: &mut Stage) -> Result<Emulator> {
+pub(crate) async fn start_emulator(stage: &mut DemoMachine) -> Result<Emulator> {
     let directory = stage.path("home");
     let mut command = stage.program("keybearer-emulator");
     command.args(["serve", "--port", "0", "--dir"]).arg(&directory);
@@ -91,7 +91,7 @@ fn environment(emulator: &Emulator, ca: &Path) -> Result<Vec<(&'static str, Stri
 const DEVELOPMENT_APP: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
 
 /// Starts Azurite with the emulator's certificate and returns the account's URL.
-pub(crate) async fn start_azurite(stage: &mut Stage) -> Result<String> {
+pub(crate) async fn start_azurite(stage: &mut DemoMachine) -> Result<String> {
     let package = stage.repository.path("xtask/azurite");
     node_packages(&package).await?;
     // Free now; if another program takes it first, Azurite says so and the start fails.

@@ -23,7 +23,7 @@ pub(crate) enum Person {
 const BROKER_GRACE: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
-pub(crate) struct Stage {
+pub(crate) struct DemoMachine {
     pub(crate) repository: Repository,
     pub(crate) services: Services,
     pub(crate) person: Person,
@@ -32,7 +32,7 @@ pub(crate) struct Stage {
     directory: TempDir,
 }
 
-impl Stage {
+impl DemoMachine {
     pub(crate) fn new(repository: Repository, python: Python, person: Person) -> Result<Self> {
         let directory = private_directory().context("could not make a private directory")?;
         let mut stage = Self {

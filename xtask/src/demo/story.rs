@@ -1,8 +1,8 @@
 //! What the demo shows, step by step.
 
-use super::Place;
+use super::Cloud;
 use super::servers::{Emulator, start_azurite, start_emulator, start_session_bus};
-use super::stage::{Person, Stage};
+use super::stage::{DemoMachine, Person};
 use crate::failure::OrHint as _;
 use crate::process;
 use anyhow::{Context as _, Result, bail, ensure};
@@ -11,17 +11,17 @@ use serde_json::Value;
 use std::time::{Duration, Instant};
 use tokio::process::Command;
 
-pub(crate) async fn tell(stage: &mut Stage, place: &Place) -> Result<()> {
+pub(crate) async fn tell(stage: &mut DemoMachine, place: &Cloud) -> Result<()> {
     start_session_bus(stage)
         .await
         .or_hint("start a session bus", "is `dbus-daemon --session` usable here?")?;
     match place {
-        Place::Emulated => tell_emulated(stage).await,
-        Place::Live { account_url } => tell_live(stage, account_url).await,
+        Cloud::Emulated => tell_emulated(stage).await,
+        Cloud::Live { account_url } => tell_live(stage, account_url).await,
     }
 }
 
-async fn tell_live(stage: &Stage, account_url: &str) -> Result<()> {
+async fn tell_live(stage: &DemoMachine, account_url: &str) -> Result<()> {
     println!(
         "your browser opens; sign in with an account that has the role Storage Blob Data Reader"
     );
@@ -29,7 +29,7 @@ async fn tell_live(stage: &Stage, account_url: &str) -> Result<()> {
     step(stage, Language::Python, account_url, Expected::NoSignIn).await
 }
 
-async fn tell_emulated(stage: &mut Stage) -> Result<()> {
+async fn tell_emulated(stage: &mut DemoMachine) -> Result<()> {
     let emulator = start_emulator(stage).await.or_hint(
         "start the emulator",
         "run `target/debug/keybearer-emulator serve` yourself to see what it says",
@@ -94,7 +94,7 @@ impl Language {
         }
     }
 
-    fn example(self, stage: &Stage) -> Command {
+    fn example(self, stage: &DemoMachine) -> Command {
         match self {
             Self::Rust => stage.program("list-containers"),
             Self::Python => {
@@ -114,7 +114,7 @@ enum Expected {
 
 /// Runs an example and checks what it found and where its token came from.
 async fn step(
-    stage: &Stage,
+    stage: &DemoMachine,
     language: Language,
     account_url: &str,
     expected: Expected,
@@ -158,7 +158,7 @@ fn read_example(stdout: &str) -> Option<(usize, &str)> {
 }
 
 /// Azurite begins empty. The command line tool's token makes two containers.
-async fn make_containers(stage: &Stage, account_url: &str) -> Result<()> {
+async fn make_containers(stage: &DemoMachine, account_url: &str) -> Result<()> {
     let mut keybearer = stage.program("keybearer");
     keybearer.args([
         "token",
@@ -182,7 +182,7 @@ async fn make_containers(stage: &Stage, account_url: &str) -> Result<()> {
     Ok(())
 }
 
-async fn codes_redeemed(stage: &Stage, emulator: &Emulator) -> Result<usize> {
+async fn codes_redeemed(stage: &DemoMachine, emulator: &Emulator) -> Result<usize> {
     let url = format!("{}/emulator/requests", emulator.authority_host.trim_end_matches('/'));
     let answer = client(stage)?.get(url).send().await?.error_for_status()?;
     let answer: Value = serde_json::from_str(&answer.text().await?)?;
@@ -197,7 +197,7 @@ async fn codes_redeemed(stage: &Stage, emulator: &Emulator) -> Result<usize> {
 }
 
 /// HTTP that trusts the emulator's authority and nobody else.
-fn client(stage: &Stage) -> Result<reqwest::Client> {
+fn client(stage: &DemoMachine) -> Result<reqwest::Client> {
     let ca = std::fs::read(stage.path("home/ca.pem"))?;
     let builder = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10));
     Ok(builder.tls_certs_only(Certificate::from_pem_bundle(&ca)?).build()?)

@@ -3,7 +3,7 @@
 use super::Workshop;
 use super::interpreters::{self, Interpreter};
 use super::target::Target;
-use crate::demo::{Person, Stage, start_emulator};
+use crate::demo::{DemoMachine, Person, start_emulator};
 use crate::failure::OrHint as _;
 use crate::process;
 use crate::tools::Repository;
@@ -35,7 +35,7 @@ pub(super) async fn all(workshop: &Workshop<'_>, targets: &[&'static Target]) ->
 
 /// Proves the wheels that are installed on a target.
 async fn one(workshop: &Workshop<'_>, target: &Target) -> Result<()> {
-    let mut stage = Stage::new(Repository::here(), workshop.python.clone(), Person::Played)?;
+    let mut stage = DemoMachine::new(Repository::here(), workshop.python.clone(), Person::Played)?;
     let outcome = tokens(&mut stage, workshop, target).await;
     if outcome.is_err() {
         stage.show_logs();
@@ -44,13 +44,13 @@ async fn one(workshop: &Workshop<'_>, target: &Target) -> Result<()> {
     outcome
 }
 
-async fn tokens(stage: &mut Stage, workshop: &Workshop<'_>, target: &Target) -> Result<()> {
+async fn tokens(stage: &mut DemoMachine, workshop: &Workshop<'_>, target: &Target) -> Result<()> {
     let packages = install(stage, workshop, target)
         .await
         .or_hint("install the wheels", "build what is named above as NOT BUILT")?;
     let runner = interpreters::runner(target.machine, &stage.path("home")).await?;
     let program = packages.join("bin/keybearer");
-    let keybearer = |stage: &Stage, arguments: &[&str]| {
+    let keybearer = |stage: &DemoMachine, arguments: &[&str]| {
         let mut keybearer = interpreters::command(&runner, &program);
         keybearer.args(arguments);
         stage.furnish(keybearer)
@@ -77,7 +77,7 @@ async fn tokens(stage: &mut Stage, workshop: &Workshop<'_>, target: &Target) -> 
 }
 
 /// Has pip install the package, and what it requires, as on a system with the target's tag.
-async fn install(stage: &Stage, workshop: &Workshop<'_>, target: &Target) -> Result<PathBuf> {
+async fn install(stage: &DemoMachine, workshop: &Workshop<'_>, target: &Target) -> Result<PathBuf> {
     let packages = stage.path("packages");
     let mut pip = workshop.python.command(&["-m", "pip", "--isolated", "install", "--quiet"]);
     pip.args(["--disable-pip-version-check", "--no-index"]).args(ANY_PYTHON);
@@ -91,7 +91,7 @@ async fn install(stage: &Stage, workshop: &Workshop<'_>, target: &Target) -> Res
 
 /// Fetches a token with each interpreter the target's wheel is for.
 async fn fetch(
-    stage: &Stage,
+    stage: &DemoMachine,
     workshop: &Workshop<'_>,
     target: &Target,
     packages: &Path,

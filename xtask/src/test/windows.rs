@@ -16,7 +16,7 @@ pub(super) async fn in_wine(repository: &Repository) -> Result<Tally> {
     let programs = repository.target().join(wine::TARGET).join("debug");
     wine::place_shim(repository, &programs).await?;
     build(repository, &["keybearer-emulator", "xtask"]).await?;
-    let stage = Stage {
+    let stage = WineMachine {
         repository,
         cross,
         programs,
@@ -31,7 +31,7 @@ pub(super) async fn in_wine(repository: &Repository) -> Result<Tally> {
     Ok(bare.and(served))
 }
 
-struct Stage<'a> {
+struct WineMachine<'a> {
     repository: &'a Repository,
     cross: Cross,
     programs: PathBuf,
@@ -39,7 +39,7 @@ struct Stage<'a> {
     python: WindowsPython,
 }
 
-impl Stage<'_> {
+impl WineMachine<'_> {
     /// Wine as it is has no Web Account Manager: the same error as a Windows without one.
     async fn without_wam(&self) -> Result<Tally> {
         let prefix = Wine::prepare(self.repository, "bare").await?;

@@ -7,7 +7,7 @@ use super::below_help;
 use crate::output;
 use crate::request::{Limit, Target};
 use crate::session::{broker, browser_broker, run};
-use crate::terminal::presence;
+use crate::terminal::sign_in_options;
 
 const EXAMPLE: &str = "\
 Example: sign in to one directory
@@ -33,7 +33,7 @@ pub(crate) struct Login {
     #[arg(long, value_name = "URL", requires = "client_id")]
     redirect_uri: Option<Url>,
     #[command(flatten)]
-    way: Way,
+    way: MethodFlags,
     #[command(flatten)]
     limit: Limit,
 }
@@ -41,7 +41,7 @@ pub(crate) struct Login {
 /// How to sign in; by default whichever way suits where this terminal is.
 #[derive(Args, Clone, Copy, Debug)]
 #[group(multiple = false)]
-struct Way {
+struct MethodFlags {
     /// Use a browser on this desktop, or fail
     #[arg(long)]
     browser: bool,
@@ -53,7 +53,7 @@ struct Way {
     paste: bool,
 }
 
-impl Way {
+impl MethodFlags {
     const fn method(self) -> SignInMethod {
         match self {
             Self { browser: true, .. } => SignInMethod::Browser,
@@ -74,7 +74,8 @@ impl Login {
         parameters.redirect_uri = self.redirect_uri;
         let method = self.way.method();
         let broker = if method == SignInMethod::Browser { browser_broker() } else { broker() };
-        let request = InteractiveRequest { parameters, prompt, presence: presence(method) };
+        let request =
+            InteractiveRequest { parameters, prompt, sign_in_options: sign_in_options(method) };
         let token = run(async { broker.acquire_interactive(request).await })?;
         let account = token.account;
         output::text(&format!("signed in as {} (tenant {})\n", account.username, account.realm))

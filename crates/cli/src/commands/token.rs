@@ -10,7 +10,7 @@ use crate::failure::ErrorFormat;
 use crate::output;
 use crate::request::{Limit, Target};
 use crate::session::{broker, run};
-use crate::terminal::presence;
+use crate::terminal::sign_in_options;
 use crate::when::local;
 
 const EXAMPLES: &str = "\
@@ -63,7 +63,7 @@ enum Format {
 
 /// Whether a person may be asked.
 #[derive(Clone, Copy)]
-enum Asking {
+enum PromptFlags {
     Never,
     IfNeeded,
     Always,
@@ -75,9 +75,9 @@ impl Token {
         let claims = self.claims.as_deref();
         let parameters = self.target.request(&self.scopes, account, claims, self.limit)?;
         let asking = match (self.silent, self.interactive) {
-            (true, _) => Asking::Never,
-            (_, true) => Asking::Always,
-            _ => Asking::IfNeeded,
+            (true, _) => PromptFlags::Never,
+            (_, true) => PromptFlags::Always,
+            _ => PromptFlags::IfNeeded,
         };
         let token = run(acquire(parameters, asking))?;
         match self.output {
@@ -93,12 +93,13 @@ impl Token {
     }
 }
 
-async fn acquire(parameters: TokenParameters, asking: Asking) -> Result<Issued> {
+async fn acquire(parameters: TokenParameters, asking: PromptFlags) -> Result<Issued> {
     let (broker, start) = (broker(), std::time::Instant::now());
     let limit = parameters.timeout;
-    let presence = presence(SignInMethod::Auto);
-    let mut interactive = InteractiveRequest { parameters, prompt: Prompt::IfNeeded, presence };
-    if matches!(asking, Asking::Always) {
+    let sign_in_options = sign_in_options(SignInMethod::Auto);
+    let mut interactive =
+        InteractiveRequest { parameters, prompt: Prompt::IfNeeded, sign_in_options };
+    if matches!(asking, PromptFlags::Always) {
         interactive.prompt = match interactive.parameters.account {
             AccountChoice::Only | AccountChoice::Default => Prompt::SelectAccount,
             AccountChoice::LoginHint(_) | AccountChoice::Exact(_) => Prompt::Login,
@@ -111,7 +112,7 @@ async fn acquire(parameters: TokenParameters, asking: Asking) -> Result<Issued> 
         token => return token,
     };
     let ErrorKind::InteractionRequired { claims, .. } = refusal.kind() else { return Err(refusal) };
-    if matches!(asking, Asking::Never) {
+    if matches!(asking, PromptFlags::Never) {
         return Err(refusal.clone().with_hint("run `keybearer login`, or leave out --silent"));
     }
     let parameters = &mut interactive.parameters;

@@ -13,10 +13,10 @@ use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use keybearer_client::DesktopPresenter;
+use keybearer_client::DesktopUi;
 use keybearer_core::{
-    Abilities, Account, AccountPick, Error, PastedAnswer, Presence, Presenter, Result,
-    SignInAddress, SignInMethod, SshSession, Terminal, UserCode,
+    Abilities, Account, AccountPick, CallerUi, Error, PastedAnswer, Result, SignInAddress,
+    SignInMethod, SignInOptions, SshSession, Terminal, UserCode,
 };
 use keybearer_host::Environment;
 use url::Url;
@@ -27,20 +27,20 @@ pub(crate) use texts::Style;
 use tty::Tty;
 
 /// How this program's person wants to sign in, and what there is to reach them.
-pub(crate) fn presence(method: SignInMethod) -> Presence {
+pub(crate) fn sign_in_options(method: SignInMethod) -> SignInOptions {
     let environment = Environment::current();
     let is_terminal =
         cfg!(unix) && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     // Whoever asks for a code or for pasting reads standard error, whatever it is.
     let asked = matches!(method, SignInMethod::DeviceCode | SignInMethod::Paste);
     let terminal = (is_terminal || asked).then(|| Terminal { ssh: ssh_session(&environment) });
-    let presenter = TerminalPresenter {
+    let caller_ui = TerminalUi {
         terminal,
         is_terminal,
         style: Style::of(&environment, is_terminal),
-        desktop: DesktopPresenter::new(&environment),
+        desktop: DesktopUi::new(&environment),
     };
-    Presence { method, presenter: Some(Arc::new(presenter)) }
+    SignInOptions { method, caller_ui: Some(Arc::new(caller_ui)) }
 }
 
 /// How the person came here over SSH, as far as this side knows.
@@ -58,15 +58,15 @@ pub(crate) fn ssh_session(environment: &Environment) -> Option<SshSession> {
 }
 
 #[derive(Debug)]
-struct TerminalPresenter {
+struct TerminalUi {
     terminal: Option<Terminal>,
     is_terminal: bool,
     style: Style,
-    desktop: DesktopPresenter,
+    desktop: DesktopUi,
 }
 
 #[async_trait]
-impl Presenter for TerminalPresenter {
+impl CallerUi for TerminalUi {
     fn abilities(&self) -> Abilities {
         Abilities { terminal: self.terminal.clone(), ..self.desktop.abilities() }
     }

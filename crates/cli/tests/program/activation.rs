@@ -10,7 +10,7 @@ use std::process::{Command, Output, Stdio};
 use rustix::process::Signal;
 
 use crate::bus::Bus;
-use crate::home::{Home, PATIENCE, Running, complaint, eventually, mode};
+use crate::home::{Home, PROGRAM_LIMIT, Running, complaint, eventually, mode};
 
 const NAME: &str = "com.microsoft.identity.broker1";
 const PATH: &str = "/com/microsoft/identity/broker1";
@@ -90,7 +90,7 @@ impl ServiceManager {
         let listener = UnixListener::bind(home.socket()).unwrap();
         mode(&home.socket(), 0o600);
         let notified = UnixDatagram::bind(home.at("notify")).unwrap();
-        notified.set_read_timeout(Some(PATIENCE)).unwrap();
+        notified.set_read_timeout(Some(PROGRAM_LIMIT)).unwrap();
         Self { listener, notified }
     }
 

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// Far more than anything takes; only a test that fails waits this long.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PROGRAM_LIMIT: Duration = Duration::from_secs(30);
 
 /// A person's directories. Its broker is ended when this is dropped.
 pub(crate) struct Home {
@@ -106,13 +106,13 @@ impl Running {
 
     /// Its one line of output.
     pub(crate) fn wait_until_ready(&self) -> String {
-        self.lines.recv_timeout(PATIENCE).unwrap()
+        self.lines.recv_timeout(PROGRAM_LIMIT).unwrap()
     }
 
     /// Whether its output has ended, without another line.
     pub(crate) fn is_silent(&self) -> bool {
         let end = Err(std::sync::mpsc::RecvTimeoutError::Disconnected);
-        self.lines.recv_timeout(PATIENCE) == end
+        self.lines.recv_timeout(PROGRAM_LIMIT) == end
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -150,7 +150,7 @@ pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
         if let Some(answer) = ask() {
             return answer;
         }
-        assert!(start.elapsed() < PATIENCE, "in vain: {what}");
+        assert!(start.elapsed() < PROGRAM_LIMIT, "in vain: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -5,11 +5,11 @@ use keybearer_core::{Denial, Error, ErrorKind, Missing};
 use keybearer_host::Environment;
 
 #[cfg(target_os = "linux")]
-use crate::WslPlaces;
+use crate::WslProxyLocator;
 
 /// Whose desktop the person is at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Place {
+pub(super) enum Platform {
     /// One on which apps open the browser themselves: Linux, macOS.
     Open,
     /// Windows, also seen from inside WSL. Its broker is a part of it; without one, an app has
@@ -17,7 +17,7 @@ pub(super) enum Place {
     Windows,
 }
 
-impl Place {
+impl Platform {
     /// A container in WSL has the kernel, not the variables; its browser, if any, is what it was
     /// given. Whoever switched the way to Windows off wants a plain Linux.
     pub(super) fn of(environment: &Environment) -> Self {
@@ -28,7 +28,7 @@ impl Place {
 #[cfg(target_os = "linux")]
 fn is_used_wsl(environment: &Environment) -> bool {
     let wsl = environment.has("WSL_INTEROP") || environment.has("WSL_DISTRO_NAME");
-    wsl && WslPlaces::default().wanted(environment)
+    wsl && WslProxyLocator::default().wanted(environment)
 }
 
 #[cfg(not(target_os = "linux"))]
@@ -49,7 +49,7 @@ pub(super) enum Broker {
 
 /// What was asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Asked {
+pub(super) enum RequestKind {
     /// A token, of an authority that this process does not know better than the broker does.
     Token,
     /// A token of an authority that this process trusts.
@@ -63,14 +63,19 @@ pub(super) enum Asked {
 /// It can if what the broker lacks is of no concern to a browser, or if the broker failed rather
 /// than refused. A refusal stands: a policy, a person who declined, a provider that is busy or out of
 /// reach.
-pub(super) fn browser_can_help(place: Place, broker: Broker, asked: Asked, error: &Error) -> bool {
-    if place == Place::Windows {
+pub(super) fn browser_can_help(
+    place: Platform,
+    broker: Broker,
+    asked: RequestKind,
+    error: &Error,
+) -> bool {
+    if place == Platform::Windows {
         return false;
     }
     if let ErrorKind::Unavailable(Missing::Broker) = error.kind() {
         return true;
     }
-    if broker == Broker::Absent || asked == Asked::Knowledge {
+    if broker == Broker::Absent || asked == RequestKind::Knowledge {
         return false;
     }
     match error.kind() {
@@ -79,7 +84,9 @@ pub(super) fn browser_can_help(place: Place, broker: Broker, asked: Asked, error
         // It broke, or does not speak the protocol.
         ErrorKind::Internal | ErrorKind::Protocol { .. } => true,
         // It does not take our word for an authority.
-        ErrorKind::InvalidRequest { field } => field == "authority" && asked == Asked::TrustedToken,
+        ErrorKind::InvalidRequest { field } => {
+            field == "authority" && asked == RequestKind::TrustedToken
+        }
         // Its redirect URI is not registered for the app; `http://localhost` may be.
         ErrorKind::Denied(Denial::Configuration) => {
             broker == Broker::Foreign && error.message().contains("AADSTS50011")
@@ -94,8 +101,8 @@ pub(super) fn browser_can_help(place: Place, broker: Broker, asked: Asked, error
 
 #[cfg(test)]
 mod tests {
-    use Asked::{Knowledge, Token, TrustedToken};
     use Broker::{Absent, Foreign, Keybearer};
+    use RequestKind::{Knowledge, Token, TrustedToken};
 
     use super::*;
 
@@ -136,8 +143,8 @@ mod tests {
         ];
         for (broker, asked, error, expected) in cases {
             let helps = |place| browser_can_help(place, broker, asked, &error);
-            assert_eq!(helps(Place::Open), expected, "{broker:?} {asked:?} {error:?}");
-            assert!(!helps(Place::Windows), "{broker:?} {asked:?} {error:?}");
+            assert_eq!(helps(Platform::Open), expected, "{broker:?} {asked:?} {error:?}");
+            assert!(!helps(Platform::Windows), "{broker:?} {asked:?} {error:?}");
         }
     }
 
@@ -145,11 +152,11 @@ mod tests {
     #[test]
     fn wsl_is_a_part_of_windows() {
         let place =
-            |pairs: &[(&str, &str)]| Place::of(&Environment::from_pairs(pairs.iter().copied()));
-        assert_eq!(place(&[("WSL_DISTRO_NAME", "Debian")]), Place::Windows);
-        let elsewhere = if cfg!(windows) { Place::Windows } else { Place::Open };
+            |pairs: &[(&str, &str)]| Platform::of(&Environment::from_pairs(pairs.iter().copied()));
+        assert_eq!(place(&[("WSL_DISTRO_NAME", "Debian")]), Platform::Windows);
+        let elsewhere = if cfg!(windows) { Platform::Windows } else { Platform::Open };
         assert_eq!(place(&[]), elsewhere);
-        let off = [("WSL_DISTRO_NAME", "Debian"), (WslPlaces::VARIABLE, "off")];
+        let off = [("WSL_DISTRO_NAME", "Debian"), (WslProxyLocator::VARIABLE, "off")];
         assert_eq!(place(&off), elsewhere);
     }
 }

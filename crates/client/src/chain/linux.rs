@@ -11,7 +11,7 @@ use keybearer_host::{Environment, Paths};
 
 use super::wsl::ThroughProxy;
 use super::{LocalBrokerOptions, Reachable};
-use crate::WslPlaces;
+use crate::WslProxyLocator;
 use crate::start::{find_program, start_broker};
 
 impl Reachable for BrokerProxy {
@@ -36,8 +36,8 @@ pub(super) async fn find(
     options: &LocalBrokerOptions,
     limit: Duration,
 ) -> Result<Arc<dyn Reachable>> {
-    let places = WslPlaces::default();
-    let native = Native {
+    let places = WslProxyLocator::default();
+    let native = LinuxBrokers {
         environment: environment.clone(),
         program_directory: options.program_directory.clone(),
     };
@@ -61,12 +61,12 @@ pub(super) fn error_of_both(windows: &Error, native: &Error) -> Error {
 
 /// Where brokers of this Linux are, whatever it runs in.
 #[derive(Debug)]
-pub(super) struct Native {
+pub(super) struct LinuxBrokers {
     environment: Environment,
     program_directory: Option<PathBuf>,
 }
 
-impl Native {
+impl LinuxBrokers {
     pub(super) async fn find(&self, limit: Duration) -> Result<Arc<dyn Reachable>> {
         let mut tried: Vec<String> = Vec::new();
         let mut absent = |error: Error| match error.kind() {

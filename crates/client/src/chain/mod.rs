@@ -23,19 +23,19 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use keybearer_core::{
-    Account, AccountChoice, AccountsRequest, Authority, AuthorityHost, Broker, CancelRequest,
-    Error, ErrorKind, InteractiveRequest, Missing, Presenter, RemoveAccountRequest, Result,
+    Account, AccountChoice, AccountsRequest, Authority, AuthorityHost, Broker, CallerUi,
+    CancelRequest, Error, ErrorKind, InteractiveRequest, Missing, RemoveAccountRequest, Result,
     SignHttpRequest, SignedHttpRequest, SilentRequest, SsoCookie, SsoCookieRequest, Token,
 };
-use keybearer_engine::{Http, Prompter};
+use keybearer_engine::{Http, SignInUi};
 use keybearer_host::Environment;
 use tokio::sync::Mutex;
 
+use crate::caller_ui::DesktopUi;
 use crate::in_process::InProcess;
 use crate::per_process::PerProcess;
-use crate::presenter::DesktopPresenter;
 use crate::window::ParentWindow;
-use fallback::{Asked, Place, browser_can_help};
+use fallback::{Platform, RequestKind, browser_can_help};
 #[cfg(target_os = "linux")]
 use linux::find;
 #[cfg(target_os = "macos")]
@@ -77,18 +77,18 @@ pub struct LocalBrokerOptions {
     pub http: Option<Arc<dyn Http>>,
     /// What takes the person through an engine's sign-ins in this process, instead of the system
     /// browser.
-    pub prompter: Option<Arc<dyn Prompter>>,
+    pub sign_in_ui: Option<Arc<dyn SignInUi>>,
     /// What an engine in this process does with what it signs in.
-    pub remember: Remember,
+    pub remember: Persistence,
     /// The caller's side of sign-ins, for requests that bring none. Default: the browser of this
-    /// process's environment ([`DesktopPresenter`]).
-    pub presenter: Option<Arc<dyn Presenter>>,
+    /// process's environment ([`DesktopUi`]).
+    pub caller_ui: Option<Arc<dyn CallerUi>>,
 }
 
 /// What an engine in this process does with what it signs in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[allow(clippy::exhaustive_enums, reason = "it does or it does not")]
-pub enum Remember {
+pub enum Persistence {
     /// It is gone when the process ends.
     #[default]
     InMemory,
@@ -105,7 +105,7 @@ pub struct LocalBroker {
     options: LocalBrokerOptions,
     connection: PerProcess<Mutex<Connection>>,
     in_process: InProcess,
-    presenter: Arc<dyn Presenter>,
+    caller_ui: Arc<dyn CallerUi>,
 }
 
 /// What came of looking for the broker.
@@ -156,12 +156,10 @@ impl LocalBroker {
     #[must_use]
     pub fn new(environment: Environment, options: LocalBrokerOptions) -> Self {
         let in_process = InProcess::new(environment.clone(), &options);
-        let presenter = options
-            .presenter
-            .clone()
-            .unwrap_or_else(|| Arc::new(DesktopPresenter::new(&environment)));
+        let caller_ui =
+            options.caller_ui.clone().unwrap_or_else(|| Arc::new(DesktopUi::new(&environment)));
         let connection = PerProcess::default();
-        Self { environment, options, connection, in_process, presenter }
+        Self { environment, options, connection, in_process, caller_ui }
     }
 
     /// The broker process that serves this machine now, started if need be.
@@ -243,7 +241,7 @@ impl LocalBroker {
                         _ => tracing::warn!(kind, "the broker does not serve: do without"),
                     }
                     let result = call(self.in_process.broker(left()).await?, left()).await;
-                    result.map_err(|error| because(error, refusal.error))
+                    result.map_err(|error| with_source_if_none(error, refusal.error))
                 }
                 result => result.map_err(|refusal| refusal.error),
             }
@@ -294,8 +292,8 @@ impl LocalBroker {
     }
 
     fn can_do_without(&self, refusal: &Refusal, authority: Option<&Authority>) -> bool {
-        let place = Place::of(&self.environment);
-        if place == Place::Windows && self.options.remember != Remember::InMemory {
+        let place = Platform::of(&self.environment);
+        if place == Platform::Windows && self.options.remember != Persistence::InMemory {
             // A program that keeps what it signs in does without the system's broker where there is
             // none, or where that does not know the authority.
             return self.options.choice == BrokerChoice::Auto
@@ -307,9 +305,9 @@ impl LocalBroker {
         }
         let trusted = |host| self.options.trusted_authority_hosts.contains(host);
         let asked = match authority {
-            None => Asked::Knowledge,
-            Some(authority) if trusted(authority.host()) => Asked::TrustedToken,
-            Some(_) => Asked::Token,
+            None => RequestKind::Knowledge,
+            Some(authority) if trusted(authority.host()) => RequestKind::TrustedToken,
+            Some(_) => RequestKind::Token,
         };
         self.options.choice == BrokerChoice::Auto
             && browser_can_help(place, refusal.broker, asked, &refusal.error)
@@ -336,7 +334,7 @@ impl LocalBroker {
 }
 
 /// Whoever sees that this process could not do it either sees what the broker said as well.
-fn because(error: Error, refusal: Error) -> Error {
+fn with_source_if_none(error: Error, refusal: Error) -> Error {
     match std::error::Error::source(&error) {
         None => error.with_source(refusal),
         Some(_) => error,
@@ -389,7 +387,7 @@ impl Broker for LocalBroker {
     }
 
     async fn acquire_interactive(&self, mut request: InteractiveRequest) -> Result<Token> {
-        request.presence.presenter.get_or_insert_with(|| Arc::clone(&self.presenter));
+        request.sign_in_options.caller_ui.get_or_insert_with(|| Arc::clone(&self.caller_ui));
         let (limit, authority) = (request.parameters.timeout, request.parameters.authority.clone());
         let asked = self.call(limit, Some(&authority), Repeat::Never, |broker, timeout| {
             let mut request = request.clone();

@@ -12,8 +12,8 @@ impl LocalBrokerOptions {
     /// Whether they are of so few kinds that a process can keep a broker for each.
     fn are_common(&self) -> bool {
         self.http.is_none()
-            && self.prompter.is_none()
-            && self.presenter.is_none()
+            && self.sign_in_ui.is_none()
+            && self.caller_ui.is_none()
             && !matches!(self.parent_window, ParentWindow::Handle(_))
     }
 }
@@ -29,7 +29,7 @@ impl LocalBroker {
         static SHARED: ArcSwapOption<Vec<Arc<LocalBroker>>> = ArcSwapOption::const_empty();
         let same = |broker: &&Arc<Self>| {
             let own = &broker.options;
-            broker.environment.decides_like(&environment)
+            broker.environment.same_settings_as(&environment)
                 && own.choice == options.choice
                 && own.parent_window == options.parent_window
                 && own.remember == options.remember

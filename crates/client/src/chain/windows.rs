@@ -3,7 +3,7 @@
 //! No process of ours serves there, so there is no named pipe either. An app without Web Account
 //! Manager is told that there is no broker, and a chain of credentials goes on to its next one. A
 //! program that asks for an engine of its own (`BrokerChoice::Never`), or keeps what it signs in
-//! ([`Remember::OnDisk`](super::Remember), as the command line does), signs in with the browser.
+//! ([`Persistence::OnDisk`](super::Persistence), as the command line does), signs in with the browser.
 
 use std::sync::Arc;
 use std::time::Duration;

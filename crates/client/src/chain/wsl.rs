@@ -13,7 +13,7 @@ use keybearer_core::{
 };
 use tokio::sync::Mutex;
 
-use super::linux::{Native, error_of_both};
+use super::linux::{LinuxBrokers, error_of_both};
 use super::{Reachable, Repeat};
 use crate::ProxyBroker;
 
@@ -23,12 +23,12 @@ use crate::ProxyBroker;
 #[derive(Debug)]
 pub(super) struct ThroughProxy {
     proxy: ProxyBroker,
-    native: Native,
+    native: LinuxBrokers,
     instead: Mutex<Option<Arc<dyn Reachable>>>,
 }
 
 impl ThroughProxy {
-    pub(super) fn new(program: PathBuf, native: Native) -> Self {
+    pub(super) fn new(program: PathBuf, native: LinuxBrokers) -> Self {
         Self { proxy: ProxyBroker::new(program), native, instead: Mutex::default() }
     }
 

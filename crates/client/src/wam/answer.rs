@@ -15,7 +15,7 @@ use super::{account, fault};
 
 /// What an answer is read with.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Question<'a> {
+pub(super) struct ResponseContext<'a> {
     pub(super) parameters: &'a TokenParameters,
     pub(super) plugin: Plugin,
     pub(super) source: TokenSource,
@@ -29,7 +29,7 @@ pub(super) struct Issued {
     pub(super) account_id: Option<String>,
 }
 
-impl Question<'_> {
+impl ResponseContext<'_> {
     /// Reads an answer. A token for another account than the one that was asked for
     /// (`AccountSwitch`) is a success here: the person chose it.
     pub(super) fn read(self, answer: &Answer) -> Result<Issued> {
@@ -93,7 +93,7 @@ impl Question<'_> {
         Ok(Issued { token, account_id: web.map(|web| web.id.clone()) })
     }
 
-    /// Who it is: `client_info` knows the home directory also of guests; the account of Windows is
+    /// AccountRef it is: `client_info` knows the home directory also of guests; the account of Windows is
     /// what is left without it, and then the id token.
     fn account(self, members: &Members<'_>) -> Result<Account> {
         let host = self.parameters.authority.host();
@@ -208,7 +208,7 @@ mod tests {
         let response = Some(Response { token, account, properties });
         let parameters = sample::parameters();
         let (source, now) = (TokenSource::Cache, sample::now());
-        let question = Question { parameters: &parameters, plugin, source, now };
+        let question = ResponseContext { parameters: &parameters, plugin, source, now };
         question.read(&Answer { status: 0, error: None, response })
     }
 

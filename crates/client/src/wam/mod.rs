@@ -37,11 +37,11 @@ use keybearer_engine::Clock;
 
 use crate::AZURE_DEVELOPER_APP;
 use crate::chain::Reachable;
-use answer::{Issued, Question};
+use answer::{Issued, ResponseContext};
 use provider::{Plugin, organizations};
-use request::{Mode, Recipe, Who};
+use request::{AccountRef, Mode, RequestPlan};
 use transport::{Answer, Listing, Provider, Transport};
-use waiting::Waiting;
+use waiting::PendingSignIns;
 #[cfg(windows)]
 pub(crate) use winrt::WinRt;
 
@@ -51,7 +51,7 @@ pub(crate) struct WamBroker {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     memory: Mutex<Memory>,
-    waiting: Waiting,
+    waiting: PendingSignIns,
 }
 
 /// What this process has learnt. WAM tells less than its answers do: nothing about Microsoft
@@ -72,9 +72,9 @@ struct Found {
     account_id: String,
 }
 
-/// Who is meant by a request.
+/// AccountRef is meant by a request.
 #[derive(Debug)]
-enum Meant {
+enum ResolvedAccount {
     One(Box<Found>),
     /// The account of the Windows session, or the one the provider has but does not list.
     Provider(Provider),
@@ -84,7 +84,7 @@ enum Meant {
 
 impl WamBroker {
     pub(crate) fn new(transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
-        Self { transport, clock, memory: Mutex::default(), waiting: Waiting::default() }
+        Self { transport, clock, memory: Mutex::default(), waiting: PendingSignIns::default() }
     }
 
     /// Whether Windows has Web Account Manager and a provider for work accounts.
@@ -96,7 +96,7 @@ impl WamBroker {
         }
     }
 
-    async fn meant(&self, parameters: &TokenParameters) -> Result<Meant> {
+    async fn meant(&self, parameters: &TokenParameters) -> Result<ResolvedAccount> {
         let (choice, host) = (&parameters.account, parameters.authority.host());
         if !host.is_known() {
             let message = format!("Windows signs in to Microsoft's clouds, not to {host}");
@@ -105,13 +105,13 @@ impl WamBroker {
         }
         let plugin = Plugin::of(&parameters.authority, choice);
         if *choice == AccountChoice::Default && self.session_account_serves(parameters).await? {
-            return Ok(Meant::Provider(provider::local()));
+            return Ok(ResolvedAccount::Provider(provider::local()));
         }
         let provider = plugin.provider(&parameters.authority);
         let remembered = self.remembered(plugin, host, choice);
         // Where Windows keeps an account that gave a token is known for certain.
         if let (AccountChoice::Exact(_), Some(found)) = (choice, remembered.first()) {
-            return Ok(Meant::One(Box::new(found.clone())));
+            return Ok(ResolvedAccount::One(Box::new(found.clone())));
         }
         let listed = self.listed(&provider, plugin, (host, &parameters.client_id)).await?;
         let refused = listed.is_none();
@@ -124,10 +124,12 @@ impl WamBroker {
             allowed = remembered;
         }
         Ok(match (allowed.len(), choice) {
-            (0, _) if refused => Meant::Provider(provider),
-            (0, _) => Meant::Nobody,
-            (1, _) | (_, AccountChoice::Default) => Meant::One(Box::new(allowed.swap_remove(0))),
-            (several, _) => Meant::Several(several),
+            (0, _) if refused => ResolvedAccount::Provider(provider),
+            (0, _) => ResolvedAccount::Nobody,
+            (1, _) | (_, AccountChoice::Default) => {
+                ResolvedAccount::One(Box::new(allowed.swap_remove(0)))
+            }
+            (several, _) => ResolvedAccount::Several(several),
         })
     }
 
@@ -206,18 +208,18 @@ impl WamBroker {
     async fn silent(&self, parameters: &TokenParameters) -> Result<Token> {
         let plugin = Plugin::of(&parameters.authority, &parameters.account);
         let (provider, who) = match self.meant(parameters).await? {
-            Meant::One(found) => (found.provider, Who::Known(found.account_id)),
-            Meant::Provider(provider) => (provider, Who::Provider),
-            Meant::Several(count) => {
+            ResolvedAccount::One(found) => (found.provider, AccountRef::Known(found.account_id)),
+            ResolvedAccount::Provider(provider) => (provider, AccountRef::Provider),
+            ResolvedAccount::Several(count) => {
                 return Err(Error::interaction_required(format!("{count} accounts are connected"))
                     .with_hint("name the account"));
             }
-            Meant::Nobody => {
+            ResolvedAccount::Nobody => {
                 return Err(Error::interaction_required("the account is not connected"));
             }
         };
         let plugin = self.plugin_of(plugin, &provider).await?;
-        let recipe = Recipe { plugin, provider: provider.clone(), who, mode: Mode::Silent };
+        let recipe = RequestPlan { plugin, provider: provider.clone(), who, mode: Mode::Silent };
         let answer = self.transport.silent(&recipe.request(parameters)).await;
         let issued = self.read(answer, parameters, (plugin, TokenSource::Cache))?;
         // Invariant I8: the provider may have chosen somebody else.
@@ -232,15 +234,15 @@ impl WamBroker {
         let own = plugin.provider(&parameters.authority);
         let meant = self.meant(parameters).await?;
         let (provider, who) = match meant {
-            Meant::One(found) if prompt != Prompt::SelectAccount => {
-                (found.provider, Who::Known(found.account_id))
+            ResolvedAccount::One(found) if prompt != Prompt::SelectAccount => {
+                (found.provider, AccountRef::Known(found.account_id))
             }
-            Meant::Provider(provider)
+            ResolvedAccount::Provider(provider)
                 if prompt != Prompt::SelectAccount && provider == provider::local() =>
             {
-                (provider, Who::Provider)
+                (provider, AccountRef::Provider)
             }
-            _ => (own, Who::Unknown),
+            _ => (own, AccountRef::Unknown),
         };
         let login_hint = match &parameters.account {
             AccountChoice::LoginHint(username) => Some(username.as_str()),
@@ -249,10 +251,10 @@ impl WamBroker {
         let plugin = self.plugin_of(plugin, &provider).await?;
         let mode = Mode::Interactive { prompt, login_hint };
         let known = match &who {
-            Who::Known(account_id) => Some(account_id.clone()),
-            Who::Provider | Who::Unknown => None,
+            AccountRef::Known(account_id) => Some(account_id.clone()),
+            AccountRef::Provider | AccountRef::Unknown => None,
         };
-        let recipe = Recipe { plugin, provider: provider.clone(), who, mode };
+        let recipe = RequestPlan { plugin, provider: provider.clone(), who, mode };
         let answer = self.transport.interactive(&recipe.request(parameters)).await;
         let issued = match (self.read(answer, parameters, (plugin, TokenSource::SignIn)), known) {
             (Err(error), Some(account_id))
@@ -285,7 +287,7 @@ impl WamBroker {
         (plugin, source): (Plugin, TokenSource),
     ) -> Result<Issued> {
         let answer = answer.map_err(|error| fault::of_system(error, "get a token"))?;
-        Question { parameters, plugin, source, now: self.clock.now() }.read(&answer)
+        ResponseContext { parameters, plugin, source, now: self.clock.now() }.read(&answer)
     }
 
     async fn remove(&self, request: &RemoveAccountRequest) -> Result<()> {

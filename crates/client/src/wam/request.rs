@@ -20,7 +20,7 @@ pub(super) enum Mode<'a> {
 
 /// Whose token it is to be.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Who {
+pub(super) enum AccountRef {
     /// The account with this `WebAccount.Id`.
     Known(String),
     /// The provider's own choice: it stands for one account.
@@ -31,14 +31,14 @@ pub(super) enum Who {
 
 /// What decides about a request besides the caller's parameters.
 #[derive(Clone, Debug)]
-pub(super) struct Recipe<'a> {
+pub(super) struct RequestPlan<'a> {
     pub(super) plugin: Plugin,
     pub(super) provider: Provider,
-    pub(super) who: Who,
+    pub(super) who: AccountRef,
     pub(super) mode: Mode<'a>,
 }
 
-impl Recipe<'_> {
+impl RequestPlan<'_> {
     /// The request as Windows' plug-ins want it. Their properties are documented by the MIT
     /// licensed source of MSAL.NET (folder `Platforms/uap/WamBroker`) and nowhere else.
     pub(super) fn request(self, parameters: &TokenParameters) -> Request {
@@ -72,8 +72,8 @@ impl Recipe<'_> {
             properties,
             correlation_id: parameters.correlation_id.clone(),
             account_id: match self.who {
-                Who::Known(id) => Some(id),
-                Who::Provider | Who::Unknown => None,
+                AccountRef::Known(id) => Some(id),
+                AccountRef::Provider | AccountRef::Unknown => None,
             },
             refused: parameters.access_token_to_renew.clone(),
             provider: self.provider,
@@ -89,7 +89,7 @@ impl Recipe<'_> {
         let Mode::Interactive { prompt, login_hint } = self.mode else {
             return PromptType::Default;
         };
-        let known = self.who != Who::Unknown;
+        let known = self.who != AccountRef::Unknown;
         let login_hint = login_hint.filter(|_| !known);
         if known && prompt == Prompt::IfNeeded {
             return PromptType::Default;
@@ -150,8 +150,8 @@ mod tests {
 
     /// Prompt type and the properties `prompt`, `LoginHint` and `Client_uiflow`.
     fn asked(plugin: Plugin, known: bool, mode: Mode<'_>) -> (bool, [Option<String>; 3]) {
-        let who = if known { Who::Known("wam-1".into()) } else { Who::Unknown };
-        let recipe = Recipe { plugin, provider: organizations(), who, mode };
+        let who = if known { AccountRef::Known("wam-1".into()) } else { AccountRef::Unknown };
+        let recipe = RequestPlan { plugin, provider: organizations(), who, mode };
         let request = recipe.request(&sample::parameters());
         let property = |name: &str| request.properties.get(name).cloned();
         let forced = request.prompt == PromptType::ForceAuthentication;
@@ -200,7 +200,8 @@ mod tests {
             ("contoso.example", organizations(), mode, "contoso.example"),
             ("common", organizations(), mode, "common"),
         ] {
-            let recipe = Recipe { plugin: Plugin::Work, provider, who: Who::Provider, mode };
+            let recipe =
+                RequestPlan { plugin: Plugin::Work, provider, who: AccountRef::Provider, mode };
             let request = recipe.request(&parameters(tenant));
             let expected = format!("https://login.microsoftonline.com/{expected}");
             assert_eq!(request.properties["authority"], expected);
@@ -216,10 +217,10 @@ mod tests {
         parameters.extra_query.insert("dc".into(), "x".into());
         let refused = AccessToken::new("stale".into());
         parameters.access_token_to_renew = Some(refused.clone());
-        let silent = |plugin| Recipe {
+        let silent = |plugin| RequestPlan {
             plugin,
             provider: organizations(),
-            who: Who::Known("wam-1".into()),
+            who: AccountRef::Known("wam-1".into()),
             mode: Mode::Silent,
         };
         let request = silent(Plugin::Work).request(&parameters);

@@ -12,7 +12,7 @@ use super::*;
 
 /// Web Account Manager in memory: it knows accounts, and a person who may sign in.
 #[derive(Debug, Default)]
-struct World(Mutex<State>);
+struct WamHarness(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -47,7 +47,7 @@ fn web_account(name: &str) -> WebAccount {
     account
 }
 
-impl World {
+impl WamHarness {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap()
     }
@@ -87,7 +87,7 @@ impl World {
 }
 
 #[async_trait]
-impl Transport for World {
+impl Transport for WamHarness {
     async fn provider(&self, provider: &Provider) -> Result<Option<String>, SystemError> {
         Ok(match &provider.authority {
             Some(authority) => Some(authority.clone()),
@@ -149,9 +149,9 @@ struct Wam;
 impl ContractFixture for Wam {
     async fn parties(&self, situation: Situation) -> [Party; 2] {
         let world = match situation {
-            Situation::NoAccount | Situation::SignInUnanswered => World::of(&[], None),
-            Situation::OneAccount => World::of(&["dev"], None),
-            Situation::SignInSucceeds => World::of(&[], Some("dev")),
+            Situation::NoAccount | Situation::SignInUnanswered => WamHarness::of(&[], None),
+            Situation::OneAccount => WamHarness::of(&["dev"], None),
+            Situation::SignInSucceeds => WamHarness::of(&[], Some("dev")),
         };
         ["one", "two"].map(|name| {
             let broker: Arc<dyn Broker> = Arc::new(world.broker());
@@ -187,7 +187,7 @@ async fn interactive(broker: &WamBroker, account: AccountChoice, prompt: Prompt)
 
 #[tokio::test]
 async fn of_several_accounts_none_is_picked_silently_inv_i8() {
-    let world = World::of(&["dev", "ops"], None);
+    let world = WamHarness::of(&["dev", "ops"], None);
     let parameters = parameters("organizations", AccountChoice::Only);
     let error = world.broker().acquire_silent(SilentRequest { parameters }).await.unwrap_err();
     assert_eq!(error.kind().name(), "interaction_required");
@@ -196,7 +196,7 @@ async fn of_several_accounts_none_is_picked_silently_inv_i8() {
 
 #[tokio::test]
 async fn a_provider_that_does_not_list_may_answer_with_the_account_meant_only_inv_i8() {
-    let world = World::of(&["dev"], None);
+    let world = WamHarness::of(&["dev"], None);
     world.state().listing = Telling::Nothing;
     let hint = |name: &str| AccountChoice::LoginHint(format!("{name}@contoso.example"));
     let broker = world.broker();
@@ -219,7 +219,7 @@ async fn the_account_of_the_windows_session_is_the_default_where_the_authority_a
         (Some("organizations"), "consumers", false),
         (None, "organizations", false),
     ] {
-        let world = World::of(&["dev"], None);
+        let world = WamHarness::of(&["dev"], None);
         world.state().session = session;
         let parameters = parameters(tenant, AccountChoice::Default);
         let _ = world.broker().acquire_silent(SilentRequest { parameters }).await;
@@ -241,7 +241,7 @@ async fn the_person_is_asked_about_the_account_that_is_meant() {
         (hint("dev"), Prompt::IfNeeded, true, PromptType::Default, None),
         (hint("new"), Prompt::IfNeeded, false, force, Some("new@contoso.example")),
     ] {
-        let world = World::of(&["dev"], Some("dev"));
+        let world = WamHarness::of(&["dev"], Some("dev"));
         interactive(&world.broker(), choice, prompt).await.unwrap();
         let state = world.state();
         let request = state.requests.last().unwrap();
@@ -253,7 +253,7 @@ async fn the_person_is_asked_about_the_account_that_is_meant() {
 
 #[tokio::test]
 async fn somebody_else_who_signs_in_is_no_answer_to_an_exact_request_inv_i8() {
-    let world = World::of(&[], Some("ops"));
+    let world = WamHarness::of(&[], Some("ops"));
     let exact = interactive(&world.broker(), AccountChoice::Exact(dev()), Prompt::IfNeeded).await;
     assert_eq!(exact.unwrap_err().kind().name(), "interaction_required");
     let hinted = AccountChoice::LoginHint("dev@contoso.example".into());
@@ -263,7 +263,7 @@ async fn somebody_else_who_signs_in_is_no_answer_to_an_exact_request_inv_i8() {
 
 #[tokio::test]
 async fn an_account_that_windows_has_lost_meanwhile_is_signed_in_anew() {
-    let world = World::of(&["dev"], Some("dev"));
+    let world = WamHarness::of(&["dev"], Some("dev"));
     let broker = world.broker();
     silent_token(&broker).await;
     world.state().accounts.clear();
@@ -275,7 +275,7 @@ async fn an_account_that_windows_has_lost_meanwhile_is_signed_in_anew() {
 
 #[tokio::test]
 async fn a_guest_is_found_again_under_the_home_account_its_token_told() {
-    let world = World::of(&["guest"], None);
+    let world = WamHarness::of(&["guest"], None);
     let broker = world.broker();
     let info = "eyJ1aWQiOiJob21lLW9pZCIsInV0aWQiOiJob21lLXRpZCJ9";
     let issued =
@@ -304,7 +304,7 @@ async fn silent_token(broker: &WamBroker) -> Token {
 
 #[tokio::test]
 async fn an_authority_of_no_known_cloud_is_not_asked_for() {
-    let world = World::of(&["dev"], None);
+    let world = WamHarness::of(&["dev"], None);
     let authority = Authority::parse("https://localhost:8443/contoso.example").unwrap();
     let parameters = TokenParameters { authority, ..sample::parameters() };
     let error = world.broker().acquire_silent(SilentRequest { parameters }).await.unwrap_err();
@@ -317,7 +317,7 @@ async fn a_provider_that_is_not_there_or_offline_says_so() {
     for (listing, missing) in
         [(Telling::NoProvider, Missing::Broker), (Telling::NoNetwork, Missing::Network)]
     {
-        let world = World::of(&["dev"], None);
+        let world = WamHarness::of(&["dev"], None);
         world.state().listing = listing;
         let parameters = parameters("organizations", AccountChoice::Only);
         let error = world.broker().acquire_silent(SilentRequest { parameters }).await.unwrap_err();

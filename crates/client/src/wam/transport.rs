@@ -38,7 +38,7 @@ pub(crate) trait Transport: Send + Sync + fmt::Debug {
     ) -> Result<bool, SystemError>;
 }
 
-/// Who issues tokens, in Web Account Manager's terms: an id and, for one id, one of several
+/// AccountRef issues tokens, in Web Account Manager's terms: an id and, for one id, one of several
 /// authorities.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Provider {

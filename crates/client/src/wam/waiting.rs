@@ -5,18 +5,18 @@ use tokio::sync::Notify;
 
 /// The interactive requests that wait, so that their callers can cancel them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Waiting(Arc<Mutex<Vec<Listed>>>);
+pub(super) struct PendingSignIns(Arc<Mutex<Vec<Listed>>>);
 
 type Listed = (CallerId, Arc<Notify>);
 
 /// One of them; it is taken off the list when this is dropped.
 #[derive(Debug)]
 pub(super) struct Wait {
-    waiting: Waiting,
+    waiting: PendingSignIns,
     end: Arc<Notify>,
 }
 
-impl Waiting {
+impl PendingSignIns {
     pub(super) fn begin(&self, caller: &CallerId) -> Wait {
         let end = Arc::new(Notify::new());
         self.change(|list| list.push((caller.clone(), Arc::clone(&end))));

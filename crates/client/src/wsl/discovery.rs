@@ -10,7 +10,7 @@ use super::process::{self, Failure};
 /// Where things are on a machine that may be WSL.
 #[derive(Clone, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "tests name places of their own")]
-pub struct WslPlaces {
+pub struct WslProxyLocator {
     /// Holds the release of the kernel.
     pub os_release: PathBuf,
     /// The program of WSL that tells where the proxy is. An absolute path, because services have no
@@ -20,7 +20,7 @@ pub struct WslPlaces {
     pub usual: PathBuf,
 }
 
-impl Default for WslPlaces {
+impl Default for WslProxyLocator {
     fn default() -> Self {
         Self {
             os_release: "/proc/sys/kernel/osrelease".into(),
@@ -44,7 +44,7 @@ pub struct FoundProxy {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_enums, reason = "doctor has words for each")]
 pub enum FoundBy {
-    /// The variable [`WslPlaces::VARIABLE`].
+    /// The variable [`WslProxyLocator::VARIABLE`].
     Variable,
     /// `wslinfo --msal-proxy-path`.
     Wslinfo,
@@ -55,7 +55,7 @@ pub enum FoundBy {
 /// `wslinfo` is known to hang (microsoft/WSL issue 12714).
 const WSLINFO_LIMIT: Duration = Duration::from_secs(3);
 
-impl WslPlaces {
+impl WslProxyLocator {
     /// Names the proxy's program, on any Linux; `off` says not to use one.
     pub const VARIABLE: &str = "KEYBEARER_WSL_PROXY";
 

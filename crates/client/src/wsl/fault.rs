@@ -3,7 +3,7 @@
 use std::io;
 
 use keybearer_core::{ClientId, Denial, Error, ErrorKind, Missing};
-use keybearer_dbus::message::windows_proxy::Fault;
+use keybearer_dbus::message::windows_proxy::ProxyFault;
 
 use super::discovery::UPDATE;
 use super::process::{Failure, Output};
@@ -61,7 +61,7 @@ pub(super) fn said_nothing(output: &Output) -> Error {
 }
 
 /// The same error with what can be done about it.
-pub(super) fn explained(error: Error, fault: Fault, client_id: Option<&ClientId>) -> Error {
+pub(super) fn explained(error: Error, fault: ProxyFault, client_id: Option<&ClientId>) -> Error {
     let code = error.context().code.as_deref();
     let redirect_uri =
         matches!(code, Some("AADSTS50011" | "AADSTS7000218")) || fault.error_code == REDIRECT_URI;
@@ -98,7 +98,7 @@ fn with_kind(error: Error, kind: ErrorKind) -> Error {
 mod tests {
     use super::*;
 
-    fn explain(context: &str, fault: Fault) -> Error {
+    fn explain(context: &str, fault: ProxyFault) -> Error {
         let mut error = Error::new(ErrorKind::Internal, context).context().clone();
         error.code = context.split(':').next().filter(|c| c.starts_with("AADSTS")).map(Into::into);
         let error = Error::from_parts(ErrorKind::Internal, error);
@@ -107,10 +107,10 @@ mod tests {
 
     #[test]
     fn an_error_of_the_redirect_uri_names_the_one_that_windows_needs() {
-        let missing = Fault { error_code: REDIRECT_URI, ..Fault::default() };
+        let missing = ProxyFault { error_code: REDIRECT_URI, ..ProxyFault::default() };
         for (context, fault) in [
-            ("AADSTS50011: no redirect URI", Fault::default()),
-            ("AADSTS7000218: a secret is needed", Fault::default()),
+            ("AADSTS50011: no redirect URI", ProxyFault::default()),
+            ("AADSTS7000218: a secret is needed", ProxyFault::default()),
             ("(pii)", missing),
         ] {
             let error = explain(context, fault);
@@ -128,14 +128,14 @@ mod tests {
 
     #[test]
     fn a_terminal_of_an_administrator_is_named_as_the_reason() {
-        let error = explain("(pii)", Fault { tag: NO_DIALOG, ..Fault::default() });
+        let error = explain("(pii)", ProxyFault { tag: NO_DIALOG, ..ProxyFault::default() });
         assert_eq!(error.hint(), Some(NOT_ELEVATED));
         assert_eq!(*error.kind(), ErrorKind::Unavailable(Missing::UserInterface));
     }
 
     #[test]
     fn other_errors_stay_as_they_are() {
-        let error = explain("AADSTS53003: blocked", Fault { tag: 1, error_code: 53003 });
+        let error = explain("AADSTS53003: blocked", ProxyFault { tag: 1, error_code: 53003 });
         assert_eq!((error.kind(), error.hint()), (&ErrorKind::Internal, None));
     }
 }

@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 /// The flows of one proxy that have not come to an end.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Flows(Arc<Mutex<Vec<Entry>>>);
+pub(super) struct ProxyFlows(Arc<Mutex<Vec<Entry>>>);
 
 #[derive(Debug)]
 struct Entry {
@@ -19,7 +19,7 @@ struct Entry {
 
 /// The end of a flow that works on it. Dropped, the flow has ended.
 pub(super) struct Work {
-    flows: Flows,
+    flows: ProxyFlows,
     given_up: watch::Receiver<bool>,
     _ending: watch::Sender<()>,
 }
@@ -27,7 +27,7 @@ pub(super) struct Work {
 /// The end of a flow that waits for it. Dropped, it gives the flow up.
 pub(super) struct Wait(watch::Sender<bool>);
 
-impl Flows {
+impl ProxyFlows {
     pub(super) fn begin(&self, caller: CallerId) -> (Wait, Work) {
         let (given_up, sees_given_up) = watch::channel(false);
         let (ending, ended) = watch::channel(());

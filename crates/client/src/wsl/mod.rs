@@ -2,7 +2,7 @@
 //!
 //! WSL brings a program, `msal.wsl.proxy.exe`, that passes requests on to Windows' Web Account
 //! Manager. Each call is one process of it: the request is an argument, the reply is what it
-//! writes. [`ProxyBroker`] makes such calls; [`WslPlaces`] finds the program.
+//! writes. [`ProxyBroker`] makes such calls; [`WslProxyLocator`] finds the program.
 //!
 //! What others can see: arguments of a process are visible to every user of the same machine, on
 //! the Linux side through `/proc` and on the Windows side through the task manager. The program's
@@ -17,5 +17,5 @@ mod flow;
 mod process;
 mod proxy;
 
-pub use discovery::{FoundBy, FoundProxy, WslPlaces};
+pub use discovery::{FoundBy, FoundProxy, WslProxyLocator};
 pub use proxy::ProxyBroker;

@@ -21,19 +21,19 @@ use keybearer_host::SystemRandom;
 use tokio::time::{Instant, timeout};
 
 use super::fault::{explained, failed, said_nothing};
-use super::flow::{Flows, Wait};
+use super::flow::{ProxyFlows, Wait};
 use super::process;
 use crate::options::AZURE_DEVELOPER_APP;
 
 /// The Windows broker, as a program that is run once for each call. Cloning shares what is known of
 /// its accounts.
 #[derive(Clone, Debug)]
-pub struct ProxyBroker(Arc<Inner>);
+pub struct ProxyBroker(Arc<ProxyState>);
 
 #[derive(Debug)]
-struct Inner {
+struct ProxyState {
     program: PathBuf,
-    flows: Flows,
+    flows: ProxyFlows,
     /// The accounts as Windows listed them to each app, because it wants them back untouched.
     known: Mutex<BTreeMap<ClientId, Vec<ListedAccount>>>,
 }
@@ -73,7 +73,11 @@ impl ProxyBroker {
     /// The broker behind this program. Nothing is started yet.
     #[must_use]
     pub fn new(program: PathBuf) -> Self {
-        Self(Arc::new(Inner { program, flows: Flows::default(), known: Mutex::default() }))
+        Self(Arc::new(ProxyState {
+            program,
+            flows: ProxyFlows::default(),
+            known: Mutex::default(),
+        }))
     }
 
     /// The program.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use keybearer_core::{AuthorityHost, Result};
 use keybearer_emulator::{Emulator, EmulatorOptions};
 use keybearer_engine::{Effects, Engine, EngineSettings, Http};
-use keybearer_host::{Environment, Host, Launch, LoopbackPrompter, SystemRandom, UserAgent};
+use keybearer_host::{BrowserLauncher, Environment, Host, Launch, LoopbackUi, SystemRandom};
 use keybearer_protocol::Body;
 use url::Url;
 
@@ -26,10 +26,10 @@ pub(crate) async fn engine(emulator: &Emulator) -> Engine {
 
 fn effects(emulator: &Emulator) -> Effects {
     let agent = Arc::new(Agreeing(client(emulator).build().unwrap()));
-    let prompter = Arc::new(LoopbackPrompter::new(agent, Arc::new(SystemRandom)));
+    let sign_in_ui = Arc::new(LoopbackUi::new(agent, Arc::new(SystemRandom)));
     let without_redirects = client(emulator).redirect(reqwest::redirect::Policy::none());
     let http = Arc::new(Trusting(without_redirects.build().unwrap()));
-    Effects { prompter, http, ..Host::in_process(&Environment::default()).effects() }
+    Effects { sign_in_ui, http, ..Host::in_process(&Environment::default()).effects() }
 }
 
 /// A client that trusts the provider's certificate.
@@ -45,7 +45,7 @@ pub(crate) fn client(emulator: &Emulator) -> reqwest::ClientBuilder {
 struct Agreeing(reqwest::Client);
 
 #[async_trait]
-impl UserAgent for Agreeing {
+impl BrowserLauncher for Agreeing {
     fn check(&self) -> Result<()> {
         Ok(())
     }

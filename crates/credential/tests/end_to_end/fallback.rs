@@ -15,10 +15,10 @@ use keybearer_testkit::double::{Answer, Received, ScriptedBroker};
 use tempfile::TempDir;
 use tokio::net::UnixListener;
 
-use crate::stage::{STORAGE, Stage, prompter};
+use crate::stage::{EmulatedMachine, STORAGE, sign_in_ui};
 
 /// A machine without a broker, and a credential that looks for one there.
-fn machine(stage: &Stage) -> (TempDir, Arc<InteractiveBrowserBrokerCredential>) {
+fn machine(stage: &EmulatedMachine) -> (TempDir, Arc<InteractiveBrowserBrokerCredential>) {
     let directory = tempfile::tempdir().unwrap();
     std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o700)).unwrap();
     let names = ["HOME", "XDG_RUNTIME_DIR", "PATH"];
@@ -28,7 +28,7 @@ fn machine(stage: &Stage) -> (TempDir, Arc<InteractiveBrowserBrokerCredential>) 
         choice: BrokerChoice::Auto,
         trusted_authority_hosts: [host].into(),
         http: Some(stage.wire()),
-        prompter: Some(prompter(&stage.emulator)),
+        sign_in_ui: Some(sign_in_ui(&stage.emulator)),
         ..LocalBrokerOptions::default()
     };
     let broker = Arc::new(LocalBroker::new(environment, options));
@@ -57,7 +57,7 @@ async fn a_browser_signs_in_where_the_broker_lacks_something_or_failed() {
         (Error::cancelled("the person closed the window"), false),
     ];
     for (failure, helped) in cases {
-        let stage = Stage::set().await;
+        let stage = EmulatedMachine::set().await;
         let (directory, credential) = machine(&stage);
         let broker = Arc::new(ScriptedBroker::new());
         broker.on_silent(Answer::Now(Err(Error::interaction_required("nobody is connected"))));
@@ -78,7 +78,7 @@ async fn a_browser_signs_in_where_the_broker_lacks_something_or_failed() {
 
 #[tokio::test]
 async fn whoever_signed_in_here_is_still_known_when_a_broker_appears_inv_i8() {
-    let stage = Stage::set().await;
+    let stage = EmulatedMachine::set().await;
     let (directory, credential) = machine(&stage);
     let first = credential.acquire(&[STORAGE], None).await.unwrap();
     assert_eq!(first.source, TokenSource::SignIn);
@@ -105,7 +105,7 @@ fn account(received: Received) -> Option<AccountChoice> {
 
 #[tokio::test]
 async fn without_a_broker_and_without_a_way_to_a_person_that_is_what_is_said() {
-    let stage = Stage::set().await;
+    let stage = EmulatedMachine::set().await;
     let directory = tempfile::tempdir().unwrap();
     let names = ["XDG_RUNTIME_DIR", "PATH", "HOME"];
     // Services have no home: nothing here needs one.

@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::stage::{STORAGE, Stage};
+use crate::stage::{EmulatedMachine, STORAGE};
 
 const LIMIT: Duration = Duration::from_secs(2);
 /// What the caller gets its time back within.
@@ -32,7 +32,7 @@ struct Home {
 }
 
 impl Home {
-    fn new(stage: &Stage) -> Self {
+    fn new(stage: &EmulatedMachine) -> Self {
         let directory = TempDir::new().unwrap();
         let at = |name: &str| directory.path().join(name);
         for name in ["run", "bin"] {
@@ -112,7 +112,7 @@ impl Home {
 
     /// The broker of this home, found as apps find it. Without one, this process trusts the
     /// emulator.
-    fn local_broker(&self, stage: &Stage, choice: BrokerChoice) -> Arc<LocalBroker> {
+    fn local_broker(&self, stage: &EmulatedMachine, choice: BrokerChoice) -> Arc<LocalBroker> {
         let variables = self.variables.iter();
         let environment = Environment::from_pairs(variables.map(|(name, value)| (*name, value)));
         let host = AuthorityHost::parse(&stage.emulator.ready().authority_host).unwrap();
@@ -133,7 +133,7 @@ impl Drop for Home {
 }
 
 /// Asks for a token, which nobody will give.
-async fn in_vain(stage: &Stage, broker: Arc<dyn Broker>) {
+async fn in_vain(stage: &EmulatedMachine, broker: Arc<dyn Broker>) {
     let mut options = stage.options();
     options.timeout = Some(LIMIT);
     let credential = InteractiveBrowserBrokerCredential::with_broker(broker, Some(options));
@@ -148,7 +148,7 @@ async fn in_vain(stage: &Stage, broker: Arc<dyn Broker>) {
 
 #[tokio::test]
 async fn a_broker_that_is_stopped_before_it_was_met_inv_i7() {
-    let stage = Stage::set().await;
+    let stage = EmulatedMachine::set().await;
     let mut home = Home::new(&stage);
     home.start_broker();
     home.signal(Signal::STOP);
@@ -157,7 +157,7 @@ async fn a_broker_that_is_stopped_before_it_was_met_inv_i7() {
 
 #[tokio::test]
 async fn a_broker_that_is_stopped_after_it_was_met_inv_i7() {
-    let stage = Stage::set().await;
+    let stage = EmulatedMachine::set().await;
     let mut home = Home::new(&stage);
     home.start_broker();
     for choice in [BrokerChoice::Auto, BrokerChoice::Required] {
@@ -172,7 +172,7 @@ async fn a_broker_that_is_stopped_after_it_was_met_inv_i7() {
 #[tokio::test]
 async fn a_provider_that_stalls_inv_i7() {
     for choice in [BrokerChoice::Required, BrokerChoice::Never] {
-        let stage = Stage::set().await;
+        let stage = EmulatedMachine::set().await;
         stage.post("faults", json!({"endpoint": "metadata", "action": {"stall": {}}})).await;
         let mut home = Home::new(&stage);
         if choice == BrokerChoice::Required {
@@ -184,7 +184,7 @@ async fn a_provider_that_stalls_inv_i7() {
 
 #[tokio::test]
 async fn a_bus_that_starts_a_broker_for_ever_inv_i7() {
-    let stage = Stage::set().await;
+    let stage = EmulatedMachine::set().await;
     for choice in [BrokerChoice::Required, BrokerChoice::Auto] {
         let mut home = Home::new(&stage);
         home.start_bus();
@@ -194,7 +194,7 @@ async fn a_bus_that_starts_a_broker_for_ever_inv_i7() {
 
 #[tokio::test]
 async fn a_browser_from_which_nobody_returns_inv_i7() {
-    let stage = Stage::set().await;
+    let stage = EmulatedMachine::set().await;
     for choice in [BrokerChoice::Required, BrokerChoice::Never] {
         let mut home = Home::new(&stage);
         if choice == BrokerChoice::Required {

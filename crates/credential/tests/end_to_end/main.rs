@@ -26,7 +26,7 @@ use keybearer::{
 };
 use keybearer::{AuthenticationRecord, InteractiveBrowserBrokerCredentialOptions as Options};
 use serde_json::json;
-use stage::{STORAGE, Stage};
+use stage::{EmulatedMachine, STORAGE};
 
 /// The storage account wants what no token has that was had before.
 fn wants_more() -> serde_json::Value {
@@ -35,7 +35,7 @@ fn wants_more() -> serde_json::Value {
 
 #[tokio::test]
 async fn a_client_with_our_policy_recovers_from_a_claims_challenge() {
-    let stage = Stage::set().await;
+    let stage = EmulatedMachine::set().await;
     // The challenge names everybody's directory, which is no reason to leave this one.
     let tenant_id = Some(stage.emulator.ready().tenant.clone());
     let credential = stage.credential(Options { tenant_id, ..stage.options() });
@@ -54,7 +54,7 @@ async fn a_client_with_our_policy_recovers_from_a_claims_challenge() {
 
 #[tokio::test]
 async fn a_client_with_the_sdks_own_policy_does_not() {
-    let stage = Stage::set().await;
+    let stage = EmulatedMachine::set().await;
     let credential: Arc<dyn TokenCredential> = stage.credential(stage.options());
     let policy = Arc::new(BearerTokenAuthorizationPolicy::new(credential, [STORAGE]));
     stage.post("policies", wants_more()).await;
@@ -65,7 +65,7 @@ async fn a_client_with_the_sdks_own_policy_does_not() {
 
 #[tokio::test]
 async fn a_challenge_that_only_a_person_can_meet_is_left_to_the_program_on_request() {
-    let stage = Stage::set().await;
+    let stage = EmulatedMachine::set().await;
     let options = || Options { disable_automatic_authentication: true, ..stage.options() };
     let credential = stage.credential(options());
     credential.authenticate(&[STORAGE], None).await.unwrap();
@@ -83,7 +83,7 @@ async fn a_client_with_our_policy_follows_the_service_to_its_directory_if_that_i
     // The guest's home is another directory than the storage account's.
     let fabrikam = "a1b5e7d3-92c4-4c6d-8f10-5e3d7c9b2f02";
     for (additionally_allowed_tenants, allowed) in [(vec!["*".to_owned()], true), (vec![], false)] {
-        let stage = Stage::set_for("guest@fabrikam.example").await;
+        let stage = EmulatedMachine::set_for("guest@fabrikam.example").await;
         let tenant_id = Some(fabrikam.to_owned());
         let options = Options { tenant_id, additionally_allowed_tenants, ..stage.options() };
         let policy = claims_challenge_policy(stage.credential(options), [STORAGE]);
@@ -102,7 +102,7 @@ async fn a_client_with_our_policy_follows_the_service_to_its_directory_if_that_i
 
 #[tokio::test]
 async fn a_record_outlives_the_credential_and_leads_back_to_its_account_inv_i8() {
-    let stage = Stage::set().await;
+    let stage = EmulatedMachine::set().await;
     let record = stage.credential(stage.options()).authenticate(&[STORAGE], None).await.unwrap();
     assert_eq!(record.username, "dev@contoso.example");
     assert_eq!(record.tenant_id.as_str(), stage.emulator.ready().tenant);
@@ -119,7 +119,7 @@ async fn a_record_outlives_the_credential_and_leads_back_to_its_account_inv_i8()
 
 #[tokio::test]
 async fn what_a_token_is_to_be_like_reaches_get_token_through_the_context() {
-    let stage = Stage::set().await;
+    let stage = EmulatedMachine::set().await;
     let credential = stage.credential(stage.options());
     let elsewhere = AcquireOptions { tenant_id: Some("not a tenant".into()), ..Default::default() };
     let mut options = TokenRequestOptions::default();

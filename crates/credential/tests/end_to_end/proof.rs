@@ -3,11 +3,11 @@
 use azure_core::http::{ClientOptions, Context, Method, Pipeline, Request, Url};
 use keybearer::proof_of_possession_policy;
 
-use crate::stage::{STORAGE, Stage};
+use crate::stage::{EmulatedMachine, STORAGE};
 
 #[tokio::test]
 async fn client_with_our_policy_signs_each_request_and_takes_the_nonce_it_is_given() {
-    let stage = Stage::set().await;
+    let stage = EmulatedMachine::set().await;
     let policy = proof_of_possession_policy(stage.credential(stage.options()), [STORAGE]);
     let options = ClientOptions { per_try_policies: vec![policy], ..stage.client_options() };
     let pipeline = Pipeline::new(Some("test"), Some("1"), options, vec![], vec![], None);
@@ -34,7 +34,7 @@ async fn client_with_our_policy_signs_each_request_and_takes_the_nonce_it_is_giv
 
 #[tokio::test]
 async fn signed_request_is_not_sent_in_the_clear() {
-    let stage = Stage::set().await;
+    let stage = EmulatedMachine::set().await;
     let policy = proof_of_possession_policy(stage.credential(stage.options()), [STORAGE]);
     let options = ClientOptions { per_try_policies: vec![policy], ..stage.client_options() };
     let pipeline = Pipeline::new(Some("test"), Some("1"), options, vec![], vec![], None);

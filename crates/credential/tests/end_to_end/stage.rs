@@ -11,21 +11,21 @@ use keybearer::{
 };
 use keybearer_core::{AuthorityHost, Result};
 use keybearer_emulator::{Emulator, EmulatorOptions};
-use keybearer_engine::{Engine, EngineSettings, Http, Prompter};
-use keybearer_host::{Environment, Host, Launch, LoopbackPrompter, SystemRandom, UserAgent};
+use keybearer_engine::{Engine, EngineSettings, Http, SignInUi};
+use keybearer_host::{BrowserLauncher, Environment, Host, Launch, LoopbackUi, SystemRandom};
 use keybearer_protocol::Body;
 use reqwest::{Certificate, Client, redirect};
 use serde_json::Value;
 
 pub(crate) const STORAGE: &str = "https://storage.azure.com/.default";
 
-pub(crate) struct Stage {
+pub(crate) struct EmulatedMachine {
     pub(crate) emulator: Emulator,
     pub(crate) http: Client,
     pub(crate) broker: Arc<dyn Broker>,
 }
 
-impl Stage {
+impl EmulatedMachine {
     /// `dev@contoso.example` is at the browser and says yes to everything.
     pub(crate) async fn set() -> Self {
         Self::set_for("dev@contoso.example").await
@@ -38,7 +38,7 @@ impl Stage {
         let http = client(&emulator, redirect::Policy::none());
         let mut effects = Host::in_process(&Environment::default()).effects();
         effects.http = Arc::new(Wire(http.clone()));
-        effects.prompter = prompter(&emulator);
+        effects.sign_in_ui = sign_in_ui(&emulator);
         let host = AuthorityHost::parse(&emulator.ready().authority_host).unwrap();
         let settings =
             EngineSettings { trusted_authority_hosts: [host].into(), ..Default::default() };
@@ -119,9 +119,9 @@ impl Stage {
 }
 
 /// A person who is at once at the browser.
-pub(crate) fn prompter(emulator: &Emulator) -> Arc<dyn Prompter> {
+pub(crate) fn sign_in_ui(emulator: &Emulator) -> Arc<dyn SignInUi> {
     let person = Arc::new(Person(client(emulator, redirect::Policy::default())));
-    Arc::new(LoopbackPrompter::new(person, Arc::new(SystemRandom)))
+    Arc::new(LoopbackUi::new(person, Arc::new(SystemRandom)))
 }
 
 fn client(emulator: &Emulator, redirects: redirect::Policy) -> Client {
@@ -156,7 +156,7 @@ impl Http for Wire {
 struct Person(Client);
 
 #[async_trait]
-impl UserAgent for Person {
+impl BrowserLauncher for Person {
     fn check(&self) -> Result<()> {
         Ok(())
     }

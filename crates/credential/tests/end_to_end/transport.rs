@@ -1,4 +1,4 @@
-//! An HTTP client and a prompter that the program brings.
+//! An HTTP client and a sign_in_ui that the program brings.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +10,7 @@ use keybearer::{
     InteractiveBrowserBrokerCredentialOptions as Options, TokenSource,
 };
 
-use crate::stage::{STORAGE, Stage, prompter};
+use crate::stage::{EmulatedMachine, STORAGE, sign_in_ui};
 
 /// Answers everything in the same way and remembers what it was asked.
 #[derive(Debug)]
@@ -75,12 +75,12 @@ async fn requests_of_this_process_go_through_the_client_that_the_program_brings(
 
 #[tokio::test]
 async fn without_a_broker_this_process_signs_in_with_what_the_program_brings() {
-    let stage = Stage::set().await;
+    let stage = EmulatedMachine::set().await;
     let options = Options {
         broker: BrokerChoice::Never,
         disable_instance_discovery: true,
         http_client: Some(Arc::new(stage.http.clone())),
-        prompter: Some(prompter(&stage.emulator)),
+        sign_in_ui: Some(sign_in_ui(&stage.emulator)),
         ..stage.options()
     };
     let credential = InteractiveBrowserBrokerCredential::new(Some(options)).unwrap();

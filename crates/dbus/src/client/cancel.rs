@@ -7,9 +7,9 @@ use crate::message::Cancellation;
 
 /// The interactive requests of one proxy that are waiting.
 #[derive(Debug, Default)]
-pub(super) struct Flows(Mutex<Vec<(CallerId, CorrelationId)>>);
+pub(super) struct PendingFlows(Mutex<Vec<(CallerId, CorrelationId)>>);
 
-impl Flows {
+impl PendingFlows {
     /// Those of one caller.
     pub(super) fn of(&self, caller: &CallerId) -> Vec<CorrelationId> {
         let flows = self.lock();

@@ -11,9 +11,9 @@ use zbus::names::UniqueName;
 use zbus::{Connection, connection};
 
 use super::BrokerProxy;
+use crate::caller_ui::ready_to_present;
 use crate::interface::BUS_NAME;
 use crate::peer;
-use crate::presenter::ready_to_present;
 
 /// What to do about a broker that is installed on the bus but not running.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -6,21 +6,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use keybearer_core::{
     Account, AccountsRequest, Broker, CancelRequest, CorrelationId, Error, InteractiveRequest,
-    Missing, Presence, Process, RemoveAccountRequest, Result, SignHttpRequest, SignedHttpRequest,
-    SilentRequest, SsoCookie, SsoCookieRequest, Token,
+    Missing, Process, RemoveAccountRequest, Result, SignHttpRequest, SignInOptions,
+    SignedHttpRequest, SilentRequest, SsoCookie, SsoCookieRequest, Token,
 };
 use tokio::time::timeout;
 use zbus::Connection;
 use zbus::names::UniqueName;
 
-use super::cancel::{Flows, WaitingFlow};
+use super::cancel::{PendingFlows, WaitingFlow};
+use crate::caller_ui::OfferedCallerUi;
 use crate::interface::{INTERFACE, OBJECT_PATH, PROTOCOL_VERSION};
 use crate::message::{
     AcquirePrtSsoCookie, AcquireTokenInteractively, AcquireTokenSilently, BrokerVersion,
     CancelInteractiveFlow, Cancellation, Envelope, GenerateSignedHttpRequest, GetAccounts,
     GetLinuxBrokerVersion, Method, RemoveAccount,
 };
-use crate::presenter::OfferedPresenter;
 
 /// A broker in another process. Cloning shares the connection, on which any number of calls can
 /// wait at the same time.
@@ -28,13 +28,13 @@ use crate::presenter::OfferedPresenter;
 /// The process was checked to be our user's when the connection was made, and calls go to that
 /// process only: should it end, they fail, and a new proxy has to be connected.
 #[derive(Clone)]
-pub struct BrokerProxy(Arc<Inner>);
+pub struct BrokerProxy(Arc<ProxyState>);
 
-struct Inner {
+struct ProxyState {
     connection: Connection,
     /// The checked owner of the name on a bus; `None` where the socket has one other end.
     destination: Option<UniqueName<'static>>,
-    flows: Flows,
+    flows: PendingFlows,
     name: &'static str,
     process: Process,
     /// A call has found that the broker is not there any more.
@@ -48,8 +48,8 @@ impl BrokerProxy {
         name: &'static str,
         process: Process,
     ) -> Self {
-        let (flows, gone) = (Flows::default(), AtomicBool::new(false));
-        Self(Arc::new(Inner { connection, destination, flows, name, process, gone }))
+        let (flows, gone) = (PendingFlows::default(), AtomicBool::new(false));
+        Self(Arc::new(ProxyState { connection, destination, flows, name, process, gone }))
     }
 
     /// The process that answers.
@@ -85,7 +85,7 @@ impl BrokerProxy {
         self.call::<GetLinuxBrokerVersion>(&limit).await
     }
 
-    pub(super) fn flows(&self) -> &Flows {
+    pub(super) fn flows(&self) -> &PendingFlows {
         &self.0.flows
     }
 
@@ -96,23 +96,23 @@ impl BrokerProxy {
         }
     }
 
-    /// Lets the broker call the request's presenter back. A request whose presenter cannot be served
+    /// Lets the broker call the request's caller_ui back. A request whose caller_ui cannot be served
     /// goes without it.
     async fn offer(
         &self,
-        presence: &mut Presence,
+        sign_in_options: &mut SignInOptions,
         call: &CorrelationId,
-    ) -> Option<OfferedPresenter> {
-        let presenter = presence.presenter.clone().filter(|_| !call.is_empty());
-        let Inner { connection, destination, .. } = &*self.0;
-        let offered = match presenter {
-            Some(presenter) => {
-                OfferedPresenter::serve(connection, destination.clone(), call, presenter).await.ok()
+    ) -> Option<OfferedCallerUi> {
+        let caller_ui = sign_in_options.caller_ui.clone().filter(|_| !call.is_empty());
+        let ProxyState { connection, destination, .. } = &*self.0;
+        let offered = match caller_ui {
+            Some(caller_ui) => {
+                OfferedCallerUi::serve(connection, destination.clone(), call, caller_ui).await.ok()
             }
             None => None,
         };
         if offered.is_none() {
-            presence.presenter = None;
+            sign_in_options.caller_ui = None;
         }
         offered
     }
@@ -141,7 +141,7 @@ impl BrokerProxy {
         correlation_id: &str,
         json: &str,
     ) -> Result<zbus::Message> {
-        let Inner { connection, destination, .. } = &*self.0;
+        let ProxyState { connection, destination, .. } = &*self.0;
         if connection.is_closed() {
             return Err(Error::unavailable(Missing::Broker, "the broker has ended"));
         }
@@ -223,7 +223,8 @@ impl Broker for BrokerProxy {
     }
 
     async fn acquire_interactive(&self, mut request: InteractiveRequest) -> Result<Token> {
-        let offered = self.offer(&mut request.presence, &request.parameters.correlation_id).await;
+        let offered =
+            self.offer(&mut request.sign_in_options, &request.parameters.correlation_id).await;
         let parameters = &request.parameters;
         let flow = WaitingFlow::begin(self, &parameters.caller.id, &parameters.correlation_id);
         let outcome = self.call::<AcquireTokenInteractively>(&request).await;

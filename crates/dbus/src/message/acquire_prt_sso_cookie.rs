@@ -7,7 +7,7 @@ use url::Url;
 
 use super::account::{AccountMembers, AccountObject};
 use super::error::ErrorMembers;
-use super::own::{OwnMembers, OwnObject, SILENT_TIMEOUT};
+use super::own::{ExtensionIn, ExtensionOut, SILENT_TIMEOUT};
 use super::parameters::{AuthParametersMembers, account_and_username, parse_url};
 use super::{
     Call, Envelope, Member, Method, Nested, check_error, from_reply, from_request, to_json,
@@ -23,7 +23,7 @@ pub struct AcquirePrtSsoCookie;
 struct Members {
     account: Member<Nested<AccountMembers>>,
     auth_parameters: Member<Nested<AuthParametersMembers>>,
-    keybearer: Member<Nested<OwnMembers>>,
+    keybearer: Member<Nested<ExtensionIn>>,
     sso_url: Member<String>,
 }
 
@@ -33,7 +33,7 @@ struct Members {
 struct Object<'a> {
     account: Option<AccountObject<'a>>,
     auth_parameters: AuthParametersObject<'a>,
-    keybearer: OwnObject,
+    keybearer: ExtensionOut,
     mam_enrollment: bool,
     sso_url: &'a str,
 }
@@ -106,7 +106,7 @@ impl Method for AcquirePrtSsoCookie {
                 sso_url,
                 username,
             },
-            keybearer: OwnObject::new(request.timeout).with_account(&request.account),
+            keybearer: ExtensionOut::new(request.timeout).with_account(&request.account),
             mam_enrollment: false,
             sso_url,
         })
@@ -114,7 +114,7 @@ impl Method for AcquirePrtSsoCookie {
 
     fn decode_request(json: &str, call: &Call) -> Result<(SsoCookieRequest, ())> {
         let Members { account, auth_parameters, keybearer, sso_url } = from_request(json)?;
-        let own = OwnMembers::of(keybearer);
+        let own = ExtensionIn::of(keybearer);
         let parameters = auth_parameters.in_request("authParameters")?;
         let mut parameters = parameters.map(|Nested(members)| members).unwrap_or_default();
         let nested_url = std::mem::take(&mut parameters.sso_url);

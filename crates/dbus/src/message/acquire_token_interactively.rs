@@ -26,7 +26,7 @@ impl Method for AcquireTokenInteractively {
     }
 
     fn encode_request(request: &InteractiveRequest) -> String {
-        parameters::write(&request.parameters, Some((request.prompt, &request.presence)))
+        parameters::write(&request.parameters, Some((request.prompt, &request.sign_in_options)))
     }
 
     fn decode_request(json: &str, call: &Call) -> Result<(InteractiveRequest, Self::Echo)> {
@@ -39,7 +39,7 @@ impl Method for AcquireTokenInteractively {
         let request = InteractiveRequest {
             parameters: read.parameters,
             prompt: read.prompt,
-            presence: read.presence,
+            sign_in_options: read.sign_in_options,
         };
         Ok((request, read.echo))
     }

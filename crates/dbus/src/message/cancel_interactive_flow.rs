@@ -29,7 +29,7 @@ pub enum Cancellation {
 struct Object<'a> {
     error: CancellingError,
     #[serde(skip_serializing_if = "Option::is_none")]
-    keybearer: Option<OwnObject<'a>>,
+    keybearer: Option<ExtensionOut<'a>>,
 }
 
 /// Why the client cancels, in the form Microsoft's client uses. A broker is known to crash on an
@@ -47,19 +47,19 @@ struct CancellingError {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct OwnObject<'a> {
+struct ExtensionOut<'a> {
     correlation_id: &'a str,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Members {
-    keybearer: Member<Nested<OwnMembers>>,
+    keybearer: Member<Nested<ExtensionIn>>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-struct OwnMembers {
+struct ExtensionIn {
     correlation_id: Member<String>,
 }
 
@@ -90,7 +90,7 @@ impl Method for CancelInteractiveFlow {
             },
             keybearer: match cancellation {
                 Cancellation::All => None,
-                Cancellation::Flow(id) => Some(OwnObject { correlation_id: id.as_str() }),
+                Cancellation::Flow(id) => Some(ExtensionOut { correlation_id: id.as_str() }),
             },
         })
     }

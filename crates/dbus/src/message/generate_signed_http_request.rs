@@ -4,7 +4,7 @@ use keybearer_core::{
 use serde::{Deserialize, Serialize};
 
 use super::error::ErrorMembers;
-use super::own::{OwnMembers, OwnObject, SILENT_TIMEOUT};
+use super::own::{ExtensionIn, ExtensionOut, SILENT_TIMEOUT};
 use super::pop_parameters::{PopMembers, PopObject};
 use super::{
     Call, Envelope, Member, Method, Nested, check_error, from_reply, from_request, to_json,
@@ -26,7 +26,7 @@ pub struct GenerateSignedHttpRequest;
 #[serde(default, rename_all = "camelCase")]
 struct Members {
     client_id: Member<String>,
-    keybearer: Member<Nested<OwnMembers>>,
+    keybearer: Member<Nested<ExtensionIn>>,
     pop_params: Member<Nested<PopMembers>>,
 }
 
@@ -34,7 +34,7 @@ struct Members {
 #[serde(rename_all = "camelCase")]
 struct Object<'a> {
     client_id: &'a str,
-    keybearer: OwnObject,
+    keybearer: ExtensionOut,
     pop_params: PopObject<'a>,
 }
 
@@ -65,7 +65,7 @@ impl Method for GenerateSignedHttpRequest {
     fn encode_request(request: &SignHttpRequest) -> String {
         to_json(&Object {
             client_id: request.client_id.as_ref().map_or("", ClientId::as_str),
-            keybearer: OwnObject::new(request.timeout).with_account(&request.account),
+            keybearer: ExtensionOut::new(request.timeout).with_account(&request.account),
             pop_params: PopObject::signing(
                 &request.http,
                 match &request.account {
@@ -78,7 +78,7 @@ impl Method for GenerateSignedHttpRequest {
 
     fn decode_request(json: &str, call: &Call) -> Result<(SignHttpRequest, ())> {
         let Members { client_id, keybearer, pop_params } = from_request(json)?;
-        let own = OwnMembers::of(keybearer);
+        let own = ExtensionIn::of(keybearer);
         let Nested(pop) = pop_params.required("popParams")?;
         let client_id = client_id.in_request("clientId")?;
         let account = pop.home_account_id.clone().in_request("homeAccountId")?;

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::account::{AccountMembers, AccountObject};
 use super::error::ErrorMembers;
-use super::own::{OwnMembers, OwnObject, SILENT_TIMEOUT};
+use super::own::{ExtensionIn, ExtensionOut, SILENT_TIMEOUT};
 use super::{
     Call, Envelope, Member, Method, Nested, check_error, from_reply, from_request, to_json,
     to_json_of,
@@ -18,14 +18,14 @@ pub struct GetAccounts;
 #[serde(default, rename_all = "camelCase")]
 struct Members {
     client_id: Member<String>,
-    keybearer: Member<Nested<OwnMembers>>,
+    keybearer: Member<Nested<ExtensionIn>>,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Object<'a> {
     client_id: &'a str,
-    keybearer: OwnObject,
+    keybearer: ExtensionOut,
     redirect_uri: &'a str,
 }
 
@@ -64,7 +64,7 @@ impl Method for GetAccounts {
     fn encode_request(request: &AccountsRequest) -> String {
         to_json(&Object {
             client_id: request.client_id.as_ref().map_or("", ClientId::as_str),
-            keybearer: OwnObject::new(request.timeout),
+            keybearer: ExtensionOut::new(request.timeout),
             redirect_uri: "",
         })
     }
@@ -75,7 +75,7 @@ impl Method for GetAccounts {
         let request = AccountsRequest {
             client_id: client_id.map(|id| ClientId::parse(&id)).transpose()?,
             correlation_id: call.correlation_id.clone(),
-            timeout: OwnMembers::of(keybearer).timeout(SILENT_TIMEOUT),
+            timeout: ExtensionIn::of(keybearer).timeout(SILENT_TIMEOUT),
         };
         Ok((request, ()))
     }

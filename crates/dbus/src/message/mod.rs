@@ -18,7 +18,7 @@ use keybearer_core::{Caller, CorrelationId, Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::presenter::CallersLine;
+use crate::caller_ui::CallbackChannel;
 
 mod account;
 mod acquire_prt_sso_cookie;
@@ -119,7 +119,7 @@ pub struct Call {
     /// Who called.
     pub caller: Caller,
     /// The way back to it, if there is one.
-    pub line: Option<CallersLine>,
+    pub line: Option<CallbackChannel>,
 }
 
 /// Reads the JSON text of a request. The error tells the place and no content.

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use keybearer_core::{
-    Abilities, AccountChoice, Presence, Prompt, SignInMethod, SshSession, Terminal,
+    Abilities, AccountChoice, Prompt, SignInMethod, SignInOptions, SshSession, Terminal,
 };
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 /// The `keybearer` object of a request: what our own clients say and others ignore.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(crate) struct OwnObject {
+pub(crate) struct ExtensionOut {
     #[serde(skip_serializing_if = "Option::is_none")]
     account: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,7 +36,7 @@ pub(crate) struct OwnObject {
     timeout_ms: u64,
 }
 
-impl OwnObject {
+impl ExtensionOut {
     pub(crate) fn new(timeout: Duration) -> Self {
         let timeout_ms = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
         Self { timeout_ms, ..Self::default() }
@@ -52,14 +52,14 @@ impl OwnObject {
         Self { prompt: prompt.as_parameter(), ..self }
     }
 
-    pub(crate) fn with_presence(self, presence: &Presence) -> Self {
-        let method = match presence.method {
+    pub(crate) fn with_presence(self, sign_in_options: &SignInOptions) -> Self {
+        let method = match sign_in_options.method {
             SignInMethod::Auto => None,
             SignInMethod::Browser => Some(BROWSER),
             SignInMethod::DeviceCode => Some(DEVICE_CODE),
             SignInMethod::Paste => Some(PASTE),
         };
-        let Some(presenter) = &presence.presenter else { return Self { method, ..self } };
+        let Some(presenter) = &sign_in_options.caller_ui else { return Self { method, ..self } };
         let Abilities { browser, terminal } = presenter.abilities();
         let words = [browser.then_some(BROWSER), terminal.is_some().then_some(TERMINAL)];
         let ssh = terminal.and_then(|terminal| terminal.ssh).map(|ssh| ssh.destination);
@@ -70,7 +70,7 @@ impl OwnObject {
 /// The same as received.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
-pub(crate) struct OwnMembers {
+pub(crate) struct ExtensionIn {
     account: Member<String>,
     prompt: Member<String>,
     method: Member<String>,
@@ -79,7 +79,7 @@ pub(crate) struct OwnMembers {
     timeout_ms: Member<i64>,
 }
 
-impl OwnMembers {
+impl ExtensionIn {
     pub(crate) fn of(member: Member<Nested<Self>>) -> Self {
         member.lenient().map(|Nested(own)| own).unwrap_or_default()
     }

@@ -2,14 +2,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use keybearer_core::{
-    AccessToken, AccountChoice, Authority, Claims, ClientId, Error, HomeAccountId, Presence,
-    Prompt, Result, ScopeSet, TokenParameters,
+    AccessToken, AccountChoice, Authority, Claims, ClientId, Error, HomeAccountId, Prompt, Result,
+    ScopeSet, SignInOptions, TokenParameters,
 };
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::account::{AccountMembers, AccountObject, UnknownMembers};
-use super::own::{OwnMembers, OwnObject};
+use super::own::{ExtensionIn, ExtensionOut};
 use super::pop_parameters::{PopMembers, PopObject};
 use super::{Call, Member, Nested, from_request, to_json};
 
@@ -19,7 +19,7 @@ use super::{Call, Member, Nested, from_request, to_json};
 struct TokenRequestMembers {
     account: Member<Nested<AccountMembers>>,
     auth_parameters: Member<Nested<AuthParametersMembers>>,
-    keybearer: Member<Nested<OwnMembers>>,
+    keybearer: Member<Nested<ExtensionIn>>,
 }
 
 /// `authParameters` as clients send it.
@@ -45,7 +45,7 @@ pub(crate) struct ReadParameters {
     pub(crate) parameters: TokenParameters,
     pub(crate) prompt: Prompt,
     pub(crate) echo: TokenEcho,
-    pub(crate) presence: Presence,
+    pub(crate) sign_in_options: SignInOptions,
     /// Whether our own client wrote it.
     pub(crate) is_own: bool,
 }
@@ -72,7 +72,7 @@ impl TokenEcho {
 pub(crate) fn read(json: &str, call: &Call, default_timeout: Duration) -> Result<ReadParameters> {
     let TokenRequestMembers { account, auth_parameters, keybearer } = from_request(json)?;
     let Nested(members) = auth_parameters.required("authParameters")?;
-    let own = OwnMembers::of(keybearer);
+    let own = ExtensionIn::of(keybearer);
     let proof_of_possession = match members.pop_params.in_request("popParams")? {
         Some(Nested(pop)) => pop.proof_of_possession()?,
         None => None,
@@ -127,7 +127,7 @@ pub(crate) fn read(json: &str, call: &Call, default_timeout: Duration) -> Result
         parameters,
         prompt: own.prompt().or(named_prompt).unwrap_or_default(),
         echo: TokenEcho { requested_scopes: scopes, account },
-        presence: presence(&own, call),
+        sign_in_options: sign_in_options(&own, call),
         is_own: own.is_there(),
     })
 }
@@ -180,12 +180,12 @@ impl App {
 }
 
 /// Whoever calls without an id cannot be told from its other calls.
-fn presence(own: &OwnMembers, call: &Call) -> Presence {
+fn sign_in_options(own: &ExtensionIn, call: &Call) -> SignInOptions {
     let line = call.line.as_ref().filter(|_| !call.correlation_id.is_empty());
     let presenter = own.abilities().zip(line);
     let presenter =
-        presenter.map(|(abilities, line)| line.presenter(abilities, &call.correlation_id));
-    Presence { method: own.method(), presenter }
+        presenter.map(|(abilities, line)| line.caller_ui(abilities, &call.correlation_id));
+    SignInOptions { method: own.method(), caller_ui: presenter }
 }
 
 /// Where clients put the account of a request.
@@ -209,7 +209,7 @@ impl AccountSources {
     }
 
     /// The most exact of what was said.
-    pub(crate) fn read(self, own: &OwnMembers) -> Result<AccountChoice> {
+    pub(crate) fn read(self, own: &ExtensionIn) -> Result<AccountChoice> {
         let nested = self.nested.in_request("account")?;
         let account = nested.or(self.top_level.in_request("account")?);
         let (mut id, mut named) = (None, None);
@@ -267,13 +267,16 @@ struct AuthParametersObject<'a> {
 }
 
 /// Writes the request of a token method; `asking` is for the interactive one.
-pub(crate) fn write(parameters: &TokenParameters, asking: Option<(Prompt, &Presence)>) -> String {
+pub(crate) fn write(
+    parameters: &TokenParameters,
+    asking: Option<(Prompt, &SignInOptions)>,
+) -> String {
     let prompt = asking.map(|(prompt, _)| prompt);
     #[derive(Serialize)]
     #[serde(rename_all = "camelCase")]
     struct TokenRequest<'a> {
         auth_parameters: AuthParametersObject<'a>,
-        keybearer: OwnObject,
+        keybearer: ExtensionOut,
     }
     let claims = Claims::merge(parameters.claims.as_ref(), &parameters.capabilities);
     let (account, username) = account_and_username(&parameters.account, &parameters.authority);
@@ -297,11 +300,11 @@ pub(crate) fn write(parameters: &TokenParameters, asking: Option<(Prompt, &Prese
         username,
         ux_context_handle: -1,
     };
-    let own = OwnObject::new(parameters.timeout)
+    let own = ExtensionOut::new(parameters.timeout)
         .with_account(&parameters.account)
         .with_prompt(prompt.unwrap_or_default());
     let own = match asking {
-        Some((_, presence)) => own.with_presence(presence),
+        Some((_, sign_in_options)) => own.with_presence(sign_in_options),
         None => own,
     };
     to_json(&TokenRequest { auth_parameters, keybearer: own })

@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::account::{AccountMembers, AccountObject};
 use super::error::ErrorMembers;
-use super::own::{OwnMembers, OwnObject, SILENT_TIMEOUT};
+use super::own::{ExtensionIn, ExtensionOut, SILENT_TIMEOUT};
 use super::{
     Call, Envelope, Member, Method, Nested, check_error, from_reply, from_request, to_json,
 };
@@ -17,7 +17,7 @@ pub struct RemoveAccount;
 #[serde(default)]
 struct Members {
     account: Member<Nested<AccountMembers>>,
-    keybearer: Member<Nested<OwnMembers>>,
+    keybearer: Member<Nested<ExtensionIn>>,
 }
 
 #[derive(Serialize)]
@@ -25,7 +25,7 @@ struct Members {
 struct Object<'a> {
     account: AccountObject<'a>,
     client_id: &'a str,
-    keybearer: OwnObject,
+    keybearer: ExtensionOut,
 }
 
 #[derive(Default, Deserialize)]
@@ -50,7 +50,7 @@ impl Method for RemoveAccount {
         to_json(&Object {
             account: AccountObject::named(&request.home_account_id, host.environment()),
             client_id: "",
-            keybearer: OwnObject::new(request.timeout),
+            keybearer: ExtensionOut::new(request.timeout),
         })
     }
 
@@ -63,7 +63,7 @@ impl Method for RemoveAccount {
         let request = RemoveAccountRequest {
             home_account_id,
             correlation_id: call.correlation_id.clone(),
-            timeout: OwnMembers::of(keybearer).timeout(SILENT_TIMEOUT),
+            timeout: ExtensionIn::of(keybearer).timeout(SILENT_TIMEOUT),
         };
         Ok((request, ()))
     }

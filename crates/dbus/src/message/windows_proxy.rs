@@ -192,7 +192,7 @@ const SIGN_OUT_SILENT: i64 = 12;
 /// The numbers of an error by which a fault of the machine's setup is told from a refusal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[allow(clippy::exhaustive_structs, reason = "plain data")]
-pub struct Fault {
+pub struct ProxyFault {
     /// Which line of Microsoft's code complained.
     pub tag: i64,
     /// The Windows error, as a signed number of 32 bits.
@@ -201,16 +201,16 @@ pub struct Fault {
 
 /// Reads the numbers of the error in a reply, wherever in it the error is; none is zeros.
 #[must_use]
-pub fn fault(json: &str) -> Fault {
+pub fn fault(json: &str) -> ProxyFault {
     #[derive(Default, serde::Deserialize)]
     #[serde(default, rename_all = "camelCase")]
     struct Reply {
         error: Member<Nested<Numbers>>,
-        broker_token_response: Member<Nested<Inner>>,
+        broker_token_response: Member<Nested<ProxyReply>>,
     }
     #[derive(Default, serde::Deserialize)]
     #[serde(default)]
-    struct Inner {
+    struct ProxyReply {
         error: Member<Nested<Numbers>>,
     }
     #[derive(Clone, Default, serde::Deserialize)]
@@ -219,13 +219,13 @@ pub fn fault(json: &str) -> Fault {
         tag: Member<i64>,
         error_code: Member<i64>,
     }
-    let Ok(reply) = from_reply::<Reply>(json) else { return Fault::default() };
+    let Ok(reply) = from_reply::<Reply>(json) else { return ProxyFault::default() };
     let inner =
         reply.broker_token_response.lenient().and_then(|Nested(inner)| inner.error.lenient());
     let numbers = inner.or_else(|| reply.error.lenient());
-    let Some(Nested(Numbers { tag, error_code })) = numbers else { return Fault::default() };
+    let Some(Nested(Numbers { tag, error_code })) = numbers else { return ProxyFault::default() };
     let error_code = error_code.lenient().unwrap_or_default();
-    Fault {
+    ProxyFault {
         tag: tag.lenient().unwrap_or_default(),
         // Some write it unsigned.
         error_code: u32::try_from(error_code).map_or(error_code, |code| i64::from(code as i32)),

@@ -8,12 +8,12 @@ use zbus::{Connection, interface};
 
 use super::Session;
 use super::bus::Sessions;
+use crate::caller_ui::CallbackChannel;
 use crate::message::{
     AcquirePrtSsoCookie, AcquireTokenInteractively, AcquireTokenSilently, CancelInteractiveFlow,
     Cancellation, GenerateSignedHttpRequest, GetAccounts, GetLinuxBrokerVersion, Method,
     RemoveAccount,
 };
-use crate::presenter::CallersLine;
 
 /// The interface on one connection.
 pub(super) struct Adaptor {
@@ -85,7 +85,7 @@ impl Adaptor {
             Err(error) => return AcquireTokenInteractively::encode_error(&error),
         };
         let line =
-            CallersLine::new(connection.clone(), header.sender().map(|s| s.to_owned().into()));
+            CallbackChannel::new(connection.clone(), header.sender().map(|s| s.to_owned().into()));
         let answer =
             pin!(session.acquire_token_interactively(correlation_id, request_json, Some(line)));
         let gone = pin!(self.client_gone(&header, connection));

@@ -10,19 +10,19 @@ use keybearer_core::{
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
+use crate::caller_ui::CallbackChannel;
 use crate::message::{
     AcquirePrtSsoCookie, AcquireTokenInteractively, AcquireTokenSilently, BrokerVersion, Call,
     CancelInteractiveFlow, Cancellation, GenerateSignedHttpRequest, GetAccounts,
     GetLinuxBrokerVersion, Method, RemoveAccount, wants_nobody_asked,
 };
-use crate::presenter::CallersLine;
 
 /// How many calls of one connection may wait at the same time; more are refused as transient.
 pub const MAX_PENDING: usize = 128;
 
 /// How long a cancellation that found nothing to cancel waits for the request it means: Microsoft's
 /// client sends the two from different threads, and the cancellation has been seen to come first.
-const EARLY: Duration = Duration::from_millis(500);
+const EARLY_CANCEL_WINDOW: Duration = Duration::from_millis(500);
 
 /// One client's connection, as the broker sees it: knows who the client is, answers its calls,
 /// text for text, and never fails to answer.
@@ -35,11 +35,11 @@ pub struct Session {
     broker: Arc<dyn Broker>,
     caller: Caller,
     slots: Semaphore,
-    flows: Mutex<Flows>,
+    flows: Mutex<SessionFlows>,
 }
 
 #[derive(Debug, Default)]
-struct Flows {
+struct SessionFlows {
     waiting: Vec<CorrelationId>,
     /// When a cancellation came that nothing was waiting for.
     cancelled_early: Option<Instant>,
@@ -70,7 +70,7 @@ impl Session {
         &self,
         correlation_id: &str,
         json: &str,
-        line: Option<CallersLine>,
+        line: Option<CallbackChannel>,
     ) -> String {
         if wants_nobody_asked(json) {
             return self.acquire_token_silently(correlation_id, json).await;
@@ -202,12 +202,13 @@ impl Session {
     fn begin_flow(&self, correlation_id: CorrelationId) -> Flow<'_> {
         let mut flows = self.flows();
         flows.waiting.push(correlation_id.clone());
-        let given_up = flows.cancelled_early.take().is_some_and(|when| when.elapsed() < EARLY);
+        let given_up =
+            flows.cancelled_early.take().is_some_and(|when| when.elapsed() < EARLY_CANCEL_WINDOW);
         drop(flows);
         Flow { session: self, correlation_id, given_up }
     }
 
-    fn flows(&self) -> MutexGuard<'_, Flows> {
+    fn flows(&self) -> MutexGuard<'_, SessionFlows> {
         self.flows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const TEST_LIMIT: Duration = Duration::from_secs(10);
 
 /// Serves every client that connects; ends, with all connections, when dropped.
 pub(crate) struct SocketBroker {
@@ -39,7 +39,7 @@ impl SocketBroker {
     }
 
     pub(crate) async fn connect(&self) -> BrokerProxy {
-        BrokerProxy::connect_socket(&self.path, PATIENCE).await.unwrap()
+        BrokerProxy::connect_socket(&self.path, TEST_LIMIT).await.unwrap()
     }
 }
 

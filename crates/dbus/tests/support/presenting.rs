@@ -1,52 +1,55 @@
-//! A broker that calls its caller's presenter back.
+//! A broker that calls its caller's caller_ui back.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use keybearer_core::{
-    Abilities, AccountPick, Broker, ErrorKind, InteractiveRequest, Presence, Presenter, Prompt,
-    SignInAddress, SignInMethod, SshSession, Terminal, UserCode,
+    Abilities, AccountPick, Broker, CallerUi, ErrorKind, InteractiveRequest, Prompt, SignInAddress,
+    SignInMethod, SignInOptions, SshSession, Terminal, UserCode,
 };
 use keybearer_dbus::client::BrokerProxy;
 use keybearer_testkit::double::{Answer, Received, ScriptedBroker};
-use keybearer_testkit::effects::ScriptedPresenter;
+use keybearer_testkit::effects::ScriptedCallerUi;
 use keybearer_testkit::sample;
 use tokio::task::JoinHandle;
 
-/// A presenter with everything.
-pub(crate) fn presenter() -> ScriptedPresenter {
+/// A caller_ui with everything.
+pub(crate) fn caller_ui() -> ScriptedCallerUi {
     let ssh = Some(SshSession { destination: "-p 2222 dev@10.0.0.5".into() });
-    ScriptedPresenter::new(Abilities { browser: true, terminal: Some(Terminal { ssh }) })
+    ScriptedCallerUi::new(Abilities { browser: true, terminal: Some(Terminal { ssh }) })
 }
 
-pub(crate) fn request(presenter: &ScriptedPresenter) -> InteractiveRequest {
-    let presenter = Some(Arc::new(presenter.clone()) as _);
-    let presence = Presence { method: SignInMethod::Paste, presenter };
-    InteractiveRequest { presence, ..InteractiveRequest::new(sample::parameters(), Prompt::Login) }
+pub(crate) fn request(caller_ui: &ScriptedCallerUi) -> InteractiveRequest {
+    let caller_ui = Some(Arc::new(caller_ui.clone()) as _);
+    let sign_in_options = SignInOptions { method: SignInMethod::Paste, caller_ui };
+    InteractiveRequest {
+        sign_in_options,
+        ..InteractiveRequest::new(sample::parameters(), Prompt::Login)
+    }
 }
 
 /// A call that waits in the broker, and the way back to its caller.
 pub(crate) async fn waiting(
     broker: &ScriptedBroker,
     proxy: &BrokerProxy,
-    presenter: &ScriptedPresenter,
-) -> (JoinHandle<()>, Arc<dyn Presenter>) {
+    caller_ui: &ScriptedCallerUi,
+) -> (JoinHandle<()>, Arc<dyn CallerUi>) {
     broker.on_interactive(Answer::Hang);
-    let (proxy, request) = (proxy.clone(), request(presenter));
+    let (proxy, request) = (proxy.clone(), request(caller_ui));
     let call = tokio::spawn(async move {
         let _ = proxy.acquire_interactive(request).await;
     });
     broker.wait_for_calls(1).await;
     let Some(Received::Interactive(arrived)) = broker.received().pop() else { panic!() };
-    assert_eq!(arrived.presence.method, SignInMethod::Paste);
-    assert_eq!(arrived.presence.abilities(), presenter.abilities());
-    (call, arrived.presence.presenter.unwrap())
+    assert_eq!(arrived.sign_in_options.method, SignInMethod::Paste);
+    assert_eq!(arrived.sign_in_options.abilities(), caller_ui.abilities());
+    (call, arrived.sign_in_options.caller_ui.unwrap())
 }
 
 /// Everything a broker can ask for arrives, and the answers come back.
 pub(crate) async fn acts_arrive(broker: &ScriptedBroker, proxy: &BrokerProxy) {
-    let presenter = presenter();
-    let (call, remote) = waiting(broker, proxy, &presenter).await;
+    let caller_ui = caller_ui();
+    let (call, remote) = waiting(broker, proxy, &caller_ui).await;
     let url = || "https://login.example/authorize?x=1".parse().unwrap();
     remote.open_browser(&url()).await.unwrap();
     remote.point_to_browser().await;
@@ -59,16 +62,16 @@ pub(crate) async fn acts_arrive(broker: &ScriptedBroker, proxy: &BrokerProxy) {
     let address = SignInAddress { url: url(), port: Some(27410) };
     remote.show_address(&address).await.unwrap();
     let account = sample::account();
-    presenter.will_pick(AccountPick::Known(account.home_account_id.clone()));
-    presenter.will_pick(AccountPick::Another);
+    caller_ui.will_pick(AccountPick::Known(account.home_account_id.clone()));
+    caller_ui.will_pick(AccountPick::Another);
     for expected in [AccountPick::Known(account.home_account_id.clone()), AccountPick::Another] {
         let pick = remote.choose_account(std::slice::from_ref(&account)).await.unwrap();
         assert_eq!(pick, expected);
     }
-    presenter.will_paste("http://localhost/?code=pasted-code-marker");
+    caller_ui.will_paste("http://localhost/?code=pasted-code-marker");
     let pasted = remote.paste(Some("not that")).await.unwrap();
     assert_eq!(pasted.expose(), "http://localhost/?code=pasted-code-marker");
-    let shown = presenter.shown();
+    let shown = caller_ui.shown();
     assert_eq!((shown.browsers, shown.pointed, shown.codes), (vec![url()], 1, vec![code]));
     assert_eq!(shown.addresses, [address]);
     assert_eq!(shown.complaints, [Some("not that".to_owned())]);
@@ -78,7 +81,7 @@ pub(crate) async fn acts_arrive(broker: &ScriptedBroker, proxy: &BrokerProxy) {
 }
 
 /// Once the caller has left, or its call has ended, it is called no more.
-pub(crate) async fn is_withdrawn(remote: &dyn Presenter) {
+pub(crate) async fn is_withdrawn(remote: &dyn CallerUi) {
     let withdrawn = async {
         loop {
             match remote
@@ -93,6 +96,6 @@ pub(crate) async fn is_withdrawn(remote: &dyn Presenter) {
             }
         }
     };
-    let error = tokio::time::timeout(super::PATIENCE, withdrawn).await.unwrap();
+    let error = tokio::time::timeout(super::TEST_LIMIT, withdrawn).await.unwrap();
     assert_eq!(*error.kind(), ErrorKind::Cancelled);
 }

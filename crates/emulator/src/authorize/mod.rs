@@ -8,61 +8,61 @@ mod request;
 mod sign_ins;
 mod transaction;
 
-pub(crate) use self::request::Wanted;
+pub(crate) use self::request::RequestedSignIn;
 pub(crate) use self::sign_ins::SignIns;
 pub(crate) use self::transaction::{Agreement, CodeRequest, Transaction};
 
 use self::request::{AuthorizeRequest, Rejected};
 use self::transaction::{Prompt, Screen, Step};
-use crate::call::Call;
+use crate::endpoint_request::EndpointRequest;
 use crate::entra_error::EntraError;
 use crate::html::Page;
 use crate::jwt::Proof;
 use crate::random::secret;
 use crate::reply::Reply;
-use crate::world::World;
+use crate::state::EmulatorState;
 
 /// Entra's cookie of a browser session that outlives the browser.
 const COOKIE: &str = "ESTSAUTHPERSISTENT";
 
 /// `GET` and `POST /{tenant}/oauth2/v2.0/authorize`.
-pub(crate) fn authorize(world: &World, call: &Call) -> Reply {
-    match AuthorizeRequest::parse(world, call) {
+pub(crate) fn authorize(state: &EmulatorState, call: &EndpointRequest) -> Reply {
+    match AuthorizeRequest::parse(state, call) {
         Err(Rejected::Page(error)) => error_page(&error, call),
         Err(Rejected::Redirect(redirect, error)) => redirect.refuse(&error, &call.trace),
         Ok(request) => {
             let id = secret("");
-            let transaction = Transaction::of_code(request, world.auto_sign_in.clone());
-            world.sign_ins().transactions.insert(id.clone(), transaction);
-            advance(world, call, &id, None)
+            let transaction = Transaction::of_code(request, state.auto_sign_in.clone());
+            state.sign_ins().transactions.insert(id.clone(), transaction);
+            advance(state, call, &id, None)
         }
     }
 }
 
 /// `POST /{tenant}/login`: a person pressed a button.
-pub(crate) fn login(world: &World, call: &Call) -> Reply {
+pub(crate) fn login(state: &EmulatorState, call: &EndpointRequest) -> Reply {
     let id = call.form.first("ctx").unwrap_or_default();
-    match act(world, call, id) {
-        Act::Continue => advance(world, call, id, None),
-        Act::Again(alert) => advance(world, call, id, Some(&alert)),
+    match act(state, call, id) {
+        Act::Continue => advance(state, call, id, None),
+        Act::Again(alert) => advance(state, call, id, Some(&alert)),
         Act::SignedIn(upn, proof) => {
-            let session = world.sign_ins().remember(call.cookie(COOKIE), &upn, proof);
+            let session = state.sign_ins().remember(call.cookie(COOKIE), &upn, proof);
             let cookie = format!(
                 "{COOKIE}={session}; Path=/; Max-Age=7776000; Secure; HttpOnly; SameSite=None"
             );
-            advance(world, call, id, None).with("set-cookie", &cookie)
+            advance(state, call, id, None).with("set-cookie", &cookie)
         }
         Act::Refused(error) => {
-            let transaction = world.sign_ins().transactions.remove(id);
-            transaction.map_or_else(lost, |transaction| transaction.refuse(world, call, &error))
+            let transaction = state.sign_ins().transactions.remove(id);
+            transaction.map_or_else(lost, |transaction| transaction.refuse(state, call, &error))
         }
     }
 }
 
 /// `GET /{tenant}/oauth2/v2.0/logout`.
-pub(crate) fn logout(world: &World, call: &Call) -> Reply {
+pub(crate) fn logout(state: &EmulatorState, call: &EndpointRequest) -> Reply {
     if let Some(cookie) = call.cookie(COOKIE) {
-        world.sign_ins().end_session(cookie);
+        state.sign_ins().end_session(cookie);
     }
     Reply::page(&Page::new("You signed out of your account"), "page").with(
         "set-cookie",
@@ -71,7 +71,7 @@ pub(crate) fn logout(world: &World, call: &Call) -> Reply {
 }
 
 /// `GET /common/oauth2/nativeclient`: the blank page that ends a sign-in in an app's own window.
-pub(crate) fn native_client(_: &World, _: &Call) -> Reply {
+pub(crate) fn native_client(_: &EmulatorState, _: &EndpointRequest) -> Reply {
     Reply::page(&Page::new("You may close this window"), "page")
 }
 
@@ -83,8 +83,8 @@ enum Act {
     SignedIn(String, Proof),
 }
 
-fn act(world: &World, call: &Call, id: &str) -> Act {
-    let mut sign_ins = world.sign_ins();
+fn act(state: &EmulatorState, call: &EndpointRequest, id: &str) -> Act {
+    let mut sign_ins = state.sign_ins();
     let known = sign_ins.session(call.cookie(COOKIE));
     let Some(transaction) = sign_ins.transactions.get_mut(id) else {
         return Act::Continue;
@@ -105,7 +105,7 @@ fn act(world: &World, call: &Call, id: &str) -> Act {
             transaction.choose("", &known);
             Act::Continue
         }
-        "signin" => sign_in(world, call, transaction),
+        "signin" => sign_in(state, call, transaction),
         "approve" => match transaction.approve() {
             Some(upn) => Act::SignedIn(upn, Proof::MultiFactor),
             None => Act::Continue,
@@ -121,8 +121,8 @@ fn act(world: &World, call: &Call, id: &str) -> Act {
     }
 }
 
-fn sign_in(world: &World, call: &Call, transaction: &mut Transaction) -> Act {
-    let user = transaction.upn().and_then(|upn| world.directory.user(upn));
+fn sign_in(state: &EmulatorState, call: &EndpointRequest, transaction: &mut Transaction) -> Act {
+    let user = transaction.upn().and_then(|upn| state.directory.user(upn));
     let user = user.filter(|user| call.form.first("password") == Some(user.password.as_str()));
     let Some(user) = user else {
         return Act::Again(
@@ -134,18 +134,23 @@ fn sign_in(world: &World, call: &Call, transaction: &mut Transaction) -> Act {
 }
 
 /// Shows the next page, or ends the transaction.
-pub(crate) fn advance(world: &World, call: &Call, id: &str, alert: Option<&str>) -> Reply {
+pub(crate) fn advance(
+    state: &EmulatorState,
+    call: &EndpointRequest,
+    id: &str,
+    alert: Option<&str>,
+) -> Reply {
     let step = {
-        let mut sign_ins = world.sign_ins();
+        let mut sign_ins = state.sign_ins();
         let known = sign_ins.session(call.cookie(COOKIE));
         let Some(mut transaction) = sign_ins.transactions.remove(id) else {
             return lost();
         };
-        let step = transaction.next(world, &known, &sign_ins);
+        let step = transaction.next(state, &known, &sign_ins);
         if let Step::Show(screen) = &step
             && transaction.prompt != Prompt::None
         {
-            let page = pages::page(world, &transaction, screen, id, alert);
+            let page = pages::page(state, &transaction, screen, id, alert);
             sign_ins.transactions.insert(id.to_owned(), transaction);
             return Reply::page(&page, "page");
         }
@@ -153,18 +158,18 @@ pub(crate) fn advance(world: &World, call: &Call, id: &str, alert: Option<&str>)
     };
     match step {
         (transaction, Step::Show(screen)) => {
-            let error = without_asking(world, &transaction, &screen);
-            transaction.refuse(world, call, &error)
+            let error = without_asking(state, &transaction, &screen);
+            transaction.refuse(state, call, &error)
         }
         (transaction, Step::Done(agreement)) => {
-            world.sign_ins().consent(&agreement);
-            transaction.finish(world, call, agreement)
+            state.sign_ins().consent(&agreement);
+            transaction.finish(state, call, agreement)
         }
     }
 }
 
 /// Why `prompt=none` fails where a person would have been asked.
-fn without_asking(world: &World, transaction: &Transaction, screen: &Screen) -> EntraError {
+fn without_asking(state: &EmulatorState, transaction: &Transaction, screen: &Screen) -> EntraError {
     let client = &transaction.wanted.client_id;
     match screen {
         Screen::Username | Screen::Password(_) => EntraError::new(
@@ -188,7 +193,7 @@ fn without_asking(world: &World, transaction: &Transaction, screen: &Screen) -> 
         Screen::Approve(_) => {
             let audience = transaction.wanted.scopes.audience();
             EntraError::mfa_required(
-                world.directory.resource(audience).map_or(audience, |r| &r.uri),
+                state.directory.resource(audience).map_or(audience, |r| &r.uri),
             )
         }
         Screen::Consent(_) => EntraError::new(
@@ -208,7 +213,7 @@ pub(crate) fn declined() -> EntraError {
     EntraError::new(400, "access_denied", 65_004, "User declined to consent to access the app.")
 }
 
-pub(crate) fn error_page(error: &EntraError, call: &Call) -> Reply {
+pub(crate) fn error_page(error: &EntraError, call: &EndpointRequest) -> Reply {
     let page = Page::new("Sorry, but we're having trouble signing you in.")
         .alert(Some(&error.description(&call.trace)));
     Reply::page(&page, &error.name()).with_status(error.status)

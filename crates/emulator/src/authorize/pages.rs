@@ -2,16 +2,16 @@
 
 use super::transaction::{Screen, Transaction};
 use crate::html::{Form, Page, Weight};
-use crate::world::World;
+use crate::state::EmulatorState;
 
 pub(crate) fn page(
-    world: &World,
+    state: &EmulatorState,
     transaction: &Transaction,
     screen: &Screen,
     id: &str,
     alert: Option<&str>,
 ) -> Page {
-    let app = world.directory.app(&transaction.wanted.client_id);
+    let app = state.directory.app(&transaction.wanted.client_id);
     let app = app.map_or("the app", |app| app.name.as_str());
     let action = format!("/{}/login", transaction.wanted.authority.segment());
     let form = Form::to(&action).hidden("ctx", id);
@@ -25,7 +25,7 @@ pub(crate) fn page(
                 .button("cancel", "Cancel", Weight::Other),
         ),
         Screen::PickAccount(accounts) => pick_account(form, app, accounts),
-        Screen::NotAMember(upn) => not_a_member(world, transaction, form, upn),
+        Screen::NotAMember(upn) => not_a_member(state, transaction, form, upn),
         Screen::Approve(upn) => Page::new("Approve sign-in request")
             .text(upn)
             .text("Your organization wants one more proof that it is you.")
@@ -62,10 +62,10 @@ fn pick_account(form: Form, app: &str, accounts: &[String]) -> Page {
     Page::new("Pick an account").text(&format!("to continue to {app}")).form(&form)
 }
 
-fn not_a_member(world: &World, transaction: &Transaction, form: Form, upn: &str) -> Page {
+fn not_a_member(state: &EmulatorState, transaction: &Transaction, form: Form, upn: &str) -> Page {
     let tenant = transaction.wanted.authority.segment();
     let error =
-        crate::entra_error::EntraError::not_a_member(upn, world.directory.tenant_name(tenant));
+        crate::entra_error::EntraError::not_a_member(upn, state.directory.tenant_name(tenant));
     let text = format!("{}: {}", error.name(), error.message);
     Page::new("Selected user account does not exist in tenant").alert(Some(&text)).form(
         &form.button("other", "Use another account", Weight::Main).button(

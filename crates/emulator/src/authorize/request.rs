@@ -4,23 +4,23 @@
 use url::Url;
 
 use super::transaction::{CodeRequest, Prompt};
-use crate::call::Call;
 use crate::claims::Claims;
 use crate::directory::{Authority, Directory};
+use crate::endpoint_request::EndpointRequest;
 use crate::entra_error::{EntraError, Trace};
 use crate::fixture::App;
 use crate::html::{Form, Page, Weight};
 use crate::nested;
 use crate::reply::Reply;
 use crate::scopes::Scopes;
-use crate::world::World;
+use crate::state::EmulatorState;
 
 const NATIVE_CLIENT: &str = "https://login.microsoftonline.com/common/oauth2/nativeclient";
 
 /// A request that may be shown to a person.
 #[derive(Clone, Debug)]
 pub(crate) struct AuthorizeRequest {
-    pub(crate) wanted: Wanted,
+    pub(crate) wanted: RequestedSignIn,
     pub(crate) code: CodeRequest,
     pub(crate) prompt: Prompt,
     pub(crate) login_hint: Option<String>,
@@ -28,7 +28,7 @@ pub(crate) struct AuthorizeRequest {
 
 /// What an app wants, by whichever flow.
 #[derive(Clone, Debug)]
-pub(crate) struct Wanted {
+pub(crate) struct RequestedSignIn {
     pub(crate) authority: Authority,
     pub(crate) client_id: String,
     /// The app that the client is in.
@@ -45,14 +45,14 @@ pub(crate) enum Rejected {
 }
 
 impl AuthorizeRequest {
-    pub(crate) fn parse(world: &World, call: &Call) -> Result<Self, Rejected> {
-        let directory = &world.directory;
+    pub(crate) fn parse(state: &EmulatorState, call: &EndpointRequest) -> Result<Self, Rejected> {
+        let directory = &state.directory;
         let authority = directory.authority(call.tenant()).map_err(Rejected::Page)?;
-        let (app, redirect) = client(world, call, &authority).map_err(Rejected::Page)?;
+        let (app, redirect) = client(state, call, &authority).map_err(Rejected::Page)?;
         let app_id = app.client_id.clone();
         match Self::parse_rest(directory, call, &redirect) {
             Ok((host, scopes, claims, challenge, prompt)) => Ok(Self {
-                wanted: Wanted { authority, client_id: app_id, host, scopes, claims },
+                wanted: RequestedSignIn { authority, client_id: app_id, host, scopes, claims },
                 code: CodeRequest {
                     redirect,
                     challenge,
@@ -68,7 +68,7 @@ impl AuthorizeRequest {
 
     fn parse_rest(
         directory: &Directory,
-        call: &Call,
+        call: &EndpointRequest,
         redirect: &Redirect,
     ) -> Result<(Option<String>, Scopes, Claims, String, Prompt), EntraError> {
         let response_type = call.param("response_type");
@@ -177,17 +177,17 @@ impl ResponseMode {
 
 /// The app and the redirect URI: what must be right before anything is redirected anywhere.
 fn client<'a>(
-    world: &'a World,
-    call: &Call,
+    state: &'a EmulatorState,
+    call: &EndpointRequest,
     authority: &Authority,
 ) -> Result<(&'a App, Redirect), EntraError> {
     let id = call.param("client_id").ok_or_else(|| EntraError::missing_parameter("client_id"))?;
-    let directory = &world.directory;
+    let directory = &state.directory;
     let tenant = directory.tenant_name(authority.segment());
     let app = directory.app(id).ok_or_else(|| EntraError::unknown_client(id, tenant))?;
     let uri =
         call.param("redirect_uri").ok_or_else(|| EntraError::missing_parameter("redirect_uri"))?;
-    let ours = format!("{}/common/oauth2/nativeclient", world.authority_host);
+    let ours = format!("{}/common/oauth2/nativeclient", state.authority_host);
     let registered = app.redirect_uris.iter().any(|registered| {
         redirect_matches(registered, uri) || (registered == NATIVE_CLIENT && uri == ours)
     });
@@ -231,7 +231,7 @@ fn redirect_matches(registered: &str, uri: &str) -> bool {
         && uri.fragment().is_none()
 }
 
-fn challenge(call: &Call) -> Result<String, EntraError> {
+fn challenge(call: &EndpointRequest) -> Result<String, EntraError> {
     let challenge = call.param("code_challenge").ok_or_else(|| {
         EntraError::invalid_request(
             9_002_325,

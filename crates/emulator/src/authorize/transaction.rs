@@ -1,20 +1,20 @@
 //! One sign-in under way: what is asked for, and how far the person has come.
 
-use super::request::{AuthorizeRequest, Redirect, Wanted};
+use super::request::{AuthorizeRequest, Redirect, RequestedSignIn};
 use super::sign_ins::{SignIns, SignedIn};
-use crate::call::Call;
 use crate::claims::Claims;
+use crate::endpoint_request::EndpointRequest;
 use crate::entra_error::EntraError;
 use crate::fixture::User;
 use crate::html::Page;
 use crate::jwt::{Proof, client_info};
 use crate::reply::Reply;
 use crate::scopes::Scopes;
-use crate::world::World;
+use crate::state::EmulatorState;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Transaction {
-    pub(crate) wanted: Wanted,
+    pub(crate) wanted: RequestedSignIn,
     pub(crate) prompt: Prompt,
     purpose: Purpose,
     login_hint: Option<String>,
@@ -110,14 +110,14 @@ impl Transaction {
     }
 
     pub(crate) fn of_device(
-        wanted: Wanted,
+        wanted: RequestedSignIn,
         device_code: String,
         auto_sign_in: Option<String>,
     ) -> Self {
         Self::new(wanted, Purpose::Device(device_code), auto_sign_in)
     }
 
-    fn new(wanted: Wanted, purpose: Purpose, auto_sign_in: Option<String>) -> Self {
+    fn new(wanted: RequestedSignIn, purpose: Purpose, auto_sign_in: Option<String>) -> Self {
         Self {
             wanted,
             prompt: Prompt::AsNeeded,
@@ -160,13 +160,18 @@ impl Transaction {
     }
 
     /// What is still missing, in the order in which a person is asked for it.
-    pub(crate) fn next(&mut self, world: &World, known: &[SignedIn], sign_ins: &SignIns) -> Step {
+    pub(crate) fn next(
+        &mut self,
+        state: &EmulatorState,
+        known: &[SignedIn],
+        sign_ins: &SignIns,
+    ) -> Step {
         if self.upn.is_none()
             && let Some(screen) = self.choose_account(known)
         {
             return Step::Show(screen);
         }
-        let user = self.upn.as_deref().and_then(|upn| world.directory.user(upn));
+        let user = self.upn.as_deref().and_then(|upn| state.directory.user(upn));
         let Some(user) = user else {
             return Step::Show(Screen::Username);
         };
@@ -178,21 +183,26 @@ impl Transaction {
         if user.oid_in(tenant).is_none() {
             return Step::Show(Screen::NotAMember(upn));
         }
-        if proof < Proof::MultiFactor && self.needs_mfa(world, &upn) {
+        if proof < Proof::MultiFactor && self.needs_mfa(state, &upn) {
             return Step::Show(Screen::Approve(upn));
         }
-        if !self.accepted && self.needs_consent(world, sign_ins, &upn) {
+        if !self.accepted && self.needs_consent(state, sign_ins, &upn) {
             return Step::Show(Screen::Consent(upn));
         }
         Step::Done(self.agreement(user, tenant, proof))
     }
 
     /// Brings the person's refusal, or ours, to where it belongs.
-    pub(crate) fn refuse(self, world: &World, call: &Call, error: &EntraError) -> Reply {
+    pub(crate) fn refuse(
+        self,
+        state: &EmulatorState,
+        call: &EndpointRequest,
+        error: &EntraError,
+    ) -> Reply {
         match self.purpose {
             Purpose::Code(code) => code.redirect.refuse(error, &call.trace),
             Purpose::Device(device_code) => {
-                world.device_codes().decline(&device_code);
+                state.device_codes().decline(&device_code);
                 let page = Page::new("You declined the sign-in").text("You may close this window.");
                 Reply::page(&page, &error.name())
             }
@@ -200,19 +210,24 @@ impl Transaction {
     }
 
     /// Brings the agreement to where it belongs.
-    pub(crate) fn finish(self, world: &World, call: &Call, agreement: Agreement) -> Reply {
+    pub(crate) fn finish(
+        self,
+        state: &EmulatorState,
+        call: &EndpointRequest,
+        agreement: Agreement,
+    ) -> Reply {
         let code = match self.purpose {
             Purpose::Code(code) => code,
             Purpose::Device(device_code) => {
-                world.device_codes().approve(&device_code, agreement);
+                state.device_codes().approve(&device_code, agreement);
                 let page = Page::new("You have signed in")
                     .text("You have signed in on your device. You may close this window.");
                 return Reply::page(&page, "approved");
             }
         };
-        let client_info = world.directory.user(&agreement.upn).map(client_info);
-        let expires = call.now() + world.lifetimes.authorization_code_seconds;
-        let value = world.codes().issue(&code, agreement, expires);
+        let client_info = state.directory.user(&agreement.upn).map(client_info);
+        let expires = call.now() + state.lifetimes.authorization_code_seconds;
+        let value = state.codes().issue(&code, agreement, expires);
         let mut fields = vec![("code", value)];
         if let Some(client_info) = client_info.filter(|_| code.client_info) {
             fields.push(("client_info", client_info));
@@ -247,14 +262,14 @@ impl Transaction {
         }
     }
 
-    fn needs_mfa(&self, world: &World, upn: &str) -> bool {
-        let Wanted { scopes, client_id, claims, .. } = &self.wanted;
-        claims.demand_mfa() || world.requires_mfa(scopes.audience(), client_id, upn)
+    fn needs_mfa(&self, state: &EmulatorState, upn: &str) -> bool {
+        let RequestedSignIn { scopes, client_id, claims, .. } = &self.wanted;
+        claims.demand_mfa() || state.requires_mfa(scopes.audience(), client_id, upn)
     }
 
-    fn needs_consent(&self, world: &World, sign_ins: &SignIns, upn: &str) -> bool {
+    fn needs_consent(&self, state: &EmulatorState, sign_ins: &SignIns, upn: &str) -> bool {
         let client_id = &self.wanted.client_id;
-        let preauthorized = world.directory.app(client_id).is_some_and(|app| app.preauthorized);
+        let preauthorized = state.directory.app(client_id).is_some_and(|app| app.preauthorized);
         self.prompt == Prompt::Consent
             || self.is_for_device()
             || !(preauthorized || sign_ins.has_consented(upn, client_id))

@@ -7,21 +7,27 @@ use axum::http::Method;
 
 use super::error;
 use super::xml::{element, escape};
-use crate::call::Call;
 use crate::clock::http_date;
+use crate::endpoint_request::EndpointRequest;
 use crate::fixture::BlobRole;
 use crate::reply::Reply;
-use crate::world::World;
+use crate::state::EmulatorState;
 
 /// The most a page of a listing may hold.
 const MAX_RESULTS: usize = 5000;
 
-pub(super) fn serve(world: &World, call: &Call, role: Option<BlobRole>) -> Reply {
-    let path = call.path.strip_prefix(world.host_names.account_path()).unwrap_or_default();
+pub(super) fn serve(
+    state: &EmulatorState,
+    call: &EndpointRequest,
+    role: Option<BlobRole>,
+) -> Reply {
+    let path = call.path.strip_prefix(state.host_names.account_path()).unwrap_or_default();
     let container = path.strip_prefix('/').unwrap_or_default();
     let is_container = call.query.first("restype") == Some("container");
     let lists = call.query.first("comp") == Some("list");
-    let (needed, operation): (_, fn(&World, &Call, &str) -> Reply) = match call.method {
+    let (needed, operation): (_, fn(&EmulatorState, &EndpointRequest, &str) -> Reply) = match call
+        .method
+    {
         Method::GET if container.is_empty() && lists => (BlobRole::Reader, list),
         Method::PUT if is_container => (BlobRole::Contributor, create),
         Method::GET | Method::HEAD if is_container => (BlobRole::Reader, properties),
@@ -36,11 +42,11 @@ pub(super) fn serve(world: &World, call: &Call, role: Option<BlobRole>) -> Reply
             "This request is not authorized to perform this operation using this permission.";
         return error(403, "AuthorizationPermissionMismatch", message, &call.trace);
     }
-    operation(world, call, container)
+    operation(state, call, container)
         .with("x-ms-version", call.header("x-ms-version").unwrap_or_default())
 }
 
-fn list(world: &World, call: &Call, _: &str) -> Reply {
+fn list(state: &EmulatorState, call: &EndpointRequest, _: &str) -> Reply {
     let query = |name| call.query.first(name).unwrap_or_default();
     let limit = match query("maxresults") {
         "" => MAX_RESULTS,
@@ -53,12 +59,12 @@ fn list(world: &World, call: &Call, _: &str) -> Reply {
         },
     };
     let (prefix, marker) = (query("prefix"), query("marker"));
-    let containers = world.containers();
+    let containers = state.containers();
     let mut chosen =
         containers.iter().filter(|(name, _)| name.starts_with(prefix) && name.as_str() >= marker);
     let mut body = format!(
         "<?xml version=\"1.0\" encoding=\"utf-8\"?><EnumerationResults ServiceEndpoint=\"{}/\">",
-        escape(&world.blob_endpoint)
+        escape(&state.blob_endpoint)
     );
     for (name, value) in
         [("Prefix", prefix), ("Marker", marker), ("MaxResults", query("maxresults"))]
@@ -76,13 +82,13 @@ fn list(world: &World, call: &Call, _: &str) -> Reply {
     Reply::new(200, "application/xml", body, "list")
 }
 
-fn create(world: &World, call: &Call, name: &str) -> Reply {
+fn create(state: &EmulatorState, call: &EndpointRequest, name: &str) -> Reply {
     if !is_valid(name) {
         let message =
             "The specified resource name contains invalid characters or has a bad length.";
         return error(400, "InvalidResourceName", message, &call.trace);
     }
-    let mut containers = world.containers();
+    let mut containers = state.containers();
     if containers.contains_key(name) {
         let message = "The specified container already exists.";
         return error(409, "ContainerAlreadyExists", message, &call.trace);
@@ -91,8 +97,8 @@ fn create(world: &World, call: &Call, name: &str) -> Reply {
     dated(Reply::new(201, "application/xml", String::new(), "create"), call.now())
 }
 
-fn properties(world: &World, call: &Call, name: &str) -> Reply {
-    match world.containers().get(name) {
+fn properties(state: &EmulatorState, call: &EndpointRequest, name: &str) -> Reply {
+    match state.containers().get(name) {
         None => {
             error(404, "ContainerNotFound", "The specified container does not exist.", &call.trace)
         }

@@ -8,19 +8,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::bearer::{Bearer, Unacceptable};
-use crate::call::Call;
 use crate::claims::Claims;
 use crate::clock::entra_date;
+use crate::endpoint_request::EndpointRequest;
 use crate::entra_error::Trace;
 use crate::fixture::BlobRole;
 use crate::policies::{Access, Evidence};
 use crate::reply::Reply;
-use crate::world::World;
+use crate::state::EmulatorState;
 
 const RESOURCE: &str = "https://storage.azure.com";
 
 /// Anything under `/devstoreaccount1`, or in the host of that name.
-pub(crate) fn account(world: &World, call: &Call) -> Reply {
+pub(crate) fn account(state: &EmulatorState, call: &EndpointRequest) -> Reply {
     if call.header("x-ms-version").is_none_or(|version| version < "2017-11-09") {
         return error(
             400,
@@ -29,8 +29,8 @@ pub(crate) fn account(world: &World, call: &Call) -> Reply {
             &call.trace,
         );
     }
-    match admit(world, call) {
-        Ok(role) => containers::serve(world, call, role),
+    match admit(state, call) {
+        Ok(role) => containers::serve(state, call, role),
         Err(refusal) => *refusal,
     }
 }
@@ -44,23 +44,23 @@ pub(crate) fn error(status: u16, code: &str, message: &str, trace: &Trace) -> Re
 }
 
 /// The caller's role, or the refusal.
-fn admit(world: &World, call: &Call) -> Result<Option<BlobRole>, Box<Reply>> {
-    let bearer = Bearer::of(world, call, RESOURCE)
+fn admit(state: &EmulatorState, call: &EndpointRequest) -> Result<Option<BlobRole>, Box<Reply>> {
+    let bearer = Bearer::of(state, call, RESOURCE)
         .and_then(|bearer| {
-            let ours = world.blob_tenant.as_ref() == Some(&bearer.tenant);
+            let ours = state.blob_tenant.as_ref() == Some(&bearer.tenant);
             if ours { Ok(bearer) } else { Err(Unacceptable::Issuer) }
         })
-        .map_err(|why| Box::new(unauthenticated(world, call, why)))?;
+        .map_err(|why| Box::new(unauthenticated(state, call, why)))?;
     let access =
         Access { resource: bearer.resource, client_id: &bearer.client_id, upn: &bearer.user.upn };
     let evidence = Evidence { contexts: &bearer.contexts, not_before: bearer.not_before };
-    match world.policies().challenge(&access, &evidence) {
-        Some(claims) => Err(Box::new(challenge(world, call, &bearer, &claims))),
+    match state.policies().challenge(&access, &evidence) {
+        Some(claims) => Err(Box::new(challenge(state, call, &bearer, &claims))),
         None => Ok(bearer.user.blob_role),
     }
 }
 
-fn unauthenticated(world: &World, call: &Call, why: Unacceptable) -> Reply {
+fn unauthenticated(state: &EmulatorState, call: &EndpointRequest, why: Unacceptable) -> Reply {
     let (code, message) = match why {
         Unacceptable::Missing => (
             "NoAuthenticationInformation",
@@ -73,10 +73,10 @@ fn unauthenticated(world: &World, call: &Call, why: Unacceptable) -> Reply {
             format!("Server failed to authenticate the request: {why:?} is not acceptable."),
         ),
     };
-    let tenant = world.blob_tenant.as_deref().unwrap_or("common");
+    let tenant = state.blob_tenant.as_deref().unwrap_or("common");
     let challenge = format!(
         "Bearer authorization_uri={}/{tenant}/oauth2/authorize resource_id={RESOURCE}",
-        world.authority_host
+        state.authority_host
     );
     error(401, code, &message, &call.trace).with("www-authenticate", &challenge)
 }
@@ -84,7 +84,12 @@ fn unauthenticated(world: &World, call: &Call, why: Unacceptable) -> Reply {
 /// Continuous access evaluation, as documented with everybody's directory
 /// (<https://learn.microsoft.com/entra/identity-platform/claims-challenge>): only for clients that
 /// declared `cp1`; the others could not answer it.
-fn challenge(world: &World, call: &Call, bearer: &Bearer<'_>, claims: &Claims) -> Reply {
+fn challenge(
+    state: &EmulatorState,
+    call: &EndpointRequest,
+    bearer: &Bearer<'_>,
+    claims: &Claims,
+) -> Reply {
     if !bearer.takes_challenges {
         let message = "This request is not authorized to perform this operation.";
         return error(403, "AuthorizationFailure", message, &call.trace);
@@ -92,7 +97,7 @@ fn challenge(world: &World, call: &Call, bearer: &Bearer<'_>, claims: &Claims) -
     let header = format!(
         "Bearer realm=\"\", authorization_uri=\"{}/common/oauth2/authorize\", \
          error=\"insufficient_claims\", claims=\"{}\"",
-        world.authority_host,
+        state.authority_host,
         STANDARD.encode(claims.to_json())
     );
     let message = "The token does not have the claims that this resource wants.";

@@ -9,11 +9,11 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::response::Issuance;
 use super::{TokenRequest, required};
 use crate::authorize::{Agreement, CodeRequest};
-use crate::call::Call;
+use crate::endpoint_request::EndpointRequest;
 use crate::entra_error::EntraError;
 use crate::random::secret;
 use crate::reply::Reply;
-use crate::world::World;
+use crate::state::EmulatorState;
 
 /// The codes given out, redeemed ones too: a second redemption must be noticed.
 #[derive(Default)]
@@ -50,17 +50,17 @@ impl Codes {
 }
 
 pub(super) fn redeem(
-    world: &World,
-    call: &Call,
+    state: &EmulatorState,
+    call: &EndpointRequest,
     request: &TokenRequest<'_>,
 ) -> Result<Reply, EntraError> {
-    let mut codes = world.codes();
+    let mut codes = state.codes();
     let code = codes.0.get_mut(required(call, "code")?);
     let code = code.ok_or_else(|| {
         EntraError::invalid_grant(9_002_313, "Invalid request. Request is malformed or invalid.")
     })?;
     if let Some(family) = &code.redeemed {
-        world.refresh_tokens().revoke_family(family);
+        state.refresh_tokens().revoke_family(family);
         return Err(EntraError::invalid_grant(
             54_005,
             "OAuth2 Authorization code was already redeemed, please retry with a new valid code \
@@ -69,14 +69,18 @@ pub(super) fn redeem(
     }
     check(code, call, request)?;
     let agreement = agreed(code, request)?;
-    let issuance = Issuance::new(world, call, request, &agreement)?;
+    let issuance = Issuance::new(state, call, request, &agreement)?;
     let (family, refresh_token) =
-        world.refresh_tokens().begin(&agreement, request.app.family, issuance.refresh_expiry());
+        state.refresh_tokens().begin(&agreement, request.app.family, issuance.refresh_expiry());
     code.redeemed = Some(family);
     Ok(issuance.reply(agreement.scopes.offline_access().then_some(refresh_token)))
 }
 
-fn check(code: &Code, call: &Call, request: &TokenRequest<'_>) -> Result<(), EntraError> {
+fn check(
+    code: &Code,
+    call: &EndpointRequest,
+    request: &TokenRequest<'_>,
+) -> Result<(), EntraError> {
     if code.agreement.client_id != request.app.client_id {
         return Err(EntraError::invalid_grant(
             70_000,

@@ -6,15 +6,15 @@ use serde_json::json;
 
 use super::response::Issuance;
 use super::{TokenRequest, public_client, required};
-use crate::authorize::{Agreement, Transaction, Wanted, advance, error_page};
-use crate::call::Call;
+use crate::authorize::{Agreement, RequestedSignIn, Transaction, advance, error_page};
 use crate::claims::Claims;
+use crate::endpoint_request::EndpointRequest;
 use crate::entra_error::EntraError;
 use crate::html::{Form, Page, Weight};
 use crate::random::{secret, user_code};
 use crate::reply::Reply;
 use crate::scopes::Scopes;
-use crate::world::World;
+use crate::state::EmulatorState;
 
 /// The devices that wait, by device code.
 #[derive(Default)]
@@ -22,7 +22,7 @@ pub(crate) struct DeviceCodes(HashMap<String, Device>);
 
 struct Device {
     user_code: String,
-    wanted: Wanted,
+    wanted: RequestedSignIn,
     state: State,
     /// Seconds since 1970.
     expires: i64,
@@ -45,7 +45,7 @@ impl DeviceCodes {
     }
 
     /// The waiting device whose code a person typed, in whichever case and with whichever spaces.
-    fn typed(&self, user_code: &str, now: i64) -> Option<(String, Wanted)> {
+    fn typed(&self, user_code: &str, now: i64) -> Option<(String, RequestedSignIn)> {
         let typed: String = user_code.chars().filter(char::is_ascii_alphanumeric).collect();
         let (device_code, device) = self.0.iter().find(|(_, device)| {
             device.user_code.eq_ignore_ascii_case(&typed) && now < device.expires
@@ -63,52 +63,52 @@ impl DeviceCodes {
 }
 
 /// `POST /{tenant}/oauth2/v2.0/devicecode`.
-pub(crate) fn authorization(world: &World, call: &Call) -> Reply {
-    match begin(world, call) {
+pub(crate) fn authorization(state: &EmulatorState, call: &EndpointRequest) -> Reply {
+    match begin(state, call) {
         Ok(reply) => reply,
         Err(error) => Reply::error(&error, &call.trace),
     }
 }
 
-fn begin(world: &World, call: &Call) -> Result<Reply, EntraError> {
-    let authority = world.directory.authority(call.tenant())?;
-    let client_id = public_client(world, call, &authority)?.client_id.clone();
-    let scopes = Scopes::parse(required(call, "scope")?, &world.directory.resources)?;
+fn begin(state: &EmulatorState, call: &EndpointRequest) -> Result<Reply, EntraError> {
+    let authority = state.directory.authority(call.tenant())?;
+    let client_id = public_client(state, call, &authority)?.client_id.clone();
+    let scopes = Scopes::parse(required(call, "scope")?, &state.directory.resources)?;
     let claims = Claims::parse(call.form.first("claims").unwrap_or_default())?;
-    let lifetime = world.lifetimes.device_code_seconds;
+    let lifetime = state.lifetimes.device_code_seconds;
     let device = Device {
         user_code: user_code(),
-        wanted: Wanted { authority, client_id, host: None, scopes, claims },
+        wanted: RequestedSignIn { authority, client_id, host: None, scopes, claims },
         state: State::Waiting,
         expires: call.now() + lifetime,
     };
     let device_code = secret("D");
-    let uri = format!("{}/devicelogin", world.authority_host);
+    let uri = format!("{}/devicelogin", state.authority_host);
     let reply = json!({
         "user_code": device.user_code,
         "device_code": device_code,
         "verification_uri": uri,
         "expires_in": lifetime,
-        "interval": world.lifetimes.poll_interval_seconds,
+        "interval": state.lifetimes.poll_interval_seconds,
         "message": format!(
             "To sign in, use a web browser to open the page {uri} and enter the code {} to \
              authenticate.",
             device.user_code
         ),
     });
-    world.device_codes().0.insert(device_code, device);
+    state.device_codes().0.insert(device_code, device);
     Ok(Reply::json(&reply, "device code"))
 }
 
 /// `GET` and `POST /devicelogin`. A code in the query is taken as typed.
-pub(crate) fn page(world: &World, call: &Call) -> Reply {
+pub(crate) fn page(state: &EmulatorState, call: &EndpointRequest) -> Reply {
     if call.form.first("action") == Some("cancel") {
         return Reply::page(&Page::new("You cancelled the sign-in"), "page");
     }
     let Some(typed) = call.param("user_code").or_else(|| call.param("otc")) else {
         return Reply::page(&code_page(None), "page");
     };
-    let found = world.device_codes().typed(typed, call.now());
+    let found = state.device_codes().typed(typed, call.now());
     let Some((device_code, wanted)) = found else {
         let alert = "That code didn't work. Check the code and try again.";
         return Reply::page(&code_page(Some(alert)), "page");
@@ -117,9 +117,9 @@ pub(crate) fn page(world: &World, call: &Call) -> Reply {
         return error_page(&EntraError::missing_parameter("scope"), call);
     }
     let id = secret("");
-    let transaction = Transaction::of_device(wanted, device_code, world.auto_sign_in.clone());
-    world.sign_ins().transactions.insert(id.clone(), transaction);
-    advance(world, call, &id, None)
+    let transaction = Transaction::of_device(wanted, device_code, state.auto_sign_in.clone());
+    state.sign_ins().transactions.insert(id.clone(), transaction);
+    advance(state, call, &id, None)
 }
 
 fn code_page(alert: Option<&str>) -> Page {
@@ -134,13 +134,13 @@ fn code_page(alert: Option<&str>) -> Page {
 }
 
 pub(super) fn redeem(
-    world: &World,
-    call: &Call,
+    state: &EmulatorState,
+    call: &EndpointRequest,
     request: &TokenRequest<'_>,
 ) -> Result<Reply, EntraError> {
     let device_code = call.form.first("device_code").or_else(|| call.form.first("code"));
     let device_code = device_code.ok_or_else(|| EntraError::missing_parameter("device_code"))?;
-    let mut devices = world.device_codes();
+    let mut devices = state.device_codes();
     let device = devices.0.get_mut(device_code);
     let device = device.filter(|device| device.wanted.client_id == request.app.client_id);
     let device = device.ok_or_else(|| {
@@ -164,11 +164,11 @@ pub(super) fn redeem(
         }
         State::Approved(agreement) => {
             let agreement = agreement.clone();
-            let issuance = Issuance::new(world, call, request, &agreement)?;
+            let issuance = Issuance::new(state, call, request, &agreement)?;
             let expires = issuance.refresh_expiry();
             device.state = State::Redeemed;
             let (_, refresh_token) =
-                world.refresh_tokens().begin(&agreement, request.app.family, expires);
+                state.refresh_tokens().begin(&agreement, request.app.family, expires);
             Ok(issuance.reply(agreement.scopes.offline_access().then_some(refresh_token)))
         }
     }

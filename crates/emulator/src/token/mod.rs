@@ -13,34 +13,34 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use crate::call::Call;
 use crate::claims::Claims;
 use crate::directory::Authority;
+use crate::endpoint_request::EndpointRequest;
 use crate::entra_error::EntraError;
 use crate::fixture::App;
 use crate::nested;
 use crate::reply::Reply;
 use crate::scopes::Scopes;
-use crate::world::World;
+use crate::state::EmulatorState;
 
 /// `POST /{tenant}/oauth2/v2.0/token`.
-pub(crate) fn token(world: &World, call: &Call) -> Reply {
-    match grant(world, call) {
+pub(crate) fn token(state: &EmulatorState, call: &EndpointRequest) -> Reply {
+    match grant(state, call) {
         Ok(reply) => reply,
         Err(error) => Reply::error(&error, &call.trace),
     }
 }
 
-fn grant(world: &World, call: &Call) -> Result<Reply, EntraError> {
-    let authority = world.directory.authority(call.tenant())?;
+fn grant(state: &EmulatorState, call: &EndpointRequest) -> Result<Reply, EntraError> {
+    let authority = state.directory.authority(call.tenant())?;
     let grant_type = required(call, "grant_type")?;
-    let request = TokenRequest::parse(world, call, &authority)?;
+    let request = TokenRequest::parse(state, call, &authority)?;
     match grant_type {
-        "authorization_code" => code::redeem(world, call, &request),
-        "refresh_token" => refresh::redeem(world, call, &request),
+        "authorization_code" => code::redeem(state, call, &request),
+        "refresh_token" => refresh::redeem(state, call, &request),
         // MSAL for JavaScript uses the short name, the others that of RFC 8628 §3.4.
         "device_code" | "urn:ietf:params:oauth:grant-type:device_code" => {
-            device::redeem(world, call, &request)
+            device::redeem(state, call, &request)
         }
         other => Err(EntraError::new(
             400,
@@ -65,22 +65,26 @@ pub(crate) struct TokenRequest<'a> {
 }
 
 impl<'a> TokenRequest<'a> {
-    fn parse(world: &'a World, call: &Call, authority: &'a Authority) -> Result<Self, EntraError> {
+    fn parse(
+        state: &'a EmulatorState,
+        call: &EndpointRequest,
+        authority: &'a Authority,
+    ) -> Result<Self, EntraError> {
         let scope = call.form.first("scope");
-        let scopes = scope.map(|scope| Scopes::parse(scope, &world.directory.resources));
+        let scopes = scope.map(|scope| Scopes::parse(scope, &state.directory.resources));
         Ok(Self {
             authority,
-            app: public_client(world, call, authority)?,
+            app: public_client(state, call, authority)?,
             scopes: scopes.transpose()?,
             claims: Claims::parse(call.form.first("claims").unwrap_or_default())?,
             key_id: key_id(call)?,
-            host: nested::host(&world.directory, call)?,
+            host: nested::host(&state.directory, call)?,
         })
     }
 }
 
 /// `token_type=pop` and `req_cnf`, the key by its thumbprint in base64url JSON.
-fn key_id(call: &Call) -> Result<Option<String>, EntraError> {
+fn key_id(call: &EndpointRequest) -> Result<Option<String>, EntraError> {
     match call.form.first("token_type") {
         None => return Ok(None),
         Some(kind) if kind.eq_ignore_ascii_case("bearer") => return Ok(None),
@@ -96,13 +100,13 @@ fn key_id(call: &Call) -> Result<Option<String>, EntraError> {
 
 /// The app that asks. All of ours are public: one that shows a secret is mistaken.
 pub(crate) fn public_client<'a>(
-    world: &'a World,
-    call: &Call,
+    state: &'a EmulatorState,
+    call: &EndpointRequest,
     authority: &Authority,
 ) -> Result<&'a App, EntraError> {
     let id = required(call, "client_id")?;
-    let tenant = world.directory.tenant_name(authority.segment());
-    let app = world.directory.app(id).ok_or_else(|| EntraError::unknown_client(id, tenant))?;
+    let tenant = state.directory.tenant_name(authority.segment());
+    let app = state.directory.app(id).ok_or_else(|| EntraError::unknown_client(id, tenant))?;
     if call.form.first("client_secret").or_else(|| call.form.first("client_assertion")).is_some() {
         return Err(EntraError::new(
             401,
@@ -114,6 +118,6 @@ pub(crate) fn public_client<'a>(
     Ok(app)
 }
 
-fn required<'a>(call: &'a Call, name: &str) -> Result<&'a str, EntraError> {
+fn required<'a>(call: &'a EndpointRequest, name: &str) -> Result<&'a str, EntraError> {
     call.form.first(name).ok_or_else(|| EntraError::missing_parameter(name))
 }

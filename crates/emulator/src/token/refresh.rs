@@ -10,12 +10,12 @@ use std::collections::HashMap;
 use super::response::Issuance;
 use super::{TokenRequest, required};
 use crate::authorize::Agreement;
-use crate::call::Call;
+use crate::endpoint_request::EndpointRequest;
 use crate::entra_error::EntraError;
 use crate::jwt::Proof;
 use crate::random::{guid, secret};
 use crate::reply::Reply;
-use crate::world::World;
+use crate::state::EmulatorState;
 
 /// The refresh tokens given out, by value.
 #[derive(Default)]
@@ -171,23 +171,23 @@ struct Client<'a> {
 }
 
 pub(super) fn redeem(
-    world: &World,
-    call: &Call,
+    state: &EmulatorState,
+    call: &EndpointRequest,
     request: &TokenRequest<'_>,
 ) -> Result<Reply, EntraError> {
     let value = required(call, "refresh_token")?;
     let client = Client { id: &request.app.client_id, foci: request.app.family };
-    let mut tokens = world.refresh_tokens();
+    let mut tokens = state.refresh_tokens();
     let token = tokens.check(value, &client, call.now())?;
-    let agreement = agreement(world, request, &token);
-    let issuance = Issuance::new(world, call, request, &agreement)?;
+    let agreement = agreement(state, request, &token);
+    let issuance = Issuance::new(state, call, request, &agreement)?;
     let next = tokens.rotate(value, token, &client, issuance.refresh_expiry());
     Ok(issuance.reply(Some(next)))
 }
 
 /// The tokens asked for now: any resource, and any tenant where the user is known.
-fn agreement(world: &World, request: &TokenRequest<'_>, token: &RefreshToken) -> Agreement {
-    let user = world.directory.user(&token.upn);
+fn agreement(state: &EmulatorState, request: &TokenRequest<'_>, token: &RefreshToken) -> Agreement {
+    let user = state.directory.user(&token.upn);
     let tenant =
         user.map_or(token.agreement.tenant.as_str(), |user| request.authority.tenant_for(user));
     Agreement {

@@ -4,19 +4,19 @@ use serde_json::json;
 
 use super::TokenRequest;
 use crate::authorize::Agreement;
-use crate::call::Call;
+use crate::endpoint_request::EndpointRequest;
 use crate::entra_error::EntraError;
 use crate::faults::{Action, WrongPart};
 use crate::fixture::Resource;
 use crate::jwt::{AccessGrant, Subject, Validity, client_info, spoil};
 use crate::keys::Signature;
 use crate::reply::Reply;
-use crate::world::World;
+use crate::state::EmulatorState;
 
 /// Tokens that may be issued: everything has been checked.
 pub(super) struct Issuance<'a> {
-    world: &'a World,
-    call: &'a Call,
+    state: &'a EmulatorState,
+    call: &'a EndpointRequest,
     agreement: &'a Agreement,
     subject: Subject<'a>,
     resource: &'a Resource,
@@ -28,25 +28,25 @@ pub(super) struct Issuance<'a> {
 impl<'a> Issuance<'a> {
     /// Checks what can change between the sign-in and now: membership and policies.
     pub(super) fn new(
-        world: &'a World,
-        call: &'a Call,
+        state: &'a EmulatorState,
+        call: &'a EndpointRequest,
         request: &'a TokenRequest<'a>,
         agreement: &'a Agreement,
     ) -> Result<Self, EntraError> {
         let Agreement { upn, tenant, client_id, scopes, proof, .. } = agreement;
-        let name = world.directory.tenant_name(tenant);
-        let user = world.directory.user(upn);
+        let name = state.directory.tenant_name(tenant);
+        let user = state.directory.user(upn);
         let member = user.and_then(|user| Some((user, user.oid_in(tenant)?)));
         let (user, oid) = member.ok_or_else(|| EntraError::not_a_member(upn, name))?;
         let audience = scopes.audience();
-        let resource = world.directory.resource(audience);
+        let resource = state.directory.resource(audience);
         let resource = resource.ok_or_else(|| EntraError::bad_parameter("scope"))?;
-        if *proof < crate::jwt::Proof::MultiFactor && world.requires_mfa(audience, client_id, upn) {
+        if *proof < crate::jwt::Proof::MultiFactor && state.requires_mfa(audience, client_id, upn) {
             return Err(EntraError::mfa_required(&resource.uri));
         }
         let subject = Subject { user, tenant, oid, client_id, proof: *proof };
         Ok(Self {
-            world,
+            state,
             call,
             agreement,
             subject,
@@ -58,12 +58,12 @@ impl<'a> Issuance<'a> {
 
     /// When a refresh token made now ends, in seconds since 1970.
     pub(super) fn refresh_expiry(&self) -> i64 {
-        self.call.now() + self.world.lifetimes.refresh_token_seconds
+        self.call.now() + self.state.lifetimes.refresh_token_seconds
     }
 
     /// The reply with new tokens.
     pub(super) fn reply(&self, refresh_token: Option<String>) -> Reply {
-        let lifetime = self.world.lifetimes.access_token_seconds;
+        let lifetime = self.state.lifetimes.access_token_seconds;
         let mut body = json!({
             "token_type": if self.key_id.is_some() { "pop" } else { "Bearer" },
             "scope": self.agreement.scopes.reply(self.resource),
@@ -95,16 +95,16 @@ impl<'a> Issuance<'a> {
             claims: &self.agreement.claims,
             validity: self.validity(),
         };
-        let mut claims = self.subject.access_token(&grant, &self.world.authority_host);
+        let mut claims = self.subject.access_token(&grant, &self.state.authority_host);
         if let Some(key_id) = self.key_id {
             claims["cnf"] = json!({ "kid": key_id });
         }
-        self.world.keys.sign(&claims, Signature::Good)
+        self.state.keys.sign(&claims, Signature::Good)
     }
 
     fn id_token(&self) -> String {
         let nonce = self.agreement.nonce.as_deref();
-        let mut claims = self.subject.id_token(&self.world.authority_host, nonce, self.validity());
+        let mut claims = self.subject.id_token(&self.state.authority_host, nonce, self.validity());
         let wrong = match &self.call.fault {
             Some(Action::WrongIdToken(part)) => Some(*part),
             _ => None,
@@ -116,11 +116,11 @@ impl<'a> Issuance<'a> {
             Some(WrongPart::Signature) => Signature::Wrong,
             _ => Signature::Good,
         };
-        self.world.keys.sign(&claims, signature)
+        self.state.keys.sign(&claims, signature)
     }
 
     fn validity(&self) -> Validity {
         let from = self.call.now();
-        Validity { from, until: from + self.world.lifetimes.access_token_seconds }
+        Validity { from, until: from + self.state.lifetimes.access_token_seconds }
     }
 }

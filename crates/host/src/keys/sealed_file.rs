@@ -92,9 +92,9 @@ mod tests {
 
     /// Turns every bit, and knows its own.
     #[derive(Debug)]
-    struct Turn(u8);
+    struct FileLock(u8);
 
-    impl KeySealer for Turn {
+    impl KeySealer for FileLock {
         fn seal(&self, plain: &[u8]) -> Result<Vec<u8>> {
             Ok([self.0].into_iter().chain(plain.iter().map(|byte| !byte)).collect())
         }
@@ -110,7 +110,7 @@ mod tests {
     }
 
     fn keys(dir: &Path, user: u8) -> SealedFileKeys {
-        SealedFileKeys::new(&dir.join("state"), Arc::new(Turn(user)), Arc::new(SystemRandom))
+        SealedFileKeys::new(&dir.join("state"), Arc::new(FileLock(user)), Arc::new(SystemRandom))
     }
 
     #[tokio::test]

@@ -203,12 +203,12 @@ mod tests {
         }
     }
 
-    struct Place {
+    struct KeyPlace {
         temporary: tempfile::TempDir,
         keyring: Arc<FakeKeyring>,
     }
 
-    impl Place {
+    impl KeyPlace {
         fn new() -> Self {
             Self { temporary: tempfile::tempdir().unwrap(), keyring: Arc::default() }
         }
@@ -237,7 +237,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_keyring_that_appears_later_does_not_orphan_the_store() {
-        let place = Place::new();
+        let place = KeyPlace::new();
         let first = key(&place.keys(false)).await;
         assert_eq!(place.keys(true).protection().unwrap(), Some(KeyProtection::File));
         assert_eq!(key(&place.keys(true)).await, first);
@@ -248,7 +248,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_keyring_that_is_locked_now_is_waited_for_and_nothing_is_overwritten() {
-        let place = Place::new();
+        let place = KeyPlace::new();
         let first = key(&place.keys(true)).await;
         assert_eq!(place.files(), ["key-location"], "the key itself is not on disk");
         assert_eq!(place.keys(true).protection().unwrap(), Some(KeyProtection::Keyring));
@@ -265,7 +265,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_keyring_that_is_locked_at_first_use_is_passed_over_for_good() {
-        let place = Place::new();
+        let place = KeyPlace::new();
         place.keyring.0.lock().unwrap().locked = true;
         let first = key(&place.keys(true)).await;
         place.keyring.0.lock().unwrap().locked = false;
@@ -275,12 +275,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_key_that_is_gone_or_spoiled_is_an_error_and_not_replaced() {
-        let place = Place::new();
+        let place = KeyPlace::new();
         key(&place.keys(true)).await;
         place.keyring.0.lock().unwrap().keys.clear();
         assert!(place.keys(true).master_key().await.unwrap_err().hint().is_some());
 
-        let place = Place::new();
+        let place = KeyPlace::new();
         key(&place.keys(false)).await;
         let file = place.dir().join("master.key");
         std::fs::write(&file, b"short").unwrap();
@@ -293,7 +293,7 @@ mod tests {
     #[tokio::test]
     async fn concurrent_first_uses_make_one_key() {
         for keyring in [true, false] {
-            let place = Place::new();
+            let place = KeyPlace::new();
             let keys = place.keys(keyring);
             let (one, two) = tokio::join!(key(&keys), key(&keys));
             assert_eq!(one, two);

@@ -5,10 +5,10 @@ use keybearer_core::{Account, Error, Result};
 use keybearer_engine::{AccountPick, Random, SignInPrompt};
 use url::Url;
 
-use super::desk::{Arrivals, Desk, Offer, Reply};
 use super::listener::Listener;
 use super::pages::{Page, Target};
-use super::place::Place;
+use super::redirect_target::RedirectTarget;
+use super::sign_in_server::{Arrivals, Offer, Reply, SignInServer};
 use crate::random::random_hex;
 
 /// The first page of a sign-in for a window that is watched by other means and gets its answer
@@ -49,9 +49,9 @@ impl FirstPage {
         offer: Offer,
         random: Arc<dyn Random>,
     ) -> Result<Self> {
-        let place = Place::bind(None).await?;
+        let place = RedirectTarget::bind(None).await?;
         let (nonce, token) = (random_hex(&*random, 16), random_hex(&*random, 16));
-        let (desk, arrivals) = Desk::new(&place.redirect_uri, &nonce, token);
+        let (desk, arrivals) = SignInServer::new(&place.redirect_uri, &nonce, token);
         desk.offer(page(desk.target()).without_script(), offer);
         let mut url = place.redirect_uri;
         url.set_path(desk.first_path());

@@ -15,7 +15,7 @@ use keybearer_engine::Random;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use super::desk::{Desk, Reply};
+use super::sign_in_server::{Reply, SignInServer};
 use crate::random::random_hex;
 
 /// More than any browser opens; what is over it waits to be accepted.
@@ -37,7 +37,7 @@ impl Listener {
     /// Serves the desk on these sockets.
     pub(super) fn start(
         sockets: Vec<TcpListener>,
-        desk: Arc<Desk>,
+        desk: Arc<SignInServer>,
         random: Arc<dyn Random>,
     ) -> Self {
         let (closing, closed) = watch::channel(());
@@ -65,7 +65,7 @@ impl Listener {
 
 #[derive(Clone)]
 struct Server {
-    desk: Arc<Desk>,
+    desk: Arc<SignInServer>,
     random: Arc<dyn Random>,
     closed: watch::Receiver<()>,
     _open: mpsc::Sender<Infallible>,

@@ -11,19 +11,19 @@
 //! seen and ends the sign-in as cancelled. Where there is no script or no second tab, the provider's
 //! page takes the place of ours: the sign-in works, but is not seen to be given up.
 
-mod desk;
 #[cfg(unix)]
 mod first_page;
 mod listener;
 mod pages;
-mod place;
-mod presence;
-mod prompter;
+mod redirect_target;
 mod session;
+mod sign_in_server;
+mod sign_in_ui;
+mod tab_watch;
 
 #[cfg(unix)]
 pub(crate) use first_page::FirstPage;
 #[cfg(unix)]
 pub(crate) use pages::Page;
-pub(crate) use place::is_native_client;
-pub use prompter::LoopbackPrompter;
+pub(crate) use redirect_target::is_native_client;
+pub use sign_in_ui::LoopbackUi;

@@ -7,18 +7,18 @@ use keybearer_engine::{AccountPick, SignIn, SignInOutcome, SignInPrompt};
 use keybearer_protocol::RedirectParameters;
 use url::Url;
 
-use super::desk::{Arrivals, Desk, Held, Offer, Reply};
 use super::listener::Listener;
 use super::pages::{LastWords, Page};
-use crate::browser::{Launch, UserAgent};
+use super::sign_in_server::{Arrivals, Held, Offer, Reply, SignInServer};
+use crate::browser::{BrowserLauncher, Launch};
 
 /// One sign-in through the loopback listener.
 #[derive(Debug)]
 pub(super) struct LoopbackSignIn {
     pub(super) prompt: SignInPrompt,
     pub(super) redirect_uri: Url,
-    pub(super) agent: Arc<dyn UserAgent>,
-    pub(super) desk: Arc<Desk>,
+    pub(super) agent: Arc<dyn BrowserLauncher>,
+    pub(super) desk: Arc<SignInServer>,
     pub(super) arrivals: Arrivals,
     pub(super) listener: Listener,
     /// The browser that waits to be told how to go on.
@@ -108,7 +108,7 @@ impl SignIn for LoopbackSignIn {
 
 /// Waits until it is known that no page was shown. One that was fetched is, whatever becomes of the
 /// command, or of the program, that opened it: others may have joined the sign-in.
-async fn unshown(launch: &mut Launch, desk: &Desk) -> Error {
+async fn unshown(launch: &mut Launch, desk: &SignInServer) -> Error {
     let error = launch.failed().await;
     if desk.is_shown() {
         tracing::debug!(%error, "the page is open all the same");

@@ -2,8 +2,8 @@ use std::path::{Path, PathBuf};
 
 use keybearer_core::Result;
 
+use crate::available_ui::no_window;
 use crate::environment::Environment;
-use crate::ways::no_window;
 
 /// Names the browser to use, as a path or a program on `PATH`.
 const VARIABLE: &str = "KEYBEARER_WINDOW_BROWSER";

@@ -15,10 +15,10 @@
 mod browser;
 mod devtools;
 mod profile;
-mod prompter;
 mod sign_in;
+mod sign_in_ui;
 mod view;
 
 pub(crate) use browser::WindowBrowser;
 pub(crate) use profile::Profiles;
-pub(crate) use prompter::WindowPrompter;
+pub(crate) use sign_in_ui::WindowUi;

@@ -12,8 +12,8 @@ use url::Url;
 use super::browser::WindowBrowser;
 use super::devtools::{DevTools, Event};
 use super::profile::Profile;
+use crate::available_ui::no_window;
 use crate::environment::Environment;
-use crate::ways::no_window;
 
 /// How long a browser may take to show its first window, with a cold disk.
 const START: Duration = Duration::from_secs(20);

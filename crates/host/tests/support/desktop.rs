@@ -6,8 +6,8 @@ use keybearer_core::{
     Account, AuthorityHost, Caller, CallerId, ClientId, CorrelationId, HomeAccountId, Process,
     Result, ScopeSet, Tenant, TenantId,
 };
-use keybearer_engine::{Prompter, SignIn, SignInPrompt};
-use keybearer_host::{Launch, LoopbackPrompter, SystemRandom, UserAgent};
+use keybearer_engine::{SignIn, SignInPrompt, SignInUi};
+use keybearer_host::{BrowserLauncher, Launch, LoopbackUi, SystemRandom};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
@@ -40,7 +40,7 @@ impl Desktop {
 }
 
 #[async_trait]
-impl UserAgent for Desktop {
+impl BrowserLauncher for Desktop {
     fn check(&self) -> Result<()> {
         Ok(())
     }
@@ -74,14 +74,14 @@ fn prompt() -> SignInPrompt {
         scopes: ScopeSet::parse(&["User.Read"]).unwrap(),
         redirect_uri: None,
         correlation_id: CorrelationId::new("c-1"),
-        presenter: None,
+        caller_ui: None,
     }
 }
 
 /// A sign-in in that browser.
 pub(crate) async fn open(desktop: &Arc<Desktop>) -> Box<dyn SignIn> {
-    let agent = Arc::clone(desktop) as Arc<dyn UserAgent>;
-    LoopbackPrompter::new(agent, Arc::new(SystemRandom)).open(&prompt()).await.unwrap()
+    let agent = Arc::clone(desktop) as Arc<dyn BrowserLauncher>;
+    LoopbackUi::new(agent, Arc::new(SystemRandom)).open(&prompt()).await.unwrap()
 }
 
 /// One with a name, one without.

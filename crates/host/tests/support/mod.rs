@@ -17,7 +17,7 @@ use tokio::net::UnixStream;
 pub(crate) use trusting::Trusting;
 
 /// A page is there by then, on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TEST_LIMIT: Duration = Duration::from_secs(30);
 /// Pages answer at once; one that is replaced in that moment never does.
 const REPLY: Duration = Duration::from_secs(1);
 const TAP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/tap.py");
@@ -119,7 +119,7 @@ impl Person {
 
     /// Waits for the expression to be true.
     pub(crate) async fn sees(&mut self, page: usize, expression: &str) {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let deadline = tokio::time::Instant::now() + TEST_LIMIT;
         while self.evaluate(page, expression).await != true {
             if tokio::time::Instant::now() > deadline {
                 let text = self.evaluate(page, "location.href + document.body.innerText").await;
@@ -174,7 +174,7 @@ impl Person {
 
     /// Waits until no page is left.
     pub(crate) async fn sees_all_closed(&mut self) {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let deadline = tokio::time::Instant::now() + TEST_LIMIT;
         loop {
             let targets = self.call(None, "Target.getTargets", json!({})).await;
             let targets = targets["result"]["targetInfos"].as_array().cloned();
@@ -203,14 +203,14 @@ impl Person {
 }
 
 async fn patiently<T, E, F: Future<Output = Result<T, E>>>(attempt: impl Fn() -> F) -> T {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = tokio::time::Instant::now() + TEST_LIMIT;
     loop {
         match attempt().await {
             Ok(value) => return value,
             Err(_) if tokio::time::Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            Err(_) => panic!("it did not happen in {PATIENCE:?}"),
+            Err(_) => panic!("it did not happen in {TEST_LIMIT:?}"),
         }
     }
 }

@@ -5,10 +5,10 @@ use keybearer_core::{Error, Token};
 use super::Outcome;
 use super::files::{Case, ExpectFile};
 use crate::effects::Seen;
-use crate::world::{World, usernames};
+use crate::engine_harness::{EngineHarness, usernames};
 
 /// Compares what came of a case with what its file says.
-pub(super) async fn check(case: &Case, world: &mut World, outcome: Outcome) {
+pub(super) async fn check(case: &Case, world: &mut EngineHarness, outcome: Outcome) {
     let (docs, expect) = (&case.docs, &case.expect);
     match &outcome.result {
         Ok(token) => check_token(docs, expect, token),
@@ -72,7 +72,7 @@ fn check_seen(docs: &str, expect: &ExpectFile, seen: &Seen) {
     }
 }
 
-fn check_network(docs: &str, expect: &ExpectFile, world: &World) {
+fn check_network(docs: &str, expect: &ExpectFile, world: &EngineHarness) {
     let asked = world.http.asked();
     assert_eq!(world.http.token_requests(), expect.token_requests, "{docs}: {asked:#?}");
     if let Some(requests) = expect.requests {
@@ -81,7 +81,12 @@ fn check_network(docs: &str, expect: &ExpectFile, world: &World) {
     assert_eq!(world.provider.reuses(), 0, "{docs}: a refresh token was used again");
 }
 
-async fn check_connected(docs: &str, expect: &ExpectFile, world: &mut World, outcome: Outcome) {
+async fn check_connected(
+    docs: &str,
+    expect: &ExpectFile,
+    world: &mut EngineHarness,
+    outcome: Outcome,
+) {
     let before = usernames(&outcome.engine).await;
     drop(outcome);
     for mut connected in [before, usernames(&world.restart().await).await] {

@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 use crate::effects::{Action, Conduct, Pick, Rule, ScriptedPerson};
+use crate::engine_harness::{STORAGE, parameters};
 use crate::provider::{Template, User};
-use crate::world::{STORAGE, parameters};
 
 /// A case directory, read.
 #[derive(Deserialize)]
@@ -226,12 +226,12 @@ pub(super) struct RuleFile {
     grant: Option<String>,
     times: Option<usize>,
     answer: Option<Template>,
-    fault: Option<Fault>,
+    fault: Option<StoreFault>,
 }
 
 #[derive(Deserialize, Clone, Copy)]
 #[serde(rename_all = "kebab-case")]
-enum Fault {
+enum StoreFault {
     Stall,
     Cut,
     AnswerLost,
@@ -242,10 +242,10 @@ impl RuleFile {
     pub(super) fn rule(&self) -> Rule {
         let action = match (&self.answer, self.fault) {
             (Some(answer), None) => Action::Answer(answer.clone()),
-            (None, Some(Fault::Stall)) => Action::Stall,
-            (None, Some(Fault::Cut)) => Action::Cut,
-            (None, Some(Fault::AnswerLost)) => Action::AnswerLost,
-            (None, Some(Fault::Unreachable)) => Action::Unreachable,
+            (None, Some(StoreFault::Stall)) => Action::Stall,
+            (None, Some(StoreFault::Cut)) => Action::Cut,
+            (None, Some(StoreFault::AnswerLost)) => Action::AnswerLost,
+            (None, Some(StoreFault::Unreachable)) => Action::Unreachable,
             _ => panic!("a rule has either an answer or a fault"),
         };
         let times = self.times.unwrap_or(usize::MAX);

@@ -13,10 +13,10 @@ use tokio::time::Instant;
 /// The machine's wall clock may be set wrong, and the machine may be suspended; both leave the
 /// timers alone, as with a real machine.
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<Inner>);
+pub struct ManualClock(Arc<ClockState>);
 
 #[derive(Debug)]
-struct Inner {
+struct ClockState {
     started: Instant,
     suspended_millis: AtomicI64,
     wrong_by_millis: AtomicI64,
@@ -53,7 +53,7 @@ impl ManualClock {
 
 impl Default for ManualClock {
     fn default() -> Self {
-        Self(Arc::new(Inner {
+        Self(Arc::new(ClockState {
             started: Instant::now(),
             suspended_millis: AtomicI64::new(0),
             wrong_by_millis: AtomicI64::new(0),

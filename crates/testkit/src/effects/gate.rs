@@ -4,17 +4,20 @@ use tokio::sync::watch;
 
 /// A place where a double waits until the test lets it go on.
 #[derive(Clone, Debug)]
-pub struct Gate(Arc<Inner>);
+pub struct Gate(Arc<GateState>);
 
 #[derive(Debug)]
-struct Inner {
+struct GateState {
     arrived: watch::Sender<usize>,
     open: watch::Sender<bool>,
 }
 
 impl Default for Gate {
     fn default() -> Self {
-        Self(Arc::new(Inner { arrived: watch::Sender::new(0), open: watch::Sender::new(false) }))
+        Self(Arc::new(GateState {
+            arrived: watch::Sender::new(0),
+            open: watch::Sender::new(false),
+        }))
     }
 }
 

@@ -11,17 +11,17 @@ use keybearer_protocol::Body;
 
 use super::{Gate, lock};
 use crate::leak::Secrets;
-use crate::provider::{Call, FakeProvider, Form, Template, resource_scopes};
+use crate::provider::{FakeProvider, Form, ProviderCall, Template, resource_scopes};
 
 /// The network: a provider answers, unless a rule says what happens instead.
 #[derive(Clone)]
-pub struct ScriptedHttp(Arc<Inner>);
+pub struct ScriptedHttp(Arc<HttpState>);
 
-struct Inner {
+struct HttpState {
     provider: FakeProvider,
     secrets: Secrets,
     rules: Mutex<Vec<Rule>>,
-    asked: Mutex<Vec<Asked>>,
+    asked: Mutex<Vec<SentRequest>>,
 }
 
 /// What happens to some requests.
@@ -65,7 +65,7 @@ impl Rule {
         Self { scope: Some(scope.to_owned()), ..self }
     }
 
-    fn matches(&self, asked: &Asked) -> bool {
+    fn matches(&self, asked: &SentRequest) -> bool {
         self.times > 0
             && asked.path.ends_with(&self.path)
             && self.grant.as_ref().is_none_or(|grant| asked.grant.as_ref() == Some(grant))
@@ -98,7 +98,7 @@ pub enum Action {
 /// A request that was made, without its secrets.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
-pub struct Asked {
+pub struct SentRequest {
     /// `host[:port]`.
     pub host: String,
     /// The path.
@@ -118,7 +118,7 @@ impl ScriptedHttp {
     #[must_use]
     pub fn new(provider: FakeProvider, secrets: Secrets) -> Self {
         let (rules, asked) = Default::default();
-        Self(Arc::new(Inner { provider, secrets, rules, asked }))
+        Self(Arc::new(HttpState { provider, secrets, rules, asked }))
     }
 
     /// Adds a rule; earlier ones come first.
@@ -133,7 +133,7 @@ impl ScriptedHttp {
 
     /// Every request so far.
     #[must_use]
-    pub fn asked(&self) -> Vec<Asked> {
+    pub fn asked(&self) -> Vec<SentRequest> {
         lock(&self.0.asked).clone()
     }
 
@@ -148,7 +148,7 @@ impl ScriptedHttp {
         lock(&self.0.asked).clear();
     }
 
-    fn action(&self, asked: &Asked) -> Action {
+    fn action(&self, asked: &SentRequest) -> Action {
         let mut rules = lock(&self.0.rules);
         let Some(rule) = rules.iter_mut().find(|rule| rule.matches(asked)) else {
             return Action::Pass;
@@ -212,16 +212,16 @@ impl fmt::Debug for ScriptedHttp {
     }
 }
 
-fn cut(call: &Call) -> Error {
+fn cut(call: &ProviderCall) -> Error {
     Error::transient(None, format!("the connection to {} broke", call.host))
 }
 
-fn read(request: &Request<Body>) -> Call {
+fn read(request: &Request<Body>) -> ProviderCall {
     let uri = request.uri();
     let pairs = |encoded: &[u8]| -> HashMap<String, String> {
         url::form_urlencoded::parse(encoded).into_owned().collect()
     };
-    Call {
+    ProviderCall {
         host: uri.authority().map(ToString::to_string).unwrap_or_default(),
         path: uri.path().to_owned(),
         query: pairs(uri.query().unwrap_or_default().as_bytes()),
@@ -229,11 +229,11 @@ fn read(request: &Request<Body>) -> Call {
     }
 }
 
-fn asked(call: &Call) -> Asked {
+fn asked(call: &ProviderCall) -> SentRequest {
     let value = |name: &str| Some(call.form.get(name).to_owned()).filter(|text| !text.is_empty());
     let mut scopes: Vec<String> = resource_scopes(&call.form).into_iter().map(Into::into).collect();
     scopes.sort_unstable();
-    Asked {
+    SentRequest {
         host: call.host.clone(),
         path: call.path.clone(),
         grant: value("grant_type"),

@@ -1,21 +1,21 @@
 //! Doubles of the engine's effects.
 
+mod caller_ui;
 mod clock;
 mod gate;
 mod http;
 mod keys;
 mod person;
-mod presenter;
 mod random;
 mod spawner;
 mod store;
 
+pub use caller_ui::{ScriptedCallerUi, Shown};
 pub use clock::ManualClock;
 pub use gate::Gate;
-pub use http::{Action, Asked, Rule, ScriptedHttp};
+pub use http::{Action, Rule, ScriptedHttp, SentRequest};
 pub use keys::FixedKeys;
 pub use person::{Conduct, Pick, ScriptedPerson, Seen};
-pub use presenter::{ScriptedPresenter, Shown};
 pub use random::SeededRandom;
 pub use spawner::TokioSpawner;
 pub use store::{CommitFate, MemoryStore};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use keybearer_core::{Account, Error, Missing, Result};
-use keybearer_engine::{AccountPick, Prompter, SignIn, SignInOutcome, SignInPrompt};
+use keybearer_engine::{AccountPick, SignIn, SignInOutcome, SignInPrompt, SignInUi};
 use keybearer_protocol::RedirectParameters;
 use url::Url;
 
@@ -15,10 +15,10 @@ use crate::provider::{FakeProvider, User};
 
 /// The person, and what shows them pages.
 #[derive(Clone, Debug)]
-pub struct ScriptedPerson(Arc<Inner>);
+pub struct ScriptedPerson(Arc<PersonState>);
 
 #[derive(Debug)]
-struct Inner {
+struct PersonState {
     provider: FakeProvider,
     script: Mutex<Script>,
     seen: Mutex<Seen>,
@@ -98,7 +98,7 @@ impl ScriptedPerson {
             taken_port: None,
         };
         let seen = Mutex::default();
-        Self(Arc::new(Inner { provider, script: Mutex::new(script), seen }))
+        Self(Arc::new(PersonState { provider, script: Mutex::new(script), seen }))
     }
 
     /// From now on the person does this on the provider's page.
@@ -149,7 +149,7 @@ impl ScriptedPerson {
 }
 
 #[async_trait]
-impl Prompter for ScriptedPerson {
+impl SignInUi for ScriptedPerson {
     async fn open(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
         if matches!(lock(&self.0.script).conduct, Conduct::IsAway) {
             let message = "show a page: there is no display";

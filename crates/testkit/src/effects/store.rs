@@ -10,13 +10,13 @@ use super::{Gate, lock};
 /// Records in memory, with a commit that can fail or stall, and what a crash leaves behind.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
-    inner: Arc<Mutex<Inner>>,
+    inner: Arc<Mutex<StoreState>>,
     /// Outlives crashes, for the leak check.
     commits: Arc<Mutex<Vec<Vec<Change>>>>,
 }
 
 #[derive(Debug, Default)]
-struct Inner {
+struct StoreState {
     durable: BTreeMap<RecordKey, SealedRecord>,
     fates: VecDeque<CommitFate>,
     unreadable: bool,
@@ -53,7 +53,7 @@ impl MemoryStore {
     #[must_use]
     pub fn after_crash(&self) -> Self {
         let durable = lock(&self.inner).durable.clone();
-        let inner = Arc::new(Mutex::new(Inner { durable, ..Inner::default() }));
+        let inner = Arc::new(Mutex::new(StoreState { durable, ..StoreState::default() }));
         Self { inner, commits: Arc::clone(&self.commits) }
     }
 

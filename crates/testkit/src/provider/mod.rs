@@ -27,10 +27,10 @@ use crate::leak::Secrets;
 
 /// The provider. Clones share everything.
 #[derive(Clone, Debug)]
-pub struct FakeProvider(Arc<Inner>);
+pub struct FakeProvider(Arc<ProviderState>);
 
 #[derive(Debug)]
-struct Inner {
+struct ProviderState {
     clock: ManualClock,
     random: SeededRandom,
     secrets: Secrets,
@@ -76,7 +76,7 @@ enum DeviceState {
 
 /// A request as far as the provider looks at it.
 #[derive(Clone, Debug)]
-pub(crate) struct Call {
+pub(crate) struct ProviderCall {
     pub(crate) host: String,
     pub(crate) path: String,
     pub(crate) query: HashMap<String, String>,
@@ -100,7 +100,7 @@ impl std::fmt::Debug for Form {
     }
 }
 
-impl Call {
+impl ProviderCall {
     /// The tenant in the path: `/tenant/...`.
     fn tenant(&self) -> &str {
         self.path.split('/').nth(1).unwrap_or_default()
@@ -119,7 +119,7 @@ impl FakeProvider {
             lifetimes: Lifetimes { expires_in: 3600, refresh_in: None },
             listed_hosts: ["login.new-cloud.example".to_owned()].into(),
         };
-        Self(Arc::new(Inner { clock, random, secrets, state: Mutex::new(state) }))
+        Self(Arc::new(ProviderState { clock, random, secrets, state: Mutex::new(state) }))
     }
 
     /// How long access tokens last from now on.
@@ -190,7 +190,7 @@ impl FakeProvider {
 
 /// Answers.
 impl FakeProvider {
-    pub(crate) fn answer(&self, call: &Call) -> Response<Body> {
+    pub(crate) fn answer(&self, call: &ProviderCall) -> Response<Body> {
         if call.path.ends_with("/discovery/instance") {
             return self.instance(call);
         }
@@ -207,7 +207,7 @@ impl FakeProvider {
         }
     }
 
-    fn instance(&self, call: &Call) -> Response<Body> {
+    fn instance(&self, call: &ProviderCall) -> Response<Body> {
         let asked = call.query.get("authorization_endpoint").and_then(|url| Url::parse(url).ok());
         let host = asked.as_ref().and_then(Url::host_str).unwrap_or_default();
         if lock(&self.0.state).listed_hosts.contains(host) {
@@ -217,7 +217,7 @@ impl FakeProvider {
         self.error("invalid_instance", "AADSTS50049: Unknown or invalid instance")
     }
 
-    fn token(&self, call: &Call) -> Response<Body> {
+    fn token(&self, call: &ProviderCall) -> Response<Body> {
         match call.form.get("grant_type") {
             "authorization_code" => self.redeem_code(call),
             "refresh_token" => self.redeem_refresh_token(call),
@@ -226,7 +226,7 @@ impl FakeProvider {
         }
     }
 
-    fn redeem_code(&self, call: &Call) -> Response<Body> {
+    fn redeem_code(&self, call: &ProviderCall) -> Response<Body> {
         let form = &call.form;
         let code = lock(&self.0.state).codes.remove(form.get("code"));
         let good = code.filter(|code| {
@@ -256,7 +256,7 @@ impl FakeProvider {
         self.json(200, &body)
     }
 
-    fn poll_device_code(&self, call: &Call) -> Response<Body> {
+    fn poll_device_code(&self, call: &ProviderCall) -> Response<Body> {
         let state = lock(&self.0.state).device_codes.get(call.form.get("device_code")).copied();
         match state {
             Some(DeviceState::Waiting) => {
@@ -275,7 +275,7 @@ impl FakeProvider {
         }
     }
 
-    fn redeem_refresh_token(&self, call: &Call) -> Response<Body> {
+    fn redeem_refresh_token(&self, call: &ProviderCall) -> Response<Body> {
         let (shown, client) = (call.form.get("refresh_token"), call.form.get("client_id"));
         let redeemed = lock(&self.0.state).rotation.redeem(shown, client);
         let redeemed = match redeemed {
@@ -300,7 +300,7 @@ impl FakeProvider {
 
     fn issue(
         &self,
-        call: &Call,
+        call: &ProviderCall,
         user: User,
         nonce: Option<&str>,
         refresh_token: &str,
@@ -326,7 +326,13 @@ impl FakeProvider {
     }
 
     /// A signed id token; `changes` replaces claims, `kid` among them the key's id.
-    fn id_token(&self, call: &Call, user: User, nonce: Option<&str>, changes: &Value) -> String {
+    fn id_token(
+        &self,
+        call: &ProviderCall,
+        user: User,
+        nonce: Option<&str>,
+        changes: &Value,
+    ) -> String {
         let now = self.0.clock.true_time().unix_seconds();
         let tenant = directory(call.tenant()).unwrap_or(user.home);
         let mut claims = json!({
@@ -374,7 +380,7 @@ impl FakeProvider {
     }
 }
 
-fn configuration(call: &Call) -> Value {
+fn configuration(call: &ProviderCall) -> Value {
     let (host, tenant) = (&call.host, call.tenant());
     let issued_by = directory(tenant).unwrap_or("{tenantid}");
     let base = format!("https://{host}/{tenant}");

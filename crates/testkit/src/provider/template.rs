@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::directory::User;
-use super::{Call, FakeProvider, client_info};
+use super::{FakeProvider, ProviderCall, client_info};
 use crate::effects::lock;
 
 /// A recorded answer. Texts in it may hold placeholders, which are filled in anew in every run:
@@ -36,7 +36,7 @@ const fn ok() -> u16 {
 /// Whom and what a template is filled in for.
 struct Filling<'a> {
     provider: &'a FakeProvider,
-    call: &'a Call,
+    call: &'a ProviderCall,
     user: Option<User>,
     nonce: Option<String>,
 }
@@ -58,7 +58,7 @@ impl Template {
 
 impl FakeProvider {
     /// Answers with a template instead of thinking for itself.
-    pub(crate) fn recite(&self, template: &Template, call: &Call) -> Response<Body> {
+    pub(crate) fn recite(&self, template: &Template, call: &ProviderCall) -> Response<Body> {
         let (user, nonce) = self.person_behind(call);
         let filling = Filling { provider: self, call, user, nonce };
         let body = match filling.fill(&template.body) {
@@ -75,7 +75,7 @@ impl FakeProvider {
         response.body(Body::new(body.into_bytes())).unwrap()
     }
 
-    fn person_behind(&self, call: &Call) -> (Option<User>, Option<String>) {
+    fn person_behind(&self, call: &ProviderCall) -> (Option<User>, Option<String>) {
         let state = lock(&self.0.state);
         match state.codes.get(call.form.get("code")) {
             Some(code) => (Some(code.user), Some(code.nonce.clone())),

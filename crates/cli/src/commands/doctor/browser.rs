@@ -1,4 +1,4 @@
-use keybearer_host::{BrowserRoute, Environment, Surroundings, Way};
+use keybearer_host::{AvailableUi, BrowserRoute, Environment, Ui};
 use url::Url;
 
 use super::finding::{Finding, Level};
@@ -8,13 +8,13 @@ const NATIVE_CLIENT: &str = "https://login.microsoftonline.com/common/oauth2/nat
 
 /// How sign-ins would be shown, as the broker decides it in this environment.
 pub(super) fn examine(environment: &Environment, findings: &mut Vec<Finding>) {
-    let surroundings = Surroundings::of(environment);
+    let surroundings = AvailableUi::of(environment);
     findings.push(browser(&surroundings));
     findings.push(native_client(&surroundings));
 }
 
 /// For apps with a loopback redirect URI, or none.
-fn browser(surroundings: &Surroundings) -> Finding {
+fn browser(surroundings: &AvailableUi) -> Finding {
     match &surroundings.browser {
         Ok(BrowserRoute::System) => {
             Finding::new(Level::Ok, "browser", "the system's default browser")
@@ -29,12 +29,12 @@ fn browser(surroundings: &Surroundings) -> Finding {
 }
 
 /// For apps whose only redirect URI is the native-client address.
-fn native_client(surroundings: &Surroundings) -> Finding {
+fn native_client(surroundings: &AvailableUi) -> Finding {
     const ABOUT: &str = "sign-in window";
     let redirect_uri = Url::parse(NATIVE_CLIENT).ok();
-    let best = Way::order(redirect_uri.as_ref(), surroundings).into_iter().next();
+    let best = Ui::order(redirect_uri.as_ref(), surroundings).into_iter().next();
     match (best, &surroundings.window) {
-        (Some(Way::Window), Ok(program)) => {
+        (Some(Ui::Window), Ok(program)) => {
             Finding::new(Level::Ok, ABOUT, program.display().to_string())
         }
         (_, Err(error)) => Finding::of_error(ABOUT, Level::Info, error),

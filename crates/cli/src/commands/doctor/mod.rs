@@ -22,7 +22,7 @@ use std::time::Duration;
 use clap::Args;
 use finding::{Finding, Level};
 #[cfg(target_os = "linux")]
-use keybearer_client::WslPlaces;
+use keybearer_client::WslProxyLocator;
 use keybearer_core::{Result, SignInMethod};
 use keybearer_host::{Environment, Paths};
 use serde_json::json;
@@ -33,7 +33,7 @@ use crate::exit::Exit;
 use crate::failure::ErrorFormat;
 use crate::output;
 use crate::session::run;
-use crate::terminal::presence;
+use crate::terminal::sign_in_options;
 
 const EXAMPLE: &str = "\
 Example:
@@ -84,9 +84,9 @@ async fn examine(environment: &Environment) -> Vec<Finding> {
     }
     browser::examine(environment, &mut findings);
     #[cfg(target_os = "linux")]
-    findings.extend(wsl::examine(environment, &WslPlaces::default()).await);
+    findings.extend(wsl::examine(environment, &WslProxyLocator::default()).await);
     network::examine(environment, &mut findings);
-    let caller = presence(SignInMethod::Auto).abilities();
+    let caller = sign_in_options(SignInMethod::Auto).abilities();
     findings.push(sign_in::examine(&caller, sign_in::settings(environment).as_ref()));
     findings
 }

@@ -1,4 +1,4 @@
-use keybearer_client::{FoundBy, FoundProxy, WslPlaces};
+use keybearer_client::{FoundBy, FoundProxy, WslProxyLocator};
 use keybearer_core::Result;
 use keybearer_host::Environment;
 
@@ -9,7 +9,10 @@ const ABOUT: &str = "wsl";
 
 /// Whether this is Linux inside of Windows, and whether the Windows broker will be asked. Nothing is
 /// to be said about any other Linux.
-pub(super) async fn examine(environment: &Environment, places: &WslPlaces) -> Option<Finding> {
+pub(super) async fn examine(
+    environment: &Environment,
+    places: &WslProxyLocator,
+) -> Option<Finding> {
     if !places.wanted(environment) {
         return places.is_wsl(environment).then(switched_off);
     }
@@ -22,9 +25,9 @@ pub(super) async fn examine(environment: &Environment, places: &WslPlaces) -> Op
 }
 
 fn switched_off() -> Finding {
-    let found = format!("{}=off: Linux's own broker is used", WslPlaces::VARIABLE);
+    let found = format!("{}=off: Linux's own broker is used", WslProxyLocator::VARIABLE);
     Finding::new(Level::Info, ABOUT, found)
-        .with_hint(format!("unset {} to use Windows' accounts", WslPlaces::VARIABLE))
+        .with_hint(format!("unset {} to use Windows' accounts", WslProxyLocator::VARIABLE))
 }
 
 fn described(proxy: Result<FoundProxy>, version: Option<&str>) -> Finding {
@@ -37,7 +40,7 @@ fn described(proxy: Result<FoundProxy>, version: Option<&str>) -> Finding {
         }
     };
     let by = match proxy.by {
-        FoundBy::Variable => WslPlaces::VARIABLE,
+        FoundBy::Variable => WslProxyLocator::VARIABLE,
         FoundBy::Wslinfo => "wslinfo",
         FoundBy::UsualPlace => "its usual place",
     };
@@ -53,16 +56,16 @@ fn described(proxy: Result<FoundProxy>, version: Option<&str>) -> Finding {
 mod tests {
     use super::*;
 
-    fn places(dir: &std::path::Path) -> WslPlaces {
+    fn places(dir: &std::path::Path) -> WslProxyLocator {
         let place = |name: &str| dir.join(name);
-        WslPlaces { os_release: place("r"), wslinfo: place("i"), usual: place("usual.exe") }
+        WslProxyLocator { os_release: place("r"), wslinfo: place("i"), usual: place("usual.exe") }
     }
 
     #[tokio::test]
     async fn each_case_says_what_is_used_and_each_problem_has_its_next_step() {
         let dir = tempfile::tempdir().unwrap();
         let places = places(dir.path());
-        let off = [("WSL_DISTRO_NAME", "Debian"), (WslPlaces::VARIABLE, "off")];
+        let off = [("WSL_DISTRO_NAME", "Debian"), (WslProxyLocator::VARIABLE, "off")];
         let examined = async |pairs: &[(&'static str, &'static str)]| {
             examine(&Environment::from_pairs(pairs.iter().copied()), &places).await
         };

@@ -303,7 +303,7 @@ mod tests {
             scopes: ScopeSet::parse(&["https://storage.azure.com/<b>"]).unwrap(),
             redirect_uri: None,
             correlation_id: CorrelationId::new("c-1"),
-            presenter: None,
+            caller_ui: None,
         }
     }
 

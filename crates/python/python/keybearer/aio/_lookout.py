@@ -24,7 +24,7 @@ class Lookout:
         """Begin without tasks."""
         # As long as this lives, no other loop gets the id.
         self._loop = loop
-        self._bell = _native.Bell()
+        self._completions = _native.CompletionSocket()
         self._is_manned = False
         self._waiting: dict[int, asyncio.Future[None]] = {}
 
@@ -39,7 +39,7 @@ class Lookout:
 
     async def wait(self, request: Request) -> Any:
         """Begin the request and wait for its result; a cancelled task takes it along."""
-        request.start(self._bell)
+        request.start(self._completions)
         try:
             while (result := request.result()) is None:
                 if self._is_manned:
@@ -55,12 +55,12 @@ class Lookout:
     async def _look_out(self, request: Request) -> None:
         self._is_manned = True
         try:
-            with socket.socket(fileno=request.listen(self._bell)) as rings:
+            with socket.socket(fileno=request.listen(self._completions)) as rings:
                 rings.setblocking(False)
                 await self._loop.sock_recv(rings, 1)
         finally:
             self._is_manned = False
-            for number in self._bell.rung():
+            for number in self._completions.rung():
                 self._tell(number)
 
     async def _until_told(self, request: Request) -> None:

@@ -33,7 +33,7 @@ pub const MANAGEMENT: &str = "https://management.azure.com/.default";
 /// searched for every secret that occurred (invariants I4 and I5).
 #[derive(Debug)]
 #[allow(clippy::exhaustive_structs, reason = "tests reach for its parts")]
-pub struct World {
+pub struct EngineHarness {
     /// Time.
     pub clock: ManualClock,
     /// Randomness of the engine.
@@ -56,13 +56,13 @@ pub struct World {
     pub settings: EngineSettings,
 }
 
-impl Default for World {
+impl Default for EngineHarness {
     fn default() -> Self {
         Self::new(1)
     }
 }
 
-impl World {
+impl EngineHarness {
     /// A world with nobody signed in, whose random bytes come from `seed`.
     #[must_use]
     pub fn new(seed: u64) -> Self {
@@ -91,7 +91,7 @@ impl World {
             random: Arc::new(self.random.clone()),
             store: Arc::new(self.store.clone()),
             keys: Arc::new(FixedKeys::default()),
-            prompter: Arc::new(self.person.clone()),
+            sign_in_ui: Arc::new(self.person.clone()),
             spawner: Arc::new(self.spawner.clone()),
         }
     }
@@ -158,7 +158,7 @@ impl World {
     }
 }
 
-impl Drop for World {
+impl Drop for EngineHarness {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             self.secrets.assert_none_in("the log", self.log.text().as_bytes());
@@ -271,7 +271,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     #[should_panic(expected = "the log shows secrets: {\"access token\"} (invariant I5)")]
     async fn a_token_in_the_log_fails_the_test_inv_i5() {
-        let world = World::default();
+        let world = EngineHarness::default();
         let token = world.connect(&world.engine().await, DEV).await;
         tracing::trace!(canary = token.access_token.expose(), "got a token");
     }
@@ -279,7 +279,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     #[should_panic(expected = "the store shows secrets: {\"refresh token\"} (invariant I5)")]
     async fn a_refresh_token_that_is_not_sealed_fails_the_test_inv_i4() {
-        let world = World::default();
+        let world = EngineHarness::default();
         let secret = "1.rt-canary-0123456789";
         world.secrets.note("refresh token", secret);
         let record = keybearer_engine::Record {
@@ -292,7 +292,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     #[should_panic(expected = "the error shows secrets")]
     async fn a_token_in_the_cause_of_an_error_fails_the_test_inv_i5() {
-        let world = World::default();
+        let world = EngineHarness::default();
         let token = world.connect(&world.engine().await, DEV).await;
         let cause = std::io::Error::other(token.access_token.expose().to_owned());
         let middle = keybearer_core::Error::internal("middle").with_source(cause);
@@ -301,7 +301,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_the_engine_logs_is_captured_at_trace() {
-        let world = World::default();
+        let world = EngineHarness::default();
         let engine = world.connected(DEV).await;
         engine.acquire_silent(silent(STORAGE)).await.unwrap();
         world.clock.advance(Duration::from_secs(1800)).await;

@@ -20,7 +20,7 @@ use crate::pop::Nonces;
 use crate::requests::RequestLog;
 use crate::token::{Codes, DeviceCodes, RefreshTokens};
 
-pub(crate) struct World {
+pub(crate) struct EmulatorState {
     pub(crate) directory: Directory,
     pub(crate) keys: Keys,
     pub(crate) clock: Clock,
@@ -49,8 +49,8 @@ pub(crate) struct World {
     nonces: Mutex<Nonces>,
 }
 
-impl World {
-    /// The world of `fixture`, served on these two ports.
+impl EmulatorState {
+    /// The state of `fixture`, served on these two ports.
     pub(crate) fn new(
         fixture: Fixture,
         host_names: HostNames,

@@ -2,7 +2,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use futures_util::future::{Either, select};
-use keybearer_core::{CorrelationId, Error, Presenter, Result};
+use keybearer_core::{CallerUi, CorrelationId, Error, Result};
 use tokio::sync::watch;
 use zbus::connection::Builder;
 use zbus::message::Header;
@@ -13,7 +13,7 @@ use super::{ROOT, object_path};
 use crate::message::presenting::{Act, Outcome, encode_outcome};
 
 /// A connection that takes calls from the moment it is there. One that begins to when the first
-/// presenter is offered may be called before it is ready, and such a call is lost.
+/// caller_ui is offered may be called before it is ready, and such a call is lost.
 pub(crate) fn ready_to_present(builder: Builder<'_>) -> Builder<'_> {
     builder.serve_at(ROOT, Root)
 }
@@ -24,17 +24,17 @@ struct Root;
 #[interface(name = "com.keybearer.Presenters1")]
 impl Root {}
 
-/// A presenter that the broker may call back, as long as this value lives. What it shows then is
+/// A caller_ui that the broker may call back, as long as this value lives. What it shows then is
 /// taken back.
-pub(crate) struct OfferedPresenter {
+pub(crate) struct OfferedCallerUi {
     connection: Connection,
     path: String,
     /// Dropped with the value: acts under way end.
     _call: watch::Sender<()>,
 }
 
-impl OfferedPresenter {
-    /// Serves the presenter to the broker for one call. On a bus, `broker` is its unique name.
+impl OfferedCallerUi {
+    /// Serves the caller_ui to the broker for one call. On a bus, `broker` is its unique name.
     ///
     /// # Errors
     /// `Internal` if the connection does not serve objects, or another call has that id.
@@ -42,22 +42,22 @@ impl OfferedPresenter {
         connection: &Connection,
         broker: Option<UniqueName<'static>>,
         call: &CorrelationId,
-        presenter: Arc<dyn Presenter>,
+        caller_ui: Arc<dyn CallerUi>,
     ) -> Result<Self> {
         let path = object_path(call);
         let (ends, ended) = watch::channel(());
-        let object = Object { presenter, broker, ended };
+        let object = Object { caller_ui, broker, ended };
         match connection.object_server().at(path.as_str(), object).await {
             Ok(None) => Ok(Self { connection: connection.clone(), path, _call: ends }),
             Ok(Some(_)) => Err(Error::internal("two calls have the same correlation id")),
             Err(error) => {
-                Err(Error::internal("serve a presenter to the broker").with_source(error))
+                Err(Error::internal("serve a caller_ui to the broker").with_source(error))
             }
         }
     }
 }
 
-impl Drop for OfferedPresenter {
+impl Drop for OfferedCallerUi {
     fn drop(&mut self) {
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let (connection, path) = (self.connection.clone(), std::mem::take(&mut self.path));
@@ -69,7 +69,7 @@ impl Drop for OfferedPresenter {
 }
 
 struct Object {
-    presenter: Arc<dyn Presenter>,
+    caller_ui: Arc<dyn CallerUi>,
     broker: Option<UniqueName<'static>>,
     ended: watch::Receiver<()>,
 }
@@ -97,24 +97,24 @@ impl Object {
 
 impl Object {
     async fn act(&self, json: &str) -> Result<Outcome> {
-        let presenter = &self.presenter;
+        let caller_ui = &self.caller_ui;
         match Act::decode(json)? {
-            Act::OpenBrowser(url) => presenter.open_browser(&url).await.map(|()| Outcome::Done),
+            Act::OpenBrowser(url) => caller_ui.open_browser(&url).await.map(|()| Outcome::Done),
             Act::PointToBrowser => {
-                presenter.point_to_browser().await;
+                caller_ui.point_to_browser().await;
                 Ok(Outcome::Done)
             }
             Act::ChooseAccount(accounts) => {
-                presenter.choose_account(&accounts).await.map(Outcome::Picked)
+                caller_ui.choose_account(&accounts).await.map(Outcome::Picked)
             }
             Act::ShowUserCode(code) => {
-                presenter.show_user_code(&code).await.map(|()| Outcome::Done)
+                caller_ui.show_user_code(&code).await.map(|()| Outcome::Done)
             }
             Act::ShowAddress(address) => {
-                presenter.show_address(&address).await.map(|()| Outcome::Done)
+                caller_ui.show_address(&address).await.map(|()| Outcome::Done)
             }
             Act::Paste { complaint } => {
-                presenter.paste(complaint.as_deref()).await.map(Outcome::Pasted)
+                caller_ui.paste(complaint.as_deref()).await.map(Outcome::Pasted)
             }
         }
     }

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use keybearer_core::{
-    Abilities, Account, AccountPick, Error, Missing, PastedAnswer, Presenter, Result,
-    SignInAddress, UserCode,
+    Abilities, Account, AccountPick, CallerUi, Error, Missing, PastedAnswer, Result, SignInAddress,
+    UserCode,
 };
 use url::Url;
 
@@ -14,10 +14,10 @@ use super::lock;
 /// A caller's side of sign-ins that does as it is told and remembers what it showed. It waits for
 /// ever for what was not scripted. Clones share everything.
 #[derive(Clone, Debug, Default)]
-pub struct ScriptedPresenter(Arc<Inner>);
+pub struct ScriptedCallerUi(Arc<CallerUiState>);
 
 #[derive(Debug, Default)]
-struct Inner {
+struct CallerUiState {
     abilities: Abilities,
     picks: Mutex<VecDeque<AccountPick>>,
     pastes: Mutex<VecDeque<PastedAnswer>>,
@@ -43,11 +43,11 @@ pub struct Shown {
     pub complaints: Vec<Option<String>>,
 }
 
-impl ScriptedPresenter {
+impl ScriptedCallerUi {
     /// One that can do this.
     #[must_use]
     pub fn new(abilities: Abilities) -> Self {
-        Self(Arc::new(Inner { abilities, ..Inner::default() }))
+        Self(Arc::new(CallerUiState { abilities, ..CallerUiState::default() }))
     }
 
     /// The next list of accounts leads to this.
@@ -73,7 +73,7 @@ impl ScriptedPresenter {
 }
 
 #[async_trait]
-impl Presenter for ScriptedPresenter {
+impl CallerUi for ScriptedCallerUi {
     fn abilities(&self) -> Abilities {
         self.0.abilities.clone()
     }

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 use super::pages::{
     ACCOUNT, ANOTHER, CANCEL, CONTINUE, LastWords, OTHER_TAB, Page, TAB, TOKEN, Target,
 };
-use super::presence::{Departure, Presence};
+use super::tab_watch::{Departure, TabWatch};
 
 /// No answer of a provider comes near.
 const FORM_LIMIT: usize = 64 * 1024;
@@ -51,7 +51,7 @@ impl Held {
 
 /// A hit on the redirect path.
 #[derive(Debug)]
-pub(super) struct Hit {
+pub(super) struct IncomingRequest {
     pub(super) parameters: RedirectParameters,
     pub(super) browser: Held,
 }
@@ -65,24 +65,24 @@ pub(super) struct Choice {
 
 /// Where the router hands in what arrives and the session takes it.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(super) struct SignInServer {
     pub(super) port: u16,
     redirect_path: String,
     first_path: String,
-    presence_path: String,
+    tab_watch_path: String,
     /// Against forms of other pages; the path is random as well.
     token: String,
-    question: Mutex<Option<Question>>,
+    question: Mutex<Option<PendingPage>>,
     /// Whether the first page, as it is offered now, was fetched.
     shown: AtomicBool,
-    presence: Arc<Presence>,
+    tab_watch: Arc<TabWatch>,
     last_words: watch::Receiver<Option<LastWords>>,
-    hits: mpsc::Sender<Hit>,
+    hits: mpsc::Sender<IncomingRequest>,
     choices: mpsc::Sender<Choice>,
 }
 
 #[derive(Debug)]
-struct Question {
+struct PendingPage {
     page: Page,
     offer: Offer,
 }
@@ -99,7 +99,7 @@ pub(super) enum Offer {
 /// The session's side of the desk.
 #[derive(Debug)]
 pub(super) struct Arrivals {
-    pub(super) hits: mpsc::Receiver<Hit>,
+    pub(super) hits: mpsc::Receiver<IncomingRequest>,
     pub(super) choices: mpsc::Receiver<Choice>,
     pub(super) person: Person,
     last_words: watch::Sender<Option<LastWords>>,
@@ -130,23 +130,23 @@ impl Arrivals {
     }
 }
 
-impl Desk {
+impl SignInServer {
     /// `nonce` and `token` are random.
     pub(super) fn new(redirect_uri: &Url, nonce: &str, token: String) -> (Arc<Self>, Arrivals) {
         let (hits, hits_in) = mpsc::channel(QUEUE);
         let (choices, choices_in) = mpsc::channel(1);
-        let (presence, departed) = Presence::new();
+        let (tab_watch, departed) = TabWatch::new();
         let (tell, last_words) = watch::channel(None);
         let first_path = format!("/{nonce}/sign-in");
         let desk = Self {
             port: redirect_uri.port_or_known_default().unwrap_or_default(),
             redirect_path: redirect_uri.path().to_owned(),
-            presence_path: format!("{first_path}/presence"),
+            tab_watch_path: format!("{first_path}/tab_watch"),
             first_path,
             token,
             question: Mutex::default(),
             shown: AtomicBool::default(),
-            presence,
+            tab_watch,
             last_words,
             hits,
             choices,
@@ -172,7 +172,7 @@ impl Desk {
 
     /// Shows the first page from now on, until it is answered.
     pub(super) fn offer(&self, page: Page, offer: Offer) {
-        *self.question() = Some(Question { page, offer });
+        *self.question() = Some(PendingPage { page, offer });
         self.shown.store(false, Ordering::Relaxed);
     }
 
@@ -195,7 +195,7 @@ impl Desk {
             self.redirected(request).await
         } else if path == self.first_path {
             self.first(request).await
-        } else if path == self.presence_path && request.method() == Method::GET {
+        } else if path == self.tab_watch_path && request.method() == Method::GET {
             self.stays()
         } else {
             nothing_here()
@@ -229,7 +229,7 @@ impl Desk {
             return nothing_here();
         }
         let (sender, reply) = oneshot::channel();
-        match self.hits.try_send(Hit { parameters, browser: Held(sender) }) {
+        match self.hits.try_send(IncomingRequest { parameters, browser: Held(sender) }) {
             Ok(()) => reply.await.unwrap_or_else(|_| ended()),
             Err(mpsc::error::TrySendError::Closed(_)) => ended(),
             Err(mpsc::error::TrySendError::Full(_)) => {
@@ -241,7 +241,7 @@ impl Desk {
     async fn first(&self, request: Request<Incoming>) -> Reply {
         match *request.method() {
             Method::GET => {
-                self.presence.loading();
+                self.tab_watch.loading();
                 self.shown.store(true, Ordering::Relaxed);
                 self.first_page()
             }
@@ -256,7 +256,7 @@ impl Desk {
 
     fn first_page(&self) -> Reply {
         let page = match &*self.question() {
-            _ if self.presence.departure().is_some() => Page::cancelled(),
+            _ if self.tab_watch.departure().is_some() => Page::cancelled(),
             Some(question) => question.page.clone(),
             None => Page::waiting(self.target()),
         };
@@ -265,7 +265,7 @@ impl Desk {
 
     /// The page that stays open reads this as long as it is open.
     fn stays(&self) -> Reply {
-        let (connected, mut last_words) = (self.presence.connect(), self.last_words.clone());
+        let (connected, mut last_words) = (self.tab_watch.connect(), self.last_words.clone());
         let (stream, body) = mpsc::channel(1);
         tokio::spawn(async move {
             let words = tokio::select! {
@@ -290,12 +290,12 @@ impl Desk {
         let Some(choice) = form.only(ACCOUNT) else { return unknown() };
         if choice == CANCEL {
             self.question().take();
-            self.presence.give_up();
+            self.tab_watch.give_up();
             return Reply::Page(StatusCode::OK, Page::cancelled());
         }
         let pick = {
             let mut question = self.question();
-            let Some(Question { offer, .. }) = &*question else { return already_chosen() };
+            let Some(PendingPage { offer, .. }) = &*question else { return already_chosen() };
             let pick = match offer {
                 Offer::Visit(url) if choice == CONTINUE => Err(url.clone()),
                 Offer::Accounts(_) if choice == ANOTHER => Ok(AccountPick::Another),
@@ -311,7 +311,7 @@ impl Desk {
             pick
         };
         if form.only(TAB) != Some(OTHER_TAB) {
-            self.presence.goes_elsewhere();
+            self.tab_watch.goes_elsewhere();
         }
         let pick = match pick {
             Ok(pick) => pick,
@@ -325,7 +325,7 @@ impl Desk {
         reply.await.unwrap_or_else(|_| ended())
     }
 
-    fn question(&self) -> MutexGuard<'_, Option<Question>> {
+    fn question(&self) -> MutexGuard<'_, Option<PendingPage>> {
         self.question.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

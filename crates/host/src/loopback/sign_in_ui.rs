@@ -2,40 +2,40 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use keybearer_core::Result;
-use keybearer_engine::{Prompter, Random, SignIn, SignInPrompt};
+use keybearer_engine::{Random, SignIn, SignInPrompt, SignInUi};
 
-use super::desk::Desk;
 use super::listener::Listener;
-use super::place::Place;
+use super::redirect_target::RedirectTarget;
 use super::session::LoopbackSignIn;
-use crate::browser::{Launch, UserAgent};
+use super::sign_in_server::SignInServer;
+use crate::browser::{BrowserLauncher, Launch};
 use crate::callers_browser::CallersBrowser;
 use crate::random::random_hex;
 
 /// Signs people in with their own browser and a listener on the loopback interface.
 #[derive(Clone, Debug)]
-pub struct LoopbackPrompter {
-    agent: Arc<dyn UserAgent>,
+pub struct LoopbackUi {
+    agent: Arc<dyn BrowserLauncher>,
     random: Arc<dyn Random>,
 }
 
-impl LoopbackPrompter {
+impl LoopbackUi {
     /// Shows pages with `agent`.
     #[must_use]
-    pub fn new(agent: Arc<dyn UserAgent>, random: Arc<dyn Random>) -> Self {
+    pub fn new(agent: Arc<dyn BrowserLauncher>, random: Arc<dyn Random>) -> Self {
         Self { agent, random }
     }
 }
 
-impl LoopbackPrompter {
+impl LoopbackUi {
     fn session(
         &self,
-        place: Place,
+        place: RedirectTarget,
         prompt: &SignInPrompt,
-        agent: Arc<dyn UserAgent>,
+        agent: Arc<dyn BrowserLauncher>,
     ) -> Box<dyn SignIn> {
         let (nonce, token) = (random_hex(&*self.random, 16), random_hex(&*self.random, 16));
-        let (desk, arrivals) = Desk::new(&place.redirect_uri, &nonce, token);
+        let (desk, arrivals) = SignInServer::new(&place.redirect_uri, &nonce, token);
         let listener =
             Listener::start(place.listeners, Arc::clone(&desk), Arc::clone(&self.random));
         Box::new(LoopbackSignIn {
@@ -51,25 +51,25 @@ impl LoopbackPrompter {
     }
 
     /// The person's browser is where the caller is, if it can open one.
-    fn agent(&self, prompt: &SignInPrompt) -> Arc<dyn UserAgent> {
-        match prompt.presenter.as_ref().filter(|presenter| presenter.abilities().browser) {
-            Some(presenter) => Arc::new(CallersBrowser(Arc::clone(presenter))),
+    fn agent(&self, prompt: &SignInPrompt) -> Arc<dyn BrowserLauncher> {
+        match prompt.caller_ui.as_ref().filter(|caller_ui| caller_ui.abilities().browser) {
+            Some(caller_ui) => Arc::new(CallersBrowser(Arc::clone(caller_ui))),
             None => Arc::clone(&self.agent),
         }
     }
 }
 
 #[async_trait]
-impl Prompter for LoopbackPrompter {
+impl SignInUi for LoopbackUi {
     async fn open(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
-        let place = Place::bind(prompt.redirect_uri.as_ref()).await?;
+        let place = RedirectTarget::bind(prompt.redirect_uri.as_ref()).await?;
         let agent = self.agent(prompt);
         agent.check()?;
         Ok(self.session(place, prompt, agent))
     }
 
     async fn listen(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
-        let place = Place::bind(prompt.redirect_uri.as_ref()).await?;
+        let place = RedirectTarget::bind(prompt.redirect_uri.as_ref()).await?;
         Ok(self.session(place, prompt, Arc::clone(&self.agent)))
     }
 }

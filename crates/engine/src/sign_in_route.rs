@@ -5,7 +5,7 @@ use keybearer_core::{Abilities, SignInMethod, Terminal};
 
 /// A way to sign a person in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Way {
+pub(crate) enum SignInRoute {
     /// With a browser or a window on a desktop: the caller's if it has one, else the broker's.
     Desktop,
     /// With a browser anywhere: an answer is awaited on this machine's loopback address, which may
@@ -17,7 +17,7 @@ pub(crate) enum Way {
     DeviceCode,
 }
 
-impl Way {
+impl SignInRoute {
     /// The ways for a caller, the best first. One for which there is no user interface gives way to
     /// the next.
     ///
@@ -64,23 +64,23 @@ mod tests {
     fn the_way_follows_from_where_the_person_is() {
         use At::{Console, Nowhere, Ssh};
         for (method, browser, at, ways, private) in [
-            (Auto, false, Nowhere, &[Way::Desktop][..], false),
-            (Auto, true, Nowhere, &[Way::Desktop], false),
-            (Auto, true, Console, &[Way::Desktop, Way::Terminal], false),
-            (Auto, true, Ssh, &[Way::Desktop, Way::Terminal], false),
-            (Auto, false, Console, &[Way::Desktop, Way::Terminal], true),
-            (Auto, false, Ssh, &[Way::Terminal], true),
-            (Browser, false, Ssh, &[Way::Desktop], false),
-            (Browser, true, Nowhere, &[Way::Desktop], false),
-            (DeviceCode, true, Console, &[Way::DeviceCode], true),
-            (DeviceCode, false, Nowhere, &[Way::DeviceCode], true),
-            (Paste, true, Ssh, &[Way::Paste], true),
+            (Auto, false, Nowhere, &[SignInRoute::Desktop][..], false),
+            (Auto, true, Nowhere, &[SignInRoute::Desktop], false),
+            (Auto, true, Console, &[SignInRoute::Desktop, SignInRoute::Terminal], false),
+            (Auto, true, Ssh, &[SignInRoute::Desktop, SignInRoute::Terminal], false),
+            (Auto, false, Console, &[SignInRoute::Desktop, SignInRoute::Terminal], true),
+            (Auto, false, Ssh, &[SignInRoute::Terminal], true),
+            (Browser, false, Ssh, &[SignInRoute::Desktop], false),
+            (Browser, true, Nowhere, &[SignInRoute::Desktop], false),
+            (DeviceCode, true, Console, &[SignInRoute::DeviceCode], true),
+            (DeviceCode, false, Nowhere, &[SignInRoute::DeviceCode], true),
+            (Paste, true, Ssh, &[SignInRoute::Paste], true),
         ] {
             let ssh = (at == Ssh).then(SshSession::default);
             let terminal = (at != Nowhere).then_some(Terminal { ssh });
             let caller = Abilities { browser, terminal };
-            assert_eq!(Way::order(method, &caller), ways, "{method:?} {caller:?}");
-            assert_eq!(Way::is_private(method, &caller), private, "{method:?} {caller:?}");
+            assert_eq!(SignInRoute::order(method, &caller), ways, "{method:?} {caller:?}");
+            assert_eq!(SignInRoute::is_private(method, &caller), private, "{method:?} {caller:?}");
         }
     }
 }

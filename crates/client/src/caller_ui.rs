@@ -1,19 +1,19 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use keybearer_core::{Abilities, Presenter, Result};
-use keybearer_host::{Browser, BrowserRoute, Environment, UserAgent};
+use keybearer_core::{Abilities, CallerUi, Result};
+use keybearer_host::{Browser, BrowserLauncher, BrowserRoute, Environment};
 use url::Url;
 
 /// This process's way to a browser, for a broker that was started elsewhere: without a display, with
 /// another one, or with another `BROWSER`.
 #[derive(Clone)]
-pub struct DesktopPresenter {
+pub struct DesktopUi {
     browser: Browser,
     found: bool,
 }
 
-impl DesktopPresenter {
+impl DesktopUi {
     /// The browser of this environment, if there is one.
     #[must_use]
     pub fn new(environment: &Environment) -> Self {
@@ -23,7 +23,7 @@ impl DesktopPresenter {
 }
 
 #[async_trait]
-impl Presenter for DesktopPresenter {
+impl CallerUi for DesktopUi {
     fn abilities(&self) -> Abilities {
         Abilities { browser: self.found, terminal: None }
     }
@@ -33,8 +33,8 @@ impl Presenter for DesktopPresenter {
     }
 }
 
-impl fmt::Debug for DesktopPresenter {
+impl fmt::Debug for DesktopUi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DesktopPresenter").field("found", &self.found).finish_non_exhaustive()
+        f.debug_struct("DesktopUi").field("found", &self.found).finish_non_exhaustive()
     }
 }

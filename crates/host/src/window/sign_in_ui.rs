@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use keybearer_core::{Error, Result};
-use keybearer_engine::{Prompter, Random, SignIn, SignInPrompt};
+use keybearer_engine::{Random, SignIn, SignInPrompt, SignInUi};
 use url::Url;
 
 use super::browser::WindowBrowser;
@@ -13,14 +13,14 @@ use crate::environment::Environment;
 
 /// Signs people in with a browser window of our own that is watched for the redirect URI.
 #[derive(Clone, Debug)]
-pub(crate) struct WindowPrompter {
+pub(crate) struct WindowUi {
     environment: Environment,
     profiles: Profiles,
     random: Arc<dyn Random>,
     last_pages: Arc<LastPages>,
 }
 
-impl WindowPrompter {
+impl WindowUi {
     /// Finds the browser in `environment` each time it is needed.
     pub(crate) fn new(
         environment: Environment,
@@ -32,7 +32,7 @@ impl WindowPrompter {
 }
 
 #[async_trait]
-impl Prompter for WindowPrompter {
+impl SignInUi for WindowUi {
     async fn open(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
         let redirect_uri = prompt.redirect_uri.clone().filter(is_watchable).ok_or_else(|| {
             Error::invalid_request("redirect_uri", "watch a window for the app's redirect URI")

@@ -25,7 +25,7 @@ pub(super) enum Departure {
 /// second tab), or never have been able to connect. Only a page that was connected, is not back after
 /// a moment, and did not say that it goes elsewhere, was closed.
 #[derive(Debug)]
-pub(super) struct Presence {
+pub(super) struct TabWatch {
     state: Mutex<State>,
     departure: watch::Sender<Option<Departure>>,
 }
@@ -41,9 +41,9 @@ struct State {
 
 /// A page that is open, as long as this value lives.
 #[derive(Debug)]
-pub(super) struct Connected(Arc<Presence>);
+pub(super) struct Connected(Arc<TabWatch>);
 
-impl Presence {
+impl TabWatch {
     pub(super) fn new() -> (Arc<Self>, watch::Receiver<Option<Departure>>) {
         let (departure, departed) = watch::channel(None);
         let state = State { connected: 0, elsewhere: false, patience: Instant::now() };
@@ -127,9 +127,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_page_that_is_closed_is_missed_within_two_seconds() {
         for seconds in [0.0, 20.0] {
-            let (presence, mut departed) = Presence::new();
-            presence.loading();
-            let page = presence.connect();
+            let (tab_watch, mut departed) = TabWatch::new();
+            tab_watch.loading();
+            let page = tab_watch.connect();
             elapse(seconds).await;
             let closed = Instant::now();
             drop(page);
@@ -141,31 +141,31 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_page_that_is_back_goes_elsewhere_or_never_connected_is_not_missed() {
-        type Conduct = fn(&Arc<Presence>) -> Option<Connected>;
+        type Conduct = fn(&Arc<TabWatch>) -> Option<Connected>;
         let conducts: [(&str, Conduct); 4] = [
-            ("never connected", |presence| {
-                presence.loading();
+            ("never connected", |tab_watch| {
+                tab_watch.loading();
                 None
             }),
-            ("one of two is closed", |presence| {
-                drop(presence.connect());
-                Some(presence.connect())
+            ("one of two is closed", |tab_watch| {
+                drop(tab_watch.connect());
+                Some(tab_watch.connect())
             }),
-            ("goes on in the same tab", |presence| {
-                let page = presence.connect();
-                presence.goes_elsewhere();
+            ("goes on in the same tab", |tab_watch| {
+                let page = tab_watch.connect();
+                tab_watch.goes_elsewhere();
                 drop(page);
                 None
             }),
-            ("goes on in the same tab, in the other order", |presence| {
-                drop(presence.connect());
-                presence.goes_elsewhere();
+            ("goes on in the same tab, in the other order", |tab_watch| {
+                drop(tab_watch.connect());
+                tab_watch.goes_elsewhere();
                 None
             }),
         ];
         for (name, conduct) in conducts {
-            let (presence, departed) = Presence::new();
-            let page = conduct(&presence);
+            let (tab_watch, departed) = TabWatch::new();
+            let page = conduct(&tab_watch);
             elapse(60.0).await;
             assert_eq!(*departed.borrow(), None, "{name}");
             drop(page);
@@ -174,13 +174,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_page_that_is_reloaded_has_time_to_come_back() {
-        let (presence, departed) = Presence::new();
+        let (tab_watch, departed) = TabWatch::new();
         for _ in 0..3 {
-            let page = presence.connect();
+            let page = tab_watch.connect();
             elapse(10.0).await;
             drop(page);
             elapse(0.5).await;
-            presence.loading();
+            tab_watch.loading();
             elapse(3.0).await;
             assert_eq!(*departed.borrow(), None);
         }
@@ -191,9 +191,9 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_gave_up_is_not_said_to_have_closed_the_page() {
-        let (presence, departed) = Presence::new();
-        let page = presence.connect();
-        presence.give_up();
+        let (tab_watch, departed) = TabWatch::new();
+        let page = tab_watch.connect();
+        tab_watch.give_up();
         drop(page);
         elapse(10.0).await;
         assert_eq!(*departed.borrow(), Some(Departure::GaveUp));

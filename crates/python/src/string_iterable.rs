@@ -4,9 +4,9 @@ use pyo3::types::PyString;
 
 /// An iterable of texts. A text is one too, of its letters, but nobody means that.
 #[derive(Default)]
-pub(crate) struct Texts(pub(crate) Vec<String>);
+pub(crate) struct StringIterable(pub(crate) Vec<String>);
 
-impl<'py> FromPyObject<'_, 'py> for Texts {
+impl<'py> FromPyObject<'_, 'py> for StringIterable {
     type Error = PyErr;
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {

@@ -1,4 +1,4 @@
-//! The caller's presenter, across the connection: while an interactive call waits, the client serves
+//! The caller's caller_ui, across the connection: while an interactive call waits, the client serves
 //! an object of its own that the broker calls back. Only that broker is served, and only the caller
 //! is called.
 
@@ -6,14 +6,14 @@ mod offered;
 mod remote;
 
 use keybearer_core::CorrelationId;
-pub(crate) use offered::{OfferedPresenter, ready_to_present};
-pub use remote::CallersLine;
+pub(crate) use offered::{OfferedCallerUi, ready_to_present};
+pub use remote::CallbackChannel;
 
 /// The interface of the object.
 const INTERFACE: &str = "com.keybearer.Presenter1";
 
 /// Above the objects of the calls.
-const ROOT: &str = "/com/keybearer/presenter";
+const ROOT: &str = "/com/keybearer/caller_ui";
 
 /// Where the object of one call is: each call has a correlation id of its own.
 fn object_path(call: &CorrelationId) -> String {

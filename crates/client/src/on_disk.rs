@@ -14,14 +14,14 @@ use keybearer_host::{Environment, Host, Paths};
 
 /// The right to use the state directory; one process has it at a time.
 #[derive(Debug)]
-pub(crate) struct Turn {
+pub(crate) struct StoreLock {
     _lock: File,
 }
 
-impl Turn {
+impl StoreLock {
     /// Waits until the directory is free, having made it if need be.
     pub(crate) async fn take(paths: &Paths) -> Result<Self> {
-        const PATIENCE: Duration = Duration::from_millis(20);
+        const STORE_LOCK_LIMIT: Duration = Duration::from_millis(20);
         close_to_others(paths)?;
         let failed = |error: std::io::Error| {
             Error::internal(format!("lock {}", paths.lock.display())).with_source(error)
@@ -32,7 +32,7 @@ impl Turn {
         loop {
             match lock.try_lock() {
                 Ok(()) => return Ok(Self { _lock: lock }),
-                Err(TryLockError::WouldBlock) => tokio::time::sleep(PATIENCE).await,
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(STORE_LOCK_LIMIT).await,
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
         }
@@ -55,13 +55,13 @@ fn close_to_others(paths: &Paths) -> Result<()> {
     keybearer_host::private_dir(&paths.runtime_dir).map(drop)
 }
 
-/// The effects of an engine that keeps what it signs in. The caller has the [`Turn`].
+/// The effects of an engine that keeps what it signs in. The caller has the [`StoreLock`].
 #[cfg(windows)]
 pub(crate) fn durable_host(paths: &Paths, environment: &Environment) -> Host {
     Host::durable(paths, environment, std::sync::Arc::new(crate::windows::Dpapi))
 }
 
-/// The effects of an engine that keeps what it signs in. The caller has the [`Turn`].
+/// The effects of an engine that keeps what it signs in. The caller has the [`StoreLock`].
 #[cfg(not(windows))]
 pub(crate) fn durable_host(paths: &Paths, environment: &Environment) -> Host {
     Host::durable(paths, environment)

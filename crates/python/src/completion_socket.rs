@@ -17,7 +17,7 @@ pub(crate) use std::os::windows::io::RawSocket;
 
 /// What the requests of one event loop ring when they are done.
 #[pyclass(module = "keybearer._native", frozen)]
-pub(crate) struct Bell(Arc<Mutex<State>>);
+pub(crate) struct CompletionSocket(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -26,7 +26,7 @@ struct State {
 }
 
 #[pymethods]
-impl Bell {
+impl CompletionSocket {
     #[new]
     fn new() -> Self {
         Self(Arc::default())
@@ -40,7 +40,7 @@ impl Bell {
     }
 }
 
-impl Bell {
+impl CompletionSocket {
     /// A socket that the caller owns and that ends as soon as there is something in `rung`.
     pub(crate) fn listen(&self) -> io::Result<RawSocket> {
         let (waker, waiting) = pair()?;

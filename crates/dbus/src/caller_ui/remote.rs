@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use keybearer_core::{
-    Abilities, Account, AccountPick, CorrelationId, Error, PastedAnswer, Presenter, Result,
+    Abilities, Account, AccountPick, CallerUi, CorrelationId, Error, PastedAnswer, Result,
     SignInAddress, UserCode,
 };
 use url::Url;
@@ -15,43 +15,43 @@ use crate::message::presenting::{Act, Outcome, decode_outcome};
 
 /// The way back to whoever made a call.
 #[derive(Clone)]
-pub struct CallersLine {
+pub struct CallbackChannel {
     connection: Connection,
     /// Its name on a bus; `None` where the connection has one other end.
     caller: Option<OwnedUniqueName>,
 }
 
-impl CallersLine {
+impl CallbackChannel {
     pub(crate) const fn new(connection: Connection, caller: Option<OwnedUniqueName>) -> Self {
         Self { connection, caller }
     }
 
-    /// The presenter that the caller said it has.
-    pub(crate) fn presenter(
+    /// The caller_ui that the caller said it has.
+    pub(crate) fn caller_ui(
         &self,
         abilities: Abilities,
         call: &CorrelationId,
-    ) -> Arc<dyn Presenter> {
-        Arc::new(RemotePresenter { line: self.clone(), abilities, path: object_path(call) })
+    ) -> Arc<dyn CallerUi> {
+        Arc::new(RemoteCallerUi { line: self.clone(), abilities, path: object_path(call) })
     }
 }
 
-impl fmt::Debug for CallersLine {
+impl fmt::Debug for CallbackChannel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CallersLine").field("caller", &self.caller).finish_non_exhaustive()
+        f.debug_struct("CallbackChannel").field("caller", &self.caller).finish_non_exhaustive()
     }
 }
 
 #[derive(Debug)]
-struct RemotePresenter {
-    line: CallersLine,
+struct RemoteCallerUi {
+    line: CallbackChannel,
     abilities: Abilities,
     path: String,
 }
 
-impl RemotePresenter {
+impl RemoteCallerUi {
     async fn ask(&self, act: Act) -> Result<Outcome> {
-        let CallersLine { connection, caller } = &self.line;
+        let CallbackChannel { connection, caller } = &self.line;
         let (path, method) = (self.path.as_str(), "present");
         let json = act.encode();
         let called = connection.call_method(caller.as_ref(), path, Some(INTERFACE), method, &json);
@@ -60,13 +60,13 @@ impl RemotePresenter {
         let body = reply.body();
         let json: &str = body
             .deserialize()
-            .map_err(|_| Error::protocol("text as the presenter's reply", "another D-Bus type"))?;
+            .map_err(|_| Error::protocol("text as the caller_ui's reply", "another D-Bus type"))?;
         decode_outcome(json, &act)
     }
 }
 
 #[async_trait]
-impl Presenter for RemotePresenter {
+impl CallerUi for RemoteCallerUi {
     fn abilities(&self) -> Abilities {
         self.abilities.clone()
     }
@@ -105,5 +105,5 @@ impl Presenter for RemotePresenter {
 }
 
 fn unexpected() -> Error {
-    Error::protocol("the presenter's answer", "another one")
+    Error::protocol("the caller_ui's answer", "another one")
 }

@@ -8,7 +8,7 @@ use crate::entra_error::Trace;
 use crate::faults::{Action, Endpoint, Target};
 use crate::requests::Entry;
 
-pub(crate) struct Call {
+pub(crate) struct EndpointRequest {
     pub(crate) endpoint: Endpoint,
     pub(crate) method: Method,
     pub(crate) path: String,
@@ -20,7 +20,7 @@ pub(crate) struct Call {
     headers: HeaderMap,
 }
 
-impl Call {
+impl EndpointRequest {
     pub(crate) fn new(endpoint: Endpoint, parts: &Parts, body: &Bytes, now: i64) -> Self {
         let query = Params::parse(parts.uri.query().unwrap_or_default().as_bytes());
         let form = Params::parse(body);
@@ -138,9 +138,9 @@ mod tests {
 
     use super::*;
 
-    fn call(request: axum::http::request::Builder, body: &'static str) -> Call {
+    fn call(request: axum::http::request::Builder, body: &'static str) -> EndpointRequest {
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        Call::new(Endpoint::Token, &parts, &Bytes::from_static(body.as_bytes()), 7)
+        EndpointRequest::new(Endpoint::Token, &parts, &Bytes::from_static(body.as_bytes()), 7)
     }
 
     #[test]

@@ -11,12 +11,12 @@ use crate::{Account, Error, HomeAccountId, Missing, PastedAnswer, Result};
 ///
 /// A broker runs the sign-in, because tokens do not leave it (invariant I1). But it may have been
 /// started elsewhere, long ago, and the person sits where the caller is. So a caller may offer a
-/// presenter with its request, and the broker shows through it what it cannot show itself.
+/// caller_ui with its request, and the broker shows through it what it cannot show itself.
 ///
 /// A call that is dropped takes back what it shows. There is no deadline in here: the request has
 /// one (invariant I7).
 #[async_trait]
-pub trait Presenter: Send + Sync + fmt::Debug {
+pub trait CallerUi: Send + Sync + fmt::Debug {
     /// What it can do. Stays the same as long as the value lives.
     fn abilities(&self) -> Abilities;
 
@@ -73,7 +73,7 @@ fn no_terminal() -> Error {
         .with_hint("run `keybearer login` in a terminal")
 }
 
-/// What a [`Presenter`] can do.
+/// What a [`CallerUi`] can do.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[allow(clippy::exhaustive_structs, reason = "plain data, with a default")]
 pub struct Abilities {
@@ -167,17 +167,17 @@ pub enum SignInMethod {
 /// Where the person is, and how they want to sign in.
 #[derive(Clone, Debug, Default)]
 #[allow(clippy::exhaustive_structs, reason = "plain data, with a default")]
-pub struct Presence {
+pub struct SignInOptions {
     /// The way to sign in.
     pub method: SignInMethod,
     /// The caller's side of the sign-in, if it has one.
-    pub presenter: Option<Arc<dyn Presenter>>,
+    pub caller_ui: Option<Arc<dyn CallerUi>>,
 }
 
-impl Presence {
+impl SignInOptions {
     /// What the caller's side can do.
     #[must_use]
     pub fn abilities(&self) -> Abilities {
-        self.presenter.as_ref().map(|presenter| presenter.abilities()).unwrap_or_default()
+        self.caller_ui.as_ref().map(|caller_ui| caller_ui.abilities()).unwrap_or_default()
     }
 }

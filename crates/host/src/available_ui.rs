@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use keybearer_core::{Error, ErrorKind, Missing, Result};
-use keybearer_engine::{Prompter, SignIn, SignInPrompt};
+use keybearer_engine::{SignIn, SignInPrompt, SignInUi};
 use url::Url;
 
 use crate::browser::BrowserRoute;
@@ -19,7 +19,7 @@ use crate::loopback::is_native_client;
 /// A way to sign a person in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_enums, reason = "doctor has a sentence for each")]
-pub enum Way {
+pub enum Ui {
     /// A browser window of our own that is watched for the redirect URI.
     Window,
     /// The person's browser, and a listener on the loopback interface.
@@ -29,14 +29,14 @@ pub enum Way {
 /// What there is to sign a person in with.
 #[derive(Clone, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "plain data")]
-pub struct Surroundings {
+pub struct AvailableUi {
     /// The person's browser, or why there is none.
     pub browser: Result<BrowserRoute>,
     /// The program that would be our window, or why there can be none.
     pub window: Result<PathBuf>,
 }
 
-impl Surroundings {
+impl AvailableUi {
     /// What there is in this environment.
     #[must_use]
     pub fn of(environment: &Environment) -> Self {
@@ -59,14 +59,14 @@ fn window_browser(_environment: &Environment) -> Result<PathBuf> {
     Err(no_window("not on this system"))
 }
 
-impl Way {
+impl Ui {
     /// The ways for a request with this redirect URI, the best first.
     ///
     /// The native-client address is served by our window. Without one, `http://localhost` stands in
     /// for it, which the provider accepts if the app has that registered as well. Any other redirect
     /// URI, and none, is a matter for the browser.
     #[must_use]
-    pub fn order(redirect_uri: Option<&Url>, surroundings: &Surroundings) -> Vec<Self> {
+    pub fn order(redirect_uri: Option<&Url>, surroundings: &AvailableUi) -> Vec<Self> {
         let native_client = redirect_uri.is_some_and(is_native_client);
         let window = native_client && surroundings.window.is_ok();
         // The browser comes last in any case: its error says what to do where there is nothing.
@@ -78,29 +78,29 @@ impl Way {
 #[derive(Debug)]
 pub(crate) struct Ways {
     pub(crate) environment: Environment,
-    pub(crate) browser: Arc<dyn Prompter>,
+    pub(crate) browser: Arc<dyn SignInUi>,
     /// None where there is no window of ours.
-    pub(crate) window: Option<Arc<dyn Prompter>>,
+    pub(crate) window: Option<Arc<dyn SignInUi>>,
 }
 
 impl Ways {
-    const fn prompter(&self, way: Way) -> Option<&Arc<dyn Prompter>> {
+    const fn sign_in_ui(&self, way: Ui) -> Option<&Arc<dyn SignInUi>> {
         match way {
-            Way::Window => self.window.as_ref(),
-            Way::Browser => Some(&self.browser),
+            Ui::Window => self.window.as_ref(),
+            Ui::Browser => Some(&self.browser),
         }
     }
 }
 
 #[async_trait]
-impl Prompter for Ways {
+impl SignInUi for Ways {
     /// A way that turns out not to work here gives way to the next; the last one's error counts.
     async fn open(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
-        let surroundings = Surroundings::of(&self.environment);
+        let surroundings = AvailableUi::of(&self.environment);
         let mut last = None;
-        for way in Way::order(prompt.redirect_uri.as_ref(), &surroundings) {
-            let Some(prompter) = self.prompter(way) else { continue };
-            match prompter.open(prompt).await {
+        for way in Ui::order(prompt.redirect_uri.as_ref(), &surroundings) {
+            let Some(sign_in_ui) = self.sign_in_ui(way) else { continue };
+            match sign_in_ui.open(prompt).await {
                 Err(error) if *error.kind() == ErrorKind::Unavailable(Missing::UserInterface) => {
                     let correlation_id = &prompt.correlation_id;
                     tracing::debug!(%correlation_id, ?way, %error, "not a way to sign in");
@@ -138,22 +138,22 @@ mod tests {
         let window = || Ok(PathBuf::from("/usr/bin/chromium"));
         let none = || Err(no_window("none"));
         for (redirect_uri, window, expected) in [
-            (Some(NATIVE_CLIENT), window(), vec![Way::Window, Way::Browser]),
-            (Some(NATIVE_CLIENT), none(), vec![Way::Browser]),
+            (Some(NATIVE_CLIENT), window(), vec![Ui::Window, Ui::Browser]),
+            (Some(NATIVE_CLIENT), none(), vec![Ui::Browser]),
             (
                 Some("https://login.microsoftonline.us/common/oauth2/nativeclient"),
                 window(),
-                vec![Way::Window, Way::Browser],
+                vec![Ui::Window, Ui::Browser],
             ),
-            (Some("http://localhost"), window(), vec![Way::Browser]),
-            (Some("http://localhost:8400/x"), window(), vec![Way::Browser]),
-            (Some("https://contoso.example/back"), window(), vec![Way::Browser]),
-            (Some("msauth.com.example.app://auth"), window(), vec![Way::Browser]),
-            (None, window(), vec![Way::Browser]),
+            (Some("http://localhost"), window(), vec![Ui::Browser]),
+            (Some("http://localhost:8400/x"), window(), vec![Ui::Browser]),
+            (Some("https://contoso.example/back"), window(), vec![Ui::Browser]),
+            (Some("msauth.com.example.app://auth"), window(), vec![Ui::Browser]),
+            (None, window(), vec![Ui::Browser]),
         ] {
-            let surroundings = Surroundings { browser: Err(no_window("none")), window };
+            let surroundings = AvailableUi { browser: Err(no_window("none")), window };
             let redirect_uri = redirect_uri.map(|uri| Url::parse(uri).unwrap());
-            assert_eq!(Way::order(redirect_uri.as_ref(), &surroundings), expected);
+            assert_eq!(Ui::order(redirect_uri.as_ref(), &surroundings), expected);
         }
     }
 
@@ -161,7 +161,7 @@ mod tests {
     fn without_a_display_there_is_no_window() {
         let named = ("KEYBEARER_WINDOW_BROWSER", "/bin/sh");
         let window = |pairs: &[(&str, &str)]| {
-            Surroundings::of(&Environment::from_pairs(pairs.iter().copied())).window.is_ok()
+            AvailableUi::of(&Environment::from_pairs(pairs.iter().copied())).window.is_ok()
         };
         assert!(!window(&[named]));
         assert_eq!(window(&[named, ("DISPLAY", ":0")]), cfg!(unix));
@@ -172,7 +172,7 @@ mod tests {
     struct Fails(Error);
 
     #[async_trait]
-    impl Prompter for Fails {
+    impl SignInUi for Fails {
         async fn open(&self, _: &SignInPrompt) -> Result<Box<dyn SignIn>> {
             Err(self.0.clone())
         }
@@ -189,7 +189,7 @@ mod tests {
             scopes: ScopeSet::parse(&["User.Read"]).unwrap(),
             redirect_uri: Some(Url::parse(NATIVE_CLIENT).unwrap()),
             correlation_id: CorrelationId::new("c-1"),
-            presenter: None,
+            caller_ui: None,
         };
         let last = Error::invalid_request("redirect_uri", "the browser was tried");
         for (window, expected) in [

@@ -10,12 +10,12 @@ const ATTEMPTS: u32 = 16;
 
 /// Bound sockets and the redirect URI that leads to them.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct RedirectTarget {
     pub(super) redirect_uri: Url,
     pub(super) listeners: Vec<TcpListener>,
 }
 
-impl Place {
+impl RedirectTarget {
     /// Binds where the app's redirect URI leads. `http://localhost` stands in for one that is absent
     /// or the native-client address, and any port will do unless the URI names one.
     pub(super) async fn bind(requested: Option<&Url>) -> Result<Self> {
@@ -127,7 +127,7 @@ mod tests {
 
     #[tokio::test]
     async fn both_loopback_addresses_are_held_and_nobody_else_can_share_the_port() {
-        let place = Place::bind(None).await.unwrap();
+        let place = RedirectTarget::bind(None).await.unwrap();
         let port = place.redirect_uri.port().unwrap();
         assert_eq!(place.redirect_uri.as_str(), format!("http://localhost:{port}/"));
         for listener in &place.listeners {
@@ -139,7 +139,7 @@ mod tests {
             assert!(other.is_err() || (v4_only && address.contains(':')), "{address}");
         }
         let fixed = Url::parse(&format!("http://localhost:{port}/path")).unwrap();
-        let error = Place::bind(Some(&fixed)).await.unwrap_err();
+        let error = RedirectTarget::bind(Some(&fixed)).await.unwrap_err();
         assert!(error.message().contains(&port.to_string()), "{error}");
     }
 }
