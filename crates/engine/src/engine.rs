@@ -11,19 +11,21 @@ use keybearer_core::{
 
 use keybearer_protocol::shr::ProofKey;
 
-use crate::cache::{CacheKey, ClockReading, TokenCache};
-use crate::choice::sign_in_needed;
+use crate::accounts::choice::sign_in_needed;
+use crate::accounts::registry::{AccountKey, Redemption, Registry};
 use crate::deadline::{unless_cancelled, within};
 use crate::effects::{Change, Effects, Record, RecordKey};
-use crate::families::FamilyRefreshTokens;
 use crate::flights::{Flights, Ticket, lock};
-use crate::interactive::{InteractiveKey, seen_in_browser};
-use crate::providers::Providers;
-use crate::records::{RecordName, decode_account, decode_refresh, encode_account, encode_refresh};
-use crate::refresh_entry::{RefreshEntry, StoredRefresh};
-use crate::registry::{AccountKey, Redemption, Registry};
-use crate::throttle::Throttle;
-use crate::vault::Vault;
+use crate::provider::providers::Providers;
+use crate::provider::throttle::Throttle;
+use crate::refresh::cache::{CacheKey, ClockReading, TokenCache};
+use crate::refresh::entry::{RefreshEntry, StoredRefresh};
+use crate::refresh::families::FamilyRefreshTokens;
+use crate::sign_in::interactive::{InteractiveKey, seen_in_browser};
+use crate::store::records::{
+    RecordName, decode_account, decode_refresh, encode_account, encode_refresh,
+};
+use crate::store::vault::Vault;
 
 /// What the engine is told once, at the start.
 #[derive(Clone, Debug, Default)]
@@ -63,7 +65,7 @@ pub(crate) struct EngineState {
     pub(crate) sign_ins: Flights<InteractiveKey, Token>,
     pub(crate) proof_keys: Flights<AccountKey, ProofKey>,
     sign_outs: Flights<AccountKey, ()>,
-    waiting: crate::waiting::PendingRequests,
+    waiting: crate::sign_in::pending::PendingRequests,
     state: Mutex<State>,
     vault: Vault,
     /// Held from reading the registry to the end of the commit, so that commits are in order.

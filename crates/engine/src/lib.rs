@@ -4,33 +4,21 @@
 //! This crate promises to touch the world only through its effects, so every test of it is
 //! deterministic. It does not know where records are kept, how a person is asked, or who may call.
 
-mod attempt;
-mod cache;
-mod choice;
+mod accounts;
 mod deadline;
-mod device_code;
 mod effects;
 mod engine;
-mod families;
 mod flights;
-mod interactive;
-mod issue;
 mod proof;
-mod providers;
-mod records;
-mod refresh_entry;
-mod registry;
-mod sign_in_route;
-mod silent;
-mod terminal;
-mod throttle;
-mod vault;
-mod waiting;
+mod provider;
+mod refresh;
+mod sign_in;
+mod store;
 
 pub use effects::{
     Change, Clock, Effects, Http, KeyStore, Random, Record, RecordKey, SealedRecord, SignIn,
     SignInOutcome, SignInPrompt, SignInUi, Spawner, TokenStore,
 };
 pub use engine::{Engine, EngineSettings, FORWARDED_PORT};
-pub use families::FamilyRefreshTokens;
 pub use keybearer_core::AccountPick;
+pub use refresh::families::FamilyRefreshTokens;

@@ -14,11 +14,11 @@ use keybearer_core::{
 use keybearer_protocol::pkce;
 use keybearer_protocol::shr::{self, KeyHolder, ProofKey};
 
-use crate::cache::Binding;
+use crate::accounts::registry::AccountKey;
 use crate::engine::EngineState;
-use crate::records::RecordName;
-use crate::registry::AccountKey;
-use crate::silent::account_removed;
+use crate::refresh::cache::Binding;
+use crate::refresh::silent::account_removed;
+use crate::store::records::RecordName;
 
 /// What a token is bound to, and what has to be signed with it before it is handed out.
 pub(crate) struct Proof<'a> {

@@ -8,9 +8,9 @@ use keybearer_core::{
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::accounts::registry::AccountKey;
 use crate::effects::RecordKey;
-use crate::refresh_entry::StoredRefresh;
-use crate::registry::AccountKey;
+use crate::refresh::entry::StoredRefresh;
 
 const ACCOUNT: &str = "account";
 const PROOF_KEY: &str = "proof-key";

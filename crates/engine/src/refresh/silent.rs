@@ -12,12 +12,12 @@ use keybearer_protocol::metadata::ProviderMetadata;
 use keybearer_protocol::shr;
 use keybearer_protocol::token::{self, Grant, TokenRequest, TokenResponse};
 
-use crate::cache::{Binding, CacheKey, CachedToken};
+use crate::accounts::registry::{AccountKey, Redemption};
 use crate::engine::EngineState;
-use crate::issue::{Issued, RequestContext};
 use crate::proof::check_binding;
-use crate::providers::exchange_again;
-use crate::registry::{AccountKey, Redemption};
+use crate::provider::issue::{Issued, RequestContext};
+use crate::provider::providers::exchange_again;
+use crate::refresh::cache::{Binding, CacheKey, CachedToken};
 
 /// What a refresh is for: everything that outlives the caller.
 #[derive(Clone)]

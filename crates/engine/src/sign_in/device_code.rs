@@ -17,9 +17,9 @@ use crate::deadline::unless_cancelled;
 use crate::effects::SignIn;
 use crate::engine::EngineState;
 use crate::flights::Abandoned;
-use crate::interactive::{AccountSelection, merged_claims};
-use crate::providers::exchange;
-use crate::silent::nested;
+use crate::provider::providers::exchange;
+use crate::refresh::silent::nested;
+use crate::sign_in::interactive::{AccountSelection, merged_claims};
 
 /// What is added to the interval each time the provider asks to slow down, RFC 8628 §3.5.
 const SLOWER: Duration = Duration::from_secs(5);

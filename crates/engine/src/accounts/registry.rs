@@ -16,9 +16,9 @@ use keybearer_core::{
 };
 use keybearer_protocol::shr::ProofKey;
 
-use crate::choice::{Connected, choose, latest_first, sign_in_needed};
-use crate::families::FamilyRefreshTokens;
-use crate::refresh_entry::{RefreshEntry, StoredRefresh};
+use crate::accounts::choice::{Connected, choose, latest_first, sign_in_needed};
+use crate::refresh::entry::{RefreshEntry, StoredRefresh};
+use crate::refresh::families::FamilyRefreshTokens;
 
 /// An account within a cloud.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

@@ -10,7 +10,7 @@ use keybearer_core::{
     AccessToken, Capabilities, Claims, ClientId, ScopeSet, Tenant, Timestamp, Token,
 };
 
-use crate::registry::AccountKey;
+use crate::accounts::registry::AccountKey;
 
 /// Tokens that end sooner than this are not handed out: the request they are for must still arrive.
 const MARGIN: Duration = Duration::from_secs(300);

@@ -7,14 +7,14 @@ use keybearer_core::{
 };
 use keybearer_protocol::metadata::ProviderMetadata;
 
-use crate::choice::several_accounts;
+use crate::accounts::choice::several_accounts;
 use crate::deadline::unless_cancelled;
-use crate::device_code::no_terminal;
 use crate::effects::{SignIn, SignInOutcome, SignInPrompt};
 use crate::engine::EngineState;
 use crate::flights::Abandoned;
-use crate::sign_in_route::SignInRoute;
-use crate::terminal::{TerminalSignIn, forwarded, is_native_client, paste_redirect_uri};
+use crate::sign_in::device_code::no_terminal;
+use crate::sign_in::route::SignInRoute;
+use crate::sign_in::terminal::{TerminalSignIn, forwarded, is_native_client, paste_redirect_uri};
 
 impl EngineState {
     /// Nobody can be asked. Where the question was only which account, its name is all it takes.

@@ -18,17 +18,17 @@ use keybearer_protocol::shr;
 use keybearer_protocol::token::{self, Grant, TokenRequest, TokenResponse};
 use url::Url;
 
-use crate::attempt::is_no_ui;
-use crate::cache::Binding;
 use crate::deadline::unless_cancelled;
 use crate::effects::SignIn;
 use crate::engine::EngineState;
 use crate::flights::Abandoned;
-use crate::issue::{Issued, RequestContext};
-use crate::providers::exchange;
-use crate::refresh_entry::StoredRefresh;
-use crate::sign_in_route::SignInRoute;
-use crate::silent::{Refresh, nested};
+use crate::provider::issue::{Issued, RequestContext};
+use crate::provider::providers::exchange;
+use crate::refresh::cache::Binding;
+use crate::refresh::entry::StoredRefresh;
+use crate::refresh::silent::{Refresh, nested};
+use crate::sign_in::attempt::is_no_ui;
+use crate::sign_in::route::SignInRoute;
 
 /// Callers that ask for the same thing share one sign-in.
 #[derive(Clone, PartialEq, Eq, Hash)]

@@ -1,0 +1,4 @@
+//! The connected accounts, and which of them a request means.
+
+pub(crate) mod choice;
+pub(crate) mod registry;

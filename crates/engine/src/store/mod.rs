@@ -1,0 +1,4 @@
+//! What the store holds: the names and contents of records, and how they are sealed.
+
+pub(crate) mod records;
+pub(crate) mod vault;
