@@ -53,12 +53,12 @@ section 'Company Portal' defaults read "/Applications/Company Portal.app/Content
     CFBundleShortVersionString
 section 'extensions for sign-ins' pluginkit -m -p com.apple.AppSSO.idp-extension
 
-section 'tests without the extension' cargo test -q -p keybearer-client --lib
+section 'tests without the extension' cargo test -q -p keybearer-native -p keybearer-client --lib
 section 'tests with the extension compiled in' \
-    cargo test -q -p keybearer-client --lib --features macos-sso-extension
+    cargo test -q -p keybearer-native --lib --features macos-sso-extension
 section 'the keychain and the rest of the host' cargo test -q -p keybearer-host --lib
 section 'the program links with the extension compiled in' \
-    cargo build -q -p keybearer-cli --features keybearer-client/macos-sso-extension
+    cargo build -q -p keybearer-cli --features keybearer-native/macos-sso-extension
 
 keybearer=${CARGO_TARGET_DIR:-target}/debug/keybearer
 scope=https://management.azure.com/.default

@@ -441,7 +441,7 @@ fn nobody_to_ask(refusal: Error) -> Error {
 }
 
 #[cfg(windows)]
-use crate::windows::receive;
+use keybearer_native::windows::receive;
 
 /// Waits for a value, so long.
 #[cfg(not(windows))]

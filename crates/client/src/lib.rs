@@ -7,6 +7,8 @@
 //!
 //! This crate does not know any SDK's types; `keybearer` and `keybearer-python` map them.
 
+#![forbid(unsafe_code)]
+
 mod cache;
 mod caller_ui;
 mod chain;
@@ -14,8 +16,6 @@ mod credential;
 mod flights;
 mod in_process;
 mod log;
-#[cfg(any(test, all(target_os = "macos", feature = "macos-sso-extension")))]
-mod macos;
 #[cfg(not(target_os = "linux"))]
 mod on_disk;
 mod options;
@@ -26,23 +26,17 @@ mod runtime;
 #[cfg(target_os = "linux")]
 mod start;
 mod tenant;
-#[cfg(any(windows, test))]
-mod wam;
-mod window;
-#[cfg(windows)]
-mod windows;
-#[cfg(target_os = "linux")]
-mod wsl;
 
 pub use caller_ui::DesktopUi;
-pub use chain::{BrokerChoice, LocalBroker, LocalBrokerOptions, Persistence, Reachable};
+pub use chain::{BrokerChoice, LocalBroker, LocalBrokerOptions, Persistence};
 pub use credential::Credential;
-pub use options::{AZURE_DEVELOPER_APP, CredentialOptions};
+pub use keybearer_core::AZURE_DEVELOPER_APP;
+#[cfg(target_os = "linux")]
+pub use keybearer_native::wsl::{FoundBy, FoundProxy, ProxyBroker, WslProxyLocator};
+pub use keybearer_native::{ParentWindow, Reachable, WindowHandle};
+pub use options::CredentialOptions;
 pub use query::{TokenQuery, signed_request};
 pub use record::AuthenticationRecord;
 pub use runtime::background;
 #[cfg(target_os = "linux")]
 pub use start::{find_program, start_broker};
-pub use window::{ParentWindow, WindowHandle};
-#[cfg(target_os = "linux")]
-pub use wsl::{FoundBy, FoundProxy, ProxyBroker, WslProxyLocator};

@@ -46,7 +46,7 @@ pub(crate) fn has_store(environment: &Environment) -> bool {
 
 #[cfg(windows)]
 fn close_to_others(paths: &Paths) -> Result<()> {
-    crate::windows::private_directory(&paths.state_dir)
+    keybearer_native::windows::private_directory(&paths.state_dir)
 }
 
 #[cfg(not(windows))]
@@ -58,7 +58,7 @@ fn close_to_others(paths: &Paths) -> Result<()> {
 /// The effects of an engine that keeps what it signs in. The caller has the [`StoreLock`].
 #[cfg(windows)]
 pub(crate) fn durable_host(paths: &Paths, environment: &Environment) -> Host {
-    Host::durable(paths, environment, std::sync::Arc::new(crate::windows::Dpapi))
+    Host::durable(paths, environment, std::sync::Arc::new(keybearer_native::windows::Dpapi))
 }
 
 /// The effects of an engine that keeps what it signs in. The caller has the [`StoreLock`].

@@ -2,16 +2,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use keybearer_core::{AuthorityHost, ClientId, Error, HomeAccountId, Result, Tenant};
+use keybearer_core::{
+    AZURE_DEVELOPER_APP, AuthorityHost, ClientId, Error, HomeAccountId, Result, Tenant,
+};
 use keybearer_engine::{Http, SignInUi};
+use keybearer_native::ParentWindow;
 use url::Url;
 
 use crate::chain::BrokerChoice;
 use crate::record::AuthenticationRecord;
-use crate::window::ParentWindow;
-
-/// Microsoft's public client for developer tools, the default app of Azure credentials.
-pub const AZURE_DEVELOPER_APP: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
 

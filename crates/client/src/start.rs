@@ -3,13 +3,13 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use keybearer_core::{Error, ErrorKind, Missing, Result};
 use keybearer_host::{Environment, private_dir};
+use keybearer_native::detached;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 /// How long a broker may take to start, whatever the caller's own limit.
@@ -88,56 +88,11 @@ fn no_start(message: impl Into<String>) -> Error {
     Error::unavailable(Missing::Broker, message)
 }
 
-/// The broker is nobody's child, has a session of its own, and holds none of the caller's files: a
-/// program that waits for its children, or holds a lock by a descriptor, must not wait for it.
-#[allow(unsafe_code, reason = "a child has to be forked once more before it becomes the program")]
 fn spawn(program: &Path, complaints: File) -> std::io::Result<Child> {
     let mut command = Command::new(program);
     command.args(["broker", "run"]).current_dir("/");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(complaints);
-    // SAFETY: what runs between fork and exec allocates nothing and takes no lock; the functions it
-    // calls are system calls.
-    unsafe { command.pre_exec(detach) };
-    command.spawn()
-}
-
-/// Goes on as the child of a child that has ended.
-///
-/// The system call and not `fork`, whose handlers of other libraries take locks that a thread which
-/// is not in this process may hold.
-#[allow(unsafe_code, reason = "fork has no safe form")]
-fn detach() -> std::io::Result<()> {
-    let (signal, none) = (libc::c_long::from(libc::SIGCHLD), 0);
-    // clone(2): on s390x the stack comes before the flags.
-    let [first, second] = if cfg!(target_arch = "s390x") { [none, signal] } else { [signal, none] };
-    // SAFETY: this process has one thread, for it was just forked, and the child goes on with a copy
-    // of its stack.
-    match unsafe { libc::syscall(libc::SYS_clone, first, second, none, none, none) } {
-        -1 => return Err(std::io::Error::last_os_error()),
-        0 => {}
-        // SAFETY: nothing of the caller's is wound up.
-        _ => unsafe { libc::_exit(0) },
-    }
-    rustix::process::setsid()?;
-    close_on_exec_from(3);
-    Ok(())
-}
-
-/// Has every descriptor from this one on closed when the program takes over.
-#[allow(unsafe_code, reason = "descriptors of others are known by their numbers only")]
-fn close_on_exec_from(first: u32) {
-    // SAFETY: no descriptor is closed before the program is another.
-    let marked =
-        unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
-    if marked == 0 {
-        return;
-    }
-    // A kernel before 5.11.
-    const USUAL_LIMIT: i32 = 1024;
-    for descriptor in first.cast_signed()..USUAL_LIMIT {
-        // SAFETY: a number that is no descriptor is an error that changes nothing.
-        unsafe { libc::fcntl(descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
-    }
+    detached::spawn(&mut command)
 }
 
 /// The broker says one line when it serves; the end of its output without one is a failure.

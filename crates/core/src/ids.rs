@@ -61,6 +61,11 @@ identifier_type! {
     /// The application (client) id of an app registration, RFC 6749 §2.2; in Entra a GUID.
     ClientId, "client_id"
 }
+
+/// The client id of Microsoft's public client for developer tools, the default app of Azure
+/// credentials.
+pub const AZURE_DEVELOPER_APP: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
+
 identifier_type! {
     /// A directory: its GUID or one of its verified domain names.
     TenantId, "tenant_id"

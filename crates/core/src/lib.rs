@@ -28,7 +28,7 @@ pub use caller_ui::{
 };
 pub use claims::{Capabilities, Claims};
 pub use error::{Denial, Error, ErrorContext, ErrorKind, Missing, Result};
-pub use ids::{ClientId, CorrelationId, HomeAccountId, TenantId};
+pub use ids::{AZURE_DEVELOPER_APP, ClientId, CorrelationId, HomeAccountId, TenantId};
 pub use request::{
     AccountsRequest, CancelRequest, HttpRequestToSign, InteractiveRequest, Prompt,
     ProofOfPossession, RemoveAccountRequest, SignHttpRequest, SilentRequest, SsoCookieRequest,

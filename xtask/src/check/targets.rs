@@ -8,11 +8,12 @@ use serde::Deserialize;
 use std::time::Instant;
 
 /// What people run there: everything but the D-Bus crates, the broker and the emulator.
-const PACKAGES: [&str; 8] = [
+const PACKAGES: [&str; 9] = [
     "keybearer-core",
     "keybearer-protocol",
     "keybearer-engine",
     "keybearer-host",
+    "keybearer-native",
     "keybearer-client",
     "keybearer",
     "keybearer-cli",
@@ -29,7 +30,7 @@ struct Target {
 }
 
 const WINDOWS: &[&str] = &["-p", "keybearer-fake-wam", "--features", "keybearer-fake-wam/provider"];
-const MACOS: &[&str] = &["--features", "keybearer-client/macos-sso-extension"];
+const MACOS: &[&str] = &["--features", "keybearer-native/macos-sso-extension"];
 const NO_SDK: &str = "linked: no, for want of Apple's SDK; run: no";
 
 const TARGETS: [Target; 4] = [

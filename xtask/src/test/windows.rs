@@ -85,11 +85,11 @@ impl WineMachine<'_> {
         python.install(repository, &wheel.path()).await
     }
 
-    /// Tests of the client and the program, by their names. The packages are always the same, for
+    /// Tests of the operating systems' brokers, the client and the program, by their names. The packages are always the same, for
     /// others would be other features, and nearly everything compiled again.
     fn tests(&self, names: &[&str]) -> Command {
         let mut command = self.cargo(&["test", "--locked", "--no-fail-fast"]);
-        command.args(["-p", "keybearer-client", "-p", "keybearer-cli"]);
+        command.args(["-p", "keybearer-native", "-p", "keybearer-client", "-p", "keybearer-cli"]);
         command.args(names.iter().flat_map(|name| ["--test", name]));
         command
     }

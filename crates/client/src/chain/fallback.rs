@@ -5,7 +5,7 @@ use keybearer_core::{Denial, Error, ErrorKind, Missing};
 use keybearer_host::Environment;
 
 #[cfg(target_os = "linux")]
-use crate::WslProxyLocator;
+use keybearer_native::wsl::WslProxyLocator;
 
 /// Whose desktop the person is at.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -8,21 +8,12 @@ use std::time::{Duration, Instant};
 use keybearer_core::{Error, ErrorKind, Missing, Result};
 use keybearer_dbus::client::{Activation, BrokerProxy};
 use keybearer_host::{Environment, Paths};
+use keybearer_native::Reachable;
+use keybearer_native::wsl::WslProxyLocator;
 
+use super::LocalBrokerOptions;
 use super::wsl::ThroughProxy;
-use super::{LocalBrokerOptions, Reachable};
-use crate::WslProxyLocator;
 use crate::start::{find_program, start_broker};
-
-impl Reachable for BrokerProxy {
-    fn is_closed(&self) -> bool {
-        Self::is_closed(self)
-    }
-
-    fn is_keybearer(&self) -> bool {
-        self.is_on_socket()
-    }
-}
 
 /// A broker that does not even shake hands in this time is as good as absent.
 const SOCKET_LIMIT: Duration = Duration::from_secs(3);

@@ -8,16 +8,9 @@ use keybearer_core::Result;
 #[cfg(not(feature = "macos-sso-extension"))]
 use keybearer_core::{Error, Missing};
 use keybearer_host::Environment;
+use keybearer_native::Reachable;
 
-use super::{LocalBrokerOptions, Reachable};
-
-#[cfg(feature = "macos-sso-extension")]
-impl Reachable for crate::macos::ExtensionBroker {
-    /// macOS starts the extension for each request.
-    fn is_closed(&self) -> bool {
-        false
-    }
-}
+use super::LocalBrokerOptions;
 
 #[cfg(feature = "macos-sso-extension")]
 pub(super) async fn find(
@@ -25,10 +18,7 @@ pub(super) async fn find(
     _: &LocalBrokerOptions,
     _: Duration,
 ) -> Result<Arc<dyn Reachable>> {
-    let extension = crate::macos::SsoExtension;
-    extension.check()?;
-    let clock = Arc::new(keybearer_host::SystemClock);
-    Ok(Arc::new(crate::macos::ExtensionBroker::new(Arc::new(extension), clock)))
+    Ok(Arc::new(keybearer_native::macos::ExtensionBroker::find()?))
 }
 
 #[cfg(not(feature = "macos-sso-extension"))]

@@ -29,12 +29,12 @@ use keybearer_core::{
 };
 use keybearer_engine::{Http, SignInUi};
 use keybearer_host::Environment;
+use keybearer_native::{ParentWindow, Reachable};
 use tokio::sync::Mutex;
 
 use crate::caller_ui::DesktopUi;
 use crate::in_process::InProcess;
 use crate::per_process::PerProcess;
-use crate::window::ParentWindow;
 use fallback::{Platform, RequestKind, browser_can_help};
 #[cfg(target_os = "linux")]
 use linux::find;
@@ -125,18 +125,6 @@ const ANSWER_TIME: Duration = Duration::from_millis(125);
 
 /// A search that takes less is simply made again.
 const LONG_SEARCH: Duration = Duration::from_secs(1);
-
-/// A broker outside of this process, which may go away.
-pub trait Reachable: Broker {
-    /// Whether it has gone, so that every call would fail. One that is asked anew by each call
-    /// never has.
-    fn is_closed(&self) -> bool;
-
-    /// Whether it is Keybearer's, so that it signs in as this process would.
-    fn is_keybearer(&self) -> bool {
-        false
-    }
-}
 
 /// A request that was not served, and by whom.
 struct Refusal {

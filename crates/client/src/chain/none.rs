@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use keybearer_core::{Error, Missing, Result};
 use keybearer_host::Environment;
+use keybearer_native::Reachable;
 
-use super::{LocalBrokerOptions, Reachable};
+use super::LocalBrokerOptions;
 
 pub(super) async fn find(
     _: &Environment,

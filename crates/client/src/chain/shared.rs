@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
 use keybearer_host::Environment;
+use keybearer_native::ParentWindow;
 
 use super::{LocalBroker, LocalBrokerOptions};
-use crate::window::ParentWindow;
 
 impl LocalBrokerOptions {
     /// Whether they are of so few kinds that a process can keep a broker for each.

@@ -8,20 +8,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use keybearer_core::{Error, Result};
-use keybearer_host::{Environment, SystemClock};
+use keybearer_core::Result;
+use keybearer_host::Environment;
+use keybearer_native::Reachable;
+use keybearer_native::wam::WamBroker;
 
-use super::{LocalBrokerOptions, Reachable};
-use crate::wam::{WamBroker, WinRt};
+use super::LocalBrokerOptions;
 
 pub(super) async fn find(
     _: &Environment,
     options: &LocalBrokerOptions,
     limit: Duration,
 ) -> Result<Arc<dyn Reachable>> {
-    let transport = WinRt { parent: options.parent_window };
-    let broker = WamBroker::new(Arc::new(transport), Arc::new(SystemClock));
-    let checked = tokio::time::timeout(limit, broker.check()).await;
-    checked.unwrap_or_else(|_| Err(Error::timed_out("find Web Account Manager")))?;
-    Ok(Arc::new(broker))
+    Ok(Arc::new(WamBroker::find(options.parent_window, limit).await?))
 }

@@ -11,11 +11,12 @@ use keybearer_core::{
     RemoveAccountRequest, Result, SignHttpRequest, SignedHttpRequest, SilentRequest, SsoCookie,
     SsoCookieRequest, Token,
 };
+use keybearer_native::Reachable;
+use keybearer_native::wsl::ProxyBroker;
 use tokio::sync::Mutex;
 
+use super::Repeat;
 use super::linux::{LinuxBrokers, error_of_both};
-use super::{Reachable, Repeat};
-use crate::ProxyBroker;
 
 /// Asks the proxy. Once it shows that it cannot work here (it does not start, has no answer, or can
 /// show no dialog), this process stays with a broker of this Linux: nothing has been done yet that would be done

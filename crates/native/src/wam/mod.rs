@@ -29,25 +29,26 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use keybearer_core::{
-    Account, AccountChoice, AccountsRequest, AuthorityHost, Broker, CancelRequest, ClientId, Error,
-    ErrorKind, InteractiveRequest, Prompt, RemoveAccountRequest, Result, SilentRequest, Tenant,
-    Token, TokenParameters, TokenSource,
+    AZURE_DEVELOPER_APP, Account, AccountChoice, AccountsRequest, AuthorityHost, Broker,
+    CancelRequest, ClientId, Error, ErrorKind, InteractiveRequest, Prompt, RemoveAccountRequest,
+    Result, SilentRequest, Tenant, Token, TokenParameters, TokenSource,
 };
 use keybearer_engine::Clock;
 
-use crate::AZURE_DEVELOPER_APP;
-use crate::chain::Reachable;
+#[cfg(windows)]
+use crate::ParentWindow;
+use crate::Reachable;
 use answer::{Issued, ResponseContext};
 use provider::{Plugin, organizations};
 use request::{AccountRef, Mode, RequestPlan};
 use transport::{Answer, Listing, Provider, Transport};
 use waiting::PendingSignIns;
 #[cfg(windows)]
-pub(crate) use winrt::WinRt;
+use winrt::WinRt;
 
 /// Web Account Manager.
 #[derive(Debug)]
-pub(crate) struct WamBroker {
+pub struct WamBroker {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     memory: Mutex<Memory>,
@@ -83,12 +84,25 @@ enum ResolvedAccount {
 }
 
 impl WamBroker {
-    pub(crate) fn new(transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
+    /// Web Account Manager, if this Windows has it and a provider for work accounts. Its dialogues
+    /// belong to `parent`.
+    ///
+    /// # Errors
+    /// `Unavailable(Broker)` if it has none; `TimedOut` after `limit`.
+    #[cfg(windows)]
+    pub async fn find(parent: ParentWindow, limit: Duration) -> Result<Self> {
+        let broker = Self::new(Arc::new(WinRt { parent }), Arc::new(keybearer_host::SystemClock));
+        let checked = tokio::time::timeout(limit, broker.check()).await;
+        checked.unwrap_or_else(|_| Err(Error::timed_out("find Web Account Manager")))?;
+        Ok(broker)
+    }
+
+    fn new(transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
         Self { transport, clock, memory: Mutex::default(), waiting: PendingSignIns::default() }
     }
 
     /// Whether Windows has Web Account Manager and a provider for work accounts.
-    pub(crate) async fn check(&self) -> Result<()> {
+    async fn check(&self) -> Result<()> {
         match self.transport.provider(&organizations()).await {
             Ok(Some(_)) => Ok(()),
             Ok(None) => Err(fault::absent()),

@@ -23,7 +23,7 @@ use windows::core::{HSTRING, PCWSTR, PWSTR};
 ///
 /// # Errors
 /// `Internal` if the directory cannot be made, belongs to somebody else, or cannot be closed.
-pub(crate) fn private_directory(path: &Path) -> Result<()> {
+pub fn private_directory(path: &Path) -> Result<()> {
     let shown = path.display().to_string();
     let failed = |error: windows::core::Error| {
         Error::internal(format!("close the directory {shown} to others")).with_source(error)

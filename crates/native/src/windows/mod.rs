@@ -6,6 +6,6 @@ mod access;
 mod dpapi;
 mod messages;
 
-pub(crate) use access::private_directory;
-pub(crate) use dpapi::Dpapi;
-pub(crate) use messages::receive;
+pub use access::private_directory;
+pub use dpapi::Dpapi;
+pub use messages::receive;

@@ -3,9 +3,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use keybearer_core::{
-    Account, AccountChoice, AccountsRequest, Broker, CallerId, CancelRequest, ClientId,
-    CorrelationId, Error, InteractiveRequest, RemoveAccountRequest, Result, SilentRequest, Token,
-    TokenParameters, TokenSource,
+    AZURE_DEVELOPER_APP, Account, AccountChoice, AccountsRequest, Broker, CallerId, CancelRequest,
+    ClientId, CorrelationId, Error, InteractiveRequest, RemoveAccountRequest, Result,
+    SilentRequest, Token, TokenParameters, TokenSource,
 };
 use keybearer_engine::Clock;
 use tokio::sync::Notify;
@@ -13,11 +13,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::request::Operation;
 use super::{Dictionary, Extension, reply, request};
-use crate::options::AZURE_DEVELOPER_APP;
+use crate::Reachable;
 
 /// The extension as a broker.
 #[derive(Debug)]
-pub(crate) struct ExtensionBroker {
+pub struct ExtensionBroker {
     extension: Arc<dyn Extension>,
     clock: Arc<dyn Clock>,
     /// The sign-ins that are waiting.
@@ -25,7 +25,18 @@ pub(crate) struct ExtensionBroker {
 }
 
 impl ExtensionBroker {
-    pub(crate) fn new(extension: Arc<dyn Extension>, clock: Arc<dyn Clock>) -> Self {
+    /// The extension of this Mac, if it has one that handles work accounts.
+    ///
+    /// # Errors
+    /// `Unavailable(Broker)` if it has none.
+    #[cfg(all(target_os = "macos", feature = "macos-sso-extension"))]
+    pub fn find() -> Result<Self> {
+        let extension = super::extension::SsoExtension;
+        extension.check()?;
+        Ok(Self::new(Arc::new(extension), Arc::new(keybearer_host::SystemClock)))
+    }
+
+    pub(super) fn new(extension: Arc<dyn Extension>, clock: Arc<dyn Clock>) -> Self {
         Self { extension, clock, waiting: Mutex::default() }
     }
 
@@ -95,6 +106,13 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.broker.waiting().retain(|(_, other)| !Arc::ptr_eq(other, &self.cancelled));
+    }
+}
+
+impl Reachable for ExtensionBroker {
+    /// macOS starts the extension for each request.
+    fn is_closed(&self) -> bool {
+        false
     }
 }
 

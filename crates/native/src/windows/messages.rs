@@ -9,7 +9,7 @@ use windows::Win32::UI::WindowsAndMessaging::{
 /// Waits for a value as [`Receiver::recv_timeout`] does; on a thread with windows their messages
 /// are handled meanwhile. A dialogue of Windows' broker belongs to a window of the caller: if that
 /// one's thread stood still, so would the dialogue.
-pub(crate) fn receive<T>(from: &Receiver<T>, patience: Duration) -> Result<T, RecvTimeoutError> {
+pub fn receive<T>(from: &Receiver<T>, patience: Duration) -> Result<T, RecvTimeoutError> {
     // SAFETY: only asks, as the argument says.
     if !unsafe { IsGUIThread(false) }.as_bool() {
         return from.recv_timeout(patience);

@@ -9,9 +9,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use keybearer_client::ProxyBroker;
 use keybearer_core::{Broker, CorrelationId, Timestamp, TokenParameters};
 use keybearer_dbus::server::serve_socket;
+use keybearer_native::wsl::ProxyBroker;
 use keybearer_testkit::contract::{ContractFixture, Party, Situation};
 use keybearer_testkit::double::MemoryBroker;
 use keybearer_testkit::sample;

@@ -7,13 +7,13 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use keybearer_client::{FoundBy, ProxyBroker, WslProxyLocator};
 use keybearer_core::{
     AccessToken, AccountChoice, AccountsRequest, Broker, CancelRequest, Claims, CorrelationId,
     ErrorKind, HomeAccountId, InteractiveRequest, Missing, Prompt, Result, SilentRequest,
     TokenParameters,
 };
 use keybearer_host::Environment;
+use keybearer_native::wsl::{FoundBy, ProxyBroker, WslProxyLocator};
 use keybearer_testkit::capture::LeakCheck;
 use keybearer_testkit::sample;
 use tempfile::TempDir;

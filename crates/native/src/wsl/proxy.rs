@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use keybearer_core::{
-    Account, AccountChoice, AccountsRequest, Broker, CancelRequest, ClientId, CorrelationId, Error,
-    ErrorKind, InteractiveRequest, RemoveAccountRequest, Result, SilentRequest, Tenant, Token,
-    TokenParameters,
+    AZURE_DEVELOPER_APP, Account, AccountChoice, AccountsRequest, Broker, CancelRequest, ClientId,
+    CorrelationId, Error, ErrorKind, InteractiveRequest, RemoveAccountRequest, Result,
+    SilentRequest, Tenant, Token, TokenParameters,
 };
 use keybearer_dbus::message::windows_proxy::{
     self as messages, ListedAccount, PROTOCOL_VERSION, SIGN_OUT,
@@ -23,7 +23,6 @@ use tokio::time::{Instant, timeout};
 use super::fault::{explained, failed, said_nothing};
 use super::flow::{ProxyFlows, Wait};
 use super::process;
-use crate::options::AZURE_DEVELOPER_APP;
 
 /// The Windows broker, as a program that is run once for each call. Cloning shares what is known of
 /// its accounts.

@@ -9,7 +9,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 /// The Data Protection API: the user's own key, which the sign-in to Windows unlocks.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Dpapi;
+pub struct Dpapi;
 
 impl KeySealer for Dpapi {
     fn seal(&self, plain: &[u8]) -> Result<Vec<u8>> {

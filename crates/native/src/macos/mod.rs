@@ -23,10 +23,7 @@ use std::fmt;
 use async_trait::async_trait;
 use keybearer_core::Result;
 
-#[cfg(all(target_os = "macos", feature = "macos-sso-extension"))]
-pub(crate) use broker::ExtensionBroker;
-#[cfg(all(target_os = "macos", feature = "macos-sso-extension"))]
-pub(crate) use extension::SsoExtension;
+pub use broker::ExtensionBroker;
 use request::Operation;
 
 /// The names and values of a request or a reply.
