@@ -13,7 +13,7 @@ pub use remote::CallbackChannel;
 const INTERFACE: &str = "com.keybearer.Presenter1";
 
 /// Above the objects of the calls.
-const ROOT: &str = "/com/keybearer/caller_ui";
+const ROOT: &str = "/com/keybearer/presenter";
 
 /// Where the object of one call is: each call has a correlation id of its own.
 fn object_path(call: &CorrelationId) -> String {
