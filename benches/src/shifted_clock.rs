@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use keybearer_core::Timestamp;
@@ -27,6 +27,10 @@ impl Clock for ShiftedClock {
 
     fn uptime(&self) -> Duration {
         SystemClock.uptime()
+    }
+
+    fn instant(&self) -> Instant {
+        SystemClock.instant()
     }
 
     async fn sleep(&self, duration: Duration) {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use keybearer_bench::{Figure, connect_accounts, median, report, resident_megabytes};
-use keybearer_core::{AccountsRequest, Broker as _, CorrelationId};
+use keybearer_core::{AccountsRequest, Broker as _, CorrelationId, Deadline};
 use keybearer_dbus::client::BrokerProxy;
 use keybearer_host::{Environment, Paths, UserFacts};
 use tokio::time::sleep;
@@ -87,7 +87,7 @@ impl Home {
         let request = AccountsRequest {
             client_id: None,
             correlation_id: CorrelationId::new("5a3ad5d1-0000-4000-8000-000000000001"),
-            timeout: START_LIMIT,
+            deadline: Deadline::after(START_LIMIT, Instant::now()),
         };
         let answer = proxy.accounts(request).await?;
         let elapsed = start.elapsed();

@@ -54,7 +54,8 @@ impl Subject {
 
     async fn of(command: Command, channel: &Channel, destination: &str) -> Result<Self> {
         let server = Server::start(command)?;
-        let request = AcquireTokenSilently::encode_request(&silent_request(0)?);
+        let request =
+            AcquireTokenSilently::encode_request(&silent_request(0)?, std::time::Instant::now());
         let hits = Hits::connect(channel, destination, &request).await?;
         let (rates, costs, latencies) = Default::default();
         Ok(Self { server, hits, rates, costs, latencies })

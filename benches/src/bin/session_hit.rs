@@ -16,7 +16,8 @@ const CALLS: u32 = 20_000;
 async fn main() -> Result<()> {
     let engine = Arc::new(filled_engine(1, 1).await?);
     let session = Session::new(engine, CallerId::new("bench"), None);
-    let request = AcquireTokenSilently::encode_request(&silent_request(0)?);
+    let request =
+        AcquireTokenSilently::encode_request(&silent_request(0)?, std::time::Instant::now());
     let id = "5a3ad5d1-0000-4000-8000-000000000001";
     let reply = session.acquire_token_silently(id, &request).await;
     ensure!(reply.contains("accessToken"), "the broker has no token: {reply}");

@@ -11,6 +11,7 @@ use keybearer_broker::{
 use keybearer_core::{AccountsRequest, Broker, CorrelationId};
 use keybearer_dbus::client::BrokerProxy;
 use keybearer_host::{Environment, Paths};
+use keybearer_testkit::sample;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -59,7 +60,8 @@ async fn a_broker_serves_tells_about_itself_and_ends_when_asked() {
     let broker = home.start().await;
     let proxy = BrokerProxy::connect_socket(&home.paths.socket, LIMIT).await.unwrap();
     let correlation_id = CorrelationId::new("c");
-    let request = AccountsRequest { client_id: None, correlation_id, timeout: LIMIT };
+    let request =
+        AccountsRequest { client_id: None, correlation_id, deadline: sample::deadline(LIMIT) };
     assert_eq!(proxy.accounts(request).await.unwrap(), []);
     let control = home.control().await;
     let status = control.status(LIMIT).await.unwrap();

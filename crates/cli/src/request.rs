@@ -1,10 +1,10 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use keybearer_client::AZURE_DEVELOPER_APP;
 use keybearer_core::{
     AccountChoice, AccountsRequest, Authority, AuthorityHost, Caller, Capabilities, Claims,
-    ClientId, CorrelationId, Result, ScopeSet, Tenant, TokenParameters,
+    ClientId, CorrelationId, Deadline, Result, ScopeSet, Tenant, TokenParameters,
 };
 use keybearer_engine::Random;
 use keybearer_host::SystemRandom;
@@ -34,8 +34,8 @@ pub(crate) struct Limit {
 }
 
 impl Limit {
-    pub(crate) fn duration(self) -> Duration {
-        Duration::from_secs(self.seconds.into())
+    fn deadline(self) -> Deadline {
+        deadline_after(Duration::from_secs(self.seconds.into()))
     }
 }
 
@@ -71,7 +71,7 @@ impl Target {
             proof_of_possession: None,
             extra_query: Default::default(),
             correlation_id: correlation_id(),
-            timeout: limit.duration(),
+            deadline: limit.deadline(),
             caller: Caller::in_process(),
         })
     }
@@ -93,7 +93,13 @@ fn sign_in_scope(client_id: &ClientId, host: &AuthorityHost) -> &'static str {
 
 /// Asks for the connected accounts.
 pub(crate) fn accounts(limit: Duration) -> AccountsRequest {
-    AccountsRequest { client_id: None, correlation_id: correlation_id(), timeout: limit }
+    let deadline = deadline_after(limit);
+    AccountsRequest { client_id: None, correlation_id: correlation_id(), deadline }
+}
+
+/// The deadline of a request that is made now.
+pub(crate) fn deadline_after(limit: Duration) -> Deadline {
+    Deadline::after(limit, Instant::now())
 }
 
 /// The id of one command's work, here and in the server's logs.

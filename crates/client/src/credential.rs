@@ -1,15 +1,16 @@
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use keybearer_core::{
     AccountChoice, Authority, AuthorityHost, Broker, Caller, Capabilities, Claims, CorrelationId,
-    Error, ErrorKind, HomeAccountId, InteractiveRequest, Missing, Prompt, Result, ScopeSet,
-    SilentRequest, Tenant, Token, TokenParameters,
+    Deadline, Error, ErrorKind, HomeAccountId, InteractiveRequest, Missing, Prompt, Result,
+    ScopeSet, SilentRequest, Tenant, Token, TokenParameters, grace,
 };
 use keybearer_engine::Random;
 use keybearer_host::{Environment, SystemClock, SystemRandom};
+use keybearer_native::limit::{now, within};
 
 use crate::cache::{CacheLookup, CachedToken, ClockReading, TokenCache};
 use crate::chain::{LocalBroker, LocalBrokerOptions};
@@ -36,9 +37,6 @@ struct CredentialState {
     flights: PerProcess<Flights<ParsedQuery, Result<Arc<Token>>>>,
     account: ArcSwapOption<HomeAccountId>,
 }
-
-/// Whoever was asked ends at the limit too, and says why; its answer gets this long to arrive.
-const ANSWER_TIME: Duration = Duration::from_millis(150);
 
 impl Credential {
     /// A credential that asks this machine's broker. Nothing is contacted yet.
@@ -220,7 +218,7 @@ impl Credential {
         let (Ok(wanted), Ok(runtime)) = (wanted, background()) else { return };
         let inner = Arc::clone(&self.0);
         runtime.spawn(async move {
-            let parameters = inner.parameters(&wanted, inner.settings.timeout);
+            let parameters = inner.parameters(&wanted, inner.deadline());
             if let Ok(token) = inner.acquire_silent(parameters).await {
                 // What cannot be kept is what could not be used either.
                 let _ = inner.keep(&wanted, token);
@@ -268,19 +266,25 @@ impl CredentialState {
 
     async fn ask_in_time(self: Arc<Self>, wanted: ParsedQuery) -> Result<Arc<Token>> {
         let limit = self.settings.timeout;
-        let asking = self.ask_together(wanted, Instant::now() + limit);
-        let asked = tokio::time::timeout(limit + ANSWER_TIME, asking).await;
-        asked.unwrap_or_else(|_| {
-            let message = format!("no token was had within {:.1} s", limit.as_secs_f32());
-            Err(Error::timed_out(message))
-        })
+        let deadline = self.deadline();
+        let late = || {
+            let seconds = limit.as_secs_f32();
+            Error::timed_out(format!("timed out after {seconds:.1} s waiting for a token"))
+        };
+        let asking = self.ask_together(wanted, deadline);
+        within(deadline.extended_by(grace::CREDENTIAL), late, asking).await
+    }
+
+    /// That of a request that begins now.
+    fn deadline(&self) -> Deadline {
+        Deadline::after(self.settings.timeout, now())
     }
 
     /// Together with everybody who wants the same (invariant I6).
     async fn ask_together(
         self: &Arc<Self>,
         wanted: ParsedQuery,
-        deadline: Instant,
+        deadline: Deadline,
     ) -> Result<Arc<Token>> {
         loop {
             if wanted.is_for_one_request() {
@@ -294,16 +298,15 @@ impl CredentialState {
                 Err(error)
                     if boarding == Boarding::Joined
                         && *error.kind() == ErrorKind::TimedOut
-                        && Instant::now() < deadline => {}
+                        && !deadline.has_passed(now()) => {}
                 result => return result,
             }
         }
     }
 
     /// Silently, and with the person only if there is no other way or the program wants it so.
-    async fn ask(&self, wanted: &ParsedQuery, deadline: Instant) -> Result<Arc<Token>> {
-        let left = || deadline.saturating_duration_since(Instant::now());
-        let mut parameters = self.parameters(wanted, left());
+    async fn ask(&self, wanted: &ParsedQuery, deadline: Deadline) -> Result<Arc<Token>> {
+        let mut parameters = self.parameters(wanted, deadline);
         let choose = wanted.purpose == Purpose::SignIn && self.may_ask_whom(&parameters);
         if !choose {
             match self.acquire_silent(parameters.clone()).await {
@@ -315,12 +318,10 @@ impl CredentialState {
         let _question = self.flights.get().question().await;
         if self.account() != parameters.account {
             parameters.account = self.account();
-            parameters.timeout = left();
             if let Ok(token) = self.acquire_silent(parameters.clone()).await {
                 return self.keep(wanted, token);
             }
         }
-        parameters.timeout = left();
         let prompt = match parameters.account {
             AccountChoice::Only if choose => Prompt::SelectAccount,
             _ => Prompt::IfNeeded,
@@ -361,7 +362,7 @@ impl CredentialState {
         begun.ended(result)
     }
 
-    fn parameters(&self, wanted: &ParsedQuery, timeout: Duration) -> TokenParameters {
+    fn parameters(&self, wanted: &ParsedQuery, deadline: Deadline) -> TokenParameters {
         let settings = &self.settings;
         let mut random = [0; 16];
         SystemRandom.fill(&mut random);
@@ -387,7 +388,7 @@ impl CredentialState {
                 Default::default()
             },
             correlation_id: CorrelationId::from_random(random),
-            timeout,
+            deadline,
             caller: Caller::in_process(),
         }
     }

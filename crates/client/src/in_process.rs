@@ -4,11 +4,11 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use keybearer_core::{AuthorityHost, Broker, Error, Result};
+use keybearer_core::{AuthorityHost, Broker, Deadline, Error, Result};
 use keybearer_engine::{Effects, Engine, EngineSettings, Http, SignInUi};
 use keybearer_host::{Config, Environment, Host, Paths, Settings};
+use keybearer_native::limit::within;
 use tokio::sync::OnceCell;
 
 use crate::chain::{LocalBrokerOptions, Persistence};
@@ -45,10 +45,10 @@ impl InProcess {
     }
 
     /// The engine, made on first use.
-    pub(crate) async fn broker(&self, limit: Duration) -> Result<Arc<dyn Broker>> {
+    pub(crate) async fn broker(&self, deadline: Deadline) -> Result<Arc<dyn Broker>> {
         let engine = self.engine.get();
-        let opened = tokio::time::timeout(limit, engine.get_or_try_init(|| self.open())).await;
-        let opened = opened.map_err(|_| Error::timed_out("wait for the token store"))??;
+        let late = || Error::timed_out("wait for the token store");
+        let opened = within(deadline, late, engine.get_or_try_init(|| self.open())).await?;
         Ok(Arc::clone(&opened.engine))
     }
 

@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use keybearer_core::{AccountChoice, CorrelationId, Result, Token, TokenParameters};
+use keybearer_native::limit::now;
 
 use crate::options::Settings;
 
@@ -29,11 +30,11 @@ impl Settings {
                 account = account(&parameters.account),
                 scopes = ?parameters.scopes.iter().collect::<Vec<_>>(),
                 claims = parameters.claims.is_some(),
-                timeout = ?parameters.timeout,
+                timeout = ?parameters.deadline.left(now()),
                 "support: the request"
             );
         }
-        Begun { what, correlation_id: correlation_id.clone(), at: Instant::now(), names }
+        Begun { what, correlation_id: correlation_id.clone(), at: now(), names }
     }
 }
 
@@ -41,7 +42,7 @@ impl Begun {
     /// Notes how it ended.
     pub(crate) fn ended(self, result: Result<Token>) -> Result<Token> {
         let Self { what, correlation_id, at, names } = self;
-        let took = at.elapsed();
+        let took = now() - at;
         match &result {
             Ok(token) => {
                 let source = token.source.as_str();

@@ -51,9 +51,10 @@ fn broker(environment: &Environment, choice: BrokerChoice) -> LocalBroker {
     LocalBroker::new(environment.clone(), options)
 }
 
-async fn accounts(broker: &LocalBroker, timeout: Duration) -> Result<usize> {
+async fn accounts(broker: &LocalBroker, limit: Duration) -> Result<usize> {
     let correlation_id = CorrelationId::new("c");
-    let request = AccountsRequest { client_id: None, correlation_id, timeout };
+    let request =
+        AccountsRequest { client_id: None, correlation_id, deadline: sample::deadline(limit) };
     broker.accounts(request).await.map(|accounts| accounts.len())
 }
 
@@ -159,7 +160,7 @@ async fn a_broker_that_went_away_is_found_again_for_the_next_call() {
     };
     tokio::time::timeout(LONG, cut).await.unwrap();
     // Also by a call that is never repeated.
-    let parameters = TokenParameters { timeout: LONG, ..sample::parameters() };
+    let parameters = TokenParameters { deadline: sample::deadline(LONG), ..sample::parameters() };
     let request = InteractiveRequest::new(parameters, Prompt::IfNeeded);
     let error = broker.acquire_interactive(request).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Cancelled, "{error}");
@@ -200,7 +201,8 @@ async fn what_a_broker_lacks_this_process_may_have() {
             let (stream, _) = listener.accept().await.unwrap();
             serve_socket(stream, double, 0).await
         });
-        let parameters = TokenParameters { timeout: LONG, ..sample::parameters() };
+        let parameters =
+            TokenParameters { deadline: sample::deadline(LONG), ..sample::parameters() };
         let request = SilentRequest { parameters };
         let result = broker(&environment, BrokerChoice::Auto).acquire_silent(request).await;
         let error = result.unwrap_err();

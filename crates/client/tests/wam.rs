@@ -188,7 +188,8 @@ async fn an_operation_that_never_completes_ends_in_time_and_is_let_go_of_inv_i7(
         stage.play(json!({ "accounts": [account("dev")], call: "never" }));
         // Enough to come as far as the call that never completes.
         let limit = Duration::from_secs(2);
-        let parameters = TokenParameters { timeout: limit, ..sample::parameters() };
+        let parameters =
+            TokenParameters { deadline: sample::deadline(limit), ..sample::parameters() };
         let begun = Instant::now();
         let outcome = match call {
             "silent" => silent(parameters).await,
@@ -267,7 +268,7 @@ async fn a_call_that_does_not_return_does_not_hold_up_its_caller_inv_i7() {
     stage.play(json!({ "accounts": [account("dev")], "silent": "stuck" }));
     let limit = Duration::from_millis(300);
     let begun = Instant::now();
-    let parameters = TokenParameters { timeout: limit, ..sample::parameters() };
+    let parameters = TokenParameters { deadline: sample::deadline(limit), ..sample::parameters() };
     assert_eq!(*silent(parameters).await.unwrap_err().kind(), ErrorKind::TimedOut);
     assert!(begun.elapsed() < limit + Duration::from_millis(200), "{:?}", begun.elapsed());
     stage.is_released().await;

@@ -8,6 +8,7 @@ use keybearer_client::{BrokerChoice, Credential, CredentialOptions, TokenQuery};
 use keybearer_client::{LocalBroker, LocalBrokerOptions};
 use keybearer_core::{AccountsRequest, Broker, CorrelationId, ErrorKind, Missing};
 use keybearer_host::Environment;
+use keybearer_testkit::sample;
 
 const QUERY: TokenQuery<'_> = TokenQuery {
     scopes: &["https://storage.azure.com/.default"],
@@ -32,7 +33,7 @@ async fn a_program_that_wants_no_broker_has_an_engine_of_its_own() {
     let options = LocalBrokerOptions { choice: BrokerChoice::Never, ..Default::default() };
     let broker = LocalBroker::new(Environment::current(), options);
     let correlation_id = CorrelationId::default();
-    let timeout = Duration::from_secs(10);
-    let request = AccountsRequest { client_id: None, correlation_id, timeout };
+    let deadline = sample::deadline(Duration::from_secs(10));
+    let request = AccountsRequest { client_id: None, correlation_id, deadline };
     assert_eq!(broker.accounts(request).await.unwrap(), []);
 }

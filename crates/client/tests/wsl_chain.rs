@@ -15,6 +15,7 @@ use keybearer_dbus::server::serve_socket;
 use keybearer_host::Environment;
 use keybearer_testkit::contract::Situation;
 use keybearer_testkit::double::{Answer, MemoryBroker, ScriptedBroker};
+use keybearer_testkit::sample;
 use tempfile::TempDir;
 use tokio::net::UnixListener;
 
@@ -82,7 +83,8 @@ impl Wsl {
 
 async fn accounts(broker: &LocalBroker) -> Result<usize> {
     let correlation_id = CorrelationId::new("c");
-    let request = AccountsRequest { client_id: None, correlation_id, timeout: LONG };
+    let request =
+        AccountsRequest { client_id: None, correlation_id, deadline: sample::deadline(LONG) };
     broker.accounts(request).await.map(|accounts| accounts.len())
 }
 
@@ -151,7 +153,8 @@ async fn a_search_after_the_proxy_ends_within_the_callers_limit_inv_i7() {
     let broker = wsl.broker_with(support::script(&wsl.place("windows/proxy.exe"), "exit 1"));
     let (begun, timeout) = (Instant::now(), Duration::from_millis(500));
     let correlation_id = CorrelationId::new("c");
-    let request = AccountsRequest { client_id: None, correlation_id, timeout };
+    let request =
+        AccountsRequest { client_id: None, correlation_id, deadline: sample::deadline(timeout) };
     broker.accounts(request).await.unwrap_err();
     assert!(begun.elapsed() < timeout + Duration::from_millis(200), "{:?}", begun.elapsed());
 }

@@ -13,10 +13,10 @@ use crate::{
 /// The one joint of Keybearer. The engine, the proxies to other processes' brokers, the operating
 /// systems' brokers and the test double all implement it, and the D-Bus adaptor serves any of them.
 ///
-/// Every method ends within its request's `timeout`, with
-/// [`TimedOut`](crate::ErrorKind::TimedOut) if need be (invariant I7); dropping a future gives up
-/// the wait. An implementation that is not there at all answers
-/// [`Unavailable`](crate::ErrorKind::Unavailable), which tells callers to try another.
+/// Every method ends by its request's [deadline](crate::Deadline), with
+/// [`TimedOut`](crate::ErrorKind::TimedOut) if necessary (invariant I7); dropping a future gives up
+/// the request. An implementation that is not there at all returns
+/// [`Unavailable`](crate::ErrorKind::Unavailable), on which callers try another.
 #[async_trait]
 pub trait Broker: Send + Sync + fmt::Debug {
     /// A short name for logs and for the person, such as `keybearer broker`.

@@ -10,7 +10,9 @@ mod broker;
 mod caller;
 mod caller_ui;
 mod claims;
+mod deadline;
 mod error;
+pub mod grace;
 mod ids;
 mod request;
 mod scope;
@@ -27,6 +29,7 @@ pub use caller_ui::{
     Terminal, UserCode,
 };
 pub use claims::{Capabilities, Claims};
+pub use deadline::Deadline;
 pub use error::{Denial, Error, ErrorContext, ErrorKind, Missing, Result};
 pub use ids::{AZURE_DEVELOPER_APP, ClientId, CorrelationId, HomeAccountId, TenantId};
 pub use request::{

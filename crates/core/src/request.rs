@@ -1,11 +1,10 @@
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use url::Url;
 
 use crate::{
     AccessToken, AccountChoice, Authority, Caller, Capabilities, Claims, ClientId, CorrelationId,
-    Error, HomeAccountId, Missing, Result, ScopeSet, SignInOptions,
+    Deadline, Error, HomeAccountId, Missing, Result, ScopeSet, SignInOptions,
 };
 
 /// What every token request says.
@@ -34,8 +33,8 @@ pub struct TokenParameters {
     pub extra_query: BTreeMap<String, String>,
     /// Ties log lines and errors together.
     pub correlation_id: CorrelationId,
-    /// How long the caller is ready to wait, from now (invariant I7).
-    pub timeout: Duration,
+    /// When the request must have ended (invariant I7).
+    pub deadline: Deadline,
     /// Who asks.
     pub caller: Caller,
 }
@@ -162,8 +161,8 @@ pub struct AccountsRequest {
     pub client_id: Option<ClientId>,
     /// Ties log lines and errors together.
     pub correlation_id: CorrelationId,
-    /// How long the caller is ready to wait, from now.
-    pub timeout: Duration,
+    /// When the request must have ended.
+    pub deadline: Deadline,
 }
 
 /// Asks to forget an account and all its tokens.
@@ -174,8 +173,8 @@ pub struct RemoveAccountRequest {
     pub home_account_id: HomeAccountId,
     /// Ties log lines and errors together.
     pub correlation_id: CorrelationId,
-    /// How long the caller is ready to wait, from now.
-    pub timeout: Duration,
+    /// When the request must have ended.
+    pub deadline: Deadline,
 }
 
 /// Asks for a browser's single sign-on cookie, \[MS-OAPXBC\] §3.2.5.1.3.
@@ -188,8 +187,8 @@ pub struct SsoCookieRequest {
     pub sso_url: Option<Url>,
     /// Ties log lines and errors together.
     pub correlation_id: CorrelationId,
-    /// How long the caller is ready to wait, from now.
-    pub timeout: Duration,
+    /// When the request must have ended.
+    pub deadline: Deadline,
 }
 
 /// Asks to sign an HTTP request with the key an account's tokens are bound to.
@@ -204,8 +203,8 @@ pub struct SignHttpRequest {
     pub http: HttpRequestToSign,
     /// Ties log lines and errors together.
     pub correlation_id: CorrelationId,
-    /// How long the caller is ready to wait, from now.
-    pub timeout: Duration,
+    /// When the request must have ended.
+    pub deadline: Deadline,
 }
 
 /// Ends the interactive requests of one caller that are still waiting.

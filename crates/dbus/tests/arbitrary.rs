@@ -152,7 +152,7 @@ proptest! {
             let accounts = keybearer_core::AccountsRequest {
                 client_id: None,
                 correlation_id: request.parameters.correlation_id.clone(),
-                timeout: request.parameters.timeout,
+                deadline: request.parameters.deadline,
             };
             let _ = GetAccounts::decode_reply(&reply, &accounts);
         }

@@ -139,7 +139,7 @@ mod contract {
 
 fn accounts() -> AccountsRequest {
     let correlation_id = CorrelationId::default();
-    AccountsRequest { client_id: None, correlation_id, timeout: TEST_LIMIT }
+    AccountsRequest { client_id: None, correlation_id, deadline: sample::deadline(TEST_LIMIT) }
 }
 
 #[tokio::test]
@@ -181,7 +181,8 @@ async fn a_client_that_leaves_the_bus_ends_its_sign_in() {
     {
         let parameters = sample::parameters();
         let request = InteractiveRequest::new(parameters, Prompt::IfNeeded);
-        let arguments = ("0.0", "", AcquireTokenInteractively::encode_request(&request));
+        let now = tokio::time::Instant::now().into_std();
+        let arguments = ("0.0", "", AcquireTokenInteractively::encode_request(&request, now));
         let method = AcquireTokenInteractively::NAME;
         let call =
             client.call_method(Some(BUS_NAME), OBJECT_PATH, Some(INTERFACE), method, &arguments);
@@ -210,7 +211,7 @@ async fn i2_the_broker_calls_back_the_caller_and_nobody_else_gets_to_its_present
     let stranger = stranger.build().await.unwrap();
     let id = sample::parameters().correlation_id;
     let name: String = id.as_str().chars().filter(char::is_ascii_alphanumeric).collect();
-    let path = format!("/com/keybearer/caller_ui/call{name}");
+    let path = format!("/com/keybearer/presenter/call{name}");
     let interface = Some("com.keybearer.Presenter1");
     let act = r#"{"act":"openBrowser","url":"https://evil.example/"}"#;
     let reply = stranger.call_method(Some(client), path.as_str(), interface, "present", &act);

@@ -5,7 +5,7 @@ mod support;
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keybearer_core::{
     AccessToken, AccountChoice, AccountsRequest, Broker, CallerId, CorrelationId, Denial, Error,
@@ -36,6 +36,10 @@ fn token(access_token: &str) -> Token {
     }
 }
 
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
 fn silent() -> SilentRequest {
     SilentRequest { parameters: sample::parameters() }
 }
@@ -46,7 +50,7 @@ fn interactive() -> InteractiveRequest {
 
 fn accounts() -> AccountsRequest {
     let correlation_id = CorrelationId::new("c-accounts");
-    AccountsRequest { client_id: None, correlation_id, timeout: TEST_LIMIT }
+    AccountsRequest { client_id: None, correlation_id, deadline: sample::deadline(TEST_LIMIT) }
 }
 
 async fn connected() -> (Arc<ScriptedBroker>, SocketBroker, BrokerProxy) {
@@ -67,7 +71,7 @@ async fn a_request_and_its_token_arrive_whole() {
         access_token_to_renew: Some(AccessToken::new("old".into())),
         extra_query: [("domain_hint".to_owned(), "contoso".to_owned())].into(),
         redirect_uri: Some("http://localhost/".parse().unwrap()),
-        timeout: Duration::from_millis(5432),
+        deadline: sample::deadline(Duration::from_millis(5432)),
         ..sample::parameters()
     };
     let request = InteractiveRequest::new(parameters.clone(), Prompt::Login);
@@ -86,6 +90,10 @@ async fn a_request_and_its_token_arrive_whole() {
     let process = arrived.caller.process.clone().unwrap();
     assert_eq!(process.pid, std::process::id());
     assert!(arrived.access_token_to_renew.take().unwrap().same_as(&AccessToken::new("old".into())));
+    // What was left when the request was written is counted from when it arrived.
+    let late = arrived.deadline.left(now()).abs_diff(parameters.deadline.left(now()));
+    assert!(late < Duration::from_millis(500), "the deadline moved by {late:?}");
+    arrived.deadline = parameters.deadline;
     arrived.caller = parameters.caller.clone();
     let sent = TokenParameters { access_token_to_renew: None, ..parameters };
     assert_eq!(format!("{arrived:?}"), format!("{sent:?}"));
@@ -237,7 +245,8 @@ async fn a_client_that_disconnects_ends_its_sign_in() {
     stream.set_nonblocking(true).unwrap();
     let client = zbus::connection::Builder::unix_stream(stream).p2p().build().await.unwrap();
     {
-        let arguments = ("0.0", "", AcquireTokenInteractively::encode_request(&interactive()));
+        let arguments =
+            ("0.0", "", AcquireTokenInteractively::encode_request(&interactive(), now()));
         let call = client.call_method(
             None::<&str>,
             OBJECT_PATH,
@@ -259,7 +268,7 @@ async fn a_client_that_disconnects_ends_its_sign_in() {
 async fn a_cancellation_that_overtakes_its_sign_in_ends_that_one_and_no_later_one() {
     let broker = Arc::new(ScriptedBroker::new());
     let session = Session::new(broker.clone(), CallerId::new(":1.7"), None);
-    let request = AcquireTokenInteractively::encode_request(&interactive());
+    let request = AcquireTokenInteractively::encode_request(&interactive(), now());
     let vector = include_str!("../testdata/requests/msal-runtime-cancel.json");
     let cancel = || session.cancel_interactive_flow("another", vector);
 
@@ -425,7 +434,7 @@ async fn i5_no_secret_of_a_call_is_logged_or_printed() {
         account: AccountChoice::Only,
         sso_url: None,
         correlation_id: CorrelationId::default(),
-        timeout: TEST_LIMIT,
+        deadline: sample::deadline(TEST_LIMIT),
     };
     let cookie = proxy.sso_cookie(request).await.unwrap();
     assert_eq!(cookie.content.expose(), "cookie-marker");

@@ -6,6 +6,8 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "these are tests")]
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::time::Instant;
 
 use keybearer_core::{
     AccessToken, Account, AccountChoice, AccountsRequest, CorrelationId, Error, HttpRequestToSign,
@@ -19,6 +21,9 @@ use keybearer_dbus::message::{
 };
 use keybearer_testkit::sample;
 use serde_json::{Value, json};
+
+/// When every message is read and written, so that limits come out as they went in.
+static NOW: LazyLock<Instant> = LazyLock::new(|| tokio::time::Instant::now().into_std());
 
 /// Reads a message: what it means, and how we would write that.
 type Reader = fn(&str, &Vector) -> Result<(Value, String)>;
@@ -37,6 +42,7 @@ impl Vector {
         let correlation_id = self.0["correlationId"].as_str().unwrap_or_default();
         Call {
             correlation_id: CorrelationId::new(correlation_id),
+            received: *NOW,
             caller: sample::caller("c"),
             line: None,
         }
@@ -87,7 +93,7 @@ fn reader(table: &[(&str, Reader)], vector: &Vector, path: &Path) -> Reader {
 const REQUESTS: [(&str, Reader); 8] = [
     (AcquireTokenSilently::NAME, |json, vector| {
         let (request, echo) = AcquireTokenSilently::decode_request(json, &vector.call())?;
-        let written = AcquireTokenSilently::encode_request(&request);
+        let written = AcquireTokenSilently::encode_request(&request, *NOW);
         Ok((token_request(&request.parameters, &echo.requested_scopes), written))
     }),
     (AcquireTokenInteractively::NAME, |json, vector| {
@@ -95,32 +101,32 @@ const REQUESTS: [(&str, Reader); 8] = [
         let (request, echo) = AcquireTokenInteractively::decode_request(json, &call)?;
         let mut meaning = token_request(&request.parameters, &echo.requested_scopes);
         meaning["prompt"] = json!(request.prompt.as_parameter());
-        Ok((meaning, AcquireTokenInteractively::encode_request(&request)))
+        Ok((meaning, AcquireTokenInteractively::encode_request(&request, *NOW)))
     }),
     (GetAccounts::NAME, |json, vector| {
         let (request, ()) = GetAccounts::decode_request(json, &vector.call())?;
         let meaning = json!({
             "clientId": request.client_id.as_ref().map(|id| id.as_str()),
-            "timeoutMs": request.timeout.as_millis() as u64,
+            "timeoutMs": request.deadline.left(*NOW).as_millis() as u64,
         });
-        Ok((meaning, GetAccounts::encode_request(&request)))
+        Ok((meaning, GetAccounts::encode_request(&request, *NOW)))
     }),
     (RemoveAccount::NAME, |json, vector| {
         let (request, ()) = RemoveAccount::decode_request(json, &vector.call())?;
         let meaning = json!({
             "homeAccountId": request.home_account_id.as_str(),
-            "timeoutMs": request.timeout.as_millis() as u64,
+            "timeoutMs": request.deadline.left(*NOW).as_millis() as u64,
         });
-        Ok((meaning, RemoveAccount::encode_request(&request)))
+        Ok((meaning, RemoveAccount::encode_request(&request, *NOW)))
     }),
     (AcquirePrtSsoCookie::NAME, |json, vector| {
         let (request, ()) = AcquirePrtSsoCookie::decode_request(json, &vector.call())?;
         let meaning = json!({
             "account": choice(&request.account),
             "ssoUrl": request.sso_url.as_ref().map(|url| url.as_str()),
-            "timeoutMs": request.timeout.as_millis() as u64,
+            "timeoutMs": request.deadline.left(*NOW).as_millis() as u64,
         });
-        Ok((meaning, AcquirePrtSsoCookie::encode_request(&request)))
+        Ok((meaning, AcquirePrtSsoCookie::encode_request(&request, *NOW)))
     }),
     (GenerateSignedHttpRequest::NAME, |json, vector| {
         let (request, ()) = GenerateSignedHttpRequest::decode_request(json, &vector.call())?;
@@ -129,18 +135,18 @@ const REQUESTS: [(&str, Reader); 8] = [
             "clientId": request.client_id.as_ref().map(|id| id.as_str()),
             "host": request.http.host, "method": request.http.method, "nonce": request.http.nonce,
             "path": request.http.path,
-            "timeoutMs": request.timeout.as_millis() as u64,
+            "timeoutMs": request.deadline.left(*NOW).as_millis() as u64,
         });
-        Ok((meaning, GenerateSignedHttpRequest::encode_request(&request)))
+        Ok((meaning, GenerateSignedHttpRequest::encode_request(&request, *NOW)))
     }),
     (CancelInteractiveFlow::NAME, |json, vector| {
         let (cancellation, ()) = CancelInteractiveFlow::decode_request(json, &vector.call())?;
         let meaning = json!(format!("{cancellation:?}"));
-        Ok((meaning, CancelInteractiveFlow::encode_request(&cancellation)))
+        Ok((meaning, CancelInteractiveFlow::encode_request(&cancellation, *NOW)))
     }),
     (GetLinuxBrokerVersion::NAME, |json, vector| {
         let (limit, ()) = GetLinuxBrokerVersion::decode_request(json, &vector.call())?;
-        Ok((Value::Null, GetLinuxBrokerVersion::encode_request(&limit)))
+        Ok((Value::Null, GetLinuxBrokerVersion::encode_request(&limit, *NOW)))
     }),
 ];
 
@@ -182,7 +188,7 @@ const REPLIES: [(&str, Reader); 6] = [
         Ok((meaning, AcquirePrtSsoCookie::encode_reply(&cookie, &())))
     }),
     (GetLinuxBrokerVersion::NAME, |json, _| {
-        let version = GetLinuxBrokerVersion::decode_reply(json, &sample::parameters().timeout)?;
+        let version = GetLinuxBrokerVersion::decode_reply(json, &sample::parameters().deadline)?;
         let meaning = json!([version.linux_broker, version.keybearer]);
         Ok((meaning, GetLinuxBrokerVersion::encode_reply(&version, &())))
     }),
@@ -237,7 +243,7 @@ fn token_request(parameters: &TokenParameters, scopes: &[String]) -> Value {
         "redirectUri": parameters.redirect_uri.as_ref().map(|uri| uri.as_str()),
         "requestedScopes": scopes,
         "scopes": parameters.scopes.to_string(),
-        "timeoutMs": parameters.timeout.as_millis() as u64,
+        "timeoutMs": parameters.deadline.left(*NOW).as_millis() as u64,
     });
     if let Some(proof) = &parameters.proof_of_possession {
         meaning["proofOfPossession"] = proof_of_possession(proof);
@@ -290,17 +296,17 @@ fn described(error: &Error) -> Value {
 fn accounts_request() -> AccountsRequest {
     let parameters = sample::parameters();
     let correlation_id = parameters.correlation_id;
-    AccountsRequest { client_id: None, correlation_id, timeout: parameters.timeout }
+    AccountsRequest { client_id: None, correlation_id, deadline: parameters.deadline }
 }
 
 fn cookie_request() -> SsoCookieRequest {
-    let TokenParameters { correlation_id, timeout, .. } = sample::parameters();
+    let TokenParameters { correlation_id, deadline, .. } = sample::parameters();
     let account = AccountChoice::Exact(sample::account().home_account_id);
-    SsoCookieRequest { account, sso_url: None, correlation_id, timeout }
+    SsoCookieRequest { account, sso_url: None, correlation_id, deadline }
 }
 
 fn sign_request() -> SignHttpRequest {
-    let TokenParameters { correlation_id, timeout, .. } = sample::parameters();
+    let TokenParameters { correlation_id, deadline, .. } = sample::parameters();
     SignHttpRequest {
         client_id: None,
         account: AccountChoice::Only,
@@ -311,12 +317,12 @@ fn sign_request() -> SignHttpRequest {
             ..Default::default()
         },
         correlation_id,
-        timeout,
+        deadline,
     }
 }
 
 fn remove_request() -> RemoveAccountRequest {
-    let TokenParameters { correlation_id, timeout, .. } = sample::parameters();
+    let TokenParameters { correlation_id, deadline, .. } = sample::parameters();
     let home_account_id = sample::account().home_account_id;
-    RemoveAccountRequest { home_account_id, correlation_id, timeout }
+    RemoveAccountRequest { home_account_id, correlation_id, deadline }
 }

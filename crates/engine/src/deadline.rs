@@ -2,23 +2,28 @@
 
 use std::future::Future;
 use std::pin::pin;
-use std::time::Duration;
 
 use futures_util::future::{Either, select};
-use keybearer_core::{Error, Result};
+use keybearer_core::{Deadline, Error, Result};
 
 use crate::effects::Clock;
 
-/// The result of `future`, or `TimedOut` after `limit`.
+/// The result of `future`, or `TimedOut` at the deadline.
 pub(crate) async fn within<T>(
     clock: &dyn Clock,
-    limit: Duration,
+    deadline: Deadline,
     what: &str,
     future: impl Future<Output = Result<T>>,
 ) -> Result<T> {
-    match select(pin!(future), clock.sleep(limit)).await {
+    // The clock is read when the timer is first polled: an answer from the cache never needs it.
+    let timer = async {
+        let limit = deadline.left(clock.instant());
+        clock.sleep(limit).await;
+        limit
+    };
+    match select(pin!(future), pin!(timer)).await {
         Either::Left((result, _)) => result,
-        Either::Right(((), _)) => {
+        Either::Right((limit, _)) => {
             Err(Error::timed_out(format!("{what} did not end within {:.1} s", limit.as_secs_f32())))
         }
     }

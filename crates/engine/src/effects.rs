@@ -5,7 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use keybearer_core::{
@@ -60,6 +60,9 @@ pub trait Clock: Send + Sync + fmt::Debug {
         let millis = self.now().unix_millis();
         Duration::from_millis(u64::try_from(millis).unwrap_or_default())
     }
+
+    /// The monotonic clock that [`sleep`](Self::sleep) waits by, for deadlines.
+    fn instant(&self) -> Instant;
 
     /// Waits by a monotonic clock.
     async fn sleep(&self, duration: Duration);

@@ -1,12 +1,11 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use keybearer_core::{
-    Account, AccountsRequest, AuthorityHost, Broker, CancelRequest, ClientId, CorrelationId, Error,
-    ErrorKind, InteractiveRequest, RemoveAccountRequest, Result, SignHttpRequest, SignInMethod,
-    SignedHttpRequest, SilentRequest, Token, TokenParameters,
+    Account, AccountsRequest, AuthorityHost, Broker, CancelRequest, ClientId, CorrelationId,
+    Deadline, Error, ErrorKind, InteractiveRequest, RemoveAccountRequest, Result, SignHttpRequest,
+    SignInMethod, SignedHttpRequest, SilentRequest, Token, TokenParameters,
 };
 
 use keybearer_protocol::shr::ProofKey;
@@ -323,12 +322,12 @@ impl EngineState {
 
     async fn within<T>(
         &self,
-        limit: Duration,
+        deadline: Deadline,
         what: &str,
         id: &CorrelationId,
         work: impl Future<Output = Result<T>>,
     ) -> Result<T> {
-        within(&*self.effects.clock, limit, what, work)
+        within(&*self.effects.clock, deadline, what, work)
             .await
             .map_err(|error| error.with_correlation_id(id.clone()))
     }
@@ -370,13 +369,14 @@ impl Broker for Engine {
             self.0.providers.check_trust(&self.0.effects, &parameters.authority, id).await?;
             self.0.silent(parameters).await
         };
-        let answer = self.0.within(parameters.timeout, "the silent request", id, work).await;
+        let answer = self.0.within(parameters.deadline, "the silent request", id, work).await;
         answer.map_err(|error| self.0.explained(error, parameters.authority.host(), None))
     }
 
     async fn acquire_interactive(&self, mut request: InteractiveRequest) -> Result<Token> {
         self.0.correlated(&mut request.parameters);
-        let (id, limit) = (request.parameters.correlation_id.clone(), request.parameters.timeout);
+        let (id, deadline) =
+            (request.parameters.correlation_id.clone(), request.parameters.deadline);
         let host = request.parameters.authority.host().clone();
         // A provider that refuses the redirect URI says so in the browser only.
         let on_this_device = request.sign_in_options.method != SignInMethod::DeviceCode;
@@ -388,7 +388,7 @@ impl Broker for Engine {
             Box::pin(self.0.join_sign_in(request)).await
         };
         let work = unless_cancelled(registration.cancelled(), work);
-        let answer = self.0.within(limit, "the sign-in", &id, work).await;
+        let answer = self.0.within(deadline, "the sign-in", &id, work).await;
         answer.map_err(|error| self.0.explained(error, &host, unfinished))
     }
 
@@ -406,12 +406,12 @@ impl Broker for Engine {
             }
             Ok(())
         };
-        self.0.within(request.timeout, "the sign-out", &request.correlation_id, work).await
+        self.0.within(request.deadline, "the sign-out", &request.correlation_id, work).await
     }
 
     async fn sign_http_request(&self, request: SignHttpRequest) -> Result<SignedHttpRequest> {
         let work = self.0.sign_http(&request);
-        self.0.within(request.timeout, "the signature", &request.correlation_id, work).await
+        self.0.within(request.deadline, "the signature", &request.correlation_id, work).await
     }
 
     async fn cancel(&self, request: CancelRequest) -> Result<()> {

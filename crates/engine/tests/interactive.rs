@@ -15,6 +15,7 @@ use keybearer_testkit::engine_harness::{
     EngineHarness, MANAGEMENT, STORAGE, cancel, challenge, exactly, interactive, silent, usernames,
 };
 use keybearer_testkit::provider::{DEV, GUEST, OPS, Template};
+use keybearer_testkit::sample;
 use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -230,7 +231,7 @@ async fn a_sign_in_nobody_finishes_ends_at_the_timeout_and_is_closed_inv_i7() {
         world.person.will_pick(pick);
         let started = Instant::now();
         let mut request = sign_in();
-        request.parameters.timeout = Duration::from_secs(5);
+        request.parameters.deadline = sample::deadline(Duration::from_secs(5));
         let result = engine.acquire_interactive(request).await;
         assert_eq!(kind(&result), &ErrorKind::TimedOut);
         assert!(result.unwrap_err().hint().unwrap().contains("in the browser"));
@@ -247,9 +248,9 @@ async fn a_provider_that_says_nothing_is_named_when_the_time_is_up_inv_i7() {
     let engine = world.restart().await;
     world.http.rule(Rule::path("openid-configuration", Action::Stall));
     let mut request = sign_in();
-    request.parameters.timeout = Duration::from_secs(5);
+    request.parameters.deadline = sample::deadline(Duration::from_secs(5));
     let mut unasked = silent(STORAGE);
-    unasked.parameters.timeout = Duration::from_secs(5);
+    unasked.parameters.deadline = sample::deadline(Duration::from_secs(5));
     for error in [
         engine.acquire_interactive(request).await.unwrap_err(),
         engine.acquire_silent(unasked).await.unwrap_err(),
@@ -269,7 +270,7 @@ async fn callers_with_different_patience_share_a_sign_in_inv_i7() {
     let gate = Gate::default();
     world.person.hold(Some(gate.clone()));
     let mut hasty = sign_in();
-    hasty.parameters.timeout = Duration::from_secs(1);
+    hasty.parameters.deadline = sample::deadline(Duration::from_secs(1));
     let hasty = spawn(&engine, hasty);
     let patient = spawn(&engine, sign_in());
     world.clock.advance(Duration::from_secs(2)).await;

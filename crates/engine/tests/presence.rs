@@ -16,6 +16,7 @@ use keybearer_testkit::engine_harness::{
     EngineHarness, STORAGE, cancel, exactly, interactive, silent, usernames,
 };
 use keybearer_testkit::provider::{DEV, OPS, Template};
+use keybearer_testkit::sample;
 use serde_json::json;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -135,7 +136,7 @@ async fn a_device_code_that_nobody_enters_ends_with_its_validity_or_the_callers_
     let caller_ui = ScriptedCallerUi::new(console());
     for (timeout, ends) in [(30, 30), (3600, 900)] {
         let mut request = request(SignInMethod::DeviceCode, &caller_ui);
-        request.parameters.timeout = Duration::from_secs(timeout);
+        request.parameters.deadline = sample::deadline(Duration::from_secs(timeout));
         let started = Instant::now();
         let result = engine.acquire_interactive(request).await;
         assert_eq!(kind(&result), &ErrorKind::TimedOut);

@@ -16,6 +16,7 @@ use keybearer_testkit::engine_harness::{
     EngineHarness, MANAGEMENT, STORAGE, exactly, interactive, remove, silent,
 };
 use keybearer_testkit::provider::{DEV, OPS, Template};
+use keybearer_testkit::sample;
 use serde_json::{Value, json};
 
 fn me() -> HttpRequestToSign {
@@ -224,7 +225,7 @@ async fn an_http_request_is_signed_with_the_key_of_the_account() {
         account,
         http: me(),
         correlation_id: CorrelationId::default(),
-        timeout: Duration::from_secs(5),
+        deadline: sample::deadline(Duration::from_secs(5)),
     };
     let signed = engine.sign_http_request(sign(exactly(DEV))).await.unwrap();
     let (header, claims) = parts(&AccessToken::new(signed.expose().into()));

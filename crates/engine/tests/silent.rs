@@ -14,6 +14,7 @@ use keybearer_testkit::engine_harness::{
     EngineHarness, MANAGEMENT, STORAGE, challenge, exactly, interactive, remove, silent, usernames,
 };
 use keybearer_testkit::provider::{DEV, Lifetimes, OPS, Template};
+use keybearer_testkit::sample;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -114,7 +115,7 @@ async fn a_caller_leaves_at_its_timeout_and_the_flight_goes_on_inv_i7() {
     world.http.rule(Rule::tokens(Action::HoldAnswer(gate.clone())).times(1));
     let started = Instant::now();
     let mut request = silent(STORAGE);
-    request.parameters.timeout = Duration::from_secs(2);
+    request.parameters.deadline = sample::deadline(Duration::from_secs(2));
     let result = engine.acquire_silent(request).await;
     assert_eq!(kind(&result), &ErrorKind::TimedOut);
     assert_eq!(started.elapsed(), Duration::from_secs(2));
@@ -140,7 +141,7 @@ async fn every_answer_comes_within_the_timeout_whatever_stalls_inv_i7() {
             let text = "https://login.new-cloud.example/organizations";
             request.parameters.authority = Authority::parse(text).unwrap();
         }
-        request.parameters.timeout = Duration::from_millis(1500);
+        request.parameters.deadline = sample::deadline(Duration::from_millis(1500));
         let started = Instant::now();
         let result = engine.acquire_silent(request).await;
         assert_eq!(kind(&result), &ErrorKind::TimedOut, "{path}");
@@ -153,11 +154,11 @@ async fn a_timeout_of_nothing_and_one_of_forever_are_fine() {
     let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
     let mut request = silent(STORAGE);
-    request.parameters.timeout = Duration::ZERO;
+    request.parameters.deadline = sample::deadline(Duration::ZERO);
     assert_eq!(kind(&engine.acquire_silent(request.clone()).await), &ErrorKind::TimedOut);
-    request.parameters.timeout = Duration::MAX;
+    request.parameters.deadline = sample::deadline(Duration::MAX);
     engine.acquire_silent(request.clone()).await.unwrap();
-    request.parameters.timeout = Duration::ZERO;
+    request.parameters.deadline = sample::deadline(Duration::ZERO);
     let cached = engine.acquire_silent(request).await.unwrap();
     assert_eq!(cached.source, TokenSource::Cache);
 }

@@ -1,4 +1,4 @@
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use async_trait::async_trait;
 use keybearer_core::Timestamp;
@@ -23,6 +23,11 @@ impl Clock for SystemClock {
 
     fn uptime(&self) -> Duration {
         uptime()
+    }
+
+    /// Of tokio's clock, which tests can pause.
+    fn instant(&self) -> Instant {
+        tokio::time::Instant::now().into_std()
     }
 
     async fn sleep(&self, duration: Duration) {

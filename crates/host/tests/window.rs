@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use keybearer_core::{
     Account, AccountChoice, Authority, AuthorityHost, Broker, Caller, CallerId, ClientId,
-    CorrelationId, ErrorKind, HomeAccountId, InteractiveRequest, Process, Prompt, Result, ScopeSet,
-    Tenant, TenantId, Token, TokenParameters,
+    CorrelationId, Deadline, ErrorKind, HomeAccountId, InteractiveRequest, Process, Prompt, Result,
+    ScopeSet, Tenant, TenantId, Token, TokenParameters,
 };
 use keybearer_emulator::{Emulator, EmulatorOptions};
 use keybearer_engine::{
@@ -99,7 +99,7 @@ fn request(emulator: &Emulator, client_id: &str, account: AccountChoice) -> Inte
         proof_of_possession: None,
         extra_query: Default::default(),
         correlation_id: CorrelationId::new("c-1"),
-        timeout: Duration::from_secs(60),
+        deadline: Deadline::after(Duration::from_secs(60), Instant::now()),
         caller: Caller::in_process(),
     };
     InteractiveRequest::new(parameters, Prompt::IfNeeded)

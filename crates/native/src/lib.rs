@@ -10,6 +10,7 @@
 
 #[cfg(target_os = "linux")]
 pub mod detached;
+pub mod limit;
 #[cfg(any(test, all(target_os = "macos", feature = "macos-sso-extension")))]
 pub mod macos;
 mod reachable;

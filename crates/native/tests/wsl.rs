@@ -56,9 +56,10 @@ impl Fake {
         std::fs::read_to_string(self.dir.path().join(name)).unwrap_or_default()
     }
 
-    async fn accounts(&self, timeout: Duration) -> Result<usize> {
+    async fn accounts(&self, limit: Duration) -> Result<usize> {
         let correlation_id = CorrelationId::new("c-1");
-        let request = AccountsRequest { client_id: None, correlation_id, timeout };
+        let request =
+            AccountsRequest { client_id: None, correlation_id, deadline: sample::deadline(limit) };
         self.broker.accounts(request).await.map(|accounts| accounts.len())
     }
 

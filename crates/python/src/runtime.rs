@@ -9,13 +9,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keybearer_client::{BrokerChoice, LocalBroker, LocalBrokerOptions, background, signed_request};
 use keybearer_core::{
     Account, AccountChoice, AccountsRequest, Authority, Broker, Caller, Claims, ClientId,
-    CorrelationId, Error, HomeAccountId, InteractiveRequest, Prompt, ProofOfPossession, Result,
-    ScopeSet, SilentRequest, TokenParameters, TokenType,
+    CorrelationId, Deadline, Error, HomeAccountId, InteractiveRequest, Prompt, ProofOfPossession,
+    Result, ScopeSet, SilentRequest, TokenParameters, TokenType, grace,
 };
 use keybearer_dbus::status::{Status, tag};
 use keybearer_host::Environment;
@@ -47,9 +47,6 @@ const SILENT_LIMIT: Duration = Duration::from_secs(60);
 
 /// How long a person may take; azure-identity's default.
 const INTERACTIVE_LIMIT: Duration = Duration::from_secs(300);
-
-/// Whoever was asked ends at the limit too, and says why; its answer gets this long to arrive.
-const ANSWER_TIME: Duration = Duration::from_millis(500);
 
 /// The broker of this machine, for programs written for Microsoft's runtime. There is no way out
 /// through this process: without a broker, MSAL has a way of its own.
@@ -91,7 +88,7 @@ impl Runtime {
         let request = AccountsRequest {
             client_id: None,
             correlation_id: CorrelationId::new(correlation_id),
-            timeout: SILENT_LIMIT,
+            deadline: Deadline::after(SILENT_LIMIT, Instant::now()),
         };
         let listed = async move { inner.broker.accounts(request).await.map(Outcome::Accounts) };
         RuntimeCall::new(SILENT_LIMIT, listed)
@@ -258,7 +255,7 @@ impl AuthParameters {
         &self,
         account: AccountChoice,
         correlation_id: CorrelationId,
-        timeout: Duration,
+        limit: Duration,
     ) -> Result<TokenParameters> {
         let claims = self.claims.as_deref().map_or(Ok(None), Claims::parse)?;
         let (claims, capabilities) = claims.map(Claims::split).unwrap_or_default();
@@ -274,7 +271,7 @@ impl AuthParameters {
             proof_of_possession: self.request_to_sign.clone().transpose()?,
             extra_query: self.extra_query()?,
             correlation_id,
-            timeout,
+            deadline: Deadline::after(limit, Instant::now()),
             caller: Caller::in_process(),
         })
     }
@@ -366,7 +363,7 @@ impl RuntimeCall {
 impl RuntimeCall {
     fn new(limit: Duration, work: impl Future<Output = Result<Outcome>> + Send + 'static) -> Self {
         let work = Box::pin(async move {
-            let ended = tokio::time::timeout(limit + ANSWER_TIME, work).await;
+            let ended = tokio::time::timeout(limit + grace::PYTHON, work).await;
             ended.unwrap_or_else(|_| Err(Error::timed_out("wait for the broker")))
         });
         Self { work: Mutex::new(Some(work)), abort: OnceLock::new(), outcome: Arc::default() }

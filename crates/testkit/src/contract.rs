@@ -21,6 +21,8 @@ use keybearer_core::{
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
+use crate::sample;
+
 /// The state a broker is in when a check begins.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_enums, reason = "every fixture makes every one")]
@@ -275,7 +277,7 @@ pub async fn without_a_registered_device_there_is_no_cookie(fixture: &dyn Contra
         account: AccountChoice::Only,
         sso_url: None,
         correlation_id: CorrelationId::default(),
-        timeout: CONTRACT_LIMIT,
+        deadline: sample::deadline(CONTRACT_LIMIT),
     };
     let error = party.broker.sso_cookie(request).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Unavailable(Missing::DeviceRegistration), "{error}");
@@ -370,7 +372,7 @@ async fn bound(
 ) -> Result<Token> {
     let parameters = TokenParameters {
         account: AccountChoice::Only,
-        timeout: CONTRACT_LIMIT,
+        deadline: sample::deadline(CONTRACT_LIMIT),
         caller: party.caller.clone(),
         proof_of_possession: Some(proof),
         ..fixture.parameters()
@@ -384,14 +386,18 @@ async fn sign(party: &Party, account: AccountChoice) -> Result<SignedHttpRequest
         account,
         http: http_request(),
         correlation_id: CorrelationId::default(),
-        timeout: CONTRACT_LIMIT,
+        deadline: sample::deadline(CONTRACT_LIMIT),
     };
     party.broker.sign_http_request(request).await
 }
 
 async fn accounts(party: &Party) -> Vec<Account> {
     let correlation_id = CorrelationId::default();
-    let request = AccountsRequest { client_id: None, correlation_id, timeout: CONTRACT_LIMIT };
+    let request = AccountsRequest {
+        client_id: None,
+        correlation_id,
+        deadline: sample::deadline(CONTRACT_LIMIT),
+    };
     party.broker.accounts(request).await.unwrap()
 }
 
@@ -401,8 +407,12 @@ async fn silent(
     account: AccountChoice,
 ) -> Result<Token> {
     let caller = party.caller.clone();
-    let parameters =
-        TokenParameters { account, timeout: CONTRACT_LIMIT, caller, ..fixture.parameters() };
+    let parameters = TokenParameters {
+        account,
+        deadline: sample::deadline(CONTRACT_LIMIT),
+        caller,
+        ..fixture.parameters()
+    };
     party.broker.acquire_silent(SilentRequest { parameters }).await
 }
 
@@ -413,14 +423,23 @@ async fn interactive(
     account: AccountChoice,
 ) -> Result<Token> {
     let caller = party.caller.clone();
-    let parameters = TokenParameters { account, timeout: limit, caller, ..fixture.parameters() };
+    let parameters = TokenParameters {
+        account,
+        deadline: sample::deadline(limit),
+        caller,
+        ..fixture.parameters()
+    };
     let prompt = Prompt::IfNeeded;
     party.broker.acquire_interactive(InteractiveRequest::new(parameters, prompt)).await
 }
 
 async fn remove(party: &Party, home_account_id: HomeAccountId) -> Result<()> {
     let correlation_id = CorrelationId::default();
-    let request = RemoveAccountRequest { home_account_id, correlation_id, timeout: CONTRACT_LIMIT };
+    let request = RemoveAccountRequest {
+        home_account_id,
+        correlation_id,
+        deadline: sample::deadline(CONTRACT_LIMIT),
+    };
     party.broker.remove_account(request).await
 }
 

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use keybearer_core::{
-    Account, AccountsRequest, Broker, CallerId, CancelRequest, Error, InteractiveRequest, Missing,
-    RemoveAccountRequest, Result, SignHttpRequest, SignedHttpRequest, SilentRequest, SsoCookie,
-    SsoCookieRequest, Token,
+    Account, AccountsRequest, Broker, CallerId, CancelRequest, Deadline, Error, InteractiveRequest,
+    Missing, RemoveAccountRequest, Result, SignHttpRequest, SignedHttpRequest, SilentRequest,
+    SsoCookie, SsoCookieRequest, Token,
 };
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 /// What the double does with a call.
 #[derive(Debug)]
@@ -161,7 +161,8 @@ impl ScriptedBroker {
         answer
     }
 
-    async fn play<T>(&self, answer: Answer<T>, limit: Duration) -> Result<T> {
+    async fn play<T>(&self, answer: Answer<T>, deadline: Deadline) -> Result<T> {
+        let limit = deadline.left(Instant::now().into_std());
         match answer {
             Answer::Now(result) => result,
             Answer::After(delay, result) if delay < limit => {
@@ -187,27 +188,27 @@ impl Broker for ScriptedBroker {
     }
 
     async fn accounts(&self, request: AccountsRequest) -> Result<Vec<Account>> {
-        let limit = request.timeout;
+        let deadline = request.deadline;
         let answer = self.record(Received::Accounts(request), |script| &mut script.accounts);
-        self.play(answer.unwrap_or_else(beyond_script), limit).await
+        self.play(answer.unwrap_or_else(beyond_script), deadline).await
     }
 
     async fn acquire_silent(&self, request: SilentRequest) -> Result<Token> {
-        let limit = request.parameters.timeout;
+        let deadline = request.parameters.deadline;
         let answer = self.record(Received::Silent(request), |script| &mut script.silent);
-        self.play(answer.unwrap_or_else(beyond_script), limit).await
+        self.play(answer.unwrap_or_else(beyond_script), deadline).await
     }
 
     async fn acquire_interactive(&self, request: InteractiveRequest) -> Result<Token> {
         let caller = request.parameters.caller.id.clone();
-        let limit = request.parameters.timeout;
+        let deadline = request.parameters.deadline;
         // Who cancels on seeing the call recorded is seen from here on.
         let mut cancelled = self.cancelled.subscribe();
         let count = |callers: &Vec<CallerId>| callers.iter().filter(|id| **id == caller).count();
         let before = count(&cancelled.borrow());
         let answer = self.record(Received::Interactive(request), |script| &mut script.interactive);
         tokio::select! {
-            outcome = self.play(answer.unwrap_or_else(beyond_script), limit) => outcome,
+            outcome = self.play(answer.unwrap_or_else(beyond_script), deadline) => outcome,
             _ = cancelled.wait_for(|callers| count(callers) > before) => {
                 Err(Error::cancelled("sign in"))
             }
@@ -215,14 +216,14 @@ impl Broker for ScriptedBroker {
     }
 
     async fn remove_account(&self, request: RemoveAccountRequest) -> Result<()> {
-        let limit = request.timeout;
+        let deadline = request.deadline;
         let received = Received::RemoveAccount(request);
         let answer = self.record(received, |script| &mut script.remove_account);
-        self.play(answer.unwrap_or_else(beyond_script), limit).await
+        self.play(answer.unwrap_or_else(beyond_script), deadline).await
     }
 
     async fn sso_cookie(&self, request: SsoCookieRequest) -> Result<SsoCookie> {
-        let limit = request.timeout;
+        let deadline = request.deadline;
         let answer = self.record(Received::SsoCookie(request), |script| &mut script.sso_cookie);
         let default = || {
             Answer::Now(Err(Error::unavailable(
@@ -230,11 +231,11 @@ impl Broker for ScriptedBroker {
                 "this device is not registered",
             )))
         };
-        self.play(answer.unwrap_or_else(default), limit).await
+        self.play(answer.unwrap_or_else(default), deadline).await
     }
 
     async fn sign_http_request(&self, request: SignHttpRequest) -> Result<SignedHttpRequest> {
-        let limit = request.timeout;
+        let deadline = request.deadline;
         let answer =
             self.record(Received::SignHttpRequest(request), |script| &mut script.sign_http_request);
         let default = || {
@@ -243,7 +244,7 @@ impl Broker for ScriptedBroker {
                 "this broker has no key for that account",
             )))
         };
-        self.play(answer.unwrap_or_else(default), limit).await
+        self.play(answer.unwrap_or_else(default), deadline).await
     }
 
     async fn cancel(&self, request: CancelRequest) -> Result<()> {

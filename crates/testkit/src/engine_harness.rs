@@ -22,6 +22,7 @@ use crate::effects::{
 };
 use crate::leak::{CapturedLog, Secrets};
 use crate::provider::{APP, DEV, FakeProvider, User};
+use crate::sample::deadline;
 
 /// What the tests usually ask for.
 pub const STORAGE: &str = "https://storage.azure.com/.default";
@@ -186,7 +187,7 @@ pub fn parameters(scope: &str) -> TokenParameters {
         proof_of_possession: None,
         extra_query: Default::default(),
         correlation_id: CorrelationId::default(),
-        timeout: Duration::from_secs(60),
+        deadline: deadline(Duration::from_secs(60)),
         caller: Caller::in_process(),
     }
 }
@@ -235,7 +236,7 @@ pub async fn usernames(engine: &Engine) -> Vec<String> {
     let request = AccountsRequest {
         client_id: None,
         correlation_id: CorrelationId::default(),
-        timeout: Duration::from_secs(1),
+        deadline: deadline(Duration::from_secs(1)),
     };
     let accounts = engine.accounts(request).await.expect("the accounts");
     accounts.into_iter().map(|account: Account| account.username).collect()
@@ -249,7 +250,7 @@ pub async fn remove(engine: &Engine, user: User) -> Result<()> {
     let request = RemoveAccountRequest {
         home_account_id: HomeAccountId::parse(&user.home_account_id())?,
         correlation_id: CorrelationId::default(),
-        timeout: Duration::from_secs(60),
+        deadline: deadline(Duration::from_secs(60)),
     };
     engine.remove_account(request).await
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use keybearer_core::{
     Account, AccountChoice, Authority, AuthorityHost, Caller, CallerId, Capabilities, ClientId,
-    CorrelationId, HomeAccountId, ScopeSet, Tenant, TenantId, Timestamp, TokenParameters,
+    CorrelationId, Deadline, HomeAccountId, ScopeSet, Tenant, TenantId, Timestamp, TokenParameters,
 };
 
 /// A moment in November 2026.
@@ -30,6 +30,12 @@ pub fn account() -> Account {
     }
 }
 
+/// The deadline of a request that is made now, by tokio's clock.
+#[must_use]
+pub fn deadline(limit: Duration) -> Deadline {
+    Deadline::after(limit, tokio::time::Instant::now().into_std())
+}
+
 /// A program of this name, without a process.
 #[must_use]
 pub fn caller(name: &str) -> Caller {
@@ -52,7 +58,7 @@ pub fn parameters() -> TokenParameters {
         proof_of_possession: None,
         extra_query: BTreeMap::new(),
         correlation_id: CorrelationId::new("5a3ad5d1-0000-4000-8000-000000000001"),
-        timeout: Duration::from_secs(10),
+        deadline: deadline(Duration::from_secs(10)),
         caller: Caller::in_process(),
     }
 }

@@ -36,8 +36,8 @@ impl Logout {
             for (home_account_id, _) in &chosen {
                 let home_account_id = home_account_id.clone();
                 let correlation_id = request::correlation_id();
-                let timeout = LIMIT;
-                let request = RemoveAccountRequest { home_account_id, correlation_id, timeout };
+                let deadline = request::deadline_after(LIMIT);
+                let request = RemoveAccountRequest { home_account_id, correlation_id, deadline };
                 broker.remove_account(request).await?;
             }
             Ok(chosen)

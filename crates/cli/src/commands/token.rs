@@ -94,8 +94,7 @@ impl Token {
 }
 
 async fn acquire(parameters: TokenParameters, asking: PromptFlags) -> Result<Issued> {
-    let (broker, start) = (broker(), std::time::Instant::now());
-    let limit = parameters.timeout;
+    let broker = broker();
     let sign_in_options = sign_in_options(SignInMethod::Auto);
     let mut interactive =
         InteractiveRequest { parameters, prompt: Prompt::IfNeeded, sign_in_options };
@@ -117,7 +116,6 @@ async fn acquire(parameters: TokenParameters, asking: PromptFlags) -> Result<Iss
     }
     let parameters = &mut interactive.parameters;
     parameters.claims = parameters.claims.take().or_else(|| claims.clone());
-    parameters.timeout = limit.saturating_sub(start.elapsed());
     broker.acquire_interactive(interactive).await
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use keybearer_client::{BrokerChoice, LocalBroker, LocalBrokerOptions};
-use keybearer_core::{AccountsRequest, Broker, CorrelationId};
+use keybearer_core::{AccountsRequest, Broker, CorrelationId, Deadline};
 use keybearer_host::Environment;
 
 use crate::bus::Bus;
@@ -108,7 +108,7 @@ fn staying(installed: &Installed, home: &Home) -> impl FnMut() -> Result<(), Str
         let request = AccountsRequest {
             client_id: None,
             correlation_id: CorrelationId::new("c"),
-            timeout: Duration::from_secs(20),
+            deadline: Deadline::after(Duration::from_secs(20), std::time::Instant::now()),
         };
         match runtime.block_on(broker.accounts(request)) {
             Ok(accounts) if accounts.len() == 1 => Ok(()),

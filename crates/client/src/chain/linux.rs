@@ -3,12 +3,13 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use keybearer_core::{Error, ErrorKind, Missing, Result};
+use keybearer_core::{Deadline, Error, ErrorKind, Missing, Result};
 use keybearer_dbus::client::{Activation, BrokerProxy};
 use keybearer_host::{Environment, Paths};
 use keybearer_native::Reachable;
+use keybearer_native::limit::now;
 use keybearer_native::wsl::WslProxyLocator;
 
 use super::LocalBrokerOptions;
@@ -25,7 +26,7 @@ const BUS_LIMIT: Duration = Duration::from_secs(6);
 pub(super) async fn find(
     environment: &Environment,
     options: &LocalBrokerOptions,
-    limit: Duration,
+    deadline: Deadline,
 ) -> Result<Arc<dyn Reachable>> {
     let places = WslProxyLocator::default();
     let native = LinuxBrokers {
@@ -33,14 +34,14 @@ pub(super) async fn find(
         program_directory: options.program_directory.clone(),
     };
     if !places.wanted(environment) {
-        return native.find(limit).await;
+        return native.find(deadline).await;
     }
-    let missing = match places.find(environment, limit).await {
+    let missing = match places.find(environment, deadline.left(now())).await {
         Ok(proxy) => return Ok(Arc::new(ThroughProxy::new(proxy.program, native))),
         Err(error) => error,
     };
     tracing::debug!(error = %missing, "no way to the Windows broker");
-    native.find(limit).await.map_err(|error| error_of_both(&missing, &error))
+    native.find(deadline).await.map_err(|error| error_of_both(&missing, &error))
 }
 
 /// Windows comes first, so what to do about it does too.
@@ -58,7 +59,7 @@ pub(super) struct LinuxBrokers {
 }
 
 impl LinuxBrokers {
-    pub(super) async fn find(&self, limit: Duration) -> Result<Arc<dyn Reachable>> {
+    pub(super) async fn find(&self, deadline: Deadline) -> Result<Arc<dyn Reachable>> {
         let mut tried: Vec<String> = Vec::new();
         let mut absent = |error: Error| match error.kind() {
             ErrorKind::Unavailable(Missing::Broker) => {
@@ -69,14 +70,15 @@ impl LinuxBrokers {
             _ => Err(error),
         };
         let (runtime_dir, socket) = Paths::meeting_place(&self.environment);
-        let (begun, socket_limit) = (Instant::now(), limit.min(SOCKET_LIMIT));
+        let begun = now();
+        let socket_limit = deadline.left(begun).min(SOCKET_LIMIT);
         match BrokerProxy::connect_socket(&socket, socket_limit).await {
             Err(error) => drop(absent(error)?),
             found => return Ok(Arc::new(found?)),
         }
-        let is_silent = begun.elapsed() >= socket_limit;
+        let is_silent = now() - begun >= socket_limit;
         if let Some(address) = self.environment.session_bus_address() {
-            let limit = limit.min(BUS_LIMIT);
+            let limit = deadline.left(now()).min(BUS_LIMIT);
             match BrokerProxy::connect_bus(&address, Activation::Start, limit).await {
                 // Who listens at our socket and says nothing may well have the name on the bus, too.
                 // Another one could not be started beside it.
@@ -95,7 +97,8 @@ impl LinuxBrokers {
                 tried.push("the keybearer program is not installed".to_owned());
                 "install the keybearer program, or put it on PATH".to_owned()
             }
-            Some(program) => match start_broker(&program, &runtime_dir, limit).await {
+            Some(program) => match start_broker(&program, &runtime_dir, deadline.left(now())).await
+            {
                 Ok(()) => {
                     let started = BrokerProxy::connect_socket(&socket, SOCKET_LIMIT).await?;
                     return Ok(Arc::new(started));

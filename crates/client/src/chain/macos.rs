@@ -2,9 +2,8 @@
 //! `macos-sso-extension` and where there is one; else none.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use keybearer_core::Result;
+use keybearer_core::{Deadline, Result};
 #[cfg(not(feature = "macos-sso-extension"))]
 use keybearer_core::{Error, Missing};
 use keybearer_host::Environment;
@@ -16,7 +15,7 @@ use super::LocalBrokerOptions;
 pub(super) async fn find(
     _: &Environment,
     _: &LocalBrokerOptions,
-    _: Duration,
+    _: Deadline,
 ) -> Result<Arc<dyn Reachable>> {
     Ok(Arc::new(keybearer_native::macos::ExtensionBroker::find()?))
 }
@@ -25,7 +24,7 @@ pub(super) async fn find(
 pub(super) async fn find(
     _: &Environment,
     _: &LocalBrokerOptions,
-    _: Duration,
+    _: Deadline,
 ) -> Result<Arc<dyn Reachable>> {
     let message = "this build does not ask macOS (feature macos-sso-extension)";
     Err(Error::unavailable(Missing::Broker, message))

@@ -24,11 +24,13 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use keybearer_core::{
     Account, AccountChoice, AccountsRequest, Authority, AuthorityHost, Broker, CallerUi,
-    CancelRequest, Error, ErrorKind, InteractiveRequest, Missing, RemoveAccountRequest, Result,
-    SignHttpRequest, SignedHttpRequest, SilentRequest, SsoCookie, SsoCookieRequest, Token,
+    CancelRequest, Deadline, Error, ErrorKind, InteractiveRequest, Missing, RemoveAccountRequest,
+    Result, SignHttpRequest, SignedHttpRequest, SilentRequest, SsoCookie, SsoCookieRequest, Token,
+    grace,
 };
 use keybearer_engine::{Http, SignInUi};
 use keybearer_host::Environment;
+use keybearer_native::limit::{now, within};
 use keybearer_native::{ParentWindow, Reachable};
 use tokio::sync::Mutex;
 
@@ -120,9 +122,6 @@ struct Connection {
 /// follows a silent one, and all who waited for it to end.
 const SAME_SEARCH: Duration = Duration::from_secs(2);
 
-/// Whoever is asked ends at the limit too, and says why; its answer gets this long to arrive.
-const ANSWER_TIME: Duration = Duration::from_millis(125);
-
 /// A search that takes less is simply made again.
 const LONG_SEARCH: Duration = Duration::from_secs(1);
 
@@ -156,22 +155,22 @@ impl LocalBroker {
     /// `Unavailable(Broker)` with what was tried; `TimedOut`; other kinds if what answers is not
     /// to be trusted.
     pub async fn connect(&self, limit: Duration) -> Result<Arc<dyn Reachable>> {
-        let begun = Instant::now();
-        let connected = tokio::time::timeout(limit, self.connected(limit)).await;
-        match connected {
-            // Whoever did not answer had all the time there was.
-            Ok(Err(error))
-                if *error.kind() == ErrorKind::Unavailable(Missing::Broker)
-                    && begun.elapsed() >= limit =>
-            {
-                Err(Error::timed_out("find a broker that answers").with_source(error))
-            }
-            Ok(result) => result,
-            Err(_) => Err(Error::timed_out("find the broker")),
-        }
+        self.connect_until(Deadline::after(limit, now())).await
     }
 
-    async fn connected(&self, limit: Duration) -> Result<Arc<dyn Reachable>> {
+    async fn connect_until(&self, deadline: Deadline) -> Result<Arc<dyn Reachable>> {
+        let late = || Error::timed_out("find the broker");
+        let connected = within(deadline, late, self.connected(deadline)).await;
+        connected.map_err(|error| match error.kind() {
+            // A broker that did not answer had all the time there was.
+            ErrorKind::Unavailable(Missing::Broker) if deadline.has_passed(now()) => {
+                Error::timed_out("find a broker that answers").with_source(error)
+            }
+            _ => error,
+        })
+    }
+
+    async fn connected(&self, deadline: Deadline) -> Result<Arc<dyn Reachable>> {
         let connection = self.connection.get();
         let mut connection = connection.lock().await;
         if let Some(broker) = connection.broker.as_ref().filter(|broker| !broker.is_closed()) {
@@ -183,7 +182,7 @@ impl LocalBroker {
             return Err(error.clone());
         }
         let begun = Instant::now();
-        match find(&self.environment, &self.options, limit).await {
+        match find(&self.environment, &self.options, deadline).await {
             Ok(broker) => Ok(Arc::clone(connection.broker.insert(broker))),
             Err(error) => {
                 let is_absent = *error.kind() == ErrorKind::Unavailable(Missing::Broker);
@@ -203,23 +202,21 @@ impl LocalBroker {
         }
     }
 
-    /// Makes one call at whichever broker is there, within `limit` in all.
+    /// Makes one call at whichever broker is there, until the deadline in all.
     async fn call<T, F, Fut>(
         &self,
-        limit: Duration,
+        deadline: Deadline,
         authority: Option<&Authority>,
         repeat: Repeat,
         call: F,
     ) -> Result<T>
     where
-        F: Fn(Arc<dyn Broker>, Duration) -> Fut,
+        F: Fn(Arc<dyn Broker>) -> Fut,
         Fut: Future<Output = Result<T>>,
     {
-        let deadline = Instant::now() + limit;
-        let left = || deadline.saturating_duration_since(Instant::now());
         let work = async {
             if self.options.choice == BrokerChoice::Never {
-                return call(self.in_process.broker(left()).await?, left()).await;
+                return call(self.in_process.broker(deadline).await?).await;
             }
             match self.at_broker(deadline, repeat, &call).await {
                 Err(refusal) if self.can_do_without(&refusal, authority) => {
@@ -228,38 +225,36 @@ impl LocalBroker {
                         fallback::Broker::Absent => tracing::debug!(kind, "no broker: do without"),
                         _ => tracing::warn!(kind, "the broker does not serve: do without"),
                     }
-                    let result = call(self.in_process.broker(left()).await?, left()).await;
+                    let result = call(self.in_process.broker(deadline).await?).await;
                     result.map_err(|error| with_source_if_none(error, refusal.error))
                 }
                 result => result.map_err(|refusal| refusal.error),
             }
         };
-        tokio::time::timeout(limit + ANSWER_TIME, work)
-            .await
-            .unwrap_or_else(|_| Err(Error::timed_out("wait for the broker")))
+        let late = || Error::timed_out("wait for the broker");
+        within(deadline.extended_by(grace::CHAIN), late, work).await
     }
 
     /// Makes one call at the broker process, once more if that went away and it does no harm.
     async fn at_broker<T, F, Fut>(
         &self,
-        deadline: Instant,
+        deadline: Deadline,
         repeat: Repeat,
         call: &F,
     ) -> Result<T, Refusal>
     where
-        F: Fn(Arc<dyn Broker>, Duration) -> Fut,
+        F: Fn(Arc<dyn Broker>) -> Fut,
         Fut: Future<Output = Result<T>>,
     {
-        let left = || deadline.saturating_duration_since(Instant::now());
         let absent = |error| Refusal { broker: fallback::Broker::Absent, error };
-        let mut broker = self.connect(left()).await.map_err(absent)?;
-        let mut result = call(broker.clone(), left()).await;
+        let mut broker = self.connect_until(deadline).await.map_err(absent)?;
+        let mut result = call(broker.clone()).await;
         if let (Err(error), true) = (&result, broker.is_closed()) {
             tracing::debug!(%error, "the broker went away");
             self.forget(&broker).await;
-            if let (Repeat::Once, Ok(again)) = (repeat, self.connect(left()).await) {
+            if let (Repeat::Once, Ok(again)) = (repeat, self.connect_until(deadline).await) {
                 broker = again;
-                result = call(broker.clone(), left()).await;
+                result = call(broker.clone()).await;
             }
         }
         result.map_err(|error| Refusal {
@@ -312,9 +307,9 @@ impl LocalBroker {
     }
 
     /// The engine in this process, if it has kept something that a broker outside does not know.
-    async fn keeper(&self, limit: Duration) -> Result<Option<Arc<dyn Broker>>> {
+    async fn keeper(&self, deadline: Deadline) -> Result<Option<Arc<dyn Broker>>> {
         if self.options.choice == BrokerChoice::Auto && self.in_process.has_kept() {
-            self.in_process.broker(limit).await.map(Some)
+            self.in_process.broker(deadline).await.map(Some)
         } else {
             Ok(None)
         }
@@ -336,16 +331,14 @@ impl Broker for LocalBroker {
     }
 
     async fn accounts(&self, request: AccountsRequest) -> Result<Vec<Account>> {
-        let deadline = Instant::now() + request.timeout;
         let mut accounts = self
-            .call(request.timeout, None, Repeat::Once, |broker, timeout| {
-                let request = AccountsRequest { timeout, ..request.clone() };
+            .call(request.deadline, None, Repeat::Once, |broker| {
+                let request = request.clone();
                 async move { broker.accounts(request).await }
             })
             .await?;
-        let left = || deadline.saturating_duration_since(Instant::now());
-        if let Some(keeper) = self.keeper(left()).await? {
-            let own = keeper.accounts(AccountsRequest { timeout: left(), ..request }).await?;
+        if let Some(keeper) = self.keeper(request.deadline).await? {
+            let own = keeper.accounts(request).await?;
             let new = own.into_iter().filter(|account| !accounts.contains(account));
             let new: Vec<Account> = new.collect();
             accounts.extend(new);
@@ -354,11 +347,10 @@ impl Broker for LocalBroker {
     }
 
     async fn acquire_silent(&self, request: SilentRequest) -> Result<Token> {
-        let (limit, authority) = (request.parameters.timeout, request.parameters.authority.clone());
-        let deadline = Instant::now() + limit;
-        let asked = self.call(limit, Some(&authority), Repeat::Once, |broker, timeout| {
-            let mut request = request.clone();
-            request.parameters.timeout = timeout;
+        let deadline = request.parameters.deadline;
+        let authority = request.parameters.authority.clone();
+        let asked = self.call(deadline, Some(&authority), Repeat::Once, |broker| {
+            let request = request.clone();
             async move { broker.acquire_silent(request).await }
         });
         let result = asked.await;
@@ -366,9 +358,7 @@ impl Broker for LocalBroker {
         if !matches!(error.kind(), ErrorKind::InteractionRequired { .. }) {
             return result;
         }
-        let mut request = request;
-        request.parameters.timeout = deadline.saturating_duration_since(Instant::now());
-        if let Some(keeper) = self.keeper(request.parameters.timeout).await? {
+        if let Some(keeper) = self.keeper(deadline).await? {
             return keeper.acquire_silent(request).await;
         }
         self.signed_in_here(request).await.map_or(result, Ok)
@@ -376,10 +366,10 @@ impl Broker for LocalBroker {
 
     async fn acquire_interactive(&self, mut request: InteractiveRequest) -> Result<Token> {
         request.sign_in_options.caller_ui.get_or_insert_with(|| Arc::clone(&self.caller_ui));
-        let (limit, authority) = (request.parameters.timeout, request.parameters.authority.clone());
-        let asked = self.call(limit, Some(&authority), Repeat::Never, |broker, timeout| {
-            let mut request = request.clone();
-            request.parameters.timeout = timeout;
+        let deadline = request.parameters.deadline;
+        let authority = request.parameters.authority.clone();
+        let asked = self.call(deadline, Some(&authority), Repeat::Never, |broker| {
+            let request = request.clone();
             async move { broker.acquire_interactive(request).await }
         });
         let token = asked.await?;
@@ -394,21 +384,16 @@ impl Broker for LocalBroker {
     }
 
     async fn remove_account(&self, request: RemoveAccountRequest) -> Result<()> {
-        let deadline = Instant::now() + request.timeout;
         let removed = self
-            .call(request.timeout, None, Repeat::Never, |broker, timeout| {
-                let request = RemoveAccountRequest { timeout, ..request.clone() };
+            .call(request.deadline, None, Repeat::Never, |broker| {
+                let request = request.clone();
                 async move { broker.remove_account(request).await }
             })
             .await;
         match removed {
             Err(error) if matches!(error.kind(), ErrorKind::InvalidRequest { .. }) => {
-                let left = || deadline.saturating_duration_since(Instant::now());
-                match self.keeper(left()).await? {
-                    Some(keeper) => {
-                        let request = RemoveAccountRequest { timeout: left(), ..request };
-                        keeper.remove_account(request).await
-                    }
+                match self.keeper(request.deadline).await? {
+                    Some(keeper) => keeper.remove_account(request).await,
                     None => Err(error),
                 }
             }
@@ -417,16 +402,16 @@ impl Broker for LocalBroker {
     }
 
     async fn sso_cookie(&self, request: SsoCookieRequest) -> Result<SsoCookie> {
-        self.call(request.timeout, None, Repeat::Once, |broker, timeout| {
-            let request = SsoCookieRequest { timeout, ..request.clone() };
+        self.call(request.deadline, None, Repeat::Once, |broker| {
+            let request = request.clone();
             async move { broker.sso_cookie(request).await }
         })
         .await
     }
 
     async fn sign_http_request(&self, request: SignHttpRequest) -> Result<SignedHttpRequest> {
-        self.call(request.timeout, None, Repeat::Once, |broker, timeout| {
-            let request = SignHttpRequest { timeout, ..request.clone() };
+        self.call(request.deadline, None, Repeat::Once, |broker| {
+            let request = request.clone();
             async move { broker.sign_http_request(request).await }
         })
         .await

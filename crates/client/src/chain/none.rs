@@ -1,9 +1,8 @@
 //! A system whose broker is not known here.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use keybearer_core::{Error, Missing, Result};
+use keybearer_core::{Deadline, Error, Missing, Result};
 use keybearer_host::Environment;
 use keybearer_native::Reachable;
 
@@ -12,7 +11,7 @@ use super::LocalBrokerOptions;
 pub(super) async fn find(
     _: &Environment,
     _: &LocalBrokerOptions,
-    _: Duration,
+    _: Deadline,
 ) -> Result<Arc<dyn Reachable>> {
     Err(Error::unavailable(Missing::Broker, "find a broker: none is known on this system"))
 }

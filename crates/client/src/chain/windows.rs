@@ -6,9 +6,8 @@
 //! ([`Persistence::OnDisk`](super::Persistence), as the command line does), signs in with the browser.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use keybearer_core::Result;
+use keybearer_core::{Deadline, Result};
 use keybearer_host::Environment;
 use keybearer_native::Reachable;
 use keybearer_native::wam::WamBroker;
@@ -18,7 +17,7 @@ use super::LocalBrokerOptions;
 pub(super) async fn find(
     _: &Environment,
     options: &LocalBrokerOptions,
-    limit: Duration,
+    deadline: Deadline,
 ) -> Result<Arc<dyn Reachable>> {
-    Ok(Arc::new(WamBroker::find(options.parent_window, limit).await?))
+    Ok(Arc::new(WamBroker::find(options.parent_window, deadline).await?))
 }

@@ -3,15 +3,15 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use keybearer_core::{
-    Account, AccountsRequest, Broker, CancelRequest, Error, ErrorKind, InteractiveRequest, Missing,
-    RemoveAccountRequest, Result, SignHttpRequest, SignedHttpRequest, SilentRequest, SsoCookie,
-    SsoCookieRequest, Token,
+    Account, AccountsRequest, Broker, CancelRequest, Deadline, Error, ErrorKind,
+    InteractiveRequest, Missing, RemoveAccountRequest, Result, SignHttpRequest, SignedHttpRequest,
+    SilentRequest, SsoCookie, SsoCookieRequest, Token,
 };
 use keybearer_native::Reachable;
+use keybearer_native::limit::within;
 use keybearer_native::wsl::ProxyBroker;
 use tokio::sync::Mutex;
 
@@ -33,36 +33,34 @@ impl ThroughProxy {
         Self { proxy: ProxyBroker::new(program), native, instead: Mutex::default() }
     }
 
-    async fn call<T, F, Fut>(&self, limit: Duration, repeat: Repeat, call: F) -> Result<T>
+    async fn call<T, F, Fut>(&self, deadline: Deadline, repeat: Repeat, call: F) -> Result<T>
     where
-        F: Fn(Arc<dyn Broker>, Duration) -> Fut,
+        F: Fn(Arc<dyn Broker>) -> Fut,
         Fut: Future<Output = Result<T>>,
     {
-        let deadline = Instant::now() + limit;
-        let left = || deadline.saturating_duration_since(Instant::now());
         let instead = self.instead.lock().await.clone();
         let broker = match instead {
             Some(broker) if !broker.is_closed() => broker,
-            Some(_) => self.find_native(left()).await?,
-            None => match call(Arc::new(self.proxy.clone()), left()).await {
+            Some(_) => self.find_native(deadline).await?,
+            None => match call(Arc::new(self.proxy.clone())).await {
                 Err(reason) if cannot_work(&reason) => {
                     tracing::debug!(error = %reason, "the Windows broker cannot be reached");
-                    let found = self.find_native(left()).await;
+                    let found = self.find_native(deadline).await;
                     found.map_err(|error| error_of_both(&reason, &error))?
                 }
                 outcome => return outcome,
             },
         };
-        let outcome = call(Arc::clone(&broker) as Arc<dyn Broker>, left()).await;
+        let outcome = call(Arc::clone(&broker) as Arc<dyn Broker>).await;
         if outcome.is_err() && broker.is_closed() && repeat == Repeat::Once {
-            return call(self.find_native(left()).await?, left()).await;
+            return call(self.find_native(deadline).await?).await;
         }
         outcome
     }
 
-    async fn find_native(&self, limit: Duration) -> Result<Arc<dyn Reachable>> {
-        let found = tokio::time::timeout(limit, self.native.find(limit)).await;
-        let broker = found.unwrap_or_else(|_| Err(Error::timed_out("find the broker")))?;
+    async fn find_native(&self, deadline: Deadline) -> Result<Arc<dyn Reachable>> {
+        let late = || Error::timed_out("find the broker");
+        let broker = within(deadline, late, self.native.find(deadline)).await?;
         *self.instead.lock().await = Some(Arc::clone(&broker));
         Ok(broker)
     }
@@ -88,50 +86,48 @@ impl Broker for ThroughProxy {
     }
 
     async fn accounts(&self, request: AccountsRequest) -> Result<Vec<Account>> {
-        self.call(request.timeout, Repeat::Once, |broker, timeout| {
-            let request = AccountsRequest { timeout, ..request.clone() };
+        self.call(request.deadline, Repeat::Once, |broker| {
+            let request = request.clone();
             async move { broker.accounts(request).await }
         })
         .await
     }
 
     async fn acquire_silent(&self, request: SilentRequest) -> Result<Token> {
-        self.call(request.parameters.timeout, Repeat::Once, |broker, timeout| {
-            let mut request = request.clone();
-            request.parameters.timeout = timeout;
+        self.call(request.parameters.deadline, Repeat::Once, |broker| {
+            let request = request.clone();
             async move { broker.acquire_silent(request).await }
         })
         .await
     }
 
     async fn acquire_interactive(&self, request: InteractiveRequest) -> Result<Token> {
-        self.call(request.parameters.timeout, Repeat::Never, |broker, timeout| {
-            let mut request = request.clone();
-            request.parameters.timeout = timeout;
+        self.call(request.parameters.deadline, Repeat::Never, |broker| {
+            let request = request.clone();
             async move { broker.acquire_interactive(request).await }
         })
         .await
     }
 
     async fn remove_account(&self, request: RemoveAccountRequest) -> Result<()> {
-        self.call(request.timeout, Repeat::Never, |broker, timeout| {
-            let request = RemoveAccountRequest { timeout, ..request.clone() };
+        self.call(request.deadline, Repeat::Never, |broker| {
+            let request = request.clone();
             async move { broker.remove_account(request).await }
         })
         .await
     }
 
     async fn sso_cookie(&self, request: SsoCookieRequest) -> Result<SsoCookie> {
-        self.call(request.timeout, Repeat::Once, |broker, timeout| {
-            let request = SsoCookieRequest { timeout, ..request.clone() };
+        self.call(request.deadline, Repeat::Once, |broker| {
+            let request = request.clone();
             async move { broker.sso_cookie(request).await }
         })
         .await
     }
 
     async fn sign_http_request(&self, request: SignHttpRequest) -> Result<SignedHttpRequest> {
-        self.call(request.timeout, Repeat::Once, |broker, timeout| {
-            let request = SignHttpRequest { timeout, ..request.clone() };
+        self.call(request.deadline, Repeat::Once, |broker| {
+            let request = request.clone();
             async move { broker.sign_http_request(request).await }
         })
         .await

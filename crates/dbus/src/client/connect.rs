@@ -28,7 +28,7 @@ pub enum Activation {
 
 /// Connecting.
 impl BrokerProxy {
-    /// Connects to the broker of this user that listens at `path`, within `deadline`.
+    /// Connects to the broker of this user that listens at `path`, within `limit`.
     ///
     /// Before a word is said, the directory must be ours and closed to others, the socket ours, and
     /// the process behind it of our user (invariant I2): another user's program must not be able to
@@ -36,7 +36,7 @@ impl BrokerProxy {
     ///
     /// # Errors
     /// `Unavailable`, saying why, in every case.
-    pub async fn connect_socket(path: &Path, deadline: Duration) -> Result<Self> {
+    pub async fn connect_socket(path: &Path, limit: Duration) -> Result<Self> {
         let own = peer::own_uid();
         check_socket(path, own)?;
         let connecting = async {
@@ -51,12 +51,12 @@ impl BrokerProxy {
             let connection = ready_to_present(builder).build().await;
             Ok((connection.map_err(handshake_failed)?, process))
         };
-        let (connection, process) = within(deadline, connecting).await?;
+        let (connection, process) = within(limit, connecting).await?;
         Ok(Self::new(connection, None, "broker on a socket", process))
     }
 
     /// Connects to the broker on the bus at `address`, such as `unix:path=/run/user/1000/bus`,
-    /// within `deadline`.
+    /// within `limit`.
     ///
     /// The owner of the broker's name must be of our user (invariant I2); calls then go to that
     /// owner, whoever takes the name later.
@@ -66,7 +66,7 @@ impl BrokerProxy {
     pub async fn connect_bus(
         address: &str,
         activation: Activation,
-        deadline: Duration,
+        limit: Duration,
     ) -> Result<Self> {
         let connecting = async {
             let bus = ready_to_present(connection::Builder::address(address))
@@ -83,14 +83,14 @@ impl BrokerProxy {
                 .map_err(|_| absent("the bus named no owner of the broker's name"))?;
             Ok((bus, owner, process))
         };
-        let (bus, owner, process) = within(deadline, connecting).await?;
+        let (bus, owner, process) = within(limit, connecting).await?;
         Ok(Self::new(bus, Some(owner), "broker on the session bus", process))
     }
 }
 
-async fn within<T>(deadline: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
-    timeout(deadline, work).await.unwrap_or_else(|_| {
-        Err(absent(format!("the broker did not answer within {} ms", deadline.as_millis())))
+async fn within<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(limit, work).await.unwrap_or_else(|_| {
+        Err(absent(format!("the broker did not answer within {} ms", limit.as_millis())))
     })
 }
 

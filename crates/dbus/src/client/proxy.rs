@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use keybearer_core::{
-    Account, AccountsRequest, Broker, CancelRequest, CorrelationId, Error, InteractiveRequest,
-    Missing, Process, RemoveAccountRequest, Result, SignHttpRequest, SignInOptions,
-    SignedHttpRequest, SilentRequest, SsoCookie, SsoCookieRequest, Token,
+    Account, AccountsRequest, Broker, CancelRequest, CorrelationId, Deadline, Error,
+    InteractiveRequest, Missing, Process, RemoveAccountRequest, Result, SignHttpRequest,
+    SignInOptions, SignedHttpRequest, SilentRequest, SsoCookie, SsoCookieRequest, Token, grace,
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use zbus::Connection;
 use zbus::names::UniqueName;
 
@@ -82,7 +82,8 @@ impl BrokerProxy {
     /// # Errors
     /// As any call: `Unavailable`, `TimedOut` after `limit`, `Transient`, `Protocol`.
     pub async fn version(&self, limit: Duration) -> Result<BrokerVersion> {
-        self.call::<GetLinuxBrokerVersion>(&limit).await
+        let deadline = Deadline::after(limit, Instant::now().into_std());
+        self.call::<GetLinuxBrokerVersion>(&deadline).await
     }
 
     pub(super) fn flows(&self) -> &PendingFlows {
@@ -118,10 +119,12 @@ impl BrokerProxy {
     }
 
     async fn call<M: Method>(&self, request: &M::Request) -> Result<M::Reply> {
-        let Envelope { correlation_id, timeout: limit } = M::envelope(request);
-        let json = M::encode_request(request);
+        let now = Instant::now().into_std();
+        let Envelope { correlation_id, deadline } = M::envelope(request, now);
+        let json = M::encode_request(request, now);
+        let limit = deadline.extended_by(grace::DBUS_CLIENT).left(now);
         let exchange = self.exchange(M::NAME, correlation_id.as_str(), &json);
-        let outcome = timeout(limit + ANSWER_TIME, exchange).await.unwrap_or_else(|_| {
+        let outcome = timeout(limit, exchange).await.unwrap_or_else(|_| {
             Err(Error::timed_out(format!("the broker did not answer {} in time", M::NAME)))
         });
         outcome
@@ -157,10 +160,6 @@ impl BrokerProxy {
             })
     }
 }
-
-/// A broker that ends at the caller's limit says more about it than we could; its answer gets this
-/// long to arrive.
-const ANSWER_TIME: Duration = Duration::from_millis(100);
 
 /// Whether there is nobody at the other end any more. A connection whose end shows when a call is
 /// written counts as open until it is read from; and one to a bus outlives the broker on it.

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use keybearer_core::{
     Account, AccountChoice, Authority, AuthorityHost, Error, Result, SsoCookie, SsoCookieContent,
     SsoCookieRequest, Tenant, TenantId,
@@ -89,11 +91,11 @@ impl Method for AcquirePrtSsoCookie {
 
     const NAME: &'static str = "acquirePrtSsoCookie";
 
-    fn envelope(request: &SsoCookieRequest) -> Envelope {
-        Envelope { correlation_id: request.correlation_id.clone(), timeout: request.timeout }
+    fn envelope(request: &SsoCookieRequest, _: Instant) -> Envelope {
+        Envelope { correlation_id: request.correlation_id.clone(), deadline: request.deadline }
     }
 
-    fn encode_request(request: &SsoCookieRequest) -> String {
+    fn encode_request(request: &SsoCookieRequest, now: Instant) -> String {
         let authority = Authority::new(AuthorityHost::public_cloud(), Tenant::Common);
         let (account, username) = account_and_username(&request.account, &authority);
         let sso_url = request.sso_url.as_ref().map_or(DEFAULT_SSO_URL, Url::as_str);
@@ -106,7 +108,7 @@ impl Method for AcquirePrtSsoCookie {
                 sso_url,
                 username,
             },
-            keybearer: ExtensionOut::new(request.timeout).with_account(&request.account),
+            keybearer: ExtensionOut::new(request.deadline.left(now)).with_account(&request.account),
             mam_enrollment: false,
             sso_url,
         })
@@ -124,7 +126,7 @@ impl Method for AcquirePrtSsoCookie {
             account: sources.read(&own)?,
             sso_url: url.map(|text| parse_url(&text, "ssoUrl")).transpose()?,
             correlation_id: call.correlation_id.clone(),
-            timeout: own.timeout(SILENT_TIMEOUT),
+            deadline: own.deadline(SILENT_TIMEOUT, call.received),
         };
         Ok((request, ()))
     }

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use keybearer_core::{AccountChoice, Error, InteractiveRequest, Result, Token};
 
 use super::parameters::TokenEcho;
@@ -18,15 +20,16 @@ impl Method for AcquireTokenInteractively {
 
     const NAME: &'static str = "acquireTokenInteractively";
 
-    fn envelope(request: &InteractiveRequest) -> Envelope {
+    fn envelope(request: &InteractiveRequest, _: Instant) -> Envelope {
         Envelope {
             correlation_id: request.parameters.correlation_id.clone(),
-            timeout: request.parameters.timeout,
+            deadline: request.parameters.deadline,
         }
     }
 
-    fn encode_request(request: &InteractiveRequest) -> String {
-        parameters::write(&request.parameters, Some((request.prompt, &request.sign_in_options)))
+    fn encode_request(request: &InteractiveRequest, now: Instant) -> String {
+        let sign_in = Some((request.prompt, &request.sign_in_options));
+        parameters::write(&request.parameters, sign_in, now)
     }
 
     fn decode_request(json: &str, call: &Call) -> Result<(InteractiveRequest, Self::Echo)> {

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use keybearer_core::{Error, Result, SilentRequest, Token};
 
 use super::parameters::TokenEcho;
@@ -15,15 +17,15 @@ impl Method for AcquireTokenSilently {
 
     const NAME: &'static str = "acquireTokenSilently";
 
-    fn envelope(request: &SilentRequest) -> Envelope {
+    fn envelope(request: &SilentRequest, _: Instant) -> Envelope {
         Envelope {
             correlation_id: request.parameters.correlation_id.clone(),
-            timeout: request.parameters.timeout,
+            deadline: request.parameters.deadline,
         }
     }
 
-    fn encode_request(request: &SilentRequest) -> String {
-        parameters::write(&request.parameters, None)
+    fn encode_request(request: &SilentRequest, now: Instant) -> String {
+        parameters::write(&request.parameters, None, now)
     }
 
     fn decode_request(json: &str, call: &Call) -> Result<(SilentRequest, Self::Echo)> {

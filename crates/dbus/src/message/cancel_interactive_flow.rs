@@ -1,6 +1,6 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use keybearer_core::{CorrelationId, Result};
+use keybearer_core::{CorrelationId, Deadline, Result};
 use serde::{Deserialize, Serialize};
 
 use super::{Call, Envelope, Member, Method, Nested, from_request, to_json};
@@ -70,15 +70,15 @@ impl Method for CancelInteractiveFlow {
 
     const NAME: &'static str = "cancelInteractiveFlow";
 
-    fn envelope(cancellation: &Cancellation) -> Envelope {
+    fn envelope(cancellation: &Cancellation, now: Instant) -> Envelope {
         let correlation_id = match cancellation {
             Cancellation::All => CorrelationId::default(),
             Cancellation::Flow(id) => id.clone(),
         };
-        Envelope { correlation_id, timeout: TIMEOUT }
+        Envelope { correlation_id, deadline: Deadline::after(LIMIT, now) }
     }
 
-    fn encode_request(cancellation: &Cancellation) -> String {
+    fn encode_request(cancellation: &Cancellation, _: Instant) -> String {
         to_json(&Object {
             error: CancellingError {
                 context: "the request was cancelled",
@@ -113,5 +113,5 @@ impl Method for CancelInteractiveFlow {
     }
 }
 
-/// Cancelling is a courtesy: nobody waits long for it.
-const TIMEOUT: Duration = Duration::from_millis(200);
+/// Cancelling is a courtesy: the client does not wait long for the answer.
+const LIMIT: Duration = Duration::from_millis(200);

@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use keybearer_core::{
     AccountChoice, ClientId, Error, HomeAccountId, Result, SignHttpRequest, SignedHttpRequest,
 };
@@ -58,14 +60,14 @@ impl Method for GenerateSignedHttpRequest {
 
     const NAME: &'static str = "generateSignedHttpRequest";
 
-    fn envelope(request: &SignHttpRequest) -> Envelope {
-        Envelope { correlation_id: request.correlation_id.clone(), timeout: request.timeout }
+    fn envelope(request: &SignHttpRequest, _: Instant) -> Envelope {
+        Envelope { correlation_id: request.correlation_id.clone(), deadline: request.deadline }
     }
 
-    fn encode_request(request: &SignHttpRequest) -> String {
+    fn encode_request(request: &SignHttpRequest, now: Instant) -> String {
         to_json(&Object {
             client_id: request.client_id.as_ref().map_or("", ClientId::as_str),
-            keybearer: ExtensionOut::new(request.timeout).with_account(&request.account),
+            keybearer: ExtensionOut::new(request.deadline.left(now)).with_account(&request.account),
             pop_params: PopObject::signing(
                 &request.http,
                 match &request.account {
@@ -90,7 +92,7 @@ impl Method for GenerateSignedHttpRequest {
             },
             http: pop.http_request()?,
             correlation_id: call.correlation_id.clone(),
-            timeout: own.timeout(SILENT_TIMEOUT),
+            deadline: own.deadline(SILENT_TIMEOUT, call.received),
         };
         Ok((request, ()))
     }

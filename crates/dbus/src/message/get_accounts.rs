@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use keybearer_core::{Account, AccountsRequest, ClientId, Result};
 use serde::{Deserialize, Serialize, Serializer};
 
@@ -57,14 +59,14 @@ impl Method for GetAccounts {
 
     const NAME: &'static str = "getAccounts";
 
-    fn envelope(request: &AccountsRequest) -> Envelope {
-        Envelope { correlation_id: request.correlation_id.clone(), timeout: request.timeout }
+    fn envelope(request: &AccountsRequest, _: Instant) -> Envelope {
+        Envelope { correlation_id: request.correlation_id.clone(), deadline: request.deadline }
     }
 
-    fn encode_request(request: &AccountsRequest) -> String {
+    fn encode_request(request: &AccountsRequest, now: Instant) -> String {
         to_json(&Object {
             client_id: request.client_id.as_ref().map_or("", ClientId::as_str),
-            keybearer: ExtensionOut::new(request.timeout),
+            keybearer: ExtensionOut::new(request.deadline.left(now)),
             redirect_uri: "",
         })
     }
@@ -75,7 +77,7 @@ impl Method for GetAccounts {
         let request = AccountsRequest {
             client_id: client_id.map(|id| ClientId::parse(&id)).transpose()?,
             correlation_id: call.correlation_id.clone(),
-            timeout: ExtensionIn::of(keybearer).timeout(SILENT_TIMEOUT),
+            deadline: ExtensionIn::of(keybearer).deadline(SILENT_TIMEOUT, call.received),
         };
         Ok((request, ()))
     }

@@ -1,6 +1,6 @@
-use std::time::Duration;
+use std::time::Instant;
 
-use keybearer_core::{CorrelationId, Error, Result};
+use keybearer_core::{CorrelationId, Deadline, Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::error::ErrorMembers;
@@ -57,22 +57,22 @@ struct ReplyMembers {
 }
 
 impl Method for GetLinuxBrokerVersion {
-    type Request = Duration;
+    type Request = Deadline;
     type Reply = BrokerVersion;
     type Echo = ();
 
     const NAME: &'static str = "getLinuxBrokerVersion";
 
-    fn envelope(timeout: &Duration) -> Envelope {
-        Envelope { correlation_id: CorrelationId::default(), timeout: *timeout }
+    fn envelope(deadline: &Deadline, _: Instant) -> Envelope {
+        Envelope { correlation_id: CorrelationId::default(), deadline: *deadline }
     }
 
-    fn encode_request(_: &Duration) -> String {
+    fn encode_request(_: &Deadline, _: Instant) -> String {
         to_json(&Object { msal_cpp_version: env!("CARGO_PKG_VERSION") })
     }
 
-    fn decode_request(_: &str, _: &Call) -> Result<(Duration, ())> {
-        Ok((Duration::ZERO, ()))
+    fn decode_request(_: &str, _: &Call) -> Result<(Deadline, ())> {
+        Ok((Deadline::NEVER, ()))
     }
 
     fn encode_reply(version: &BrokerVersion, (): &()) -> String {
@@ -82,7 +82,7 @@ impl Method for GetLinuxBrokerVersion {
         })
     }
 
-    fn decode_reply(json: &str, _: &Duration) -> Result<BrokerVersion> {
+    fn decode_reply(json: &str, _: &Deadline) -> Result<BrokerVersion> {
         let ReplyMembers { error, keybearer_version, linux_broker_version } = from_reply(json)?;
         check_error(error)?;
         let linux_broker = linux_broker_version

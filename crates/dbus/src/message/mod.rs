@@ -12,9 +12,9 @@
 //! it is taken to wait 60 seconds, or 10 minutes for a person, and to be content with the account
 //! used last where it names none. Nobody waits longer than an hour.
 
-use std::time::Duration;
+use std::time::Instant;
 
-use keybearer_core::{Caller, CorrelationId, Error, Result};
+use keybearer_core::{Caller, CorrelationId, Deadline, Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -67,11 +67,11 @@ pub trait Method {
     /// The method's name on the wire.
     const NAME: &'static str;
 
-    /// The arguments that are not part of the JSON text.
-    fn envelope(request: &Self::Request) -> Envelope;
+    /// The arguments that are not part of the JSON text, of a call that is made `now`.
+    fn envelope(request: &Self::Request, now: Instant) -> Envelope;
 
-    /// Writes the request.
-    fn encode_request(request: &Self::Request) -> String;
+    /// Writes the request; on the wire, its deadline is what is left of it `now`.
+    fn encode_request(request: &Self::Request, now: Instant) -> String;
 
     /// Reads a request.
     ///
@@ -100,14 +100,14 @@ pub trait Method {
     }
 }
 
-/// What a caller sends besides the JSON text, and how long it waits.
+/// What a caller sends besides the JSON text, and until when it waits.
 #[derive(Clone, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct Envelope {
     /// The second argument.
     pub correlation_id: CorrelationId,
-    /// The caller's limit.
-    pub timeout: Duration,
+    /// When the caller gives up.
+    pub deadline: Deadline,
 }
 
 /// What a broker knows of a call besides its JSON text.
@@ -116,6 +116,8 @@ pub struct Envelope {
 pub struct Call {
     /// The second argument; may be empty.
     pub correlation_id: CorrelationId,
+    /// When it arrived; the limit that it names counts from here.
+    pub received: Instant,
     /// Who called.
     pub caller: Caller,
     /// The way back to it, if there is one.

@@ -1,7 +1,7 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keybearer_core::{
-    Abilities, AccountChoice, Prompt, SignInMethod, SignInOptions, SshSession, Terminal,
+    Abilities, AccountChoice, Deadline, Prompt, SignInMethod, SignInOptions, SshSession, Terminal,
 };
 use serde::{Deserialize, Serialize};
 
@@ -84,13 +84,15 @@ impl ExtensionIn {
         member.lenient().map(|Nested(own)| own).unwrap_or_default()
     }
 
-    pub(crate) fn timeout(&self, default: Duration) -> Duration {
-        match self.timeout_ms {
+    /// When the client gives up on a request that was `received` then.
+    pub(crate) fn deadline(&self, default: Duration, received: Instant) -> Deadline {
+        let limit = match self.timeout_ms {
             Member::Is(millis) => {
                 Duration::from_millis(u64::try_from(millis).unwrap_or(0)).min(MAX_TIMEOUT)
             }
             Member::Absent | Member::WrongType => default,
-        }
+        };
+        Deadline::after(limit, received)
     }
 
     /// Whether our own client speaks: it always says how long it waits.

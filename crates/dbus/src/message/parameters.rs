@@ -1,5 +1,5 @@
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use keybearer_core::{
     AccessToken, AccountChoice, Authority, Claims, ClientId, Error, HomeAccountId, Prompt, Result,
@@ -69,7 +69,7 @@ impl TokenEcho {
 }
 
 /// Reads the request of a token method.
-pub(crate) fn read(json: &str, call: &Call, default_timeout: Duration) -> Result<ReadParameters> {
+pub(crate) fn read(json: &str, call: &Call, default_limit: Duration) -> Result<ReadParameters> {
     let TokenRequestMembers { account, auth_parameters, keybearer } = from_request(json)?;
     let Nested(members) = auth_parameters.required("authParameters")?;
     let own = ExtensionIn::of(keybearer);
@@ -116,7 +116,7 @@ pub(crate) fn read(json: &str, call: &Call, default_timeout: Duration) -> Result
         proof_of_possession,
         extra_query: extra.query,
         correlation_id: call.correlation_id.clone(),
-        timeout: own.timeout(default_timeout),
+        deadline: own.deadline(default_limit, call.received),
         caller: call.caller.clone(),
     };
     let account = match (&parameters.account, unknown) {
@@ -270,6 +270,7 @@ struct AuthParametersObject<'a> {
 pub(crate) fn write(
     parameters: &TokenParameters,
     asking: Option<(Prompt, &SignInOptions)>,
+    now: Instant,
 ) -> String {
     let prompt = asking.map(|(prompt, _)| prompt);
     #[derive(Serialize)]
@@ -300,7 +301,7 @@ pub(crate) fn write(
         username,
         ux_context_handle: -1,
     };
-    let own = ExtensionOut::new(parameters.timeout)
+    let own = ExtensionOut::new(parameters.deadline.left(now))
         .with_account(&parameters.account)
         .with_prompt(prompt.unwrap_or_default());
     let own = match asking {

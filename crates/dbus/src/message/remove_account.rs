@@ -1,3 +1,5 @@
+use std::time::Instant;
+
 use keybearer_core::{AuthorityHost, Error, RemoveAccountRequest, Result};
 use serde::{Deserialize, Serialize};
 
@@ -41,16 +43,16 @@ impl Method for RemoveAccount {
 
     const NAME: &'static str = "removeAccount";
 
-    fn envelope(request: &RemoveAccountRequest) -> Envelope {
-        Envelope { correlation_id: request.correlation_id.clone(), timeout: request.timeout }
+    fn envelope(request: &RemoveAccountRequest, _: Instant) -> Envelope {
+        Envelope { correlation_id: request.correlation_id.clone(), deadline: request.deadline }
     }
 
-    fn encode_request(request: &RemoveAccountRequest) -> String {
+    fn encode_request(request: &RemoveAccountRequest, now: Instant) -> String {
         let host = AuthorityHost::public_cloud();
         to_json(&Object {
             account: AccountObject::named(&request.home_account_id, host.environment()),
             client_id: "",
-            keybearer: ExtensionOut::new(request.timeout),
+            keybearer: ExtensionOut::new(request.deadline.left(now)),
         })
     }
 
@@ -63,7 +65,7 @@ impl Method for RemoveAccount {
         let request = RemoveAccountRequest {
             home_account_id,
             correlation_id: call.correlation_id.clone(),
-            timeout: ExtensionIn::of(keybearer).timeout(SILENT_TIMEOUT),
+            deadline: ExtensionIn::of(keybearer).deadline(SILENT_TIMEOUT, call.received),
         };
         Ok((request, ()))
     }

@@ -191,7 +191,8 @@ impl Session {
 
     fn call(&self, correlation_id: &str) -> Call {
         let (correlation_id, caller) = (CorrelationId::new(correlation_id), self.caller.clone());
-        Call { correlation_id, caller, line: None }
+        let received = Instant::now().into_std();
+        Call { correlation_id, received, caller, line: None }
     }
 
     fn flow_caller(&self, flow: &CorrelationId) -> Caller {

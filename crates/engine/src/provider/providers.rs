@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use http::header::RETRY_AFTER;
 use keybearer_core::{
-    Authority, AuthorityHost, ClientId, CorrelationId, Error, ErrorKind, Result, Timestamp,
+    Authority, AuthorityHost, ClientId, CorrelationId, Deadline, Error, ErrorKind, Result,
+    Timestamp,
 };
 use keybearer_protocol::Body;
 use keybearer_protocol::instance::{self, Trust};
@@ -88,7 +89,9 @@ pub(crate) async fn exchange(
 ) -> Result<http::Response<Body>> {
     let host = request.uri().host().unwrap_or_default().to_owned();
     let what = format!("the exchange with {host}");
-    within(&*effects.clock, EXCHANGE, &what, effects.http.send(request)).await.map_err(|error| {
+    let clock = &*effects.clock;
+    let deadline = Deadline::after(EXCHANGE, clock.instant());
+    within(clock, deadline, &what, effects.http.send(request)).await.map_err(|error| {
         match error.kind() {
             ErrorKind::TimedOut => {
                 Error::transient(None, format!("{host} did not answer in time")).with_source(error)

@@ -1,19 +1,18 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use keybearer_core::{
     AZURE_DEVELOPER_APP, Account, AccountChoice, AccountsRequest, Broker, CallerId, CancelRequest,
-    ClientId, CorrelationId, Error, InteractiveRequest, RemoveAccountRequest, Result,
+    ClientId, CorrelationId, Deadline, Error, InteractiveRequest, RemoveAccountRequest, Result,
     SilentRequest, Token, TokenParameters, TokenSource,
 };
 use keybearer_engine::Clock;
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout_at};
 
 use super::request::Operation;
 use super::{Dictionary, Extension, reply, request};
 use crate::Reachable;
+use crate::limit::within;
 
 /// The extension as a broker.
 #[derive(Debug)]
@@ -40,23 +39,23 @@ impl ExtensionBroker {
         Self { extension, clock, waiting: Mutex::default() }
     }
 
-    async fn perform(&self, operation: Operation, deadline: Instant) -> Result<Dictionary> {
-        let performed = timeout_at(deadline, self.extension.perform(operation)).await;
-        performed.unwrap_or_else(|_| Err(Error::timed_out("the extension of macOS did not answer")))
+    async fn perform(&self, operation: Operation, deadline: Deadline) -> Result<Dictionary> {
+        let late = || Error::timed_out("the extension of macOS did not answer");
+        within(deadline, late, self.extension.perform(operation)).await
     }
 
     async fn list(
         &self,
         client_id: &ClientId,
         correlation_id: &CorrelationId,
-        deadline: Instant,
+        deadline: Deadline,
     ) -> Result<Vec<Account>> {
         let operation = request::accounts(client_id, correlation_id);
         reply::accounts(&self.perform(operation, deadline).await?)
     }
 
     /// The account that is meant; none is ever taken in place of another (invariant I8).
-    async fn choose(&self, parameters: &TokenParameters, deadline: Instant) -> Result<Account> {
+    async fn choose(&self, parameters: &TokenParameters, deadline: Deadline) -> Result<Account> {
         let TokenParameters { client_id, correlation_id, account: choice, .. } = parameters;
         let listed = self.list(client_id, correlation_id, deadline).await?;
         let mut allowed = listed.into_iter().filter(|account| choice.allows(account));
@@ -70,7 +69,7 @@ impl ExtensionBroker {
         Ok(first)
     }
 
-    async fn sign_in(&self, request: InteractiveRequest, deadline: Instant) -> Result<Token> {
+    async fn sign_in(&self, request: InteractiveRequest, deadline: Deadline) -> Result<Token> {
         let InteractiveRequest { parameters, prompt, .. } = request;
         let (account, hint) = match &parameters.account {
             AccountChoice::Exact(_) => (self.choose(&parameters, deadline).await.ok(), None),
@@ -116,10 +115,6 @@ impl Reachable for ExtensionBroker {
     }
 }
 
-fn after(timeout: Duration) -> Instant {
-    Instant::now() + timeout
-}
-
 #[async_trait]
 impl Broker for ExtensionBroker {
     fn name(&self) -> &str {
@@ -130,13 +125,13 @@ impl Broker for ExtensionBroker {
         let id = request.correlation_id;
         let client_id =
             request.client_id.map_or_else(|| ClientId::parse(AZURE_DEVELOPER_APP), Ok)?;
-        let listed = self.list(&client_id, &id, after(request.timeout)).await;
+        let listed = self.list(&client_id, &id, request.deadline).await;
         listed.map_err(|error| error.with_correlation_id(id))
     }
 
     async fn acquire_silent(&self, request: SilentRequest) -> Result<Token> {
         let parameters = request.parameters;
-        let deadline = after(parameters.timeout);
+        let deadline = parameters.deadline;
         let outcome = async {
             parameters.check_bearer()?;
             let account = self.choose(&parameters, deadline).await?;
@@ -156,7 +151,7 @@ impl Broker for ExtensionBroker {
     async fn acquire_interactive(&self, request: InteractiveRequest) -> Result<Token> {
         let (caller, id) =
             (request.parameters.caller.id.clone(), request.parameters.correlation_id.clone());
-        let deadline = after(request.parameters.timeout);
+        let deadline = request.parameters.deadline;
         let waiting = Waiting::begin(self, caller);
         let outcome = tokio::select! {
             outcome = async {
@@ -169,8 +164,7 @@ impl Broker for ExtensionBroker {
     }
 
     async fn remove_account(&self, request: RemoveAccountRequest) -> Result<()> {
-        let RemoveAccountRequest { home_account_id, correlation_id, timeout } = request;
-        let deadline = after(timeout);
+        let RemoveAccountRequest { home_account_id, correlation_id, deadline } = request;
         let client_id = ClientId::parse(AZURE_DEVELOPER_APP)?;
         let listed = self.list(&client_id, &correlation_id, deadline).await?;
         let meant = listed.iter().find(|account| account.home_account_id == home_account_id);

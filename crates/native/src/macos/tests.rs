@@ -309,7 +309,10 @@ async fn an_extension_that_never_answers_ends_with_the_callers_limit_inv_i7() {
     }
     let clock = Arc::new(ManualClock::default());
     let broker = ExtensionBroker::new(Arc::new(Silent), clock);
-    let parameters = TokenParameters { timeout: Duration::from_secs(7), ..sample::parameters() };
+    let parameters = TokenParameters {
+        deadline: sample::deadline(Duration::from_secs(7)),
+        ..sample::parameters()
+    };
     let begin = tokio::time::Instant::now();
     let request = keybearer_core::SilentRequest { parameters };
     let error = keybearer_core::Broker::acquire_silent(&broker, request).await.unwrap_err();

@@ -25,19 +25,19 @@ mod tests;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use keybearer_core::{
     AZURE_DEVELOPER_APP, Account, AccountChoice, AccountsRequest, AuthorityHost, Broker,
-    CancelRequest, ClientId, Error, ErrorKind, InteractiveRequest, Prompt, RemoveAccountRequest,
-    Result, SilentRequest, Tenant, Token, TokenParameters, TokenSource,
+    CancelRequest, ClientId, Deadline, Error, ErrorKind, InteractiveRequest, Prompt,
+    RemoveAccountRequest, Result, SilentRequest, Tenant, Token, TokenParameters, TokenSource,
 };
 use keybearer_engine::Clock;
 
 #[cfg(windows)]
 use crate::ParentWindow;
 use crate::Reachable;
+use crate::limit::within;
 use answer::{Issued, ResponseContext};
 use provider::{Plugin, organizations};
 use request::{AccountRef, Mode, RequestPlan};
@@ -88,12 +88,11 @@ impl WamBroker {
     /// belong to `parent`.
     ///
     /// # Errors
-    /// `Unavailable(Broker)` if it has none; `TimedOut` after `limit`.
+    /// `Unavailable(Broker)` if it has none; `TimedOut` at the deadline.
     #[cfg(windows)]
-    pub async fn find(parent: ParentWindow, limit: Duration) -> Result<Self> {
+    pub async fn find(parent: ParentWindow, deadline: Deadline) -> Result<Self> {
         let broker = Self::new(Arc::new(WinRt { parent }), Arc::new(keybearer_host::SystemClock));
-        let checked = tokio::time::timeout(limit, broker.check()).await;
-        checked.unwrap_or_else(|_| Err(Error::timed_out("find Web Account Manager")))?;
+        within(deadline, || Error::timed_out("find Web Account Manager"), broker.check()).await?;
         Ok(broker)
     }
 
@@ -372,10 +371,9 @@ impl WamBroker {
     }
 }
 
-/// The call's own limit, whatever Windows does (invariant I7). Dropping the work tells Windows.
-async fn within<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
-    let ended = tokio::time::timeout(limit, work).await;
-    ended.unwrap_or_else(|_| Err(Error::timed_out("wait for Web Account Manager")))
+/// The call's own deadline, whatever Windows does (invariant I7). Dropping the work tells Windows.
+async fn in_time<T>(deadline: Deadline, work: impl Future<Output = Result<T>>) -> Result<T> {
+    within(deadline, || Error::timed_out("wait for Web Account Manager"), work).await
 }
 
 #[async_trait]
@@ -385,7 +383,7 @@ impl Broker for WamBroker {
     }
 
     async fn accounts(&self, request: AccountsRequest) -> Result<Vec<Account>> {
-        let accounts = within(request.timeout, self.connected(&request)).await;
+        let accounts = in_time(request.deadline, self.connected(&request)).await;
         accounts.map_err(|error| error.with_correlation_id(request.correlation_id))
     }
 
@@ -395,7 +393,7 @@ impl Broker for WamBroker {
             parameters.check_bearer()?;
             self.silent(parameters).await
         };
-        let token = within(parameters.timeout, work).await;
+        let token = in_time(parameters.deadline, work).await;
         token.map_err(|error| error.with_correlation_id(parameters.correlation_id.clone()))
     }
 
@@ -406,7 +404,7 @@ impl Broker for WamBroker {
             parameters.check_bearer()?;
             self.interactive(parameters, request.prompt).await
         };
-        let work = within(parameters.timeout, work);
+        let work = in_time(parameters.deadline, work);
         let token = tokio::select! {
             token = work => token,
             error = wait.cancelled() => Err(error),
@@ -415,7 +413,7 @@ impl Broker for WamBroker {
     }
 
     async fn remove_account(&self, request: RemoveAccountRequest) -> Result<()> {
-        let removed = within(request.timeout, self.remove(&request)).await;
+        let removed = in_time(request.deadline, self.remove(&request)).await;
         removed.map_err(|error| error.with_correlation_id(request.correlation_id))
     }
 

@@ -1,4 +1,5 @@
 use std::sync::MutexGuard;
+use std::time::Duration;
 
 use keybearer_core::{
     AccessToken, Authority, Caller, CorrelationId, ErrorKind, HomeAccountId, Missing, Timestamp,
@@ -292,7 +293,7 @@ async fn a_guest_is_found_again_under_the_home_account_its_token_told() {
     let request = AccountsRequest {
         client_id: None,
         correlation_id: CorrelationId::default(),
-        timeout: Duration::from_secs(1),
+        deadline: sample::deadline(Duration::from_secs(1)),
     };
     assert_eq!(broker.accounts(request).await.unwrap()[0].home_account_id, home);
 }

@@ -6,10 +6,13 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use keybearer_core::Deadline;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::timeout;
+
+use crate::limit::now;
 
 /// The most a reply may hold, in bytes. Real ones stay below 20 kB.
 const MAX_REPLY: usize = 4 << 20;
@@ -60,10 +63,10 @@ pub(super) fn clean(output: &[u8]) -> Option<String> {
 pub(super) async fn run<A: AsRef<OsStr>>(
     program: &Path,
     arguments: &[A],
-    deadline: Instant,
+    deadline: Deadline,
 ) -> Result<Output, Failure> {
     let mut running = Running::start(program, arguments).map_err(Failure::Start)?;
-    timeout_at(deadline, running.output()).await.unwrap_or(Err(Failure::TimedOut))
+    timeout(deadline.left(now()), running.output()).await.unwrap_or(Err(Failure::TimedOut))
 }
 
 /// Starts `program` and leaves it alone, for when there is no runtime any more to wait with.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use keybearer_core::{
     AZURE_DEVELOPER_APP, Account, AccountChoice, AccountsRequest, Broker, CancelRequest, ClientId,
-    CorrelationId, Error, ErrorKind, InteractiveRequest, RemoveAccountRequest, Result,
+    CorrelationId, Deadline, Error, ErrorKind, InteractiveRequest, RemoveAccountRequest, Result,
     SilentRequest, Tenant, Token, TokenParameters,
 };
 use keybearer_dbus::message::windows_proxy::{
@@ -18,11 +18,12 @@ use keybearer_dbus::message::{
 };
 use keybearer_engine::Random;
 use keybearer_host::SystemRandom;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::fault::{explained, failed, said_nothing};
 use super::flow::{ProxyFlows, Wait};
 use super::process;
+use crate::limit::{now, within};
 
 /// The Windows broker, as a program that is run once for each call. Cloning shares what is known of
 /// its accounts.
@@ -44,7 +45,7 @@ struct Run<'a> {
     /// The app, for errors that are about its registration.
     client_id: &'a ClientId,
     request: String,
-    deadline: Instant,
+    deadline: Deadline,
 }
 
 impl Run<'_> {
@@ -120,7 +121,7 @@ impl ProxyBroker {
         &self,
         client_id: &ClientId,
         correlation_id: &CorrelationId,
-        deadline: Instant,
+        deadline: Deadline,
     ) -> Result<Vec<ListedAccount>> {
         let request = messages::accounts_request(client_id);
         let run = Run { method: GetAccounts::NAME, correlation_id, client_id, request, deadline };
@@ -134,7 +135,7 @@ impl ProxyBroker {
     async fn choose(
         &self,
         parameters: &TokenParameters,
-        deadline: Instant,
+        deadline: Deadline,
     ) -> Result<Option<ListedAccount>> {
         if parameters.account == AccountChoice::Default {
             return Ok(None);
@@ -169,7 +170,7 @@ impl ProxyBroker {
     async fn expected(
         &self,
         parameters: &TokenParameters,
-        deadline: Instant,
+        deadline: Deadline,
     ) -> Result<Option<ListedAccount>> {
         match self.choose(parameters, deadline).await {
             Ok(account) => Ok(account),
@@ -182,7 +183,7 @@ impl ProxyBroker {
     }
 
     /// Signs in until somebody gives up; then Windows is told so before the process is ended.
-    async fn sign_in(&self, request: &InteractiveRequest, deadline: Instant) -> Result<Token> {
+    async fn sign_in(&self, request: &InteractiveRequest, deadline: Deadline) -> Result<Token> {
         let parameters = &request.parameters;
         let account = match parameters.account {
             AccountChoice::Exact(_) | AccountChoice::LoginHint(_) => {
@@ -228,15 +229,17 @@ impl Drop for Unfinished<'_> {
 }
 
 fn cancel_run(parameters: &TokenParameters) -> Run<'_> {
-    let json = CancelInteractiveFlow::encode_request(&Cancellation::All);
-    token_run(CancelInteractiveFlow::NAME, parameters, json, Instant::now() + CANCEL_LIMIT)
+    let now = now();
+    let json = CancelInteractiveFlow::encode_request(&Cancellation::All, now);
+    let deadline = Deadline::after(CANCEL_LIMIT, now);
+    token_run(CancelInteractiveFlow::NAME, parameters, json, deadline)
 }
 
 fn token_run<'a>(
     method: &'static str,
     parameters: &'a TokenParameters,
     request: String,
-    deadline: Instant,
+    deadline: Deadline,
 ) -> Run<'a> {
     let TokenParameters { correlation_id, client_id, .. } = parameters;
     Run { method, correlation_id, client_id, request, deadline }
@@ -302,14 +305,14 @@ impl Broker for ProxyBroker {
     }
 
     async fn accounts(&self, request: AccountsRequest) -> Result<Vec<Account>> {
-        let deadline = Instant::now() + request.timeout;
+        let deadline = request.deadline;
         let client_id = request.client_id.map_or_else(developer_app, Ok)?;
         let listed = self.list(&client_id, &named(request.correlation_id), deadline).await?;
         Ok(listed.iter().map(|listed| listed.account().clone()).collect())
     }
 
     async fn acquire_silent(&self, request: SilentRequest) -> Result<Token> {
-        let deadline = Instant::now() + request.parameters.timeout;
+        let deadline = request.parameters.deadline;
         let request = SilentRequest { parameters: with_correlation_id(request.parameters) };
         let parameters = &request.parameters;
         let account = self.choose(parameters, deadline).await?;
@@ -320,16 +323,16 @@ impl Broker for ProxyBroker {
     }
 
     async fn acquire_interactive(&self, request: InteractiveRequest) -> Result<Token> {
-        let limit = request.parameters.timeout;
+        let deadline = request.parameters.deadline;
         // The process may outlive the wait a little, so that Windows can be told.
-        let deadline = Instant::now() + limit + CANCEL_LIMIT;
+        let end_of_process = deadline.extended_by(CANCEL_LIMIT);
         let parameters = with_correlation_id(request.parameters);
         let (wait, work) = self.0.flows.begin(parameters.caller.id.clone());
         let (proxy, request) = (self.clone(), InteractiveRequest { parameters, ..request });
         let working = tokio::spawn(async move {
             let parameters = &request.parameters;
             let mut unfinished = Unfinished { proxy: &proxy, parameters, finished: false };
-            let mut signing_in = std::pin::pin!(proxy.sign_in(&request, deadline));
+            let mut signing_in = std::pin::pin!(proxy.sign_in(&request, end_of_process));
             let outcome = tokio::select! {
                 outcome = &mut signing_in => outcome.and_then(|token| renewed(token, parameters)),
                 () = work.given_up() => {
@@ -341,11 +344,11 @@ impl Broker for ProxyBroker {
             unfinished.finished = true;
             outcome
         });
-        waited(wait, limit, working).await
+        waited(wait, deadline, working).await
     }
 
     async fn remove_account(&self, request: RemoveAccountRequest) -> Result<()> {
-        let deadline = Instant::now() + request.timeout;
+        let deadline = request.deadline;
         let client_id = &developer_app()?;
         let correlation_id = &named(request.correlation_id.clone());
         let listed = self.list(client_id, correlation_id, deadline).await?;
@@ -366,10 +369,10 @@ impl Broker for ProxyBroker {
     }
 }
 
-/// Waits for the outcome of a flow, no longer than `limit`; who leaves or is cancelled gives it up.
+/// Waits for the outcome of a flow, until the deadline; who leaves or is cancelled gives it up.
 async fn waited(
     wait: Wait,
-    limit: Duration,
+    deadline: Deadline,
     working: tokio::task::JoinHandle<Result<Token>>,
 ) -> Result<Token> {
     let outcome = async {
@@ -380,7 +383,6 @@ async fn waited(
             () = wait.given_up() => Err(Error::cancelled("the sign-in was given up")),
         }
     };
-    timeout(limit, outcome)
-        .await
-        .unwrap_or_else(|_| Err(Error::timed_out("nobody signed in at the Windows broker in time")))
+    let late = || Error::timed_out("nobody signed in at the Windows broker in time");
+    within(deadline, late, outcome).await
 }

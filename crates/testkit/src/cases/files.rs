@@ -14,6 +14,7 @@ use url::Url;
 use crate::effects::{Action, Conduct, Pick, Rule, ScriptedPerson};
 use crate::engine_harness::{STORAGE, parameters};
 use crate::provider::{Template, User};
+use crate::sample::deadline;
 
 /// A case directory, read.
 #[derive(Deserialize)]
@@ -103,7 +104,7 @@ impl RequestFile {
             parameters.claims = Claims::parse(claims)?;
         }
         if let Some(seconds) = self.timeout {
-            parameters.timeout = Duration::from_secs(seconds);
+            parameters.deadline = deadline(Duration::from_secs(seconds));
         }
         parameters.account = match self.account.as_deref() {
             None | Some("only") => AccountChoice::Only,

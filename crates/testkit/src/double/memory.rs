@@ -6,14 +6,14 @@ use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keybearer_core::{
-    AccessToken, Account, AccountChoice, AccountsRequest, Broker, CallerId, CancelRequest, Error,
-    HttpRequestToSign, IdToken, InteractiveRequest, ProofOfPossession, RemoveAccountRequest,
-    Result, SignHttpRequest, SignedHttpRequest, SilentRequest, Timestamp, Token, TokenParameters,
-    TokenSource, TokenType,
+    AccessToken, Account, AccountChoice, AccountsRequest, Broker, CallerId, CancelRequest,
+    Deadline, Error, HttpRequestToSign, IdToken, InteractiveRequest, ProofOfPossession,
+    RemoveAccountRequest, Result, SignHttpRequest, SignedHttpRequest, SilentRequest, Timestamp,
+    Token, TokenParameters, TokenSource, TokenType,
 };
 use serde_json::{Value, json};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::contract::Situation;
 use crate::sample;
@@ -119,7 +119,7 @@ impl MemoryBroker {
         }
     }
 
-    async fn sign_in(&self, limit: Duration) -> Result<Account> {
+    async fn sign_in(&self, deadline: Deadline) -> Result<Account> {
         match &self.person {
             SignInBehaviour::SignsInAs(account) => {
                 let mut accounts = self.remembered();
@@ -128,7 +128,7 @@ impl MemoryBroker {
                 Ok(account.clone())
             }
             SignInBehaviour::StaysAway => {
-                sleep(limit).await;
+                sleep(deadline.left(Instant::now().into_std())).await;
                 Err(Error::timed_out("wait for the sign-in"))
             }
         }
@@ -156,7 +156,7 @@ impl Broker for MemoryBroker {
         let count = |callers: &Vec<CallerId>| callers.iter().filter(|id| *id == caller).count();
         let before = count(&cancelled.borrow());
         tokio::select! {
-            account = self.sign_in(request.parameters.timeout) => {
+            account = self.sign_in(request.parameters.deadline) => {
                 let account = account?;
                 request.parameters.account.check_sign_in(&account)?;
                 Ok(self.token(account, &request.parameters, TokenSource::SignIn))

@@ -71,6 +71,10 @@ impl Clock for ManualClock {
         self.true_time().saturating_since(Self::START)
     }
 
+    fn instant(&self) -> std::time::Instant {
+        Instant::now().into_std()
+    }
+
     async fn sleep(&self, duration: Duration) {
         tokio::time::sleep(duration).await;
     }
