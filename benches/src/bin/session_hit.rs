@@ -19,13 +19,13 @@ async fn main() -> Result<()> {
     let request =
         AcquireTokenSilently::encode_request(&silent_request(0)?, std::time::Instant::now());
     let id = "5a3ad5d1-0000-4000-8000-000000000001";
-    let reply = session.acquire_token_silently(id, &request).await;
+    let reply = session.answer::<AcquireTokenSilently>(id, &request).await;
     ensure!(reply.contains("accessToken"), "the broker has no token: {reply}");
     let mut rounds = vec![];
     for _ in 0..ROUNDS {
         let start = thread_time();
         for _ in 0..CALLS {
-            std::hint::black_box(session.acquire_token_silently(id, &request).await);
+            std::hint::black_box(session.answer::<AcquireTokenSilently>(id, &request).await);
         }
         rounds.push((thread_time() - start).as_secs_f64() * 1e6 / f64::from(CALLS));
     }

@@ -1,10 +1,6 @@
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use keybearer_core::{
-    Account, AccountsRequest, Broker, CancelRequest, InteractiveRequest, RemoveAccountRequest,
-    Result, SignHttpRequest, SignedHttpRequest, SilentRequest, SsoCookie, SsoCookieRequest, Token,
-};
+use keybearer_core::{Broker, BrokerRequest, Forward, InteractiveRequest, Result, Token};
 
 use crate::activity::{ActiveCall, Activity};
 
@@ -32,44 +28,18 @@ impl Tracked {
     }
 }
 
-#[async_trait]
-impl Broker for Tracked {
+impl Forward for Tracked {
     fn name(&self) -> &str {
         self.broker.name()
     }
 
-    async fn accounts(&self, request: AccountsRequest) -> Result<Vec<Account>> {
+    async fn forward<R: BrokerRequest>(&self, request: R) -> Result<R::Reply> {
         let _call = self.call();
-        self.broker.accounts(request).await
+        request.ask(&*self.broker).await
     }
 
-    async fn acquire_silent(&self, request: SilentRequest) -> Result<Token> {
-        let _call = self.call();
-        self.broker.acquire_silent(request).await
-    }
-
-    async fn acquire_interactive(&self, request: InteractiveRequest) -> Result<Token> {
-        let _call = (self.call(), self.sign_ins.begin());
-        self.broker.acquire_interactive(request).await
-    }
-
-    async fn remove_account(&self, request: RemoveAccountRequest) -> Result<()> {
-        let _call = self.call();
-        self.broker.remove_account(request).await
-    }
-
-    async fn sso_cookie(&self, request: SsoCookieRequest) -> Result<SsoCookie> {
-        let _call = self.call();
-        self.broker.sso_cookie(request).await
-    }
-
-    async fn sign_http_request(&self, request: SignHttpRequest) -> Result<SignedHttpRequest> {
-        let _call = self.call();
-        self.broker.sign_http_request(request).await
-    }
-
-    async fn cancel(&self, request: CancelRequest) -> Result<()> {
-        let _call = self.call();
-        self.broker.cancel(request).await
+    async fn forward_interactive(&self, request: InteractiveRequest) -> Result<Token> {
+        let _sign_in = self.sign_ins.begin();
+        self.forward(request).await
     }
 }

@@ -1,7 +1,7 @@
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Args;
-use keybearer_client::AZURE_DEVELOPER_APP;
+use keybearer_client::{AZURE_DEVELOPER_APP, deadline_after};
 use keybearer_core::{
     AccountChoice, AccountsRequest, Authority, AuthorityHost, Caller, Capabilities, Claims,
     ClientId, CorrelationId, Deadline, Result, ScopeSet, Tenant, TokenParameters,
@@ -95,11 +95,6 @@ fn sign_in_scope(client_id: &ClientId, host: &AuthorityHost) -> &'static str {
 pub(crate) fn accounts(limit: Duration) -> AccountsRequest {
     let deadline = deadline_after(limit);
     AccountsRequest { client_id: None, correlation_id: correlation_id(), deadline }
-}
-
-/// The deadline of a request that is made now.
-pub(crate) fn deadline_after(limit: Duration) -> Deadline {
-    Deadline::after(limit, Instant::now())
 }
 
 /// The id of one command's work, here and in the server's logs.

@@ -10,7 +10,7 @@ use keybearer_core::{
 };
 use keybearer_engine::Random;
 use keybearer_host::{Environment, SystemClock, SystemRandom};
-use keybearer_native::limit::{now, within};
+use keybearer_native::limit::{deadline_after, now, within};
 
 use crate::cache::{CacheLookup, CachedToken, ClockReading, TokenCache};
 use crate::chain::{LocalBroker, LocalBrokerOptions};
@@ -277,7 +277,7 @@ impl CredentialState {
 
     /// That of a request that begins now.
     fn deadline(&self) -> Deadline {
-        Deadline::after(self.settings.timeout, now())
+        deadline_after(self.settings.timeout)
     }
 
     /// Together with everybody who wants the same (invariant I6).

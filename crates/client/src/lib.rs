@@ -31,6 +31,7 @@ pub use caller_ui::DesktopUi;
 pub use chain::{BrokerChoice, LocalBroker, LocalBrokerOptions, Persistence};
 pub use credential::Credential;
 pub use keybearer_core::AZURE_DEVELOPER_APP;
+pub use keybearer_native::limit::deadline_after;
 #[cfg(target_os = "linux")]
 pub use keybearer_native::wsl::{FoundBy, FoundProxy, ProxyBroker, WslProxyLocator};
 pub use keybearer_native::{ParentWindow, Reachable, WindowHandle};

@@ -15,6 +15,9 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 /// How long a broker may take to start, whatever the caller's own limit.
 const LONGEST_START: Duration = Duration::from_secs(10);
 
+/// What to do about a broker that ended without an error message.
+pub(crate) const SEE_WHY: &str = "run `keybearer broker run` to see why it does not start";
+
 /// How much of a failed broker's own words goes into the error.
 const LONGEST_COMPLAINT: usize = 400;
 
@@ -58,9 +61,7 @@ pub async fn start_broker(program: &Path, runtime_dir: &Path, limit: Duration) -
             || format!("the broker {why}"),
             |error| format!("the broker {why}: {error}"),
         );
-        no_start(message).with_hint(hint.unwrap_or_else(|| {
-            "run `keybearer broker run` to see why it does not start".to_owned()
-        }))
+        no_start(message).with_hint(hint.unwrap_or_else(|| SEE_WHY.to_owned()))
     };
     match tokio::time::timeout(limit.min(LONGEST_START), wait_until_ready(stdout)).await {
         Ok(true) => Ok(()),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keybearer_core::{Broker, CallerId};
+use keybearer_dbus::message::AcquireTokenSilently;
 use keybearer_dbus::server::Session;
 use keybearer_emulator::Emulator;
 use serde_json::{Value, json};
@@ -58,7 +59,7 @@ impl Client {
     }
 
     async fn silently(&self, changes: Value) -> Value {
-        token(&self.session.acquire_token_silently("c", &self.request(&changes)).await)
+        token(&self.session.answer::<AcquireTokenSilently>("c", &self.request(&changes)).await)
     }
 
     fn resource(&self) -> String {

@@ -7,11 +7,13 @@
 mod account;
 mod authority;
 mod broker;
+mod broker_request;
 mod caller;
 mod caller_ui;
 mod claims;
 mod deadline;
 mod error;
+mod forward;
 pub mod grace;
 mod ids;
 mod request;
@@ -23,6 +25,7 @@ mod token;
 pub use account::{Account, AccountChoice};
 pub use authority::{Authority, AuthorityHost, Tenant};
 pub use broker::Broker;
+pub use broker_request::{BrokerRequest, Repeat};
 pub use caller::{Caller, CallerId, Process};
 pub use caller_ui::{
     Abilities, AccountPick, CallerUi, SignInAddress, SignInMethod, SignInOptions, SshSession,
@@ -31,6 +34,7 @@ pub use caller_ui::{
 pub use claims::{Capabilities, Claims};
 pub use deadline::Deadline;
 pub use error::{Denial, Error, ErrorContext, ErrorKind, Missing, Result};
+pub use forward::Forward;
 pub use ids::{AZURE_DEVELOPER_APP, ClientId, CorrelationId, HomeAccountId, TenantId};
 pub use request::{
     AccountsRequest, CancelRequest, HttpRequestToSign, InteractiveRequest, Prompt,

@@ -5,7 +5,10 @@
 use std::sync::Arc;
 
 use keybearer_core::{CallerId, SilentRequest};
-use keybearer_dbus::message::{AcquireTokenSilently, GetAccounts, MAX_REQUEST, Method};
+use keybearer_dbus::message::{
+    AcquirePrtSsoCookie, AcquireTokenSilently, GenerateSignedHttpRequest, GetAccounts, MAX_REQUEST,
+    Method, RemoveAccount,
+};
 use keybearer_dbus::server::Session;
 use keybearer_testkit::double::{MemoryBroker, SignInBehaviour};
 use keybearer_testkit::sample;
@@ -24,14 +27,14 @@ fn answers(correlation_id: &str, json: &str) -> [String; 8] {
     let session = session();
     runtime.block_on(async {
         [
-            session.acquire_token_silently(correlation_id, json).await,
+            session.answer::<AcquireTokenSilently>(correlation_id, json).await,
             session.acquire_token_interactively(correlation_id, json, None).await,
-            session.get_accounts(correlation_id, json).await,
-            session.acquire_prt_sso_cookie(correlation_id, json).await,
-            session.generate_signed_http_request(correlation_id, json).await,
+            session.answer::<GetAccounts>(correlation_id, json).await,
+            session.answer::<AcquirePrtSsoCookie>(correlation_id, json).await,
+            session.answer::<GenerateSignedHttpRequest>(correlation_id, json).await,
             session.cancel_interactive_flow(correlation_id, json).await,
             session.get_linux_broker_version(correlation_id, json).await,
-            session.remove_account(correlation_id, json).await,
+            session.answer::<RemoveAccount>(correlation_id, json).await,
         ]
     })
 }

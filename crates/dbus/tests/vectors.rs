@@ -145,8 +145,8 @@ const REQUESTS: [(&str, Reader); 8] = [
         Ok((meaning, CancelInteractiveFlow::encode_request(&cancellation, *NOW)))
     }),
     (GetLinuxBrokerVersion::NAME, |json, vector| {
-        let (limit, ()) = GetLinuxBrokerVersion::decode_request(json, &vector.call())?;
-        Ok((Value::Null, GetLinuxBrokerVersion::encode_request(&limit, *NOW)))
+        let ((), ()) = GetLinuxBrokerVersion::decode_request(json, &vector.call())?;
+        Ok((Value::Null, GetLinuxBrokerVersion::encode_request(&(), *NOW)))
     }),
 ];
 
@@ -188,7 +188,7 @@ const REPLIES: [(&str, Reader); 6] = [
         Ok((meaning, AcquirePrtSsoCookie::encode_reply(&cookie, &())))
     }),
     (GetLinuxBrokerVersion::NAME, |json, _| {
-        let version = GetLinuxBrokerVersion::decode_reply(json, &sample::parameters().deadline)?;
+        let version = GetLinuxBrokerVersion::decode_reply(json, &())?;
         let meaning = json!([version.linux_broker, version.keybearer]);
         Ok((meaning, GetLinuxBrokerVersion::encode_reply(&version, &())))
     }),

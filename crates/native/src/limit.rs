@@ -1,7 +1,7 @@
 //! Waiting until a deadline, by tokio's clock, which tests can pause.
 
 use std::future::Future;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use keybearer_core::{Deadline, Error, Result};
 
@@ -9,6 +9,12 @@ use keybearer_core::{Deadline, Error, Result};
 #[must_use]
 pub fn now() -> Instant {
     tokio::time::Instant::now().into_std()
+}
+
+/// The deadline of a request that is made now.
+#[must_use]
+pub fn deadline_after(limit: Duration) -> Deadline {
+    Deadline::after(limit, now())
 }
 
 /// The result of `work`, or the error `late` if the deadline comes first; `work` is then dropped.

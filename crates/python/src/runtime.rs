@@ -9,13 +9,15 @@ use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use keybearer_client::{BrokerChoice, LocalBroker, LocalBrokerOptions, background, signed_request};
+use keybearer_client::{
+    BrokerChoice, LocalBroker, LocalBrokerOptions, background, deadline_after, signed_request,
+};
 use keybearer_core::{
     Account, AccountChoice, AccountsRequest, Authority, Broker, Caller, Claims, ClientId,
-    CorrelationId, Deadline, Error, HomeAccountId, InteractiveRequest, Prompt, ProofOfPossession,
-    Result, ScopeSet, SilentRequest, TokenParameters, TokenType, grace,
+    CorrelationId, Error, HomeAccountId, InteractiveRequest, Prompt, ProofOfPossession, Result,
+    ScopeSet, SilentRequest, TokenParameters, TokenType, grace,
 };
 use keybearer_dbus::status::{Status, tag};
 use keybearer_host::Environment;
@@ -88,7 +90,7 @@ impl Runtime {
         let request = AccountsRequest {
             client_id: None,
             correlation_id: CorrelationId::new(correlation_id),
-            deadline: Deadline::after(SILENT_LIMIT, Instant::now()),
+            deadline: deadline_after(SILENT_LIMIT),
         };
         let listed = async move { inner.broker.accounts(request).await.map(Outcome::Accounts) };
         RuntimeCall::new(SILENT_LIMIT, listed)
@@ -271,7 +273,7 @@ impl AuthParameters {
             proof_of_possession: self.request_to_sign.clone().transpose()?,
             extra_query: self.extra_query()?,
             correlation_id,
-            deadline: Deadline::after(limit, Instant::now()),
+            deadline: deadline_after(limit),
             caller: Caller::in_process(),
         })
     }

@@ -1,4 +1,5 @@
 use clap::Args;
+use keybearer_client::deadline_after;
 use keybearer_core::{
     Account, AccountChoice, Broker, Error, HomeAccountId, RemoveAccountRequest, Result,
 };
@@ -36,7 +37,7 @@ impl Logout {
             for (home_account_id, _) in &chosen {
                 let home_account_id = home_account_id.clone();
                 let correlation_id = request::correlation_id();
-                let deadline = request::deadline_after(LIMIT);
+                let deadline = deadline_after(LIMIT);
                 let request = RemoveAccountRequest { home_account_id, correlation_id, deadline };
                 broker.remove_account(request).await?;
             }

@@ -1,126 +1,35 @@
-//! On Linux, in this order: in WSL the proxy to the Windows broker; Keybearer's socket; whoever owns, or can be activated for, the
-//! well-known name on the session bus; a Keybearer broker started now.
+//! On Linux: in WSL the proxy to the Windows broker; else, or if there is no proxy, the brokers of
+//! this Linux.
 
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use keybearer_core::{Deadline, Error, ErrorKind, Missing, Result};
-use keybearer_dbus::client::{Activation, BrokerProxy};
-use keybearer_host::{Environment, Paths};
+use keybearer_core::{Deadline, Result};
+use keybearer_host::Environment;
 use keybearer_native::Reachable;
 use keybearer_native::limit::now;
 use keybearer_native::wsl::WslProxyLocator;
 
 use super::LocalBrokerOptions;
-use super::wsl::ThroughProxy;
-use crate::start::{find_program, start_broker};
-
-/// A broker that does not even shake hands in this time is as good as absent.
-const SOCKET_LIMIT: Duration = Duration::from_secs(3);
-
-/// The same for one that the session bus may have to start. Microsoft's clients wait as long for
-/// Microsoft's broker.
-const BUS_LIMIT: Duration = Duration::from_secs(6);
+use super::linux_brokers::LinuxBrokers;
+use super::wsl::{ThroughProxy, error_of_both};
 
 pub(super) async fn find(
     environment: &Environment,
     options: &LocalBrokerOptions,
     deadline: Deadline,
 ) -> Result<Arc<dyn Reachable>> {
-    let places = WslProxyLocator::default();
-    let native = LinuxBrokers {
+    let proxies = WslProxyLocator::default();
+    let linux = LinuxBrokers {
         environment: environment.clone(),
         program_directory: options.program_directory.clone(),
     };
-    if !places.wanted(environment) {
-        return native.find(deadline).await;
+    if !proxies.wanted(environment) {
+        return linux.find(deadline).await;
     }
-    let missing = match places.find(environment, deadline.left(now())).await {
-        Ok(proxy) => return Ok(Arc::new(ThroughProxy::new(proxy.program, native))),
+    let missing = match proxies.find(environment, deadline.left(now())).await {
+        Ok(proxy) => return Ok(Arc::new(ThroughProxy::new(proxy.program, linux))),
         Err(error) => error,
     };
-    tracing::debug!(error = %missing, "no way to the Windows broker");
-    native.find(deadline).await.map_err(|error| error_of_both(&missing, &error))
-}
-
-/// Windows comes first, so what to do about it does too.
-pub(super) fn error_of_both(windows: &Error, native: &Error) -> Error {
-    let message = format!("{}; {}", windows.message(), native.message());
-    let hints: Vec<&str> = [windows.hint(), native.hint()].into_iter().flatten().collect();
-    Error::new(native.kind().clone(), message).with_hint(hints.join("; or "))
-}
-
-/// Where brokers of this Linux are, whatever it runs in.
-#[derive(Debug)]
-pub(super) struct LinuxBrokers {
-    environment: Environment,
-    program_directory: Option<PathBuf>,
-}
-
-impl LinuxBrokers {
-    pub(super) async fn find(&self, deadline: Deadline) -> Result<Arc<dyn Reachable>> {
-        let mut tried: Vec<String> = Vec::new();
-        let mut absent = |error: Error| match error.kind() {
-            ErrorKind::Unavailable(Missing::Broker) => {
-                tracing::debug!(%error, "no broker here");
-                tried.push(error.message());
-                Ok(error)
-            }
-            _ => Err(error),
-        };
-        let (runtime_dir, socket) = Paths::meeting_place(&self.environment);
-        let begun = now();
-        let socket_limit = deadline.left(begun).min(SOCKET_LIMIT);
-        match BrokerProxy::connect_socket(&socket, socket_limit).await {
-            Err(error) => drop(absent(error)?),
-            found => return Ok(Arc::new(found?)),
-        }
-        let is_silent = now() - begun >= socket_limit;
-        if let Some(address) = self.environment.session_bus_address() {
-            let limit = deadline.left(now()).min(BUS_LIMIT);
-            match BrokerProxy::connect_bus(&address, Activation::Start, limit).await {
-                // Who listens at our socket and says nothing may well have the name on the bus, too.
-                // Another one could not be started beside it.
-                Ok(found) if is_silent && !answers(&found).await => return Err(stuck(&found)),
-                Ok(found) => return Ok(Arc::new(found)),
-                Err(error) => drop(absent(error)?),
-            }
-        }
-        let own = std::env::current_exe().ok();
-        let hint = match find_program(
-            &self.environment,
-            own.as_deref(),
-            self.program_directory.as_deref(),
-        ) {
-            None => {
-                tried.push("the keybearer program is not installed".to_owned());
-                "install the keybearer program, or put it on PATH".to_owned()
-            }
-            Some(program) => match start_broker(&program, &runtime_dir, deadline.left(now())).await
-            {
-                Ok(()) => {
-                    let started = BrokerProxy::connect_socket(&socket, SOCKET_LIMIT).await?;
-                    return Ok(Arc::new(started));
-                }
-                Err(error) => absent(error)?.hint().unwrap_or_default().to_owned(),
-            },
-        };
-        Err(Error::unavailable(Missing::Broker, format!("find a broker: {}", tried.join("; ")))
-            .with_hint(hint))
-    }
-}
-
-/// Whether the broker says anything at all; an error is an answer.
-async fn answers(broker: &BrokerProxy) -> bool {
-    let version = broker.version(SOCKET_LIMIT).await;
-    !version.is_err_and(|error| *error.kind() == ErrorKind::TimedOut)
-}
-
-fn stuck(broker: &BrokerProxy) -> Error {
-    Error::unavailable(Missing::Broker, "find a broker: the one that runs does not answer")
-        .with_hint(format!(
-            "end process {}, which is the broker, or let it go on",
-            broker.process().pid
-        ))
+    tracing::debug!(error = %missing, "there is no proxy to the Windows broker");
+    linux.find(deadline).await.map_err(|error| error_of_both(&missing, &error))
 }

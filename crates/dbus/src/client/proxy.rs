@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use keybearer_core::{
-    Account, AccountsRequest, Broker, CancelRequest, CorrelationId, Deadline, Error,
+    Account, AccountsRequest, Broker, BrokerRequest, CancelRequest, CorrelationId, Deadline, Error,
     InteractiveRequest, Missing, Process, RemoveAccountRequest, Result, SignHttpRequest,
     SignInOptions, SignedHttpRequest, SilentRequest, SsoCookie, SsoCookieRequest, Token, grace,
 };
@@ -17,8 +17,8 @@ use super::cancel::{PendingFlows, WaitingFlow};
 use crate::caller_ui::OfferedCallerUi;
 use crate::interface::{INTERFACE, OBJECT_PATH, PROTOCOL_VERSION};
 use crate::message::{
-    AcquirePrtSsoCookie, AcquireTokenInteractively, AcquireTokenSilently, BrokerVersion,
-    CancelInteractiveFlow, Cancellation, Envelope, GenerateSignedHttpRequest, GetAccounts,
+    AcquirePrtSsoCookie, AcquireTokenInteractively, AcquireTokenSilently, BrokerMethod,
+    BrokerVersion, CancelInteractiveFlow, Cancellation, GenerateSignedHttpRequest, GetAccounts,
     GetLinuxBrokerVersion, Method, RemoveAccount,
 };
 
@@ -83,7 +83,7 @@ impl BrokerProxy {
     /// As any call: `Unavailable`, `TimedOut` after `limit`, `Transient`, `Protocol`.
     pub async fn version(&self, limit: Duration) -> Result<BrokerVersion> {
         let deadline = Deadline::after(limit, Instant::now().into_std());
-        self.call::<GetLinuxBrokerVersion>(&deadline).await
+        self.exchange::<GetLinuxBrokerVersion>(&(), &CorrelationId::default(), deadline).await
     }
 
     pub(super) fn flows(&self) -> &PendingFlows {
@@ -92,7 +92,10 @@ impl BrokerProxy {
 
     /// Tells the broker; whether it hears is not waited for long.
     pub(super) async fn send_cancel(&self, cancellation: &Cancellation) {
-        if let Err(error) = self.call::<CancelInteractiveFlow>(cancellation).await {
+        let deadline = Deadline::after(CancelInteractiveFlow::LIMIT, Instant::now().into_std());
+        let id = cancellation.correlation_id();
+        let sent = self.exchange::<CancelInteractiveFlow>(cancellation, &id, deadline).await;
+        if let Err(error) = sent {
             tracing::debug!(%error, "cancelling an interactive request");
         }
     }
@@ -118,27 +121,36 @@ impl BrokerProxy {
         offered
     }
 
-    async fn call<M: Method>(&self, request: &M::Request) -> Result<M::Reply> {
-        let now = Instant::now().into_std();
-        let Envelope { correlation_id, deadline } = M::envelope(request, now);
-        let json = M::encode_request(request, now);
-        let limit = deadline.extended_by(grace::DBUS_CLIENT).left(now);
-        let exchange = self.exchange(M::NAME, correlation_id.as_str(), &json);
-        let outcome = timeout(limit, exchange).await.unwrap_or_else(|_| {
-            Err(Error::timed_out(format!("the broker did not answer {} in time", M::NAME)))
-        });
-        outcome
-            .and_then(|reply| {
-                let body = reply.body();
-                let json: &str = body.deserialize().map_err(|_| {
-                    Error::protocol("text as the broker's reply", "another D-Bus type")
-                })?;
-                M::decode_reply(json, request)
-            })
-            .map_err(|error| error.with_correlation_id(correlation_id))
+    /// Makes a request at the broker.
+    async fn call<M: BrokerMethod>(&self, request: &M::Request) -> Result<M::Reply> {
+        let id = request.correlation_id();
+        self.exchange::<M>(request, &id, request.deadline())
+            .await
+            .map_err(|error| error.with_correlation_id(id))
     }
 
-    async fn exchange(
+    /// Sends the request of any method and reads its reply.
+    async fn exchange<M: Method>(
+        &self,
+        request: &M::Request,
+        correlation_id: &CorrelationId,
+        deadline: Deadline,
+    ) -> Result<M::Reply> {
+        let now = Instant::now().into_std();
+        let json = M::encode_request(request, now);
+        let limit = deadline.extended_by(grace::DBUS_CLIENT).left(now);
+        let sent = timeout(limit, self.send(M::NAME, correlation_id.as_str(), &json)).await;
+        let reply = sent.unwrap_or_else(|_| {
+            Err(Error::timed_out(format!("the broker did not answer {} in time", M::NAME)))
+        })?;
+        let body = reply.body();
+        let json: &str = body
+            .deserialize()
+            .map_err(|_| Error::protocol("text as the broker's reply", "another D-Bus type"))?;
+        M::decode_reply(json, request)
+    }
+
+    async fn send(
         &self,
         method: &'static str,
         correlation_id: &str,

@@ -11,9 +11,7 @@ use super::account::{AccountMembers, AccountObject};
 use super::error::ErrorMembers;
 use super::own::{ExtensionIn, ExtensionOut, SILENT_TIMEOUT};
 use super::parameters::{AuthParametersMembers, account_and_username, parse_url};
-use super::{
-    Call, Envelope, Member, Method, Nested, check_error, from_reply, from_request, to_json,
-};
+use super::{Call, Member, Method, Nested, check_error, from_reply, from_request, to_json};
 
 /// `acquirePrtSsoCookie`: a browser's single sign-on cookie.
 #[derive(Debug)]
@@ -90,10 +88,6 @@ impl Method for AcquirePrtSsoCookie {
     type Echo = ();
 
     const NAME: &'static str = "acquirePrtSsoCookie";
-
-    fn envelope(request: &SsoCookieRequest, _: Instant) -> Envelope {
-        Envelope { correlation_id: request.correlation_id.clone(), deadline: request.deadline }
-    }
 
     fn encode_request(request: &SsoCookieRequest, now: Instant) -> String {
         let authority = Authority::new(AuthorityHost::public_cloud(), Tenant::Common);

@@ -3,7 +3,7 @@ use std::time::Instant;
 use keybearer_core::{AccountChoice, Error, InteractiveRequest, Result, Token};
 
 use super::parameters::TokenEcho;
-use super::{Call, Envelope, Method, own, parameters, token};
+use super::{Call, Method, own, parameters, token};
 
 /// `acquireTokenInteractively`: a token; the person may be asked.
 ///
@@ -19,13 +19,6 @@ impl Method for AcquireTokenInteractively {
     type Echo = TokenEcho;
 
     const NAME: &'static str = "acquireTokenInteractively";
-
-    fn envelope(request: &InteractiveRequest, _: Instant) -> Envelope {
-        Envelope {
-            correlation_id: request.parameters.correlation_id.clone(),
-            deadline: request.parameters.deadline,
-        }
-    }
 
     fn encode_request(request: &InteractiveRequest, now: Instant) -> String {
         let sign_in = Some((request.prompt, &request.sign_in_options));

@@ -3,7 +3,7 @@ use std::time::Instant;
 use keybearer_core::{Error, Result, SilentRequest, Token};
 
 use super::parameters::TokenEcho;
-use super::{Call, Envelope, Method, own, parameters, token};
+use super::{Call, Method, own, parameters, token};
 
 /// `acquireTokenSilently`: a token without any user interface.
 #[derive(Debug)]
@@ -16,13 +16,6 @@ impl Method for AcquireTokenSilently {
     type Echo = TokenEcho;
 
     const NAME: &'static str = "acquireTokenSilently";
-
-    fn envelope(request: &SilentRequest, _: Instant) -> Envelope {
-        Envelope {
-            correlation_id: request.parameters.correlation_id.clone(),
-            deadline: request.parameters.deadline,
-        }
-    }
 
     fn encode_request(request: &SilentRequest, now: Instant) -> String {
         parameters::write(&request.parameters, None, now)

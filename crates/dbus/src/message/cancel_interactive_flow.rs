@@ -1,9 +1,9 @@
 use std::time::{Duration, Instant};
 
-use keybearer_core::{CorrelationId, Deadline, Result};
+use keybearer_core::{CorrelationId, Result};
 use serde::{Deserialize, Serialize};
 
-use super::{Call, Envelope, Member, Method, Nested, from_request, to_json};
+use super::{Call, Member, Method, Nested, from_request, to_json};
 use crate::status::Status;
 
 /// `cancelInteractiveFlow`: ends waiting interactive requests of the same connection.
@@ -63,20 +63,28 @@ struct ExtensionIn {
     correlation_id: Member<String>,
 }
 
+impl CancelInteractiveFlow {
+    /// How long a client waits for the answer: cancelling is a courtesy.
+    pub const LIMIT: Duration = Duration::from_millis(200);
+}
+
+impl Cancellation {
+    /// The id of the call that cancels.
+    #[must_use]
+    pub fn correlation_id(&self) -> CorrelationId {
+        match self {
+            Self::All => CorrelationId::default(),
+            Self::Flow(id) => id.clone(),
+        }
+    }
+}
+
 impl Method for CancelInteractiveFlow {
     type Request = Cancellation;
     type Reply = ();
     type Echo = ();
 
     const NAME: &'static str = "cancelInteractiveFlow";
-
-    fn envelope(cancellation: &Cancellation, now: Instant) -> Envelope {
-        let correlation_id = match cancellation {
-            Cancellation::All => CorrelationId::default(),
-            Cancellation::Flow(id) => id.clone(),
-        };
-        Envelope { correlation_id, deadline: Deadline::after(LIMIT, now) }
-    }
 
     fn encode_request(cancellation: &Cancellation, _: Instant) -> String {
         to_json(&Object {
@@ -112,6 +120,3 @@ impl Method for CancelInteractiveFlow {
         Ok(())
     }
 }
-
-/// Cancelling is a courtesy: the client does not wait long for the answer.
-const LIMIT: Duration = Duration::from_millis(200);

@@ -8,9 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::error::ErrorMembers;
 use super::own::{ExtensionIn, ExtensionOut, SILENT_TIMEOUT};
 use super::pop_parameters::{PopMembers, PopObject};
-use super::{
-    Call, Envelope, Member, Method, Nested, check_error, from_reply, from_request, to_json,
-};
+use super::{Call, Member, Method, Nested, check_error, from_reply, from_request, to_json};
 
 /// `generateSignedHttpRequest`: signs with the key an account's tokens are bound to.
 ///
@@ -59,10 +57,6 @@ impl Method for GenerateSignedHttpRequest {
     type Echo = ();
 
     const NAME: &'static str = "generateSignedHttpRequest";
-
-    fn envelope(request: &SignHttpRequest, _: Instant) -> Envelope {
-        Envelope { correlation_id: request.correlation_id.clone(), deadline: request.deadline }
-    }
 
     fn encode_request(request: &SignHttpRequest, now: Instant) -> String {
         to_json(&Object {

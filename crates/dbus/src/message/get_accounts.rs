@@ -7,8 +7,7 @@ use super::account::{AccountMembers, AccountObject};
 use super::error::ErrorMembers;
 use super::own::{ExtensionIn, ExtensionOut, SILENT_TIMEOUT};
 use super::{
-    Call, Envelope, Member, Method, Nested, check_error, from_reply, from_request, to_json,
-    to_json_of,
+    Call, Member, Method, Nested, check_error, from_reply, from_request, to_json, to_json_of,
 };
 
 /// `getAccounts`: the connected accounts.
@@ -58,10 +57,6 @@ impl Method for GetAccounts {
     type Echo = ();
 
     const NAME: &'static str = "getAccounts";
-
-    fn envelope(request: &AccountsRequest, _: Instant) -> Envelope {
-        Envelope { correlation_id: request.correlation_id.clone(), deadline: request.deadline }
-    }
 
     fn encode_request(request: &AccountsRequest, now: Instant) -> String {
         to_json(&Object {

@@ -1,10 +1,10 @@
 use std::time::Instant;
 
-use keybearer_core::{CorrelationId, Deadline, Error, Result};
+use keybearer_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::error::ErrorMembers;
-use super::{Call, Envelope, Member, Method, Nested, check_error, from_reply, to_json};
+use super::{Call, Member, Method, Nested, check_error, from_reply, to_json};
 
 /// `getLinuxBrokerVersion`: which broker answers. Whatever a client says about itself is ignored.
 #[derive(Debug)]
@@ -57,22 +57,18 @@ struct ReplyMembers {
 }
 
 impl Method for GetLinuxBrokerVersion {
-    type Request = Deadline;
+    type Request = ();
     type Reply = BrokerVersion;
     type Echo = ();
 
     const NAME: &'static str = "getLinuxBrokerVersion";
 
-    fn envelope(deadline: &Deadline, _: Instant) -> Envelope {
-        Envelope { correlation_id: CorrelationId::default(), deadline: *deadline }
-    }
-
-    fn encode_request(_: &Deadline, _: Instant) -> String {
+    fn encode_request((): &(), _: Instant) -> String {
         to_json(&Object { msal_cpp_version: env!("CARGO_PKG_VERSION") })
     }
 
-    fn decode_request(_: &str, _: &Call) -> Result<(Deadline, ())> {
-        Ok((Deadline::NEVER, ()))
+    fn decode_request(_: &str, _: &Call) -> Result<((), ())> {
+        Ok(((), ()))
     }
 
     fn encode_reply(version: &BrokerVersion, (): &()) -> String {
@@ -82,7 +78,7 @@ impl Method for GetLinuxBrokerVersion {
         })
     }
 
-    fn decode_reply(json: &str, _: &Deadline) -> Result<BrokerVersion> {
+    fn decode_reply(json: &str, (): &()) -> Result<BrokerVersion> {
         let ReplyMembers { error, keybearer_version, linux_broker_version } = from_reply(json)?;
         check_error(error)?;
         let linux_broker = linux_broker_version

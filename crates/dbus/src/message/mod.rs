@@ -14,7 +14,7 @@
 
 use std::time::Instant;
 
-use keybearer_core::{Caller, CorrelationId, Deadline, Error, Result};
+use keybearer_core::{BrokerRequest, Caller, CorrelationId, Error, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -67,9 +67,6 @@ pub trait Method {
     /// The method's name on the wire.
     const NAME: &'static str;
 
-    /// The arguments that are not part of the JSON text, of a call that is made `now`.
-    fn envelope(request: &Self::Request, now: Instant) -> Envelope;
-
     /// Writes the request; on the wire, its deadline is what is left of it `now`.
     fn encode_request(request: &Self::Request, now: Instant) -> String;
 
@@ -100,14 +97,16 @@ pub trait Method {
     }
 }
 
-/// What a caller sends besides the JSON text, and until when it waits.
-#[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
-pub struct Envelope {
-    /// The second argument.
-    pub correlation_id: CorrelationId,
-    /// When the caller gives up.
-    pub deadline: Deadline,
+/// A method that asks the broker: its request is one that can be made at any broker. Client and
+/// server need to know nothing else about it.
+pub trait BrokerMethod:
+    Method<Request: BrokerRequest<Reply = <Self as Method>::Reply>, Reply: Send, Echo: Send>
+{
+}
+
+impl<M> BrokerMethod for M where
+    M: Method<Request: BrokerRequest<Reply = <M as Method>::Reply>, Reply: Send, Echo: Send>
+{
 }
 
 /// What a broker knows of a call besides its JSON text.

@@ -6,9 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::account::{AccountMembers, AccountObject};
 use super::error::ErrorMembers;
 use super::own::{ExtensionIn, ExtensionOut, SILENT_TIMEOUT};
-use super::{
-    Call, Envelope, Member, Method, Nested, check_error, from_reply, from_request, to_json,
-};
+use super::{Call, Member, Method, Nested, check_error, from_reply, from_request, to_json};
 
 /// `removeAccount`: forgets an account.
 #[derive(Debug)]
@@ -42,10 +40,6 @@ impl Method for RemoveAccount {
     type Echo = ();
 
     const NAME: &'static str = "removeAccount";
-
-    fn envelope(request: &RemoveAccountRequest, _: Instant) -> Envelope {
-        Envelope { correlation_id: request.correlation_id.clone(), deadline: request.deadline }
-    }
 
     fn encode_request(request: &RemoveAccountRequest, now: Instant) -> String {
         let host = AuthorityHost::public_cloud();

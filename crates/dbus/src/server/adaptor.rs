@@ -10,9 +10,9 @@ use super::Session;
 use super::bus::Sessions;
 use crate::caller_ui::CallbackChannel;
 use crate::message::{
-    AcquirePrtSsoCookie, AcquireTokenInteractively, AcquireTokenSilently, CancelInteractiveFlow,
-    Cancellation, GenerateSignedHttpRequest, GetAccounts, GetLinuxBrokerVersion, Method,
-    RemoveAccount,
+    AcquirePrtSsoCookie, AcquireTokenInteractively, AcquireTokenSilently, BrokerMethod,
+    CancelInteractiveFlow, Cancellation, GenerateSignedHttpRequest, GetAccounts,
+    GetLinuxBrokerVersion, Method, RemoveAccount,
 };
 
 /// The interface on one connection.
@@ -43,6 +43,19 @@ impl Adaptor {
         }
     }
 
+    /// Answers a method that asks the broker; `call` is its correlation id and its request.
+    async fn answer<M: BrokerMethod>(
+        &self,
+        header: &Header<'_>,
+        connection: &Connection,
+        (correlation_id, request_json): (&str, &str),
+    ) -> String {
+        match self.session(header, connection).await {
+            Ok(session) => session.answer::<M>(correlation_id, request_json).await,
+            Err(error) => M::encode_error(&error),
+        }
+    }
+
     /// Ends when the client's connection has ended.
     async fn client_gone(&self, header: &Header<'_>, connection: &Connection) {
         match (&self.clients, header.sender()) {
@@ -65,10 +78,8 @@ impl Adaptor {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> String {
-        match self.session(&header, connection).await {
-            Ok(session) => session.acquire_token_silently(correlation_id, request_json).await,
-            Err(error) => AcquireTokenSilently::encode_error(&error),
-        }
+        self.answer::<AcquireTokenSilently>(&header, connection, (correlation_id, request_json))
+            .await
     }
 
     #[zbus(name = "acquireTokenInteractively")]
@@ -108,10 +119,7 @@ impl Adaptor {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> String {
-        match self.session(&header, connection).await {
-            Ok(session) => session.get_accounts(correlation_id, request_json).await,
-            Err(error) => GetAccounts::encode_error(&error),
-        }
+        self.answer::<GetAccounts>(&header, connection, (correlation_id, request_json)).await
     }
 
     #[zbus(name = "removeAccount")]
@@ -123,10 +131,7 @@ impl Adaptor {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> String {
-        match self.session(&header, connection).await {
-            Ok(session) => session.remove_account(correlation_id, request_json).await,
-            Err(error) => RemoveAccount::encode_error(&error),
-        }
+        self.answer::<RemoveAccount>(&header, connection, (correlation_id, request_json)).await
     }
 
     #[zbus(name = "acquirePrtSsoCookie")]
@@ -138,10 +143,8 @@ impl Adaptor {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> String {
-        match self.session(&header, connection).await {
-            Ok(session) => session.acquire_prt_sso_cookie(correlation_id, request_json).await,
-            Err(error) => AcquirePrtSsoCookie::encode_error(&error),
-        }
+        self.answer::<AcquirePrtSsoCookie>(&header, connection, (correlation_id, request_json))
+            .await
     }
 
     #[zbus(name = "generateSignedHttpRequest")]
@@ -153,10 +156,12 @@ impl Adaptor {
         #[zbus(header)] header: Header<'_>,
         #[zbus(connection)] connection: &Connection,
     ) -> String {
-        match self.session(&header, connection).await {
-            Ok(session) => session.generate_signed_http_request(correlation_id, request_json).await,
-            Err(error) => GenerateSignedHttpRequest::encode_error(&error),
-        }
+        self.answer::<GenerateSignedHttpRequest>(
+            &header,
+            connection,
+            (correlation_id, request_json),
+        )
+        .await
     }
 
     #[zbus(name = "cancelInteractiveFlow")]

@@ -1,20 +1,18 @@
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use keybearer_core::{
-    Broker, Caller, CallerId, CancelRequest, CorrelationId, Error, Process, Result,
+    Broker, BrokerRequest, Caller, CallerId, CancelRequest, CorrelationId, Error, Process, Result,
 };
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use crate::caller_ui::CallbackChannel;
 use crate::message::{
-    AcquirePrtSsoCookie, AcquireTokenInteractively, AcquireTokenSilently, BrokerVersion, Call,
-    CancelInteractiveFlow, Cancellation, GenerateSignedHttpRequest, GetAccounts,
-    GetLinuxBrokerVersion, Method, RemoveAccount, wants_nobody_asked,
+    AcquireTokenInteractively, AcquireTokenSilently, BrokerMethod, BrokerVersion, Call,
+    CancelInteractiveFlow, Cancellation, GetLinuxBrokerVersion, Method, wants_nobody_asked,
 };
 
 /// How many calls of one connection may wait at the same time; more are refused as transient.
@@ -45,8 +43,6 @@ struct SessionFlows {
     cancelled_early: Option<Instant>,
 }
 
-type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
-
 impl Session {
     /// A session of the client at the other end of the connection `id`.
     #[must_use]
@@ -55,13 +51,10 @@ impl Session {
         Self { broker, caller, slots: Semaphore::new(MAX_PENDING), flows: Mutex::default() }
     }
 
-    /// Answers `acquireTokenSilently`.
-    pub async fn acquire_token_silently(&self, correlation_id: &str, json: &str) -> String {
+    /// Answers a method that asks the broker.
+    pub async fn answer<M: BrokerMethod>(&self, correlation_id: &str, json: &str) -> String {
         let call = self.call(correlation_id);
-        self.answer::<AcquireTokenSilently>(json, &call, |request| {
-            self.broker.acquire_silent(request)
-        })
-        .await
+        self.answered::<M, _>(json, &call, |request| request.ask(&*self.broker)).await
     }
 
     /// Answers `acquireTokenInteractively`; `line` leads back to the client. With `prompt=none` that
@@ -73,47 +66,17 @@ impl Session {
         line: Option<CallbackChannel>,
     ) -> String {
         if wants_nobody_asked(json) {
-            return self.acquire_token_silently(correlation_id, json).await;
+            return self.answer::<AcquireTokenSilently>(correlation_id, json).await;
         }
         let mut call = Call { line, ..self.call(correlation_id) };
         let flow = self.begin_flow(call.correlation_id.clone());
         call.caller.id = self.flow_caller(&flow.correlation_id).id;
         let given_up = flow.given_up;
-        self.answer::<AcquireTokenInteractively>(json, &call, |request| {
+        self.answered::<AcquireTokenInteractively, _>(json, &call, async |request| {
             if given_up {
-                let error = Error::cancelled("the client cancelled the sign-in as it began");
-                return Box::pin(std::future::ready(Err(error)));
+                return Err(Error::cancelled("the client cancelled the sign-in as it began"));
             }
-            self.broker.acquire_interactive(request)
-        })
-        .await
-    }
-
-    /// Answers `getAccounts`.
-    pub async fn get_accounts(&self, correlation_id: &str, json: &str) -> String {
-        let call = self.call(correlation_id);
-        self.answer::<GetAccounts>(json, &call, |request| self.broker.accounts(request)).await
-    }
-
-    /// Answers `removeAccount`.
-    pub async fn remove_account(&self, correlation_id: &str, json: &str) -> String {
-        let call = self.call(correlation_id);
-        self.answer::<RemoveAccount>(json, &call, |request| self.broker.remove_account(request))
-            .await
-    }
-
-    /// Answers `acquirePrtSsoCookie`.
-    pub async fn acquire_prt_sso_cookie(&self, correlation_id: &str, json: &str) -> String {
-        let call = self.call(correlation_id);
-        self.answer::<AcquirePrtSsoCookie>(json, &call, |request| self.broker.sso_cookie(request))
-            .await
-    }
-
-    /// Answers `generateSignedHttpRequest`.
-    pub async fn generate_signed_http_request(&self, correlation_id: &str, json: &str) -> String {
-        let call = self.call(correlation_id);
-        self.answer::<GenerateSignedHttpRequest>(json, &call, |request| {
-            self.broker.sign_http_request(request)
+            request.ask(&*self.broker).await
         })
         .await
     }
@@ -133,10 +96,8 @@ impl Session {
     /// Answers `getLinuxBrokerVersion`.
     pub async fn get_linux_broker_version(&self, correlation_id: &str, json: &str) -> String {
         let call = self.call(correlation_id);
-        self.answer::<GetLinuxBrokerVersion>(json, &call, |_| {
-            Box::pin(std::future::ready(Ok(BrokerVersion::this())))
-        })
-        .await
+        let version = |()| std::future::ready(Ok(BrokerVersion::this()));
+        self.answered::<GetLinuxBrokerVersion, _>(json, &call, version).await
     }
 
     /// Cancels interactive requests of this session that are still waiting.
@@ -165,12 +126,16 @@ impl Session {
 
     /// Reads the request, asks the broker and writes the reply. A broker that panics is a defect
     /// that this one call reports; the client must not wait for an answer that never comes.
-    async fn answer<'a, M: Method>(
-        &'a self,
+    async fn answered<M, F>(
+        &self,
         json: &str,
         call: &Call,
-        ask: impl FnOnce(M::Request) -> Answer<'a, M::Reply>,
-    ) -> String {
+        ask: impl FnOnce(M::Request) -> F,
+    ) -> String
+    where
+        M: Method,
+        F: Future<Output = Result<M::Reply>>,
+    {
         tracing::debug!(method = M::NAME, correlation_id = %call.correlation_id, "call");
         let outcome = async {
             let _slot = self.slots.try_acquire().map_err(|_| {

@@ -1,11 +1,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use keybearer_core::{Deadline, Error, Missing, Result};
+use keybearer_core::{Error, Missing, Result};
 use keybearer_host::Environment;
 
 use super::process::{self, Failure};
-use crate::limit::now;
+use crate::limit::deadline_after;
 
 /// Where things are on a machine that may be WSL.
 #[derive(Clone, Debug)]
@@ -126,7 +126,7 @@ impl WslProxyLocator {
 
     async fn ask_wslinfo(&self, arguments: &[&str], limit: Duration) -> Result<String, String> {
         let (wslinfo, limit) = (self.wslinfo.display(), limit.min(WSLINFO_LIMIT));
-        let output = process::run(&self.wslinfo, arguments, Deadline::after(limit, now())).await;
+        let output = process::run(&self.wslinfo, arguments, deadline_after(limit)).await;
         let output = output.map_err(|failure| match failure {
             Failure::Start(error) => format!("{wslinfo} does not start: {error}"),
             Failure::TimedOut => format!("{wslinfo} did not answer within {limit:?}"),
