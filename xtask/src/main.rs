@@ -15,10 +15,12 @@ mod dist;
 mod failure;
 mod interop;
 mod process;
+mod prose;
 mod services;
 mod source_files;
 mod test;
 mod tools;
+mod words;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -46,6 +48,8 @@ enum Command {
     Comparison(comparison::Options),
     /// Wheels and programs for every supported Linux, into target/dist
     Dist(dist::Options),
+    /// Count the words of xtask/forbidden-words.txt for each 10,000 words, by crate and in total
+    Words(words::Options),
     /// Act as the person in a sign-in; serves as $BROWSER
     Browse(browse::Options),
 }
@@ -60,6 +64,7 @@ async fn main() -> ExitCode {
         Command::Interop => interop::run().await,
         Command::Comparison(options) => comparison::run(&options).await,
         Command::Dist(options) => dist::run(&options).await,
+        Command::Words(options) => words::run(&options),
         Command::Browse(options) => browse::run(&options).await,
     };
     failure::report(outcome)
