@@ -1,8 +1,9 @@
 //! `check`: everything that can be said about the code without running it, fast things first.
 
+mod promises;
 mod python;
+mod sizes;
 mod targets;
-mod texts;
 
 use crate::arrows;
 use crate::failure::OrHint as _;
@@ -18,6 +19,9 @@ pub(crate) struct Options {
     /// Only the lints of what is built for Windows and macOS
     #[arg(long, conflicts_with = "all_targets")]
     only_other_targets: bool,
+    /// Only the checks that read files as text: sizes, promises, messages, crate graph. Takes seconds
+    #[arg(long, conflicts_with_all = ["all_targets", "only_other_targets"])]
+    only_texts: bool,
 }
 
 pub(crate) async fn run(options: &Options) -> Result<()> {
@@ -28,15 +32,10 @@ async fn checks(repository: &Repository, options: &Options) -> Result<()> {
     if options.only_other_targets {
         return Box::pin(targets::check(repository)).await;
     }
-    heading("sizes");
-    texts::check_sizes(repository).or_hint("sizes", "split the file where a second noun begins")?;
-    heading("words");
-    texts::check_words(repository)
-        .or_hint("words", "say it in other words, or change xtask/forbidden-words.txt")?;
-    heading("crate graph");
-    arrows::check(repository)
-        .await
-        .or_hint("crate graph", "move the code to the crate that may know it")?;
+    texts(repository).await?;
+    if options.only_texts {
+        return Ok(());
+    }
     heading("formatting");
     cargo(repository, &["fmt", "--check"]).await.or_hint("formatting", "run `cargo fmt`")?;
     heading("lints");
@@ -58,6 +57,20 @@ async fn checks(repository: &Repository, options: &Options) -> Result<()> {
         .or_hint("documentation", "mend the comment that rustdoc names")?;
     dependencies(repository).await?;
     println!("everything checked");
+    Ok(())
+}
+
+/// What is known without a compiler.
+async fn texts(repository: &Repository) -> Result<()> {
+    heading("sizes");
+    sizes::check(repository).or_hint("sizes", "split the file where a second noun begins")?;
+    heading("promises");
+    promises::check(repository)
+        .or_hint("promises", "cite a promise that is defined, or say it in words")?;
+    heading("crate graph");
+    arrows::check(repository)
+        .await
+        .or_hint("crate graph", "move the code to the crate that may know it")?;
     Ok(())
 }
 
