@@ -14,6 +14,7 @@ mod demo;
 mod dist;
 mod failure;
 mod interop;
+mod messages;
 mod process;
 mod prose;
 mod services;
@@ -48,6 +49,8 @@ enum Command {
     Comparison(comparison::Options),
     /// Wheels and programs for every supported Linux, into target/dist
     Dist(dist::Options),
+    /// List every text that a user may see, and those of the wrong form
+    Messages(messages::Options),
     /// Count the words of xtask/forbidden-words.txt for each 10,000 words, by crate and in total
     Words(words::Options),
     /// Act as the person in a sign-in; serves as $BROWSER
@@ -64,6 +67,7 @@ async fn main() -> ExitCode {
         Command::Interop => interop::run().await,
         Command::Comparison(options) => comparison::run(&options).await,
         Command::Dist(options) => dist::run(&options).await,
+        Command::Messages(options) => messages::run(&options).await,
         Command::Words(options) => words::run(&options),
         Command::Browse(options) => browse::run(&options).await,
     };
