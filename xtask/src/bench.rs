@@ -4,16 +4,16 @@
 //! the peer take turns, and medians are compared, because a machine's speed changes by the minute.
 
 mod figures;
+mod machine;
 mod rows;
-mod stage;
 mod table;
 
 use crate::process::unless_interrupted;
 use crate::tools::Repository;
 use anyhow::{Result, bail};
 use figures::Figures;
+use machine::BenchMachine;
 use rows::{ROWS, Row};
-use stage::BenchMachine;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -36,13 +36,13 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     let wanted = |row: &&Row| options.rows.is_empty() || options.rows.iter().any(|n| n == row.name);
     let rows: Vec<&Row> = ROWS.iter().filter(wanted).collect();
     let rounds = if options.quick { 1 } else { 3 };
-    let mut stage = unless_interrupted(BenchMachine::prepare(Repository::here())).await?;
-    let outcome = unless_interrupted(measure(&mut stage, &rows, rounds)).await;
-    stage.stop().await;
+    let mut machine = unless_interrupted(BenchMachine::prepare(Repository::here())).await?;
+    let outcome = unless_interrupted(measure(&mut machine, &rows, rounds)).await;
+    machine.stop().await;
     outcome
 }
 
-async fn measure(stage: &mut BenchMachine, rows: &[&Row], rounds: usize) -> Result<()> {
+async fn measure(machine: &mut BenchMachine, rows: &[&Row], rounds: usize) -> Result<()> {
     let mut figures = Figures::default();
     let mut done = Vec::new();
     for row in rows {
@@ -52,7 +52,7 @@ async fn measure(stage: &mut BenchMachine, rows: &[&Row], rounds: usize) -> Resu
         }
         done.push(row.measurement);
         println!("measuring {}", row.name);
-        if let Err(error) = stage.measure(row.measurement, rounds, &mut figures).await {
+        if let Err(error) = machine.measure(row.measurement, rounds, &mut figures).await {
             figures.failed(row.measurement, format!("{error:#}"));
         }
     }

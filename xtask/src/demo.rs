@@ -1,16 +1,16 @@
 //! `demo`: the project's main job. A person signs in once; a Rust and a Python program list the
 //! containers of a storage account.
 
+mod machine;
 mod servers;
-mod stage;
-mod story;
+mod steps;
 
 use crate::failure::OrHint as _;
 use crate::process::{self, unless_interrupted};
 use crate::tools::{Python, Repository};
 use anyhow::{Result, bail, ensure};
+pub(crate) use machine::{DemoMachine, Person};
 pub(crate) use servers::start_emulator;
-pub(crate) use stage::{DemoMachine, Person};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
@@ -42,20 +42,19 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     if cfg!(not(unix)) {
         bail!("the demo runs the Linux broker; run it on Linux or in WSL");
     }
-    let place = match &options.account {
+    let cloud = match &options.account {
         Some(name) => Cloud::Live { account_url: account_url(name)? },
         None => Cloud::Emulated,
     };
-    let person =
-        if options.interactive || options.live { Person::AtTheirBrowser } else { Person::Played };
+    let person = if options.interactive || options.live { Person::Real } else { Person::Simulated };
     let repository = Repository::here();
     let python = unless_interrupted(prepare(&repository)).await?;
-    let mut stage = DemoMachine::new(repository, python, person)?;
-    let outcome = unless_interrupted(story::tell(&mut stage, &place)).await;
+    let mut machine = DemoMachine::new(repository, python, person)?;
+    let outcome = unless_interrupted(steps::run(&mut machine, &cloud)).await;
     if outcome.is_err() {
-        stage.show_logs();
+        machine.show_logs();
     }
-    stage.stop().await;
+    machine.stop().await;
     outcome
 }
 

@@ -46,44 +46,44 @@ async fn build(repository: &Repository, options: &Options) -> Result<()> {
     let python = Python::prepare(repository, "dist", &requirements)
         .await
         .or_hint("prepare the tools", "install what is named above, then try again")?;
-    let workshop = Workshop { repository, python, output };
+    let builder = WheelBuilder { repository, python, output };
     if options.windows {
-        return windows::build(&workshop).await;
+        return windows::build(&builder).await;
     }
     let chosen: Vec<&'static Target> = if options.targets.is_empty() {
         Target::ALL.iter().collect()
     } else {
         options.targets.clone()
     };
-    workshop.drop_in().await?;
+    builder.drop_in().await?;
     for target in &chosen {
         println!("== {}", target.triple);
         let cross = Cross::prepare(repository, target.triple)
             .await
             .or_hint("get the target's standard library", "see above")?;
-        drop(std::fs::remove_dir_all(workshop.folder(target)));
-        workshop.wheel(target, &cross, &Wheel::module(target)).await?;
+        drop(std::fs::remove_dir_all(builder.folder(target)));
+        builder.wheel(target, &cross, &Wheel::module(target)).await?;
         if let Some(program) = Wheel::program(target) {
-            workshop.wheel(target, &cross, &program).await?;
-            workshop.program(&workshop.folder(target), &program).await?;
+            builder.wheel(target, &cross, &program).await?;
+            builder.program(&builder.folder(target), &program).await?;
         }
     }
     for target in &chosen {
-        workshop.tell_of_missing_program(target);
+        builder.report_missing_program(target);
     }
     if options.prove {
-        prove::all(&workshop, &chosen).await?;
+        prove::all(&builder, &chosen).await?;
     }
     Ok(())
 }
 
-struct Workshop<'a> {
+struct WheelBuilder<'a> {
     repository: &'a Repository,
     python: Python,
     output: PathBuf,
 }
 
-impl Workshop<'_> {
+impl WheelBuilder<'_> {
     /// A program of the tools' environment, with its other programs on the path.
     fn tool(&self, name: &str) -> Result<Command> {
         let binaries = self.python.interpreter();
@@ -127,8 +127,8 @@ impl Workshop<'_> {
     }
 
     /// The module's wheel requires the program's, which another target brings.
-    fn tell_of_missing_program(&self, target: &Target) {
-        let Some(other) = target.of_program() else { return };
+    fn report_missing_program(&self, target: &Target) {
+        let Some(other) = target.with_program() else { return };
         let Some(program) = Wheel::program(other) else { return };
         if program.find_in(&self.folder(other)).is_err() {
             println!(
@@ -204,7 +204,7 @@ impl Workshop<'_> {
     async fn program(&self, folder: &Path, wheel: &Wheel) -> Result<()> {
         let program = folder.join("keybearer");
         let mut python = self.python.command(&[]);
-        python.arg(self.repository.path("xtask/dist/take_program.py"));
+        python.arg(self.repository.path("xtask/dist/extract_program.py"));
         python.arg(wheel.find_in(folder)?).arg(&program);
         process::run(&mut python).await.or_hint("check the program", "see above")?;
         let size = std::fs::metadata(&program)?.len();

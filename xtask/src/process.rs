@@ -22,7 +22,7 @@ pub(crate) async fn run(command: &mut Command) -> Result<()> {
     let mut running = Running(spawn(command)?);
     let status = running.0.wait().await?;
     if !status.success() {
-        bail!("{} ended with {status}", shown(command));
+        bail!("{} ended with {status}", command_line(command));
     }
     Ok(())
 }
@@ -48,7 +48,7 @@ pub(crate) async fn tee(command: &mut Command) -> Result<Output> {
 pub(crate) async fn capture(command: &mut Command) -> Result<String> {
     let output = read_lines(command, |_| Ok(())).await?;
     if !output.success {
-        bail!("{} failed", shown(command));
+        bail!("{} failed", command_line(command));
     }
     Ok(output.stdout)
 }
@@ -106,7 +106,7 @@ pub(crate) fn spawn(command: &mut Command) -> Result<Child> {
 }
 
 /// Program and arguments; no argument of ours is a secret.
-fn shown(command: &Command) -> String {
+fn command_line(command: &Command) -> String {
     let command = command.as_std();
     let mut text = command.get_program().to_string_lossy().into_owned();
     for argument in command.get_args() {

@@ -52,11 +52,11 @@ impl Services {
                 return Ok(ready);
             }
             if let Some(status) = service.child.try_wait()? {
-                bail!("{} ended with {status}; it said:\n{}", service.name, service.last_words());
+                bail!("{} ended with {status}; it said:\n{}", service.name, service.log_tail());
             }
             sleep(Duration::from_millis(50)).await;
         }
-        bail!("{} was not ready after {START:?}; it said:\n{}", service.name, service.last_words())
+        bail!("{} was not ready after {START:?}; it said:\n{}", service.name, service.log_tail())
     }
 
     /// Stops the newest first and says which ones.
@@ -85,7 +85,7 @@ impl Service {
         }
     }
 
-    fn last_words(&self) -> String {
+    fn log_tail(&self) -> String {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")

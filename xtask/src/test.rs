@@ -27,7 +27,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
         unless_interrupted(Box::pin(sections(&Repository::here(), &mut report))).await;
     if outcome.is_ok() {
         // Not inside the above: at an interruption the demo has to stop its servers first.
-        let demo = Box::pin(async { judged(demo::run(&demo::Options::unattended()).await) });
+        let demo = Box::pin(async { as_one_test(demo::run(&demo::Options::unattended()).await) });
         outcome = report.section("demo", demo).await;
     }
     report.print();
@@ -39,7 +39,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
 }
 
 async fn sections(repository: &Repository, report: &mut Report) -> Result<()> {
-    report.section("crate graph", async { judged(arrows::check(repository).await) }).await?;
+    report.section("crate graph", async { as_one_test(arrows::check(repository).await) }).await?;
     report.section("Rust", rust(repository)).await?;
     if cfg!(target_os = "linux") {
         report.section("Windows, in Wine", Box::pin(windows::in_wine(repository))).await?;
@@ -119,7 +119,7 @@ pub(crate) async fn build(repository: &Repository, packages: &[&str]) -> Result<
 }
 
 /// A step without counts of its own is one test.
-fn judged(outcome: Result<()>) -> Result<Tally> {
+fn as_one_test(outcome: Result<()>) -> Result<Tally> {
     outcome.map(|()| Tally::PASSED)
 }
 

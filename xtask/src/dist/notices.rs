@@ -1,6 +1,6 @@
 //! `THIRD-PARTY`: the licences of what is linked into a wheel, each text once.
 
-use super::Workshop;
+use super::WheelBuilder;
 use super::wheel::{THIRD_PARTY, Wheel};
 use crate::process;
 use anyhow::{Context as _, Result, ensure};
@@ -15,14 +15,14 @@ pub(super) struct Notices(PathBuf);
 impl Notices {
     /// Writes down what cargo links into the wheel, and `more`, which the linker adds.
     pub(super) async fn write(
-        workshop: &Workshop<'_>,
+        builder: &WheelBuilder<'_>,
         wheel: &Wheel,
         triple: &str,
         more: Vec<Licence>,
     ) -> Result<Self> {
-        let directory = workshop.repository.path(wheel.directory);
+        let directory = builder.repository.path(wheel.directory);
         let mut licences = more;
-        licences.extend(of_crates(workshop, &directory, triple).await?);
+        licences.extend(of_crates(builder, &directory, triple).await?);
         let text = format!(
             "What is linked into {} for {triple}, and the licences of it.\n\n{STANDARD_LIBRARY}{}",
             wheel.name,
@@ -48,8 +48,8 @@ licensed under Apache-2.0 among others; its text is in LICENSE-APACHE beside thi
 ";
 
 /// What zig adds where it links: its run-time library, and musl if the program is static.
-pub(super) async fn of_zig(workshop: &Workshop<'_>, wheel: &Wheel) -> Result<Vec<Licence>> {
-    let zig = workshop.zig().await?;
+pub(super) async fn of_zig(builder: &WheelBuilder<'_>, wheel: &Wheel) -> Result<Vec<Licence>> {
+    let zig = builder.zig().await?;
     let home = zig.parent().context("zig lies in a directory")?;
     let mut files = vec![("zig's run-time library", "LICENSE")];
     if wheel.is_static() {
@@ -110,7 +110,7 @@ impl Licence {
 
 /// What cargo-about finds in the sources of all crates that the package needs on the target.
 async fn of_crates(
-    workshop: &Workshop<'_>,
+    builder: &WheelBuilder<'_>,
     directory: &Path,
     triple: &str,
 ) -> Result<Vec<Licence>> {
@@ -119,7 +119,7 @@ async fn of_crates(
         licenses: Vec<Licence>,
     }
 
-    let repository = workshop.repository;
+    let repository = builder.repository;
     let answer = tempfile::NamedTempFile::new()?;
     let mut about = process::command(repository.cargo_about().await?);
     about.args(["generate", "--locked", "--fail", "--format", "json", "--target", triple]);

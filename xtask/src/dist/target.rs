@@ -91,7 +91,7 @@ impl Target {
     ];
 
     /// The target whose program is for this machine.
-    pub(crate) fn of_program(&self) -> Option<&'static Self> {
+    pub(crate) fn with_program(&self) -> Option<&'static Self> {
         let same_machine = |other: &&Self| other.machine == self.machine;
         Self::ALL.iter().filter(same_machine).find(|other| other.program.is_some())
     }

@@ -16,15 +16,15 @@ pub(super) async fn in_wine(repository: &Repository) -> Result<Tally> {
     let programs = repository.target().join(wine::TARGET).join("debug");
     wine::place_shim(repository, &programs).await?;
     build(repository, &["keybearer-emulator", "xtask"]).await?;
-    let stage = WineMachine {
+    let machine = WineMachine {
         repository,
         cross,
         programs,
         servers: Servers::start(repository).await?,
         python: WindowsPython::prepare(repository).await?,
     };
-    let bare = stage.without_wam().await?;
-    let served = stage.with_fake_wam().await?;
+    let bare = machine.without_wam().await?;
+    let served = machine.with_fake_wam().await?;
     println!(
         "NOT RUN: real Windows, its Web Account Manager and its dialogues; see docs/windows.md"
     );
@@ -47,7 +47,7 @@ impl WineMachine<'_> {
         client.arg("--lib");
         let client = counted(prefix.apply(&mut client), Tally::of_cargo).await?;
         let mut program = self.tests(&["windows_browser"]);
-        self.servers.describe(self.repository, &mut program);
+        self.servers.set_environment(self.repository, &mut program);
         let program = counted(prefix.apply(&mut program), Tally::of_cargo).await?;
         self.install_wheel(&prefix).await?;
         let mut python = self.pytest(&prefix, "test_without_wam.py");
@@ -103,7 +103,7 @@ impl WineMachine<'_> {
         let mut pytest = self.python.command(prefix);
         pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]).arg(file);
         pytest.current_dir(self.repository.path("crates/python/tests_windows"));
-        self.servers.describe(self.repository, &mut pytest);
+        self.servers.set_environment(self.repository, &mut pytest);
         // The credential is Microsoft's cloud's except where a test says otherwise.
         pytest.env_remove("AZURE_AUTHORITY_HOST");
         pytest
@@ -154,7 +154,7 @@ impl Servers {
 
     /// Tells programs in Wine where the emulator is and who the person is. The browser is a program
     /// of this side, which Wine starts as well.
-    fn describe(&self, repository: &Repository, command: &mut Command) {
+    fn set_environment(&self, repository: &Repository, command: &mut Command) {
         let authority = &self.ready.authority_host;
         let host = authority.trim_start_matches("https://");
         let ca = self.directory.path().join("ca.pem");

@@ -1,8 +1,8 @@
 //! What the demo shows, step by step.
 
 use super::Cloud;
+use super::machine::{DemoMachine, Person};
 use super::servers::{Emulator, start_azurite, start_emulator, start_session_bus};
-use super::stage::{DemoMachine, Person};
 use crate::failure::OrHint as _;
 use crate::process;
 use anyhow::{Context as _, Result, bail, ensure};
@@ -11,53 +11,53 @@ use serde_json::Value;
 use std::time::{Duration, Instant};
 use tokio::process::Command;
 
-pub(crate) async fn tell(stage: &mut DemoMachine, place: &Cloud) -> Result<()> {
-    start_session_bus(stage)
+pub(crate) async fn run(machine: &mut DemoMachine, cloud: &Cloud) -> Result<()> {
+    start_session_bus(machine)
         .await
         .or_hint("start a session bus", "is `dbus-daemon --session` usable here?")?;
-    match place {
-        Cloud::Emulated => tell_emulated(stage).await,
-        Cloud::Live { account_url } => tell_live(stage, account_url).await,
+    match cloud {
+        Cloud::Emulated => run_emulated(machine).await,
+        Cloud::Live { account_url } => run_live(machine, account_url).await,
     }
 }
 
-async fn tell_live(stage: &DemoMachine, account_url: &str) -> Result<()> {
+async fn run_live(machine: &DemoMachine, account_url: &str) -> Result<()> {
     println!(
         "your browser opens; sign in with an account that has the role Storage Blob Data Reader"
     );
-    step(stage, Language::Rust, account_url, Expected::SignIn).await?;
-    step(stage, Language::Python, account_url, Expected::NoSignIn).await
+    step(machine, Language::Rust, account_url, Expected::SignIn).await?;
+    step(machine, Language::Python, account_url, Expected::NoSignIn).await
 }
 
-async fn tell_emulated(stage: &mut DemoMachine) -> Result<()> {
-    let emulator = start_emulator(stage).await.or_hint(
+async fn run_emulated(machine: &mut DemoMachine) -> Result<()> {
+    let emulator = start_emulator(machine).await.or_hint(
         "start the emulator",
         "run `target/debug/keybearer-emulator serve` yourself to see what it says",
     )?;
     println!("emulator at {}", emulator.authority_host);
     // Secrets must not show at any level, so the demo logs everything and looks (invariant I5).
-    stage.set("KEYBEARER_LOG", "trace");
-    if stage.person == Person::AtTheirBrowser {
+    machine.set("KEYBEARER_LOG", "trace");
+    if machine.person == Person::Real {
         let user = emulator.users.first().context("the emulator knows no users")?;
         println!("your browser opens; accept the emulator's certificate there, then sign in as");
         println!("  {}  password  {}", user.upn, user.password);
     }
-    step(stage, Language::Rust, &emulator.blob_endpoint, Expected::SignIn).await?;
-    step(stage, Language::Python, &emulator.blob_endpoint, Expected::NoSignIn).await?;
+    step(machine, Language::Rust, &emulator.blob_endpoint, Expected::SignIn).await?;
+    step(machine, Language::Python, &emulator.blob_endpoint, Expected::NoSignIn).await?;
 
-    let azurite = start_azurite(stage).await.or_hint(
+    let azurite = start_azurite(machine).await.or_hint(
         "start Azurite",
         "it needs Node.js 20 or newer and, the first time, the npm registry",
     )?;
     println!("\nAzurite at {azurite}");
-    make_containers(stage, &azurite).await.or_hint(
+    make_containers(machine, &azurite).await.or_hint(
         "make containers in Azurite",
         "the lines above say whether the token or Azurite failed",
     )?;
-    step(stage, Language::Rust, &azurite, Expected::NoSignIn).await?;
-    step(stage, Language::Python, &azurite, Expected::NoSignIn).await?;
+    step(machine, Language::Rust, &azurite, Expected::NoSignIn).await?;
+    step(machine, Language::Python, &azurite, Expected::NoSignIn).await?;
 
-    let redeemed = codes_redeemed(stage, &emulator).await.or_hint(
+    let redeemed = codes_redeemed(machine, &emulator).await.or_hint(
         "ask the emulator what it saw",
         "GET /emulator/requests should answer with a list",
     )?;
@@ -66,7 +66,7 @@ async fn tell_emulated(stage: &mut DemoMachine) -> Result<()> {
         "the emulator redeemed {redeemed} authorization codes; one sign-in redeems exactly one"
     );
     println!("\nfour programs, one sign-in");
-    let log = std::fs::read_to_string(stage.path("run/keybearer/broker.log"))?;
+    let log = std::fs::read_to_string(machine.path("run/keybearer/broker.log"))?;
     let leaked = log.split_whitespace().any(|word| is_secret(word, &emulator));
     ensure!(!leaked && !log.is_empty(), "the broker's log of every detail is not free of secrets");
     Ok(())
@@ -94,12 +94,12 @@ impl Language {
         }
     }
 
-    fn example(self, stage: &DemoMachine) -> Command {
+    fn example(self, machine: &DemoMachine) -> Command {
         match self {
-            Self::Rust => stage.program("list-containers"),
+            Self::Rust => machine.program("list-containers"),
             Self::Python => {
-                let mut python = stage.python();
-                python.arg(stage.repository.path("examples/python/list_containers.py"));
+                let mut python = machine.python();
+                python.arg(machine.repository.path("examples/python/list_containers.py"));
                 python
             }
         }
@@ -114,7 +114,7 @@ enum Expected {
 
 /// Runs an example and checks what it found and where its token came from.
 async fn step(
-    stage: &DemoMachine,
+    machine: &DemoMachine,
     language: Language,
     account_url: &str,
     expected: Expected,
@@ -123,15 +123,15 @@ async fn step(
     println!("\n{name}: list the containers of {account_url}");
     let (hint, sign_in) = match expected {
         Expected::SignIn => {
-            ("run `target/debug/keybearer doctor`; the logs above tell what was asked", "a sign-in")
+            ("run `target/debug/keybearer doctor`; the logs above run what was asked", "a sign-in")
         }
         Expected::NoSignIn => (
-            "the broker should have remembered the account; the logs above tell what was asked",
+            "the broker should have remembered the account; the logs above run what was asked",
             "no sign-in",
         ),
     };
     let begun = Instant::now();
-    let mut example = language.example(stage);
+    let mut example = language.example(machine);
     let output = process::tee(example.arg(account_url)).await;
     let checked = output.and_then(|output| {
         ensure!(output.success, "the program failed");
@@ -158,8 +158,8 @@ fn read_example(stdout: &str) -> Option<(usize, &str)> {
 }
 
 /// Azurite begins empty. The command line tool's token makes two containers.
-async fn make_containers(stage: &DemoMachine, account_url: &str) -> Result<()> {
-    let mut keybearer = stage.program("keybearer");
+async fn make_containers(machine: &DemoMachine, account_url: &str) -> Result<()> {
+    let mut keybearer = machine.program("keybearer");
     keybearer.args([
         "token",
         "--silent",
@@ -169,7 +169,7 @@ async fn make_containers(stage: &DemoMachine, account_url: &str) -> Result<()> {
         "https://storage.azure.com/.default",
     ]);
     let token = process::capture(&mut keybearer).await?;
-    let client = client(stage)?;
+    let client = client(machine)?;
     for name in ["alpha", "beta"] {
         let url = format!("{account_url}/{name}?restype=container");
         let request =
@@ -182,9 +182,9 @@ async fn make_containers(stage: &DemoMachine, account_url: &str) -> Result<()> {
     Ok(())
 }
 
-async fn codes_redeemed(stage: &DemoMachine, emulator: &Emulator) -> Result<usize> {
+async fn codes_redeemed(machine: &DemoMachine, emulator: &Emulator) -> Result<usize> {
     let url = format!("{}/emulator/requests", emulator.authority_host.trim_end_matches('/'));
-    let answer = client(stage)?.get(url).send().await?.error_for_status()?;
+    let answer = client(machine)?.get(url).send().await?.error_for_status()?;
     let answer: Value = serde_json::from_str(&answer.text().await?)?;
     let requests = answer
         .as_array()
@@ -197,8 +197,8 @@ async fn codes_redeemed(stage: &DemoMachine, emulator: &Emulator) -> Result<usiz
 }
 
 /// HTTP that trusts the emulator's authority and nobody else.
-fn client(stage: &DemoMachine) -> Result<reqwest::Client> {
-    let ca = std::fs::read(stage.path("home/ca.pem"))?;
+fn client(machine: &DemoMachine) -> Result<reqwest::Client> {
+    let ca = std::fs::read(machine.path("home/ca.pem"))?;
     let builder = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10));
     Ok(builder.tls_certs_only(Certificate::from_pem_bundle(&ca)?).build()?)
 }

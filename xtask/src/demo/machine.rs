@@ -15,8 +15,8 @@ use tokio::time::timeout;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Person {
     /// `browse`, as a person would.
-    Played,
-    AtTheirBrowser,
+    Simulated,
+    Real,
 }
 
 /// How long the broker may take to end when told to.
@@ -35,7 +35,7 @@ pub(crate) struct DemoMachine {
 impl DemoMachine {
     pub(crate) fn new(repository: Repository, python: Python, person: Person) -> Result<Self> {
         let directory = private_directory().context("could not make a private directory")?;
-        let mut stage = Self {
+        let mut machine = Self {
             repository,
             services: Services::default(),
             person,
@@ -44,19 +44,19 @@ impl DemoMachine {
             directory,
         };
         for (variable, name) in PRIVATE {
-            let path = stage.path(name);
+            let path = machine.path(name);
             make_private(&path).with_context(|| format!("could not make {}", path.display()))?;
-            stage.set(variable, path);
+            machine.set(variable, path);
         }
-        let mut path = stage.repository.binaries().into_os_string();
+        let mut path = machine.repository.binaries().into_os_string();
         if let Some(inherited) = std::env::var_os("PATH") {
             path.push(":");
             path.push(inherited);
         }
-        stage.set("PATH", path);
-        let browser = stage.write_browser().context("could not write the browser script")?;
-        stage.set("BROWSER", browser);
-        Ok(stage)
+        machine.set("PATH", path);
+        let browser = machine.write_browser().context("could not write the browser script")?;
+        machine.set("BROWSER", browser);
+        Ok(machine)
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -70,16 +70,16 @@ impl DemoMachine {
 
     /// A program of ours, in this environment.
     pub(crate) fn program(&self, name: &str) -> Command {
-        self.furnish(process::command(self.repository.binary(name)))
+        self.with_environment(process::command(self.repository.binary(name)))
     }
 
     /// The Python interpreter that has `keybearer`, in this environment.
     pub(crate) fn python(&self) -> Command {
-        self.furnish(self.python.command(&[]))
+        self.with_environment(self.python.command(&[]))
     }
 
     /// Any program, in this environment.
-    pub(crate) fn furnish(&self, mut command: Command) -> Command {
+    pub(crate) fn with_environment(&self, mut command: Command) -> Command {
         for variable in NOT_INHERITED {
             command.env_remove(variable);
         }
@@ -91,7 +91,7 @@ impl DemoMachine {
     /// browser gets back the environment it knows.
     fn write_browser(&self) -> Result<PathBuf> {
         let mut script = String::from("#!/bin/sh\n");
-        if self.person == Person::AtTheirBrowser {
+        if self.person == Person::Real {
             for (variable, _) in PRIVATE.iter().chain(&[("DBUS_SESSION_BUS_ADDRESS", "")]) {
                 script += &match std::env::var(variable) {
                     Ok(value) => format!("export {variable}={}\n", quoted(&value)),
