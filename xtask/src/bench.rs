@@ -1,7 +1,7 @@
 //! `bench`: the performance targets, each measured beside its peer in the same run.
 //!
-//! A bench is no test: a target that is missed is said plainly, and the command succeeds. Ours and
-//! the peer take turns, and medians are compared, because a machine's speed changes by the minute.
+//! A bench is not a test: a missed target is reported, and the command succeeds. Keybearer and its
+//! peer take turns, and medians are compared, because the speed of a machine changes by the minute.
 
 mod figures;
 mod machine;
@@ -17,10 +17,10 @@ use rows::{ROWS, Row};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// One round of each instead of three: a first look, not a result
+    /// Measure one round instead of three: a first look, not a result
     #[arg(long)]
     quick: bool,
-    /// Only this row of the table; may be repeated
+    /// Measure only this row of the table; can be repeated
     #[arg(long = "row", value_name = "NAME")]
     rows: Vec<String>,
 }

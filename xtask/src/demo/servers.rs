@@ -10,7 +10,7 @@ use std::path::Path;
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
-/// What the emulator writes to `ready.json`, as far as the demo needs it.
+/// The part of the emulator's `ready.json` that the demo needs.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Emulator {
     pub(crate) authority_host: String,
@@ -22,11 +22,11 @@ pub(crate) struct Emulator {
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct User {
     pub(crate) upn: String,
-    /// Made up, and printed for a person to type.
+    /// Invented, and printed for a person to type.
     pub(crate) password: String,
 }
 
-/// Starts a session bus of our own where that is possible; the broker's socket serves without one.
+/// Starts a private session bus if `dbus-daemon` is installed; the broker's socket works without one.
 pub(crate) async fn start_session_bus(machine: &mut DemoMachine) -> Result<()> {
     if !is_installed("dbus-daemon").await {
         println!("no dbus-daemon on this machine: the broker serves on its socket only");
@@ -60,18 +60,19 @@ pub(crate) async fn start_emulator(machine: &mut DemoMachine) -> Result<Emulator
 }
 
 fn read_ready(file: &Path) -> Option<Emulator> {
-    // Not there or half written: not ready.
+    // Not ready while the file is absent or half written.
     serde_json::from_str(&std::fs::read_to_string(file).ok()?).ok()
 }
 
-/// Each language reads the certificate authority from a variable of its own.
+/// The environment of the programs. Each language reads the certificate authority from another
+/// variable.
 fn environment(emulator: &Emulator, ca: &Path) -> Result<Vec<(&'static str, String)>> {
     let ca = ca.to_string_lossy().into_owned();
     let host = emulator
         .authority_host
         .strip_prefix("https://")
-        .context("the emulator's authority is not https")?;
-    let user = emulator.users.first().context("the emulator knows no users")?;
+        .context("the authority of the emulator is not https")?;
+    let user = emulator.users.first().context("the emulator has no users")?;
     Ok(vec![
         ("SSL_CERT_FILE", ca.clone()),
         ("REQUESTS_CA_BUNDLE", ca.clone()),
@@ -87,20 +88,20 @@ fn environment(emulator: &Emulator, ca: &Path) -> Result<Vec<(&'static str, Stri
     ])
 }
 
-/// The app that credentials are for unless told otherwise; the emulator knows it.
+/// The default app of credentials; the emulator has it registered.
 const DEVELOPMENT_APP: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
 
 /// Starts Azurite with the emulator's certificate and returns the account's URL.
 pub(crate) async fn start_azurite(machine: &mut DemoMachine) -> Result<String> {
     let package = machine.repository.path("xtask/azurite");
     node_packages(&package).await?;
-    // Free now; if another program takes it first, Azurite says so and the start fails.
+    // Free now; if another program binds it first, Azurite reports that and the start fails.
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
     let mut command = azurite(&package, &machine.path("home"), port);
     let log = machine.path("azurite.log");
     let probe = async || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok();
     machine.services.start("Azurite", &mut command, &log, probe).await?;
-    // No slash at the end: the Rust client would double it.
+    // Without a trailing slash, which the Rust client would double.
     Ok(format!("https://127.0.0.1:{port}/devstoreaccount1"))
 }
 

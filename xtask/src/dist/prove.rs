@@ -1,4 +1,5 @@
-//! `dist --prove`: the wheels of each target, installed together; the broker is the program they bring.
+//! `dist --prove`: installs the wheels of each target together and fetches tokens; the broker is the
+//! program in the wheel of `keybearer-cli`.
 
 use super::WheelBuilder;
 use super::interpreters::{self, Interpreter};
@@ -13,7 +14,7 @@ use std::process::Stdio;
 
 const SCOPE: &str = "https://storage.azure.com/.default";
 
-/// What pip takes for the answers of the Python that it runs in.
+/// Options that make pip install for another Python than the one it runs in.
 const ANY_PYTHON: [&str; 5] = [
     "--only-binary=:all:",
     "--implementation=cp",
@@ -25,7 +26,7 @@ const ANY_PYTHON: [&str; 5] = [
 pub(super) async fn all(builder: &WheelBuilder<'_>, targets: &[&'static Target]) -> Result<()> {
     let mut cargo = builder.repository.cargo(&["build", "--quiet", "--locked", "--bins"]);
     cargo.args(["-p", "keybearer-cli", "-p", "keybearer-emulator", "-p", "xtask"]);
-    process::run(&mut cargo).await.or_hint("build the emulator", "mend what is named above")?;
+    process::run(&mut cargo).await.or_hint("build the emulator", "fix what is reported above")?;
     for target in targets {
         println!("== tokens on {}", target.triple);
         one(builder, target).await?;
@@ -33,7 +34,7 @@ pub(super) async fn all(builder: &WheelBuilder<'_>, targets: &[&'static Target])
     Ok(())
 }
 
-/// Proves the wheels that are installed on a target.
+/// Installs the wheels of a target and fetches tokens with them.
 async fn one(builder: &WheelBuilder<'_>, target: &Target) -> Result<()> {
     let mut demo_machine =
         DemoMachine::new(Repository::here(), builder.python.clone(), Person::Simulated)?;
@@ -52,7 +53,7 @@ async fn tokens(
 ) -> Result<()> {
     let packages = install(demo_machine, builder, target)
         .await
-        .or_hint("install the wheels", "build what is named above as NOT BUILT")?;
+        .or_hint("install the wheels", "build what is reported above as NOT BUILT")?;
     let runner = interpreters::runner(target.machine, &demo_machine.path("home")).await?;
     let program = packages.join("bin/keybearer");
     let keybearer = |demo_machine: &DemoMachine, arguments: &[&str]| {
@@ -62,7 +63,7 @@ async fn tokens(
     };
     start_emulator(demo_machine)
         .await
-        .or_hint("start the emulator", "run `target/debug/keybearer-emulator serve` yourself")?;
+        .or_hint("start the emulator", "run `target/debug/keybearer-emulator serve` to see why")?;
     let (socket, log) =
         (demo_machine.path("run/keybearer/broker.sock"), demo_machine.path("broker.log"));
     let mut broker = keybearer(demo_machine, &["broker", "run"]);
@@ -72,17 +73,19 @@ async fn tokens(
     let mut sign_in = keybearer(demo_machine, &["token", "--scope", SCOPE]);
     let token = process::capture(&mut sign_in)
         .await
-        .or_hint("sign in with the program", "the broker's log is shown above")?;
-    ensure!(token.trim().split('.').count() == 3, "the program printed something else than a JWT");
+        .or_hint("sign in with the program", "see the log of the broker above")?;
+    ensure!(token.trim().split('.').count() == 3, "the program did not print a JWT");
     println!("{}: token of {} characters", version.trim(), token.trim().len());
     fetch(demo_machine, builder, target, &packages)
         .await
-        .or_hint("fetch a token with the wheel", "see above")?;
+        .or_hint("fetch a token with the wheel", "see the output above")?;
     let mut stop = keybearer(demo_machine, &["broker", "stop"]);
-    process::run(stop.stdout(Stdio::null())).await.or_hint("stop the broker", "see above")
+    process::run(stop.stdout(Stdio::null()))
+        .await
+        .or_hint("stop the broker", "see the output above")
 }
 
-/// Has pip install the package, and what it requires, as on a system with the target's tag.
+/// Installs the package and its requirements with pip, as on a system with the target's tag.
 async fn install(
     demo_machine: &DemoMachine,
     builder: &WheelBuilder<'_>,
@@ -99,7 +102,7 @@ async fn install(
     Ok(packages)
 }
 
-/// Fetches a token with each interpreter the target's wheel is for.
+/// Fetches a token with each interpreter of the target.
 async fn fetch(
     demo_machine: &DemoMachine,
     builder: &WheelBuilder<'_>,
@@ -111,9 +114,9 @@ async fn fetch(
     for interpreter in Interpreter::all_for(builder.repository, target, &zig).await? {
         let mut python = demo_machine.with_environment(interpreter.command());
         print!("keybearer with ");
-        let said = process::tee(python.arg(&script).arg(packages)).await?;
-        if !said.success {
-            bail!("no token on {}", target.triple);
+        let output = process::tee(python.arg(&script).arg(packages)).await?;
+        if !output.success {
+            bail!("the wheel for {} fetched no token", target.triple);
         }
     }
     Ok(())

@@ -5,7 +5,7 @@
 
 use super::text::{Kind, Text};
 
-/// Verbs that begin an order. A message that begins with one cannot be told from a hint.
+/// Verbs that begin an order. A reader takes a message that begins with one for a hint.
 const IMPERATIVES: &[&str] = &[
     "acquire",
     "add",

@@ -1,5 +1,5 @@
-//! Comments, strings and names of Rust, Python and TOML. Knows just enough of each language to tell
-//! these three from each other.
+//! Comments, strings and names of Rust, Python and TOML. Understands just enough of each language to
+//! distinguish these three.
 
 use super::{Kind, Passage};
 
