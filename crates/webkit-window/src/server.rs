@@ -12,14 +12,14 @@ use webkit6::{CookiePersistentStorage, NetworkSession, PolicyDecision};
 use crate::pipe::Replies;
 use crate::window::Window;
 
-/// The windows of one sign-in and what the broker wants of them.
+/// The windows of one sign-in, controlled by the broker.
 pub(crate) struct WindowServer {
     own: Weak<Self>,
     session: NetworkSession,
     replies: Replies,
     main_loop: glib::MainLoop,
     windows: RefCell<HashMap<String, Window>>,
-    /// Navigations that wait for the broker's word, by their request ids.
+    /// Navigations that wait for a decision of the broker, by their request ids.
     held: RefCell<HashMap<String, PolicyDecision>>,
     last_id: Cell<u64>,
 }
@@ -29,7 +29,7 @@ impl WindowServer {
         let directory = |name: &str| profile.join(name).to_string_lossy().into_owned();
         let (data, cache) = (directory("webkit-data"), directory("webkit-cache"));
         let session = NetworkSession::new(Some(&data), Some(&cache));
-        // The provider's session serves the next app.
+        // The session of the provider is kept for the next app.
         if let Some(cookies) = session.cookie_manager() {
             let file = directory("webkit-cookies.sqlite");
             cookies.set_persistent_storage(&file, CookiePersistentStorage::Sqlite);
@@ -47,8 +47,8 @@ impl WindowServer {
         })
     }
 
-    /// Does what the broker asks. What this window does not know is answered with nothing.
-    pub(crate) fn attend(&self, request: &Value) {
+    /// Performs a request of the broker. An unknown request gets an empty reply.
+    pub(crate) fn handle(&self, request: &Value) {
         let params = &request["params"];
         let text = |name: &str| params[name].as_str().unwrap_or_default();
         let session = request["sessionId"].as_str().unwrap_or_default();
@@ -58,7 +58,7 @@ impl WindowServer {
                 let pattern = params["patterns"][0]["urlPattern"].as_str().unwrap_or_default();
                 self.with(session, |window| window.watch(pattern.trim_end_matches('*')));
             }
-            "Runtime.runIfWaitingForDebugger" => self.with(session, Window::let_go),
+            "Runtime.runIfWaitingForDebugger" => self.with(session, Window::allow_loading),
             "Page.navigate" => self.with(session, |window| window.view.load_uri(text("url"))),
             "Page.bringToFront" => self.with(session, |window| window.frame.present()),
             "Fetch.failRequest" => {
@@ -89,28 +89,28 @@ impl WindowServer {
         }
     }
 
-    /// Watches a window from now on, and has the broker say when it may load something.
+    /// Watches a window and announces it to the broker, which allows it to load.
     fn adopt(&self, window: Window) {
         let id = self.next_id("window");
-        let (desk, name) = (self.own.clone(), id.clone());
+        let (server, name) = (self.own.clone(), id.clone());
         window.on_navigation(move |decision, url, method| {
-            if let Some(desk) = desk.upgrade() {
-                desk.hold(&name, decision, url, method);
+            if let Some(server) = server.upgrade() {
+                server.hold(&name, decision, url, method);
             }
         });
-        let desk = self.own.clone();
+        let server = self.own.clone();
         window.on_new_window(move |opener| {
-            let window = Window::beside(opener);
+            let window = Window::related_to(opener);
             let view = window.view.clone();
-            if let Some(desk) = desk.upgrade() {
-                desk.adopt(window);
+            if let Some(server) = server.upgrade() {
+                server.adopt(window);
             }
             view
         });
-        let (desk, name) = (self.own.clone(), id.clone());
+        let (server, name) = (self.own.clone(), id.clone());
         window.on_close(move || {
-            if let Some(desk) = desk.upgrade() {
-                desk.closed(&name);
+            if let Some(server) = server.upgrade() {
+                server.closed(&name);
             }
         });
         window.frame.present();
@@ -130,7 +130,7 @@ impl WindowServer {
         }
     }
 
-    /// Has the broker decide about a navigation.
+    /// Holds a navigation until the broker decides about it.
     fn hold(&self, window: &str, decision: &PolicyDecision, url: &str, method: &str) {
         let id = self.next_id("request");
         self.held.borrow_mut().insert(id.clone(), decision.clone());
