@@ -1,6 +1,7 @@
 //! What an emulator reports about itself in `ready.json`.
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +26,37 @@ pub struct Ready {
     pub ca: PathBuf,
     /// The process that serves.
     pub pid: u32,
+}
+
+impl Ready {
+    /// Reads what an emulator wrote into its directory. `None` until it is ready.
+    #[must_use]
+    pub fn read(directory: &Path) -> Option<Self> {
+        let text = std::fs::read_to_string(directory.join("ready.json")).ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
+    /// `localhost:P`, as authorities are named in settings.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        self.authority_host.trim_start_matches("https://")
+    }
+
+    /// The environment variables with which a program trusts this emulator and signs in there. The
+    /// libraries of each language read the certificate authority from a variable of their own.
+    #[must_use]
+    pub fn variables(&self) -> Vec<(&'static str, OsString)> {
+        let ca = || self.ca.clone().into_os_string();
+        vec![
+            ("SSL_CERT_FILE", ca()),
+            ("REQUESTS_CA_BUNDLE", ca()),
+            ("NODE_EXTRA_CA_CERTS", ca()),
+            ("NO_PROXY", "localhost,127.0.0.1".into()),
+            ("no_proxy", "localhost,127.0.0.1".into()),
+            ("AZURE_AUTHORITY_HOST", (&self.authority_host).into()),
+            ("KEYBEARER_TRUSTED_AUTHORITY_HOSTS", self.authority().into()),
+        ]
+    }
 }
 
 /// Ports on loopback.

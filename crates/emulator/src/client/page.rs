@@ -1,23 +1,19 @@
 //! What a page asks of a person, read from its HTML. Pure.
 
-use anyhow::{Context as _, Result, bail};
 use scraper::{ElementRef, Html, Selector};
 use url::Url;
 use url::form_urlencoded::Serializer;
 
-/// Who signs in.
-#[derive(Default)]
-pub(crate) struct Person {
+use super::person::{Intent, PersonError, Unknown};
+
+/// How a person answers a page.
+#[derive(Clone, Default)]
+pub(crate) struct Conduct {
     pub(crate) user: Option<String>,
     pub(crate) password: Option<String>,
-}
-
-/// How the sign-in should end.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Intent {
-    SignIn,
-    Deny,
-    Abandon,
+    pub(crate) intent: Intent,
+    /// Values of buttons to press wherever they are met, before anything else.
+    pub(crate) presses: Vec<String>,
 }
 
 /// The next thing to do.
@@ -33,7 +29,7 @@ pub(crate) enum Method {
     Post,
 }
 
-/// A request a person's click makes. Fields may hold a password, so it has no `Debug`.
+/// A request that a person's click makes. Fields may hold a password, so it has no `Debug`.
 #[derive(Clone, Eq, PartialEq)]
 pub(crate) struct Request {
     pub(crate) method: Method,
@@ -70,13 +66,16 @@ struct Link {
     target: Url,
 }
 
-struct Form {
+/// A form of a page, not filled in yet.
+#[derive(Clone)]
+pub struct Form {
     method: Method,
     target: Url,
     inputs: Vec<Input>,
     buttons: Vec<Button>,
 }
 
+#[derive(Clone)]
 struct Input {
     name: String,
     value: String,
@@ -85,19 +84,19 @@ struct Input {
 
 #[derive(Clone, Copy, Eq, PartialEq)]
 enum Role {
-    /// Hidden, or of no concern to the person.
+    /// Hidden, or filled in already.
     Carried,
     User,
     Password,
-    /// Something the person would have to know.
-    Unknown,
+    /// Text that the person would have to know.
+    Text,
 }
 
 #[derive(Clone)]
 struct Button {
     /// What is sent when it is pressed.
     field: Option<(String, String)>,
-    /// Visible text and value, in small letters.
+    /// Visible text and value, in lower case.
     words: String,
     target: Option<Url>,
 }
@@ -125,48 +124,66 @@ impl Page {
         self.alert.is_some()
     }
 
-    /// What the page tells the person.
+    /// The page's alert or, without one, its title.
     pub(crate) fn message(&self) -> &str {
         self.alert.as_deref().unwrap_or(&self.title)
     }
 
+    pub(crate) fn title(&self) -> &str {
+        &self.title
+    }
+
+    pub(crate) fn into_form(self) -> Option<Form> {
+        self.forms.into_iter().next()
+    }
+
+    /// What the person does on this page.
+    ///
     /// # Errors
-    /// When the page asks for something the person was not told.
-    pub(crate) fn next(&self, person: &Person, intent: Intent) -> Result<Action> {
-        let refusal = || {
-            if intent == Intent::Deny {
-                self.press_any(|words| has_word(words, DENY))
-            } else {
-                None
-            }
-        };
-        if intent == Intent::Abandon {
+    /// If the page asks for something that the person does not know.
+    pub(crate) fn next(&self, conduct: &Conduct) -> Result<Action, PersonError> {
+        if conduct.intent == Intent::Abandon {
             return Ok(Action::Done);
         }
-        if let Some(action) = self.forms_submitting_themselves().or_else(refusal) {
+        let refusal = || {
+            let denies = conduct.intent == Intent::Deny;
+            denies.then(|| self.press_any(|words| has_word(words, DENY))).flatten()
+        };
+        let pressed = self.press_value(&conduct.presses);
+        if let Some(action) = pressed.or_else(|| self.self_submitting_form()).or_else(refusal) {
             return Ok(action);
         }
         if let Some(form) =
             self.forms.iter().find(|form| form.has(Role::Password) || form.has(Role::User))
         {
-            return match self.pick_account(person) {
+            return match self.pick_account(conduct) {
                 Some(action) if !form.has(Role::Password) => Ok(action),
-                _ => form.filled(person).with_context(|| format!("cannot answer “{}”", self.title)),
+                _ => form.filled(conduct).map_err(|unknown| self.asks_for(unknown)),
             };
         }
-        if let Some(unknown) =
-            self.forms.iter().flat_map(|form| &form.inputs).find(|input| input.is_unanswerable())
-        {
-            bail!("“{}” asks for “{}”, which the person was not told", self.title, unknown.name);
+        let inputs = self.forms.iter().flat_map(|form| &form.inputs);
+        if let Some(input) = inputs.into_iter().find(|input| input.is_unanswerable()) {
+            return Err(self.asks_for(Unknown::Field(input.name.clone())));
         }
         let action =
-            self.pick_account(person).or_else(|| self.press_any(|words| has_word(words, AGREE)));
+            self.pick_account(conduct).or_else(|| self.press_any(|words| has_word(words, AGREE)));
         Ok(action.unwrap_or(Action::Done))
     }
 
-    /// A form that carries the answer to the redirect URI is submitted by the page's script, or by
-    /// its one button without scripts.
-    fn forms_submitting_themselves(&self) -> Option<Action> {
+    fn asks_for(&self, unknown: Unknown) -> PersonError {
+        PersonError::Unanswerable { title: self.title.clone(), unknown }
+    }
+
+    /// The first of the buttons with these values that the page has.
+    fn press_value(&self, values: &[String]) -> Option<Action> {
+        values.iter().find_map(|value| {
+            self.buttons().find(|(_, button)| button.value() == Some(value)).map(press)
+        })
+    }
+
+    /// The form that carries the answer to the redirect URI. The page's script submits it; without
+    /// scripts its only button does.
+    fn self_submitting_form(&self) -> Option<Action> {
         let [form] = self.forms.as_slice() else { return None };
         let only_carries = form.inputs.iter().all(|input| input.role == Role::Carried);
         let is_answer = form.inputs.iter().any(|input| ANSWERS.contains(&input.name.as_str()));
@@ -174,10 +191,10 @@ impl Page {
             .then(|| form.submitted(form.buttons.first()))
     }
 
-    /// The tile of the person's account, else the way to another account; without a name, the first
-    /// account there is.
-    fn pick_account(&self, person: &Person) -> Option<Action> {
-        match &person.user {
+    /// The tile of the person's account, or else the link to another account. A person without a
+    /// name takes the first account.
+    fn pick_account(&self, conduct: &Conduct) -> Option<Action> {
+        match &conduct.user {
             Some(user) => {
                 let user = user.to_lowercase();
                 self.press_any(|words| has_account(words, &user)).or_else(|| {
@@ -189,16 +206,20 @@ impl Page {
     }
 
     fn press_any(&self, wanted: impl Fn(&str) -> bool) -> Option<Action> {
-        let mut buttons = self
-            .forms
-            .iter()
-            .flat_map(|form| form.buttons.iter().map(move |button| (form, button)));
-        if let Some((form, button)) = buttons.find(|(_, button)| wanted(&button.words)) {
-            return Some(form.submitted(Some(button)));
+        if let Some(found) = self.buttons().find(|(_, button)| wanted(&button.words)) {
+            return Some(press(found));
         }
         let link = self.links.iter().find(|link| wanted(&link.text) && link.target != self.url)?;
         Some(Action::Send { request: Request::get(link.target.clone()), has_password: false })
     }
+
+    fn buttons(&self) -> impl Iterator<Item = (&Form, &Button)> {
+        self.forms.iter().flat_map(|form| form.buttons.iter().map(move |button| (form, button)))
+    }
+}
+
+fn press((form, button): (&Form, &Button)) -> Action {
+    form.submitted(Some(button))
 }
 
 impl Link {
@@ -210,6 +231,26 @@ impl Link {
 }
 
 impl Form {
+    /// Where the form leads.
+    #[must_use]
+    pub fn target(&self) -> &Url {
+        &self.target
+    }
+
+    /// The names and values of its fields, in their order.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.inputs.iter().map(|input| (input.name.as_str(), input.value.as_str()))
+    }
+
+    /// The form with this value typed into a field, whatever the person knows.
+    #[must_use]
+    pub fn typing(mut self, name: &str, value: &str) -> Self {
+        for input in self.inputs.iter_mut().filter(|input| input.name == name) {
+            (input.value, input.role) = (value.to_owned(), Role::Carried);
+        }
+        self
+    }
+
     fn read(element: ElementRef<'_>, base: &Url) -> Option<Self> {
         let is_post =
             element.attr("method").is_some_and(|method| method.eq_ignore_ascii_case("post"));
@@ -230,31 +271,23 @@ impl Form {
         self.inputs.iter().any(|input| input.role == role)
     }
 
-    fn filled(&self, person: &Person) -> Result<Action> {
-        let mut form = Self {
-            method: self.method,
-            target: self.target.clone(),
-            inputs: Vec::new(),
-            buttons: Vec::new(),
-        };
-        for input in &self.inputs {
-            let value = match input.role {
-                Role::User if person.user.is_some() || input.value.is_empty() => person
-                    .user
-                    .clone()
-                    .context("it asks for a user name: give --user or KEYBEARER_BROWSE_USER")?,
-                Role::Password => person.password.clone().context(
-                    "it asks for a password: give --password or KEYBEARER_BROWSE_PASSWORD",
-                )?,
-                _ => input.value.clone(),
-            };
-            form.inputs.push(Input { name: input.name.clone(), value, role: input.role });
+    /// Fills the form in and presses its first button that neither refuses nor leads astray, which
+    /// is what Enter presses.
+    pub(crate) fn filled(&self, conduct: &Conduct) -> Result<Action, Unknown> {
+        let mut form = self.clone();
+        for input in &mut form.inputs {
+            let is_empty = input.value.is_empty();
+            match (input.role, &conduct.user, &conduct.password) {
+                (Role::User, Some(user), _) => input.value.clone_from(user),
+                (Role::User, None, _) if is_empty => return Err(Unknown::UserName),
+                (Role::Password, _, Some(password)) => input.value.clone_from(password),
+                (Role::Password, _, None) => return Err(Unknown::Password),
+                _ => (),
+            }
         }
-        // The form's first button that is no way out is what Enter presses.
-        let button = self
-            .buttons
-            .iter()
-            .find(|button| !has_word(&button.words, DENY) && !is_detour(&button.words));
+        let mut buttons = self.buttons.iter();
+        let button =
+            buttons.find(|button| !has_word(&button.words, DENY) && !is_detour(&button.words));
         Ok(form.submitted(button))
     }
 
@@ -275,7 +308,7 @@ impl Form {
 }
 
 impl Input {
-    /// None for what is not sent: buttons, unchecked boxes, disabled or nameless fields.
+    /// `None` for an element that is not sent: a button, an unchecked box, a disabled or nameless field.
     fn read(element: ElementRef<'_>) -> Option<Self> {
         let name = element.attr("name").filter(|name| !name.is_empty())?.to_owned();
         let kind = element.attr("type").unwrap_or("text").to_ascii_lowercase();
@@ -293,7 +326,7 @@ impl Input {
     }
 
     fn is_unanswerable(&self) -> bool {
-        self.role == Role::Unknown && self.value.is_empty()
+        self.role == Role::Text && self.value.is_empty()
     }
 }
 
@@ -307,12 +340,16 @@ impl Role {
             "email" => Self::User,
             _ if autocomplete.contains("username") || autocomplete.contains("email") => Self::User,
             _ if USER_FIELDS.contains(&name.as_str()) => Self::User,
-            _ => Self::Unknown,
+            _ => Self::Text,
         }
     }
 }
 
 impl Button {
+    fn value(&self) -> Option<&String> {
+        self.field.as_ref().map(|(_, value)| value)
+    }
+
     fn read(element: ElementRef<'_>, base: &Url) -> Option<Self> {
         let is_input = element.value().name() == "input";
         let kind = element
@@ -336,14 +373,14 @@ fn has_word(words: &str, wanted: &[&str]) -> bool {
     words.split(|letter: char| !letter.is_alphanumeric()).any(|word| wanted.contains(&word))
 }
 
-/// The whole address, not the end or the beginning of a longer one.
+/// Whether the account's whole name is there, not only as a part of a longer one.
 fn has_account(words: &str, user: &str) -> bool {
     words
         .split(|letter: char| letter.is_whitespace() || "()<>,;:".contains(letter))
         .any(|word| word == user)
 }
 
-/// Leads away from the form it stands in, without ending the sign-in.
+/// Whether the button leads away from its form without ending the sign-in.
 fn is_detour(words: &str) -> bool {
     OTHER_ACCOUNT.iter().any(|other| words.contains(other)) || has_word(words, &["back"])
 }
@@ -360,9 +397,9 @@ fn select<'a>(
     element: ElementRef<'a>,
     selector: &str,
 ) -> impl Iterator<Item = ElementRef<'a>> + use<'a> {
-    #[allow(
+    #[expect(
         clippy::expect_used,
-        reason = "every selector is a literal of this file, and the tests read each of them"
+        reason = "every selector is a literal of this file, and the tests use each of them"
     )]
     let selector = Selector::parse(selector).expect("a valid selector");
     let found: Vec<_> = element.select(&selector).collect();

@@ -1,9 +1,11 @@
-//! Every `testdata/browse/*.html` is a page; the `.toml` beside it says what a person does there.
+//! Every `testdata/pages/*.html` is a page; the `.toml` beside it says what a person does there.
 
-use super::*;
-use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::Path;
+
+use serde::Deserialize;
+
+use super::*;
 
 #[derive(Deserialize)]
 struct Cases {
@@ -19,6 +21,8 @@ struct Case {
     intent: String,
     user: Option<String>,
     password: Option<String>,
+    #[serde(default)]
+    presses: Vec<String>,
     expect: Expect,
 }
 
@@ -38,7 +42,7 @@ enum Expect {
 
 #[test]
 fn every_page_leads_where_its_case_says() {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/browse");
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata/pages");
     let files = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     let pages: Vec<_> =
         files.filter(|path| path.extension().is_some_and(|ending| ending == "html")).collect();
@@ -62,11 +66,12 @@ fn check(page: &Page, case: &Case, name: &str) {
         "abandon" => Intent::Abandon,
         other => panic!("{name}: no intent {other}"),
     };
-    let person = Person { user: case.user.clone(), password: case.password.clone() };
-    match (page.next(&person, intent), &case.expect) {
+    let (user, password) = (case.user.clone(), case.password.clone());
+    let conduct = Conduct { user, password, intent, presses: case.presses.clone() };
+    match (page.next(&conduct), &case.expect) {
         (Ok(Action::Done), Expect::Done(message)) => assert_eq!(page.message(), message, "{name}"),
         (Err(error), Expect::Error(part)) => {
-            assert!(format!("{error:#}").contains(part), "{name}: {error:#}")
+            assert!(format!("{error}").contains(part), "{name}: {error}")
         }
         (Ok(Action::Send { request, has_password: false }), Expect::Get(url)) => {
             assert_eq!(
@@ -91,7 +96,7 @@ fn check(page: &Page, case: &Case, name: &str) {
             panic!("{name}: sent {:?} {}", request.method, request.url)
         }
         (Ok(Action::Done), _) => panic!("{name}: nothing was done"),
-        (Err(error), _) => panic!("{name}: {error:#}"),
+        (Err(error), _) => panic!("{name}: {error}"),
     }
 }
 
