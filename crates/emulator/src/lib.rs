@@ -6,6 +6,8 @@ mod ready;
 #[cfg(feature = "server")]
 mod server;
 
+#[cfg(all(feature = "client", unix))]
+pub use self::client::SessionBus;
 #[cfg(feature = "client")]
 pub use self::client::{
     Browser, Client, Form, Home, Intent, Laboratory, LaboratoryError, Landing, Person, PersonError,

@@ -17,7 +17,8 @@ const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// A person's private directories, and the environment of programs there. Nothing of the tests' own
 /// environment reaches these programs.
 ///
-/// A broker that serves there is stopped when this is dropped, also one that a program started.
+/// A broker that serves there is stopped when this is dropped, also one that a program started, if
+/// the program `keybearer` is known.
 #[derive(Debug)]
 pub struct Home {
     directory: TempDir,
@@ -130,18 +131,15 @@ impl Home {
         running
     }
 
-    /// Asks the broker that serves here to stop, and ends it if it does not in time. Returns
-    /// whether there was one.
+    /// Asks the broker that serves here to stop, and kills it if it does not in time. Returns
+    /// whether there was one. Without a program `keybearer` nothing is stopped.
     pub fn stop_broker(&self) -> bool {
-        if !self.socket().exists() {
+        let Some(program) = self.keybearer.as_ref().filter(|_| self.socket().exists()) else {
             return false;
-        }
-        let stop = self.keybearer.as_ref().and_then(|program| {
-            let mut stop = self.command(program);
-            stop.args(["broker", "stop"]).stdout(Stdio::null()).stderr(Stdio::null());
-            stop.spawn().ok()
-        });
-        if !stop.is_some_and(succeeds_in_time) {
+        };
+        let mut stop = self.command(program);
+        stop.args(["broker", "stop"]).stdout(Stdio::null()).stderr(Stdio::null());
+        if !stop.spawn().is_ok_and(succeeds_in_time) {
             kill_server_of(&self.socket());
         }
         true

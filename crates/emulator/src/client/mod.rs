@@ -9,6 +9,8 @@ mod laboratory;
 mod page;
 mod person;
 mod program;
+#[cfg(unix)]
+mod session_bus;
 
 pub use self::browser::Browser;
 pub use self::error::LaboratoryError;
@@ -18,3 +20,5 @@ pub use self::laboratory::Laboratory;
 pub use self::page::Form;
 pub use self::person::{Intent, Landing, Person, PersonError, Unknown};
 pub use self::program::{Running, eventually};
+#[cfg(unix)]
+pub use self::session_bus::SessionBus;

@@ -81,7 +81,6 @@ impl Running {
     ///
     /// # Panics
     /// If it does not end.
-    #[must_use]
     pub fn end(mut self) -> (ExitStatus, String) {
         let status = eventually("the program ends", || self.child.try_wait().unwrap());
         let mut log = String::new();
