@@ -12,6 +12,7 @@ mod caller_ui;
 mod claims;
 mod error;
 mod ids;
+pub mod promises;
 mod request;
 mod scope;
 mod secret;

@@ -1,4 +1,4 @@
-//! What runs on Windows, run in Wine.
+//! Tests for Windows, run in Wine.
 
 use super::{Tally, build, counted};
 use crate::process;
@@ -16,15 +16,15 @@ pub(super) async fn in_wine(repository: &Repository) -> Result<Tally> {
     let programs = repository.target().join(wine::TARGET).join("debug");
     wine::place_shim(repository, &programs).await?;
     build(repository, &["keybearer-emulator", "xtask"]).await?;
-    let stage = WineMachine {
+    let machine = WineMachine {
         repository,
         cross,
         programs,
         servers: Servers::start(repository).await?,
         python: WindowsPython::prepare(repository).await?,
     };
-    let bare = stage.without_wam().await?;
-    let served = stage.with_fake_wam().await?;
+    let bare = machine.without_wam().await?;
+    let served = machine.with_fake_wam().await?;
     println!(
         "NOT RUN: real Windows, its Web Account Manager and its dialogues; see docs/windows.md"
     );
@@ -40,21 +40,21 @@ struct WineMachine<'a> {
 }
 
 impl WineMachine<'_> {
-    /// Wine as it is has no Web Account Manager: the same error as a Windows without one.
+    /// Plain Wine has no Web Account Manager, with the same error as a Windows without one.
     async fn without_wam(&self) -> Result<Tally> {
         let prefix = Wine::prepare(self.repository, "bare").await?;
         let mut client = self.tests(&["credential", "wam_absent", "windows_gui"]);
         client.arg("--lib");
         let client = counted(prefix.apply(&mut client), Tally::of_cargo).await?;
         let mut program = self.tests(&["windows_browser"]);
-        self.servers.describe(self.repository, &mut program);
+        self.servers.set_environment(self.repository, &mut program);
         let program = counted(prefix.apply(&mut program), Tally::of_cargo).await?;
         self.install_wheel(&prefix).await?;
         let mut python = self.pytest(&prefix, "test_without_wam.py");
         Ok(client.and(program).and(counted(&mut python, Tally::of_pytest).await?))
     }
 
-    /// Wine with a provider of ours in the place of Web Account Manager.
+    /// Wine with the project's fake provider instead of Web Account Manager.
     async fn with_fake_wam(&self) -> Result<Tally> {
         let prefix = Wine::prepare(self.repository, "wam").await?;
         let mut dll = self.cargo(&["build", "--quiet", "--locked"]);
@@ -64,10 +64,10 @@ impl WineMachine<'_> {
             let class = format!("Windows.Security.Authentication.Web.Core.{class}");
             prefix.register(&class, &self.programs.join("keybearer_fake_wam.dll")).await?;
         }
-        let world = tempfile::tempdir()?;
-        let directory = wine::windows_path(world.path());
+        let state = tempfile::tempdir()?;
+        let directory = wine::windows_path(state.path());
         let mut test = self.tests(&["wam", "windows_wam"]);
-        // One program after the other: they share the provider's directory.
+        // One program after the other, because they share the directory of the provider.
         test.env("FAKE_WAM_DIR", &directory);
         let tested = counted(prefix.apply(&mut test), Tally::of_cargo).await?;
         let mut python = self.pytest(&prefix, "test_with_wam.py");
@@ -85,8 +85,8 @@ impl WineMachine<'_> {
         python.install(repository, &wheel.path()).await
     }
 
-    /// Tests of the client and the program, by their names. The packages are always the same, for
-    /// others would be other features, and nearly everything compiled again.
+    /// Tests of the client and the program, by their names. The packages are always the same: others
+    /// would select other features and compile nearly everything again.
     fn tests(&self, names: &[&str]) -> Command {
         let mut command = self.cargo(&["test", "--locked", "--no-fail-fast"]);
         command.args(["-p", "keybearer-client", "-p", "keybearer-cli"]);
@@ -98,19 +98,19 @@ impl WineMachine<'_> {
         self.cross.cargo(self.repository, arguments)
     }
 
-    /// The Python package's tests in that file, in a Python for Windows.
+    /// The tests of the Python package in this file, in a Python for Windows.
     fn pytest(&self, prefix: &Wine, file: &str) -> Command {
         let mut pytest = self.python.command(prefix);
         pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]).arg(file);
         pytest.current_dir(self.repository.path("crates/python/tests_windows"));
-        self.servers.describe(self.repository, &mut pytest);
-        // The credential is Microsoft's cloud's except where a test says otherwise.
+        self.servers.set_environment(self.repository, &mut pytest);
+        // Credentials use Microsoft's cloud unless a test sets another authority.
         pytest.env_remove("AZURE_AUTHORITY_HOST");
         pytest
     }
 }
 
-/// The emulator, on this side of Wine; loopback is the same on both.
+/// The emulator, which runs outside of Wine; both share the loopback interface.
 struct Servers {
     _emulator: tokio::process::Child,
     directory: tempfile::TempDir,
@@ -152,9 +152,9 @@ impl Servers {
         Ok(Self { _emulator: emulator, directory, ready })
     }
 
-    /// Tells programs in Wine where the emulator is and who the person is. The browser is a program
-    /// of this side, which Wine starts as well.
-    fn describe(&self, repository: &Repository, command: &mut Command) {
+    /// Sets the addresses of the emulator and the user for programs in Wine. The browser is a program
+    /// outside of Wine, which Wine can start.
+    fn set_environment(&self, repository: &Repository, command: &mut Command) {
         let authority = &self.ready.authority_host;
         let host = authority.trim_start_matches("https://");
         let ca = self.directory.path().join("ca.pem");
@@ -163,7 +163,7 @@ impl Servers {
         command.env("TEST_TENANT", &self.ready.tenant);
         command.env("TEST_BLOB_ENDPOINT", &self.ready.blob_endpoint);
         command.env("KEYBEARER_TRUSTED_AUTHORITY_HOSTS", host);
-        // Wine understands paths of this side too; cargo and the browser, no others.
+        // Wine understands Unix paths too; cargo and the browser understand no others.
         command.env("SSL_CERT_FILE", &ca).env_remove("SSL_CERT_DIR");
         command.env("REQUESTS_CA_BUNDLE", ca);
         command.env("BROWSER", format!("{browser} browse"));

@@ -1,4 +1,4 @@
-//! The programs that are measured, built and with what they need around them.
+//! The measured programs, built, with the servers they need.
 
 use super::figures::Figures;
 use super::rows::Measurement;
@@ -13,18 +13,18 @@ use std::path::PathBuf;
 use tempfile::TempDir;
 use tokio::process::Command;
 
-/// Everything is there; what runs besides is stopped at the end.
+/// Everything that the measurements need. [`stop`](Self::stop) ends the servers.
 #[derive(Debug)]
 pub(super) struct BenchMachine {
     repository: Repository,
     python: Python,
     services: Services,
     scratch: TempDir,
-    /// The runtime directories of the warm brokers, by the number of connected accounts.
+    /// The runtime directories of the brokers with a filled cache, by the number of connected accounts.
     warm_brokers: BTreeMap<u32, PathBuf>,
 }
 
-/// How often a whole process is started in one round.
+/// How many times a whole process is started in one round.
 const STARTS: &str = "15";
 
 impl BenchMachine {
@@ -36,17 +36,17 @@ impl BenchMachine {
                 ["build", "--quiet", "--locked", "--bins", "-p", package, "--profile", profile];
             process::run(&mut repository.cargo(&build))
                 .await
-                .or_hint("build the measured programs", "mend what the compiler names above")?;
+                .or_hint("build the measured programs", "fix what the compiler reports")?;
         }
         let requirements = repository.path("benches/python/requirements.txt");
         let python = Python::prepare(&repository, "bench-python", &requirements)
             .await
-            .or_hint("prepare Python", "install what is named above, then run the bench again")?;
+            .or_hint("prepare Python", "install what is missing, then run the bench again")?;
         python
             .install_keybearer(&repository, PROFILE)
             .await
-            .or_hint("build the Python package", "mend what maturin names above")?;
-        let scratch = tempfile::tempdir().context("could not make a directory")?;
+            .or_hint("build the Python package", "fix what maturin reports")?;
+        let scratch = tempfile::tempdir().context("could not create a directory")?;
         Ok(Self {
             repository,
             python,
@@ -56,7 +56,7 @@ impl BenchMachine {
         })
     }
 
-    /// Runs what a row needs so many times, ours and the peer in turns.
+    /// Runs a measurement for so many rounds; Keybearer and the peer take turns.
     pub(super) async fn measure(
         &mut self,
         measurement: Measurement,
@@ -72,7 +72,7 @@ impl BenchMachine {
         Ok(())
     }
 
-    /// Ends what runs besides.
+    /// Stops the servers.
     pub(super) async fn stop(&mut self) {
         self.services.stop().await;
     }
@@ -111,7 +111,7 @@ impl BenchMachine {
         python
     }
 
-    /// The runtime directory of a broker that has tokens in its cache and so many accounts.
+    /// The runtime directory of a broker that has tokens in its cache and this number of accounts.
     async fn warm_broker(&mut self, accounts: u32) -> Result<PathBuf> {
         if let Some(run) = self.warm_brokers.get(&accounts) {
             return Ok(run.clone());
@@ -133,7 +133,7 @@ impl BenchMachine {
         Ok(python)
     }
 
-    /// The desk of the real clients' tests, with our broker as it ships.
+    /// The machine of the tests with real clients, with the broker as it ships.
     async fn python_first(&self) -> Result<Command> {
         build(&self.repository, &["keybearer-cli", "keybearer-emulator", "xtask"]).await?;
         let mut python = self.script("first_token.py");
@@ -141,7 +141,8 @@ impl BenchMachine {
         Ok(python)
     }
 
-    /// What another crate makes of the same bus name. It is built apart, for its licence.
+    /// A service for the same bus name, made with another crate. It is built separately because of its
+    /// licence.
     async fn hits_beside_peer(&self) -> Result<Command> {
         let directory = self.repository.path("benches/identity-broker-peer");
         let target = self.repository.binaries().with_file_name("identity-broker-peer");
@@ -149,7 +150,7 @@ impl BenchMachine {
         cargo.current_dir(directory).arg("--target-dir").arg(&target);
         process::run(&mut cargo)
             .await
-            .or_hint("build the peer", "mend what the compiler names above")?;
+            .or_hint("build the peer", "fix what the compiler reports")?;
         let mut command = self.program("hits");
         command.arg(target.join("release/identity-broker-peer"));
         Ok(command)
@@ -164,7 +165,7 @@ impl BenchMachine {
             ("ours", "import keybearer"),
             ("peer", "import azure.identity.broker"),
         ] {
-            // The interpreter's own start is in all of them.
+            // All of them include the start of the interpreter.
             command.arg(name).arg(&python).args(["-c", statement]);
             if name != "peer" {
                 command.arg("--");
@@ -190,7 +191,7 @@ impl BenchMachine {
         command
     }
 
-    /// The program as it ships: its size is part of what a start costs, and of what stays resident.
+    /// The program as it ships: its size adds to the time of a start and to resident memory.
     fn keybearer(&self) -> PathBuf {
         self.repository.binaries().with_file_name(SHIPPED).join("keybearer")
     }
@@ -210,7 +211,7 @@ fn programs(repository: &Repository) -> PathBuf {
     repository.binaries().with_file_name(PROFILE)
 }
 
-/// Compiles the C program beside ours.
+/// Compiles the C program, into the directory of the measured programs.
 async fn compile_floor(repository: &Repository) -> Result<PathBuf> {
     let program = programs(repository).join("floor");
     let mut compiler = process::command("cc");

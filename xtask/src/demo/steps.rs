@@ -1,8 +1,8 @@
-//! What the demo shows, step by step.
+//! The steps of the demo.
 
 use super::Cloud;
+use super::machine::{DemoMachine, Person};
 use super::servers::{Emulator, start_azurite, start_emulator, start_session_bus};
-use super::stage::{DemoMachine, Person};
 use crate::failure::OrHint as _;
 use crate::process;
 use anyhow::{Context as _, Result, bail, ensure};
@@ -11,72 +11,73 @@ use serde_json::Value;
 use std::time::{Duration, Instant};
 use tokio::process::Command;
 
-pub(crate) async fn tell(stage: &mut DemoMachine, place: &Cloud) -> Result<()> {
-    start_session_bus(stage)
+pub(crate) async fn run(machine: &mut DemoMachine, cloud: &Cloud) -> Result<()> {
+    start_session_bus(machine)
         .await
-        .or_hint("start a session bus", "is `dbus-daemon --session` usable here?")?;
-    match place {
-        Cloud::Emulated => tell_emulated(stage).await,
-        Cloud::Live { account_url } => tell_live(stage, account_url).await,
+        .or_hint("start a session bus", "check that `dbus-daemon --session` works here")?;
+    match cloud {
+        Cloud::Emulated => run_emulated(machine).await,
+        Cloud::Live { account_url } => run_live(machine, account_url).await,
     }
 }
 
-async fn tell_live(stage: &DemoMachine, account_url: &str) -> Result<()> {
+async fn run_live(machine: &DemoMachine, account_url: &str) -> Result<()> {
     println!(
         "your browser opens; sign in with an account that has the role Storage Blob Data Reader"
     );
-    step(stage, Language::Rust, account_url, Expected::SignIn).await?;
-    step(stage, Language::Python, account_url, Expected::NoSignIn).await
+    step(machine, Language::Rust, account_url, Expected::SignIn).await?;
+    step(machine, Language::Python, account_url, Expected::NoSignIn).await
 }
 
-async fn tell_emulated(stage: &mut DemoMachine) -> Result<()> {
-    let emulator = start_emulator(stage).await.or_hint(
-        "start the emulator",
-        "run `target/debug/keybearer-emulator serve` yourself to see what it says",
-    )?;
+async fn run_emulated(machine: &mut DemoMachine) -> Result<()> {
+    let emulator = start_emulator(machine)
+        .await
+        .or_hint("start the emulator", "run `target/debug/keybearer-emulator serve` to see why")?;
     println!("emulator at {}", emulator.authority_host);
-    // Secrets must not show at any level, so the demo logs everything and looks (invariant I5).
-    stage.set("KEYBEARER_LOG", "trace");
-    if stage.person == Person::AtTheirBrowser {
-        let user = emulator.users.first().context("the emulator knows no users")?;
+    // Logs everything, because secrets must not be in the log at any level (promise I5).
+    machine.set("KEYBEARER_LOG", "trace");
+    if machine.person == Person::Real {
+        let user = emulator.users.first().context("the emulator has no users")?;
         println!("your browser opens; accept the emulator's certificate there, then sign in as");
         println!("  {}  password  {}", user.upn, user.password);
     }
-    step(stage, Language::Rust, &emulator.blob_endpoint, Expected::SignIn).await?;
-    step(stage, Language::Python, &emulator.blob_endpoint, Expected::NoSignIn).await?;
+    step(machine, Language::Rust, &emulator.blob_endpoint, Expected::SignIn).await?;
+    step(machine, Language::Python, &emulator.blob_endpoint, Expected::NoSignIn).await?;
 
-    let azurite = start_azurite(stage).await.or_hint(
+    let azurite = start_azurite(machine).await.or_hint(
         "start Azurite",
-        "it needs Node.js 20 or newer and, the first time, the npm registry",
+        "install Node.js 20 or newer; the first start also needs the npm registry",
     )?;
     println!("\nAzurite at {azurite}");
-    make_containers(stage, &azurite).await.or_hint(
-        "make containers in Azurite",
-        "the lines above say whether the token or Azurite failed",
-    )?;
-    step(stage, Language::Rust, &azurite, Expected::NoSignIn).await?;
-    step(stage, Language::Python, &azurite, Expected::NoSignIn).await?;
+    create_containers(machine, &azurite)
+        .await
+        .or_hint("create containers in Azurite", "see above whether the token or Azurite failed")?;
+    step(machine, Language::Rust, &azurite, Expected::NoSignIn).await?;
+    step(machine, Language::Python, &azurite, Expected::NoSignIn).await?;
 
-    let redeemed = codes_redeemed(stage, &emulator).await.or_hint(
-        "ask the emulator what it saw",
-        "GET /emulator/requests should answer with a list",
+    let redeemed = codes_redeemed(machine, &emulator).await.or_hint(
+        "read the requests that the emulator received",
+        "check that GET /emulator/requests returns a list",
     )?;
     ensure!(
         redeemed == 1,
         "the emulator redeemed {redeemed} authorization codes; one sign-in redeems exactly one"
     );
     println!("\nfour programs, one sign-in");
-    let log = std::fs::read_to_string(stage.path("run/keybearer/broker.log"))?;
+    let log = std::fs::read_to_string(machine.path("run/keybearer/broker.log"))?;
     let leaked = log.split_whitespace().any(|word| is_secret(word, &emulator));
-    ensure!(!leaked && !log.is_empty(), "the broker's log of every detail is not free of secrets");
+    ensure!(
+        !leaked && !log.is_empty(),
+        "the broker's log at level trace is empty or contains a secret"
+    );
     Ok(())
 }
 
-/// Whether a word of a log holds a JWT, a secret the emulator made up, or a person's password.
+/// Whether a word of a log contains a JWT, a secret of the emulator, or the password of a user.
 fn is_secret(word: &str, emulator: &Emulator) -> bool {
-    let made_up = word.split(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)));
+    let invented = word.split(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)));
     word.contains("eyJ")
-        || made_up.into_iter().any(|part| part.starts_with("1.") && part.len() > 40)
+        || invented.into_iter().any(|part| part.starts_with("1.") && part.len() > 40)
         || emulator.users.iter().any(|user| word.contains(&user.password))
 }
 
@@ -94,12 +95,12 @@ impl Language {
         }
     }
 
-    fn example(self, stage: &DemoMachine) -> Command {
+    fn example(self, machine: &DemoMachine) -> Command {
         match self {
-            Self::Rust => stage.program("list-containers"),
+            Self::Rust => machine.program("list-containers"),
             Self::Python => {
-                let mut python = stage.python();
-                python.arg(stage.repository.path("examples/python/list_containers.py"));
+                let mut python = machine.python();
+                python.arg(machine.repository.path("examples/python/list_containers.py"));
                 python
             }
         }
@@ -112,9 +113,9 @@ enum Expected {
     NoSignIn,
 }
 
-/// Runs an example and checks what it found and where its token came from.
+/// Runs an example, and checks the containers it found and the source of its token.
 async fn step(
-    stage: &DemoMachine,
+    machine: &DemoMachine,
     language: Language,
     account_url: &str,
     expected: Expected,
@@ -123,28 +124,28 @@ async fn step(
     println!("\n{name}: list the containers of {account_url}");
     let (hint, sign_in) = match expected {
         Expected::SignIn => {
-            ("run `target/debug/keybearer doctor`; the logs above tell what was asked", "a sign-in")
+            ("run `target/debug/keybearer doctor`, and see the logs above", "a sign-in")
         }
         Expected::NoSignIn => (
-            "the broker should have remembered the account; the logs above tell what was asked",
+            "see the logs above for why the broker did not use the connected account",
             "no sign-in",
         ),
     };
     let begun = Instant::now();
-    let mut example = language.example(stage);
+    let mut example = language.example(machine);
     let output = process::tee(example.arg(account_url)).await;
     let checked = output.and_then(|output| {
         ensure!(output.success, "the program failed");
         let (containers, source) =
-            read_example(&output.stdout).context("the program did not say what it found")?;
-        ensure!(containers > 0, "it found no containers");
+            read_example(&output.stdout).context("the program did not print what it found")?;
+        ensure!(containers > 0, "the program found no containers");
         ensure!(
             (source == "sign-in") == (expected == Expected::SignIn),
-            "its token came from {source}; expected {sign_in}"
+            "the token came from {source}; expected {sign_in}"
         );
         Ok(())
     });
-    checked.or_hint(&format!("{name} example against {account_url}"), hint)?;
+    checked.or_hint(&format!("run the {name} example against {account_url}"), hint)?;
     println!("  ({} ms)", begun.elapsed().as_millis());
     Ok(())
 }
@@ -157,9 +158,9 @@ fn read_example(stdout: &str) -> Option<(usize, &str)> {
     Some((containers, source))
 }
 
-/// Azurite begins empty. The command line tool's token makes two containers.
-async fn make_containers(stage: &DemoMachine, account_url: &str) -> Result<()> {
-    let mut keybearer = stage.program("keybearer");
+/// Creates two containers in Azurite, which is empty at first, with a token of the command line.
+async fn create_containers(machine: &DemoMachine, account_url: &str) -> Result<()> {
+    let mut keybearer = machine.program("keybearer");
     keybearer.args([
         "token",
         "--silent",
@@ -169,36 +170,36 @@ async fn make_containers(stage: &DemoMachine, account_url: &str) -> Result<()> {
         "https://storage.azure.com/.default",
     ]);
     let token = process::capture(&mut keybearer).await?;
-    let client = client(stage)?;
+    let client = client(machine)?;
     for name in ["alpha", "beta"] {
         let url = format!("{account_url}/{name}?restype=container");
         let request =
             client.put(url).bearer_auth(token.trim()).header("x-ms-version", "2025-11-05");
         let answer = request.header("content-length", "0").send().await?;
         if !answer.status().is_success() {
-            bail!("Azurite answered {} to the making of {name}", answer.status());
+            bail!("could not create the container {name}: Azurite answered {}", answer.status());
         }
     }
     Ok(())
 }
 
-async fn codes_redeemed(stage: &DemoMachine, emulator: &Emulator) -> Result<usize> {
+async fn codes_redeemed(machine: &DemoMachine, emulator: &Emulator) -> Result<usize> {
     let url = format!("{}/emulator/requests", emulator.authority_host.trim_end_matches('/'));
-    let answer = client(stage)?.get(url).send().await?.error_for_status()?;
+    let answer = client(machine)?.get(url).send().await?.error_for_status()?;
     let answer: Value = serde_json::from_str(&answer.text().await?)?;
     let requests = answer
         .as_array()
         .or_else(|| answer["requests"].as_array())
-        .context("no list of requests")?;
+        .context("the emulator returned no list of requests")?;
     Ok(requests
         .iter()
         .filter(|request| request["grant"] == "authorization_code" && request["outcome"] == "token")
         .count())
 }
 
-/// HTTP that trusts the emulator's authority and nobody else.
-fn client(stage: &DemoMachine) -> Result<reqwest::Client> {
-    let ca = std::fs::read(stage.path("home/ca.pem"))?;
+/// An HTTP client that trusts only the emulator's certificate authority.
+fn client(machine: &DemoMachine) -> Result<reqwest::Client> {
+    let ca = std::fs::read(machine.path("home/ca.pem"))?;
     let builder = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10));
     Ok(builder.tls_certs_only(Certificate::from_pem_bundle(&ca)?).build()?)
 }
@@ -219,8 +220,8 @@ mod tests {
             }],
             blob_endpoint: String::new(),
         };
-        let made_up = format!("token=\"1.{}\"", "a".repeat(43));
-        for word in ["x=eyJhbGciOi", "password=Dev-Passw0rd!", made_up.as_str()] {
+        let invented = format!("token=\"1.{}\"", "a".repeat(43));
+        for word in ["x=eyJhbGciOi", "password=Dev-Passw0rd!", invented.as_str()] {
             assert!(is_secret(word, &emulator), "{word}");
         }
         for word in ["version=1.2.3", "correlation_id=5a3ad5d1-0000-4000-8000-000000000001"] {

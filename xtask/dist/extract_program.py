@@ -1,6 +1,6 @@
-"""Takes the program out of the wheel `argv[1]` to the path `argv[2]`, and the licences along.
+"""Extracts the program and the licences from the wheel `argv[1]` to the path `argv[2]`.
 
-Fails unless it runs with any C library.
+Fails if the program is not static.
 """
 
 import io
@@ -16,7 +16,7 @@ with zipfile.ZipFile(wheel) as files:
     program = files.read(entry)
     licences = [name for name in files.namelist() if ".dist-info/licenses/" in name]
     texts = {pathlib.PurePosixPath(name).name: files.read(name) for name in licences}
-# pip gives an installed file no other mode than the one it has in the wheel.
+# pip gives an installed file the mode that it has in the wheel.
 mode = entry.external_attr >> 16 & 0o777
 assert mode == 0o755, f"the program's mode is {mode:o}"
 segments = list(ELFFile(io.BytesIO(program)).iter_segments())

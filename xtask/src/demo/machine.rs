@@ -1,4 +1,4 @@
-//! The demo's own little machine: private directories, servers and environment, all gone at the end.
+//! The machine of a demo: private directories, servers and environment, removed at the end.
 
 use crate::process;
 use crate::services::Services;
@@ -11,15 +11,16 @@ use tempfile::TempDir;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// Who answers the sign-in page.
+/// The person who signs in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Person {
-    /// `browse`, as a person would.
-    Played,
-    AtTheirBrowser,
+    /// `xtask browse` fills in the forms.
+    Simulated,
+    /// A real person, in their browser.
+    Real,
 }
 
-/// How long the broker may take to end when told to.
+/// How long the broker may take to stop.
 const BROKER_GRACE: Duration = Duration::from_secs(10);
 
 #[derive(Debug)]
@@ -34,8 +35,8 @@ pub(crate) struct DemoMachine {
 
 impl DemoMachine {
     pub(crate) fn new(repository: Repository, python: Python, person: Person) -> Result<Self> {
-        let directory = private_directory().context("could not make a private directory")?;
-        let mut stage = Self {
+        let directory = private_directory().context("could not create a private directory")?;
+        let mut machine = Self {
             repository,
             services: Services::default(),
             person,
@@ -44,42 +45,42 @@ impl DemoMachine {
             directory,
         };
         for (variable, name) in PRIVATE {
-            let path = stage.path(name);
-            make_private(&path).with_context(|| format!("could not make {}", path.display()))?;
-            stage.set(variable, path);
+            let path = machine.path(name);
+            make_private(&path).with_context(|| format!("could not create {}", path.display()))?;
+            machine.set(variable, path);
         }
-        let mut path = stage.repository.binaries().into_os_string();
+        let mut path = machine.repository.binaries().into_os_string();
         if let Some(inherited) = std::env::var_os("PATH") {
             path.push(":");
             path.push(inherited);
         }
-        stage.set("PATH", path);
-        let browser = stage.write_browser().context("could not write the browser script")?;
-        stage.set("BROWSER", browser);
-        Ok(stage)
+        machine.set("PATH", path);
+        let browser = machine.write_browser().context("could not write the browser script")?;
+        machine.set("BROWSER", browser);
+        Ok(machine)
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    /// Sets a variable for all programs started from now on.
+    /// Sets a variable for all programs that are started later.
     pub(crate) fn set(&mut self, variable: &str, value: impl Into<OsString>) {
         self.environment.push((variable.into(), value.into()));
     }
 
-    /// A program of ours, in this environment.
+    /// A program of the workspace, in this environment.
     pub(crate) fn program(&self, name: &str) -> Command {
-        self.furnish(process::command(self.repository.binary(name)))
+        self.with_environment(process::command(self.repository.binary(name)))
     }
 
     /// The Python interpreter that has `keybearer`, in this environment.
     pub(crate) fn python(&self) -> Command {
-        self.furnish(self.python.command(&[]))
+        self.with_environment(self.python.command(&[]))
     }
 
     /// Any program, in this environment.
-    pub(crate) fn furnish(&self, mut command: Command) -> Command {
+    pub(crate) fn with_environment(&self, mut command: Command) -> Command {
         for variable in NOT_INHERITED {
             command.env_remove(variable);
         }
@@ -87,11 +88,11 @@ impl DemoMachine {
         command
     }
 
-    /// $BROWSER is split at spaces and colons, so it is one script without either. A person's own
-    /// browser gets back the environment it knows.
+    /// Writes the script for $BROWSER, which programs split at spaces and colons. A real browser gets
+    /// the original environment of the person.
     fn write_browser(&self) -> Result<PathBuf> {
         let mut script = String::from("#!/bin/sh\n");
-        if self.person == Person::AtTheirBrowser {
+        if self.person == Person::Real {
             for (variable, _) in PRIVATE.iter().chain(&[("DBUS_SESSION_BUS_ADDRESS", "")]) {
                 script += &match std::env::var(variable) {
                     Ok(value) => format!("export {variable}={}\n", quoted(&value)),
@@ -102,11 +103,11 @@ impl DemoMachine {
             let browser = std::env::var("BROWSER").unwrap_or_else(|_| opener.to_owned());
             script += &format!("exec {} \"$1\"\n", quoted(&browser));
         } else {
-            // Not this process's own file: a build may have replaced it meanwhile.
-            let us = self.repository.binary("xtask");
+            // Not `current_exe`, because a build may have replaced that file.
+            let xtask = self.repository.binary("xtask");
             script += &format!(
                 "exec {} browse \"$1\" 2>{}\n",
-                quoted(&us.to_string_lossy()),
+                quoted(&xtask.to_string_lossy()),
                 quoted(&self.path("browser.log").to_string_lossy())
             );
         }
@@ -116,7 +117,7 @@ impl DemoMachine {
         Ok(path)
     }
 
-    /// Stops what runs here, the broker first, and says so.
+    /// Stops the servers, the broker first, and prints which ones.
     pub(crate) async fn stop(mut self) {
         let mut stopped = Vec::new();
         if self.path("run/keybearer/broker.sock").exists() {
@@ -133,7 +134,7 @@ impl DemoMachine {
         }
     }
 
-    /// Clients started the broker, so it is no child of ours.
+    /// Stops the broker, which a client may have started, so that it is not a child of this process.
     async fn stop_broker(&self) {
         let mut keybearer = self.program("keybearer");
         keybearer.args(["broker", "stop"]).stdout(std::process::Stdio::null());
@@ -142,7 +143,7 @@ impl DemoMachine {
         }
     }
 
-    /// What the servers and the played person last said, for a person to find out what went wrong.
+    /// Prints the ends of the logs.
     pub(crate) fn show_logs(&self) {
         for name in ["browser.log", "broker.log", "emulator.log", "azurite.log", "bus.log"] {
             let log = std::fs::read_to_string(self.path(name)).unwrap_or_default();
@@ -154,7 +155,7 @@ impl DemoMachine {
     }
 }
 
-/// Directories that programs find by a variable.
+/// Private directories, and the variables in which programs find them.
 const PRIVATE: &[(&str, &str)] = &[
     ("HOME", "home"),
     ("XDG_CACHE_HOME", "cache"),
@@ -164,7 +165,7 @@ const PRIVATE: &[(&str, &str)] = &[
     ("XDG_STATE_HOME", "state"),
 ];
 
-/// Settings of the person's own that would change the story.
+/// Variables of the person's environment that would change the result.
 const NOT_INHERITED: &[&str] = &["CURL_CA_BUNDLE", "DBUS_SESSION_BUS_ADDRESS", "SSL_CERT_DIR"];
 
 fn quoted(word: &str) -> String {
@@ -195,24 +196,21 @@ mod unix {
         std::fs::set_permissions(path, Permissions::from_mode(0o700))
     }
 
-    /// Ends whoever answers on the socket.
+    /// Kills the process that serves the socket.
     #[cfg(target_os = "linux")]
     pub(super) fn end_server_of(socket: &Path) {
         let Ok(stream) = UnixStream::connect(socket) else { return };
         let Ok(peer) = rustix::net::sockopt::socket_peercred(&stream) else { return };
-        eprintln!(
-            "the broker did not stop when asked; ending process {}",
-            peer.pid.as_raw_nonzero()
-        );
+        eprintln!("the broker did not stop; killing process {}", peer.pid.as_raw_nonzero());
         if let Err(error) = rustix::process::kill_process(peer.pid, rustix::process::Signal::KILL) {
-            eprintln!("could not end it: {error}");
+            eprintln!("could not kill the broker: {error}");
         }
     }
 
     #[cfg(not(target_os = "linux"))]
     pub(super) fn end_server_of(socket: &Path) {
         if UnixStream::connect(socket).is_ok() {
-            eprintln!("the broker still runs; end the process `keybearer broker run` yourself");
+            eprintln!("the broker is still running; kill the process `keybearer broker run`");
         }
     }
 }
