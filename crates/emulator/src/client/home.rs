@@ -32,8 +32,16 @@ impl Home {
     /// # Errors
     /// If they cannot be made.
     pub fn new() -> Result<Self, LaboratoryError> {
-        let directory = tempfile::Builder::new().prefix("keybearer-home-").tempdir();
-        let directory = directory.map_err(LaboratoryError::file(std::env::temp_dir()))?;
+        Self::new_in(&std::env::temp_dir())
+    }
+
+    /// New directories below this one, whose disk is then the home's.
+    ///
+    /// # Errors
+    /// If they cannot be made.
+    pub fn new_in(parent: &Path) -> Result<Self, LaboratoryError> {
+        let directory = tempfile::Builder::new().prefix("keybearer-home-").tempdir_in(parent);
+        let directory = directory.map_err(LaboratoryError::file(parent))?;
         let mut home = Self { directory, variables: BTreeMap::new(), keybearer: None };
         let run = home.make_private("run")?;
         home.set("HOME", home.directory.path().to_owned());
