@@ -4,12 +4,10 @@ use crate::process;
 use crate::services::Services;
 use crate::tools::{Python, Repository};
 use anyhow::{Context as _, Result};
+use keybearer_emulator::Home;
 use std::ffi::OsString;
-use std::path::PathBuf;
-use std::time::Duration;
-use tempfile::TempDir;
+use std::path::{Path, PathBuf};
 use tokio::process::Command;
-use tokio::time::timeout;
 
 /// The person who signs in.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -20,35 +18,19 @@ pub(crate) enum Person {
     Real,
 }
 
-/// How long the broker may take to stop.
-const BROKER_GRACE: Duration = Duration::from_secs(10);
-
 #[derive(Debug)]
 pub(crate) struct DemoMachine {
     pub(crate) repository: Repository,
     pub(crate) services: Services,
     pub(crate) person: Person,
     python: Python,
-    environment: Vec<(OsString, OsString)>,
-    directory: TempDir,
+    home: Home,
 }
 
 impl DemoMachine {
     pub(crate) fn new(repository: Repository, python: Python, person: Person) -> Result<Self> {
-        let directory = private_directory().context("could not create a private directory")?;
-        let mut machine = Self {
-            repository,
-            services: Services::default(),
-            person,
-            python,
-            environment: Vec::new(),
-            directory,
-        };
-        for (variable, name) in PRIVATE {
-            let path = machine.path(name);
-            make_private(&path).with_context(|| format!("could not create {}", path.display()))?;
-            machine.set(variable, path);
-        }
+        let home = Home::new()?.with_keybearer(repository.binary("keybearer"));
+        let mut machine = Self { repository, services: Services::default(), person, python, home };
         let mut path = machine.repository.binaries().into_os_string();
         if let Some(inherited) = std::env::var_os("PATH") {
             path.push(":");
@@ -61,12 +43,12 @@ impl DemoMachine {
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
+        self.home.at(name)
     }
 
     /// Sets a variable for all programs that are started later.
     pub(crate) fn set(&mut self, variable: &str, value: impl Into<OsString>) {
-        self.environment.push((variable.into(), value.into()));
+        self.home.set(variable, value);
     }
 
     /// A program of the workspace, in this environment.
@@ -84,7 +66,7 @@ impl DemoMachine {
         for variable in NOT_INHERITED {
             command.env_remove(variable);
         }
-        command.envs(self.environment.iter().cloned());
+        command.envs(self.home.variables());
         command
     }
 
@@ -93,7 +75,7 @@ impl DemoMachine {
     fn write_browser(&self) -> Result<PathBuf> {
         let mut script = String::from("#!/bin/sh\n");
         if self.person == Person::Real {
-            for (variable, _) in PRIVATE.iter().chain(&[("DBUS_SESSION_BUS_ADDRESS", "")]) {
+            for variable in ["HOME", "XDG_RUNTIME_DIR"].iter().chain(NOT_INHERITED) {
                 script += &match std::env::var(variable) {
                     Ok(value) => format!("export {variable}={}\n", quoted(&value)),
                     Err(_) => format!("unset {variable}\n"),
@@ -120,26 +102,12 @@ impl DemoMachine {
     /// Stops the servers, the broker first, and prints which ones.
     pub(crate) async fn stop(mut self) {
         let mut stopped = Vec::new();
-        if self.path("run/keybearer/broker.sock").exists() {
-            self.stop_broker().await;
+        if tokio::task::block_in_place(|| self.home.stop_broker()) {
             stopped.push("broker");
         }
         stopped.extend(self.services.stop().await);
-        let directory = self.directory.path().display().to_string();
-        if let Err(error) = self.directory.close() {
-            eprintln!("could not remove {directory}: {error}");
-        }
         if !stopped.is_empty() {
             println!("stopped: {}", stopped.join(", "));
-        }
-    }
-
-    /// Stops the broker, which a client may have started, so that it is not a child of this process.
-    async fn stop_broker(&self) {
-        let mut keybearer = self.program("keybearer");
-        keybearer.args(["broker", "stop"]).stdout(std::process::Stdio::null());
-        if !matches!(timeout(BROKER_GRACE, process::run(&mut keybearer)).await, Ok(Ok(()))) {
-            end_server_of(&self.path("run/keybearer/broker.sock"));
         }
     }
 
@@ -155,89 +123,29 @@ impl DemoMachine {
     }
 }
 
-/// Private directories, and the variables in which programs find them.
-const PRIVATE: &[(&str, &str)] = &[
-    ("HOME", "home"),
-    ("XDG_CACHE_HOME", "cache"),
-    ("XDG_CONFIG_HOME", "config"),
-    ("XDG_DATA_HOME", "data"),
-    ("XDG_RUNTIME_DIR", "run"),
-    ("XDG_STATE_HOME", "state"),
+/// Variables of the person's environment that would change the result. Without those of XDG,
+/// programs use the directories below `HOME`.
+const NOT_INHERITED: &[&str] = &[
+    "CURL_CA_BUNDLE",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "SSL_CERT_DIR",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_DATA_HOME",
+    "XDG_STATE_HOME",
 ];
-
-/// Variables of the person's environment that would change the result.
-const NOT_INHERITED: &[&str] = &["CURL_CA_BUNDLE", "DBUS_SESSION_BUS_ADDRESS", "SSL_CERT_DIR"];
 
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(unix)]
-mod unix {
-    use std::fs::{DirBuilder, Permissions};
-    use std::io::Result;
-    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
-    use std::os::unix::net::UnixStream;
-    use std::path::Path;
-    use tempfile::TempDir;
-
-    pub(super) fn private_directory() -> Result<TempDir> {
-        tempfile::Builder::new()
-            .prefix("keybearer-demo-")
-            .permissions(Permissions::from_mode(0o700))
-            .tempdir()
-    }
-
-    pub(super) fn make_private(path: &Path) -> Result<()> {
-        DirBuilder::new().mode(0o700).create(path)
-    }
-
-    pub(super) fn make_executable(path: &Path) -> Result<()> {
-        std::fs::set_permissions(path, Permissions::from_mode(0o700))
-    }
-
-    /// Kills the process that serves the socket.
-    #[cfg(target_os = "linux")]
-    pub(super) fn end_server_of(socket: &Path) {
-        let Ok(stream) = UnixStream::connect(socket) else { return };
-        let Ok(peer) = rustix::net::sockopt::socket_peercred(&stream) else { return };
-        eprintln!("the broker did not stop; killing process {}", peer.pid.as_raw_nonzero());
-        if let Err(error) = rustix::process::kill_process(peer.pid, rustix::process::Signal::KILL) {
-            eprintln!("could not kill the broker: {error}");
-        }
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    pub(super) fn end_server_of(socket: &Path) {
-        if UnixStream::connect(socket).is_ok() {
-            eprintln!("the broker is still running; kill the process `keybearer broker run`");
-        }
-    }
-}
-
-#[cfg(unix)]
-use unix::{end_server_of, make_executable, make_private, private_directory};
-
-#[cfg(not(unix))]
-mod elsewhere {
-    use std::io::{Error, ErrorKind, Result};
-    use std::path::Path;
-    use tempfile::TempDir;
-
-    pub(super) fn private_directory() -> Result<TempDir> {
-        Err(Error::from(ErrorKind::Unsupported))
-    }
-
-    pub(super) fn make_private(_: &Path) -> Result<()> {
-        Err(Error::from(ErrorKind::Unsupported))
-    }
-
-    pub(super) fn make_executable(_: &Path) -> Result<()> {
-        Err(Error::from(ErrorKind::Unsupported))
-    }
-
-    pub(super) fn end_server_of(_: &Path) {}
+fn make_executable(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700))
 }
 
 #[cfg(not(unix))]
-use elsewhere::{end_server_of, make_executable, make_private, private_directory};
+fn make_executable(_: &Path) -> std::io::Result<()> {
+    Err(std::io::ErrorKind::Unsupported.into())
+}

@@ -4,27 +4,11 @@ use super::machine::DemoMachine;
 use crate::process;
 use crate::tools::{is_installed, node_packages, npx};
 use anyhow::{Context as _, Result};
-use serde::Deserialize;
+use keybearer_emulator::Ready;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use tokio::net::TcpStream;
 use tokio::process::Command;
-
-/// The part of the emulator's `ready.json` that the demo needs.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Emulator {
-    pub(crate) authority_host: String,
-    pub(crate) tenant: String,
-    pub(crate) users: Vec<User>,
-    pub(crate) blob_endpoint: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct User {
-    pub(crate) upn: String,
-    /// Invented, and printed for a person to type.
-    pub(crate) password: String,
-}
 
 /// Starts a private session bus if `dbus-daemon` is installed; the broker's socket works without one.
 pub(crate) async fn start_session_bus(machine: &mut DemoMachine) -> Result<()> {
@@ -46,47 +30,26 @@ pub(crate) async fn start_session_bus(machine: &mut DemoMachine) -> Result<()> {
 }
 
 /// Starts the emulator and makes every program of the machine trust it.
-pub(crate) async fn start_emulator(machine: &mut DemoMachine) -> Result<Emulator> {
-    let directory = machine.path("home");
+pub(crate) async fn start_emulator(machine: &mut DemoMachine) -> Result<Ready> {
+    let directory = machine.path(EMULATOR);
     let mut command = machine.program("keybearer-emulator");
     command.args(["serve", "--port", "0", "--dir"]).arg(&directory);
-    let (log, ready) = (machine.path("emulator.log"), directory.join("ready.json"));
-    let emulator =
-        machine.services.start("emulator", &mut command, &log, async || read_ready(&ready)).await?;
-    for (variable, value) in environment(&emulator, &directory.join("ca.pem"))? {
+    let log = machine.path("emulator.log");
+    let read = async || Ready::read(&directory);
+    let emulator = machine.services.start("emulator", &mut command, &log, read).await?;
+    let user = emulator.users.first().context("the emulator has no users")?;
+    for (variable, value) in emulator.variables() {
         machine.set(variable, value);
     }
+    machine.set("AZURE_CLIENT_ID", DEVELOPMENT_APP);
+    machine.set("AZURE_TENANT_ID", &emulator.tenant);
+    machine.set("KEYBEARER_BROWSE_USER", &user.upn);
+    machine.set("KEYBEARER_BROWSE_PASSWORD", &user.password);
     Ok(emulator)
 }
 
-fn read_ready(file: &Path) -> Option<Emulator> {
-    // Not ready while the file is absent or half written.
-    serde_json::from_str(&std::fs::read_to_string(file).ok()?).ok()
-}
-
-/// The environment of the programs. Each language reads the certificate authority from another
-/// variable.
-fn environment(emulator: &Emulator, ca: &Path) -> Result<Vec<(&'static str, String)>> {
-    let ca = ca.to_string_lossy().into_owned();
-    let host = emulator
-        .authority_host
-        .strip_prefix("https://")
-        .context("the authority of the emulator is not https")?;
-    let user = emulator.users.first().context("the emulator has no users")?;
-    Ok(vec![
-        ("SSL_CERT_FILE", ca.clone()),
-        ("REQUESTS_CA_BUNDLE", ca.clone()),
-        ("NODE_EXTRA_CA_CERTS", ca),
-        ("NO_PROXY", "localhost,127.0.0.1".to_owned()),
-        ("no_proxy", "localhost,127.0.0.1".to_owned()),
-        ("AZURE_AUTHORITY_HOST", emulator.authority_host.clone()),
-        ("AZURE_CLIENT_ID", DEVELOPMENT_APP.to_owned()),
-        ("AZURE_TENANT_ID", emulator.tenant.clone()),
-        ("KEYBEARER_TRUSTED_AUTHORITY_HOSTS", host.trim_end_matches('/').to_owned()),
-        ("KEYBEARER_BROWSE_USER", user.upn.clone()),
-        ("KEYBEARER_BROWSE_PASSWORD", user.password.clone()),
-    ])
-}
+/// The directory of the emulator and of its certificates.
+const EMULATOR: &str = "emulator";
 
 /// The default app of credentials; the emulator has it registered.
 const DEVELOPMENT_APP: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
@@ -97,7 +60,7 @@ pub(crate) async fn start_azurite(machine: &mut DemoMachine) -> Result<String> {
     node_packages(&package).await?;
     // Free now; if another program binds it first, Azurite reports that and the start fails.
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-    let mut command = azurite(&package, &machine.path("home"), port);
+    let mut command = azurite(&package, &machine.path(EMULATOR), port);
     let log = machine.path("azurite.log");
     let probe = async || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok();
     machine.services.start("Azurite", &mut command, &log, probe).await?;

@@ -2,13 +2,12 @@
 
 use super::Cloud;
 use super::machine::{DemoMachine, Person};
-use super::servers::{Emulator, start_azurite, start_emulator, start_session_bus};
+use super::servers::{start_azurite, start_emulator, start_session_bus};
 use crate::failure::OrHint as _;
 use crate::process;
 use anyhow::{Context as _, Result, bail, ensure};
-use reqwest::Certificate;
-use serde_json::Value;
-use std::time::{Duration, Instant};
+use keybearer_emulator::{Client, Ready};
+use std::time::Instant;
 use tokio::process::Command;
 
 pub(crate) async fn run(machine: &mut DemoMachine, cloud: &Cloud) -> Result<()> {
@@ -49,13 +48,13 @@ async fn run_emulated(machine: &mut DemoMachine) -> Result<()> {
         "install Node.js 20 or newer; the first start also needs the npm registry",
     )?;
     println!("\nAzurite at {azurite}");
-    create_containers(machine, &azurite)
+    create_containers(machine, &emulator, &azurite)
         .await
         .or_hint("create containers in Azurite", "see above whether the token or Azurite failed")?;
     step(machine, Language::Rust, &azurite, Expected::NoSignIn).await?;
     step(machine, Language::Python, &azurite, Expected::NoSignIn).await?;
 
-    let redeemed = codes_redeemed(machine, &emulator).await.or_hint(
+    let redeemed = codes_redeemed(&emulator).await.or_hint(
         "read the requests that the emulator received",
         "check that GET /emulator/requests returns a list",
     )?;
@@ -65,7 +64,8 @@ async fn run_emulated(machine: &mut DemoMachine) -> Result<()> {
     );
     println!("\nfour programs, one sign-in");
     let log = std::fs::read_to_string(machine.path("run/keybearer/broker.log"))?;
-    let leaked = log.split_whitespace().any(|word| is_secret(word, &emulator));
+    let passwords: Vec<&str> = emulator.users.iter().map(|user| user.password.as_str()).collect();
+    let leaked = log.split_whitespace().any(|word| is_secret(word, &passwords));
     ensure!(
         !leaked && !log.is_empty(),
         "the broker's log at level trace is empty or contains a secret"
@@ -73,12 +73,12 @@ async fn run_emulated(machine: &mut DemoMachine) -> Result<()> {
     Ok(())
 }
 
-/// Whether a word of a log contains a JWT, a secret of the emulator, or the password of a user.
-fn is_secret(word: &str, emulator: &Emulator) -> bool {
+/// Whether a word of a log contains a JWT, a secret of the emulator, or one of these passwords.
+fn is_secret(word: &str, passwords: &[&str]) -> bool {
     let invented = word.split(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)));
     word.contains("eyJ")
         || invented.into_iter().any(|part| part.starts_with("1.") && part.len() > 40)
-        || emulator.users.iter().any(|user| word.contains(&user.password))
+        || passwords.iter().any(|password| word.contains(password))
 }
 
 #[derive(Clone, Copy)]
@@ -159,7 +159,11 @@ fn read_example(stdout: &str) -> Option<(usize, &str)> {
 }
 
 /// Creates two containers in Azurite, which is empty at first, with a token of the command line.
-async fn create_containers(machine: &DemoMachine, account_url: &str) -> Result<()> {
+async fn create_containers(
+    machine: &DemoMachine,
+    emulator: &Ready,
+    account_url: &str,
+) -> Result<()> {
     let mut keybearer = machine.program("keybearer");
     keybearer.args([
         "token",
@@ -170,11 +174,11 @@ async fn create_containers(machine: &DemoMachine, account_url: &str) -> Result<(
         "https://storage.azure.com/.default",
     ]);
     let token = process::capture(&mut keybearer).await?;
-    let client = client(machine)?;
+    let client = Client::new(emulator)?;
     for name in ["alpha", "beta"] {
         let url = format!("{account_url}/{name}?restype=container");
         let request =
-            client.put(url).bearer_auth(token.trim()).header("x-ms-version", "2025-11-05");
+            client.http().put(url).bearer_auth(token.trim()).header("x-ms-version", "2025-11-05");
         let answer = request.header("content-length", "0").send().await?;
         if !answer.status().is_success() {
             bail!("could not create the container {name}: Azurite answered {}", answer.status());
@@ -183,49 +187,27 @@ async fn create_containers(machine: &DemoMachine, account_url: &str) -> Result<(
     Ok(())
 }
 
-async fn codes_redeemed(machine: &DemoMachine, emulator: &Emulator) -> Result<usize> {
-    let url = format!("{}/emulator/requests", emulator.authority_host.trim_end_matches('/'));
-    let answer = client(machine)?.get(url).send().await?.error_for_status()?;
-    let answer: Value = serde_json::from_str(&answer.text().await?)?;
-    let requests = answer
-        .as_array()
-        .or_else(|| answer["requests"].as_array())
-        .context("the emulator returned no list of requests")?;
+async fn codes_redeemed(emulator: &Ready) -> Result<usize> {
+    let requests = Client::new(emulator)?.requests().await?;
     Ok(requests
         .iter()
         .filter(|request| request["grant"] == "authorization_code" && request["outcome"] == "token")
         .count())
 }
 
-/// An HTTP client that trusts only the emulator's certificate authority.
-fn client(machine: &DemoMachine) -> Result<reqwest::Client> {
-    let ca = std::fs::read(machine.path("home/ca.pem"))?;
-    let builder = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(10));
-    Ok(builder.tls_certs_only(Certificate::from_pem_bundle(&ca)?).build()?)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::servers::User;
     use super::*;
 
     #[test]
     fn secrets_are_known_by_their_looks() {
-        let emulator = Emulator {
-            authority_host: String::new(),
-            tenant: String::new(),
-            users: vec![User {
-                upn: "dev@contoso.example".into(),
-                password: "Dev-Passw0rd!".into(),
-            }],
-            blob_endpoint: String::new(),
-        };
+        let passwords = ["Dev-Passw0rd!"];
         let invented = format!("token=\"1.{}\"", "a".repeat(43));
         for word in ["x=eyJhbGciOi", "password=Dev-Passw0rd!", invented.as_str()] {
-            assert!(is_secret(word, &emulator), "{word}");
+            assert!(is_secret(word, &passwords), "{word}");
         }
         for word in ["version=1.2.3", "correlation_id=5a3ad5d1-0000-4000-8000-000000000001"] {
-            assert!(!is_secret(word, &emulator), "{word}");
+            assert!(!is_secret(word, &passwords), "{word}");
         }
     }
 

@@ -54,7 +54,7 @@ async fn tokens(
     let packages = install(demo_machine, builder, target)
         .await
         .or_hint("install the wheels", "build what is reported above as NOT BUILT")?;
-    let runner = interpreters::runner(target.machine, &demo_machine.path("home")).await?;
+    let runner = interpreters::runner(target.machine, &demo_machine.path("")).await?;
     let program = packages.join("bin/keybearer");
     let keybearer = |demo_machine: &DemoMachine, arguments: &[&str]| {
         let mut keybearer = interpreters::command(&runner, &program);

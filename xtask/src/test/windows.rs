@@ -4,7 +4,7 @@ use super::{Tally, build, counted};
 use crate::process;
 use crate::tools::{Cross, Repository, WindowsPython, Wine, wine};
 use anyhow::{Context as _, Result};
-use serde::Deserialize;
+use keybearer_emulator::{Laboratory, Ready};
 use std::path::PathBuf;
 use tokio::process::Command;
 
@@ -20,7 +20,7 @@ pub(super) async fn in_wine(repository: &Repository) -> Result<Tally> {
         repository,
         cross,
         programs,
-        servers: Servers::start(repository).await?,
+        laboratory: Laboratory::start_program(&repository.binary("keybearer-emulator"))?,
         python: WindowsPython::prepare(repository).await?,
     };
     let bare = machine.without_wam().await?;
@@ -35,7 +35,7 @@ struct WineMachine<'a> {
     repository: &'a Repository,
     cross: Cross,
     programs: PathBuf,
-    servers: Servers,
+    laboratory: Laboratory,
     python: WindowsPython,
 }
 
@@ -47,7 +47,7 @@ impl WineMachine<'_> {
         client.arg("--lib");
         let client = counted(prefix.apply(&mut client), Tally::of_cargo).await?;
         let mut program = self.tests(&["windows_browser"]);
-        self.servers.set_environment(self.repository, &mut program);
+        set_environment(self.laboratory.ready(), self.repository, &mut program);
         let program = counted(prefix.apply(&mut program), Tally::of_cargo).await?;
         self.install_wheel(&prefix).await?;
         let mut python = self.pytest(&prefix, "test_without_wam.py");
@@ -103,73 +103,25 @@ impl WineMachine<'_> {
         let mut pytest = self.python.command(prefix);
         pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]).arg(file);
         pytest.current_dir(self.repository.path("crates/python/tests_windows"));
-        self.servers.set_environment(self.repository, &mut pytest);
+        set_environment(self.laboratory.ready(), self.repository, &mut pytest);
         // Credentials use Microsoft's cloud unless a test sets another authority.
         pytest.env_remove("AZURE_AUTHORITY_HOST");
         pytest
     }
 }
 
-/// The emulator, which runs outside of Wine; both share the loopback interface.
-struct Servers {
-    _emulator: tokio::process::Child,
-    directory: tempfile::TempDir,
-    ready: Ready,
-}
-
-#[derive(Deserialize)]
-struct Ready {
-    authority_host: String,
-    blob_endpoint: String,
-    tenant: String,
-    users: Vec<User>,
-}
-
-#[derive(Deserialize)]
-struct User {
-    upn: String,
-    password: String,
-}
-
-impl Servers {
-    async fn start(repository: &Repository) -> Result<Self> {
-        const LIMIT: std::time::Duration = std::time::Duration::from_secs(20);
-        let directory = tempfile::tempdir()?;
-        let mut emulator = process::command(repository.binary("keybearer-emulator"));
-        emulator.args(["serve", "--dir"]).arg(directory.path());
-        emulator.stdout(std::process::Stdio::null());
-        let emulator = process::spawn(&mut emulator)?;
-        let file = directory.path().join("ready.json");
-        let ready = tokio::time::timeout(LIMIT, async {
-            loop {
-                if let Ok(ready) = std::fs::read(&file) {
-                    return serde_json::from_slice(&ready);
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            }
-        });
-        let ready = ready.await.context("the emulator did not start")??;
-        Ok(Self { _emulator: emulator, directory, ready })
-    }
-
-    /// Sets the addresses of the emulator and the user for programs in Wine. The browser is a program
-    /// outside of Wine, which Wine can start.
-    fn set_environment(&self, repository: &Repository, command: &mut Command) {
-        let authority = &self.ready.authority_host;
-        let host = authority.trim_start_matches("https://");
-        let ca = self.directory.path().join("ca.pem");
-        let browser = wine::windows_path(&repository.binary("xtask"));
-        command.env("AZURE_AUTHORITY_HOST", authority).env("TEST_AUTHORITY", authority);
-        command.env("TEST_TENANT", &self.ready.tenant);
-        command.env("TEST_BLOB_ENDPOINT", &self.ready.blob_endpoint);
-        command.env("KEYBEARER_TRUSTED_AUTHORITY_HOSTS", host);
-        // Wine understands Unix paths too; cargo and the browser understand no others.
-        command.env("SSL_CERT_FILE", &ca).env_remove("SSL_CERT_DIR");
-        command.env("REQUESTS_CA_BUNDLE", ca);
-        command.env("BROWSER", format!("{browser} browse"));
-        if let Some(user) = self.ready.users.first() {
-            command.env("KEYBEARER_BROWSE_USER", &user.upn);
-            command.env("KEYBEARER_BROWSE_PASSWORD", &user.password);
-        }
+/// Sets the addresses of the emulator and the user for programs in Wine. The emulator and the browser
+/// run outside of Wine, which shares the loopback interface and can start the browser.
+fn set_environment(emulator: &Ready, repository: &Repository, command: &mut Command) {
+    // Wine understands Unix paths too; cargo and the browser understand no others.
+    command.envs(emulator.variables()).env_remove("SSL_CERT_DIR");
+    command.env("TEST_AUTHORITY", &emulator.authority_host);
+    command.env("TEST_TENANT", &emulator.tenant);
+    command.env("TEST_BLOB_ENDPOINT", &emulator.blob_endpoint);
+    let browser = wine::windows_path(&repository.binary("xtask"));
+    command.env("BROWSER", format!("{browser} browse"));
+    if let Some(user) = emulator.users.first() {
+        command.env("KEYBEARER_BROWSE_USER", &user.upn);
+        command.env("KEYBEARER_BROWSE_PASSWORD", &user.password);
     }
 }
