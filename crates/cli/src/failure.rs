@@ -74,6 +74,14 @@ mod tests {
     }
 
     #[test]
+    fn what_two_refusals_share_is_read_once() {
+        let read = text(&denied().with_source(denied()));
+        for once in ["redeem the code", "AADSTS50011", "c-1", "register http://localhost"] {
+            assert_eq!(read.matches(once).count(), 1, "{once} in {read}");
+        }
+    }
+
+    #[test]
     fn programs_read_the_same_as_json() {
         let expected = serde_json::json!({ "error": {
             "kind": "denied", "message": "redeem the code", "code": "AADSTS50011",

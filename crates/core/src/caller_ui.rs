@@ -68,8 +68,11 @@ pub trait CallerUi: Send + Sync + fmt::Debug {
     }
 }
 
-fn no_terminal() -> Error {
-    Error::unavailable(Missing::UserInterface, "ask the person: the program has no terminal")
+/// The error of a request that needs a terminal with a person at it, where there is none.
+#[must_use]
+pub fn no_terminal() -> Error {
+    let message = "could not ask the person: the program has no terminal";
+    Error::unavailable(Missing::UserInterface, message)
         .with_hint("run `keybearer login` in a terminal")
 }
 

@@ -112,6 +112,42 @@ pub struct ErrorContext {
     pub hint: Option<String>,
 }
 
+impl ErrorContext {
+    /// Moves here what a reader must see once, and removes from `cause` what it repeats.
+    fn absorb(&mut self, cause: &mut Self) {
+        self.hint = self.hint.take().or_else(|| cause.hint.take());
+        cause.hint = None;
+        if self.correlation_id.is_empty() {
+            self.correlation_id = std::mem::take(&mut cause.correlation_id);
+        } else if self.correlation_id == cause.correlation_id {
+            cause.correlation_id = CorrelationId::default();
+        }
+        if self.code == cause.code {
+            cause.code = None;
+        }
+        if self.trace_id == cause.trace_id {
+            cause.trace_id = None;
+        }
+    }
+
+    /// What a support engineer asks for: the server's code, the correlation id, the trace id.
+    /// Values in the message or in a line of `shown` are left out.
+    fn details(&self, shown: &[String]) -> String {
+        let is_new = |value: &str| {
+            let mut lines = shown.iter().chain([&self.message]);
+            !value.is_empty() && lines.all(|line| !line.contains(value))
+        };
+        let id = self.correlation_id.as_str();
+        let (code, trace) = (self.code.as_deref(), self.trace_id.as_deref());
+        let named = [("", code), ("correlation id ", Some(id)), ("trace id ", trace)];
+        let details = named.into_iter().filter_map(|(name, value)| {
+            let value = value.filter(|value| is_new(value))?;
+            Some(format!("{name}{value}"))
+        });
+        details.collect::<Vec<_>>().join(", ")
+    }
+}
+
 /// The error of every Keybearer crate: kind, context and source. Cheap to clone, because one
 /// failed flight answers many callers.
 #[derive(Clone)]
@@ -135,7 +171,8 @@ impl Error {
 
     /// An error of a kind and a whole context, as it came over a wire.
     #[must_use]
-    pub fn from_parts(kind: ErrorKind, context: ErrorContext) -> Self {
+    pub fn from_parts(kind: ErrorKind, mut context: ErrorContext) -> Self {
+        context.hint = context.hint.filter(|hint| !hint.is_empty());
         Self(Arc::new(ErrorParts { kind, context, source: None }))
     }
 
@@ -199,26 +236,35 @@ impl Error {
 
 /// Further context.
 impl Error {
-    /// Adds the next step for the person.
+    /// Sets the next step for the person, which must not be empty.
     #[must_use]
     pub fn with_hint(self, hint: impl Into<String>) -> Self {
-        self.change(|inner| inner.context.hint = Some(hint.into()))
+        let hint = hint.into();
+        debug_assert!(!hint.is_empty(), "empty hint for {self:?}");
+        if hint.is_empty() { self } else { self.change(|parts| parts.context.hint = Some(hint)) }
     }
 
-    /// Adds the operation's id unless one is there.
+    /// Sets the correlation id unless the error has one already.
     #[must_use]
     pub fn with_correlation_id(self, id: CorrelationId) -> Self {
-        self.change(|inner| {
-            if inner.context.correlation_id.is_empty() {
-                inner.context.correlation_id = id;
+        self.change(|parts| {
+            if parts.context.correlation_id.is_empty() {
+                parts.context.correlation_id = id;
             }
         })
     }
 
-    /// Adds what caused it.
+    /// Sets the cause. The hint and the correlation id of a cause of this type move to this error
+    /// unless it has its own, so that following [`source`](std::error::Error::source) shows each
+    /// of them once.
     #[must_use]
     pub fn with_source(self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        self.change(|inner| inner.source = Some(Arc::from(source.into())))
+        self.change(|parts| {
+            parts.source = Some(match source.into().downcast::<Self>() {
+                Ok(cause) => Arc::new(cause.change(|cause| parts.context.absorb(&mut cause.context))),
+                Err(source) => Arc::from(source),
+            });
+        })
     }
 
     fn change(mut self, change: impl FnOnce(&mut ErrorParts)) -> Self {
@@ -247,28 +293,48 @@ impl Error {
         self.0.context.hint.as_deref()
     }
 
-    /// The message with the codes a support engineer asks for, without the hint.
+    /// The message, with the server's code, the correlation id and the trace id in parentheses, but
+    /// without the hint and the causes.
     #[must_use]
     pub fn message(&self) -> String {
         let context = self.context();
-        let named = [
-            (!context.correlation_id.is_empty())
-                .then(|| format!("correlation id {}", context.correlation_id)),
-            context.trace_id.as_ref().map(|id| format!("trace id {id}")),
-        ];
-        let code = context.code.iter().filter(|code| !context.message.contains(*code)).cloned();
-        let details: Vec<String> = code.chain(named.into_iter().flatten()).collect();
-        if details.is_empty() {
-            context.message.clone()
-        } else {
-            format!("{} ({})", context.message, details.join(", "))
+        match context.details(&[]) {
+            details if details.is_empty() => context.message.clone(),
+            details => format!("{} ({details})", context.message),
         }
     }
 
-    /// The messages of all causes, outermost first.
+    /// The causes as text, outermost first, without hints. A cause, code or id that is part of a
+    /// line above is left out.
     pub fn causes(&self) -> impl Iterator<Item = String> {
-        let first: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(self);
-        std::iter::successors(first, |error| error.source()).map(ToString::to_string)
+        let mut shown = vec![self.message()];
+        let mut next = std::error::Error::source(self);
+        while let Some(cause) = next {
+            shown.extend(new_text(cause, &shown));
+            next = cause.source();
+        }
+        shown.into_iter().skip(1)
+    }
+
+    /// [`message`](Self::message) and [`causes`](Self::causes) in one line.
+    #[must_use]
+    pub fn full_message(&self) -> String {
+        std::iter::once(self.message()).chain(self.causes()).collect::<Vec<_>>().join(": ")
+    }
+}
+
+/// What `cause` adds to the lines in `shown`, if anything.
+fn new_text(cause: &(dyn std::error::Error + 'static), shown: &[String]) -> Option<String> {
+    let (message, details) = match cause.downcast_ref::<Error>() {
+        Some(error) => (error.context().message.clone(), error.context().details(shown)),
+        None => (cause.to_string(), String::new()),
+    };
+    let is_new = shown.iter().all(|line| !line.contains(&message));
+    match (is_new, details.is_empty()) {
+        (true, true) => Some(message),
+        (true, false) => Some(format!("{message} ({details})")),
+        (false, true) => None,
+        (false, false) => Some(details),
     }
 }
 
@@ -319,6 +385,54 @@ mod tests {
             .with_correlation_id(CorrelationId::new("server"))
             .with_correlation_id(CorrelationId::new("caller"));
         assert_eq!(error.context().correlation_id.as_str(), "server");
+    }
+
+    #[test]
+    fn a_cause_repeats_nothing_of_the_error_it_caused() {
+        let refusal = |message: &str| {
+            let mut context = ErrorContext { message: message.into(), ..Default::default() };
+            context.code = Some("AADSTS50105".into());
+            context.hint = Some("ask the administrator".into());
+            context.trace_id = Some("t-1".into());
+            Error::from_parts(ErrorKind::Denied(Denial::Server), context)
+                .with_correlation_id(CorrelationId::new("c-1"))
+        };
+        let ids = "(AADSTS50105, correlation id c-1, trace id t-1)";
+        for (outer, inner, full) in [
+            (refusal("refused"), refusal("refused"), format!("refused {ids}")),
+            (refusal("refused here"), refusal("refused"), format!("refused here {ids}")),
+            (refusal("no"), refusal("refused"), format!("no {ids}: refused")),
+            (Error::internal("no"), refusal("x"), "no (correlation id c-1): x (AADSTS50105, trace id t-1)".into()),
+            (Error::internal("AADSTS50105: no"), refusal("no"), "AADSTS50105: no (correlation id c-1): trace id t-1".into()),
+        ] {
+            let error = outer.with_source(inner);
+            assert_eq!(error.full_message(), full);
+            assert_eq!(error.hint(), Some("ask the administrator"));
+            let below = std::error::Error::source(&error).unwrap().to_string();
+            assert!(!below.contains("administrator") && !below.contains("c-1"), "{below}");
+        }
+    }
+
+    #[test]
+    fn the_outermost_hint_and_id_win() {
+        let inner = Error::internal("inner")
+            .with_hint("do that")
+            .with_correlation_id(CorrelationId::new("theirs"));
+        let outer = Error::internal("outer")
+            .with_hint("do this")
+            .with_correlation_id(CorrelationId::new("ours"))
+            .with_source(inner);
+        assert_eq!(outer.hint(), Some("do this"));
+        assert_eq!(
+            outer.full_message(),
+            "outer (correlation id ours): inner (correlation id theirs)"
+        );
+    }
+
+    #[test]
+    fn an_empty_hint_is_no_hint() {
+        let context = ErrorContext { hint: Some(String::new()), ..Default::default() };
+        assert_eq!(Error::from_parts(ErrorKind::Internal, context).hint(), None);
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub use broker::Broker;
 pub use caller::{Caller, CallerId, Process};
 pub use caller_ui::{
     Abilities, AccountPick, CallerUi, SignInAddress, SignInMethod, SignInOptions, SshSession,
-    Terminal, UserCode,
+    Terminal, UserCode, no_terminal,
 };
 pub use claims::{Capabilities, Claims};
 pub use error::{Denial, Error, ErrorContext, ErrorKind, Missing, Result};

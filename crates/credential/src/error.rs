@@ -31,9 +31,11 @@ pub fn credential_error(error: &azure_core::Error) -> Option<&Error> {
     None
 }
 
-/// Every failure is a credential failure to the SDK; ours is inside.
+/// Wraps the error as a credential failure of the SDK. Its text has the causes too: programs
+/// print an SDK error without following its sources.
 pub(crate) fn to_azure(error: Error) -> azure_core::Error {
-    let message = error.to_string();
+    let text = error.full_message();
+    let message = error.hint().map_or_else(|| text.clone(), |hint| format!("{text}; {hint}"));
     azure_core::Error::with_error(ErrorKind::Credential, error, message)
 }
 
@@ -55,6 +57,9 @@ mod tests {
             assert_eq!(*ours.kind(), keybearer_core::ErrorKind::TimedOut);
         }
         assert!(error.to_string().contains("timeout option"));
+        let refused = || Error::internal("refused").with_hint("ask the administrator");
+        let twice = to_azure(refused().with_source(refused())).to_string();
+        assert_eq!(twice, "refused; ask the administrator");
         let other = azure_core::Error::with_message(ErrorKind::Io, "x");
         assert!(credential_error(&other).is_none());
     }

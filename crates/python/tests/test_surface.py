@@ -361,6 +361,17 @@ def test_who_asked_a_person_and_was_refused_ends_a_chain(serve: Serve) -> None:
     assert not isinstance(caught.value, identity.CredentialUnavailableError)
 
 
+def test_what_the_broker_and_this_process_both_say_is_read_once(serve: Serve) -> None:
+    said = {"message": "could not ask the person", "correlation_id": "c-1", "hint": "log in first"}
+    serve(lambda _, __: error("unavailable.user_interface", **said))
+    credential = keybearer.InteractiveBrowserBrokerCredential()
+    with pytest.raises(keybearer.CredentialUnavailableError) as caught:
+        credential.get_token(SCOPE)
+    text = str(caught.value)
+    for once in ("correlation id", caught.value.hint, text.split(":")[0]):
+        assert text.count(once) == 1, text
+
+
 @pytest.mark.parametrize(
     ("word", "goes_on"), [("unavailable.network", True), ("denied.server", False)]
 )
