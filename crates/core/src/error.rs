@@ -261,7 +261,9 @@ impl Error {
     pub fn with_source(self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.change(|parts| {
             parts.source = Some(match source.into().downcast::<Self>() {
-                Ok(cause) => Arc::new(cause.change(|cause| parts.context.absorb(&mut cause.context))),
+                Ok(cause) => {
+                    Arc::new(cause.change(|cause| parts.context.absorb(&mut cause.context)))
+                }
                 Err(source) => Arc::from(source),
             });
         })
@@ -402,8 +404,16 @@ mod tests {
             (refusal("refused"), refusal("refused"), format!("refused {ids}")),
             (refusal("refused here"), refusal("refused"), format!("refused here {ids}")),
             (refusal("no"), refusal("refused"), format!("no {ids}: refused")),
-            (Error::internal("no"), refusal("x"), "no (correlation id c-1): x (AADSTS50105, trace id t-1)".into()),
-            (Error::internal("AADSTS50105: no"), refusal("no"), "AADSTS50105: no (correlation id c-1): trace id t-1".into()),
+            (
+                Error::internal("no"),
+                refusal("x"),
+                "no (correlation id c-1): x (AADSTS50105, trace id t-1)".into(),
+            ),
+            (
+                Error::internal("AADSTS50105: no"),
+                refusal("no"),
+                "AADSTS50105: no (correlation id c-1): trace id t-1".into(),
+            ),
         ] {
             let error = outer.with_source(inner);
             assert_eq!(error.full_message(), full);

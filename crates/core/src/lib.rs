@@ -10,6 +10,7 @@ mod broker;
 mod caller;
 mod caller_ui;
 mod claims;
+mod cloud;
 mod error;
 mod ids;
 mod request;
@@ -27,6 +28,7 @@ pub use caller_ui::{
     Terminal, UserCode, no_terminal,
 };
 pub use claims::{Capabilities, Claims};
+pub use cloud::{Cloud, ResourceManager};
 pub use error::{Denial, Error, ErrorContext, ErrorKind, Missing, Result};
 pub use ids::{ClientId, CorrelationId, HomeAccountId, TenantId};
 pub use request::{

@@ -110,16 +110,12 @@ fn endpoint(text: &str, field: &str, host: &AuthorityHost) -> Result<Url> {
     if same_cloud { Ok(url) } else { Err(foreign(field)) }
 }
 
-/// Entra's issuer may name another host than the authority, but no cloud speaks for another.
+/// The issuer may be another host than the authority, but of the same cloud, or of none. At
+/// Microsoft Entra External ID it is the host named by the directory's id.
 fn check_issuer(issuer: &str, host: &AuthorityHost) -> Result<()> {
     let named = Url::parse(issuer).ok().and_then(|_| AuthorityHost::parse(issuer).ok());
     let named = named.ok_or_else(|| foreign("issuer"))?;
-    let unknown = !named.is_known() && !host.is_known();
-    if unknown || named.environment() == host.environment() {
-        Ok(())
-    } else {
-        Err(foreign("issuer"))
-    }
+    if named.cloud() == host.cloud() { Ok(()) } else { Err(foreign("issuer")) }
 }
 
 fn foreign(field: &str) -> Error {
@@ -190,6 +186,15 @@ mod tests {
         let body = configuration("login.microsoftonline.com", TENANT);
         parsed("https://login.windows.net/common", &body).unwrap();
         parsed("https://login.microsoftonline.us/common", &body).unwrap_err();
+    }
+
+    #[test]
+    fn a_directory_of_external_id_may_issue_from_the_host_named_by_its_id() {
+        let mut body = configuration("contoso.ciamlogin.com", TENANT);
+        body["issuer"] = format!("https://{TENANT}.ciamlogin.com/{TENANT}/v2.0").into();
+        parsed("https://contoso.ciamlogin.com/", &body).unwrap();
+        body["token_endpoint"] = "https://fabrikam.ciamlogin.com/oauth2/v2.0/token".into();
+        parsed("https://contoso.ciamlogin.com/", &body).unwrap_err();
     }
 
     #[test]

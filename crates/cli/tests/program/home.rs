@@ -13,6 +13,9 @@ use tempfile::TempDir;
 /// Far more than anything takes; only a test that fails waits this long.
 pub(crate) const PROGRAM_LIMIT: Duration = Duration::from_secs(30);
 
+/// Signs in for Azure Resource Manager; the emulated provider's cloud has none of its own.
+pub(crate) const LOGIN: [&str; 3] = ["login", "--scope", "https://management.azure.com/.default"];
+
 /// A person's directories. Its broker is ended when this is dropped.
 pub(crate) struct Home {
     directory: TempDir,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::home::{Home, Running, complaint, eventually};
+use crate::home::{Home, LOGIN, Running, complaint, eventually};
 use crate::person::Provider;
 use crate::terminal::Terminal;
 
@@ -15,7 +15,7 @@ const OPS: &str = "ops@contoso.example";
 const SSH: (&str, &str) = ("SSH_CONNECTION", "10.0.0.9 51000 10.0.0.5 22");
 
 fn login(home: &Home, arguments: &str) -> Terminal {
-    let arguments = format!("login {arguments}");
+    let arguments = format!("{} {arguments}", LOGIN.join(" "));
     Terminal::start(&home.program(arguments.split_whitespace()))
 }
 
@@ -62,7 +62,7 @@ fn a_device_code_is_entered_elsewhere_and_the_answer_alone_is_on_standard_output
 fn a_device_code_is_shown_without_a_terminal_too_and_then_without_colours() {
     let provider = Provider::start();
     let home = provider.home();
-    let output = home.run("login --device-code --timeout 2");
+    let output = home.run(&format!("{} --device-code --timeout 2", LOGIN.join(" ")));
     assert_eq!(output.status.code(), Some(6), "{output:?}");
     let shown = complaint(&output);
     assert!(shown.contains("enter the code") && !shown.contains('\x1b'), "{shown}");
@@ -254,7 +254,7 @@ fn a_shared_sign_in_whose_page_is_open_outlives_the_program_that_began_it() {
     let home = provider.home();
     let _broker = home.start_broker("");
     let (home, opened) = with_browser(home);
-    let first = Running::start(&mut home.program(["login", "--browser"]));
+    let first = Running::start(&mut home.program(LOGIN.iter().chain(&["--browser"])));
     let address = eventually("a browser", || std::fs::read_to_string(&opened).ok());
     let mut second = login(&home, "--browser");
     second.wait_for("waiting for the sign-in in the browser");
@@ -295,7 +295,9 @@ fn a_browser_that_fails_gives_way_to_the_terminal() {
 fn with_neither_display_nor_terminal_the_error_says_where_to_sign_in() {
     let provider = Provider::start();
     let home = provider.home();
-    for command in ["login", "token --interactive --scope https://storage.azure.com/.default"] {
+    for command in
+        [&LOGIN.join(" "), "token --interactive --scope https://storage.azure.com/.default"]
+    {
         let output = home.run(command);
         assert_eq!(output.status.code(), Some(3), "{output:?}");
         assert!(complaint(&output).contains("`keybearer login`"), "{output:?}");

@@ -10,7 +10,7 @@ use keybearer_core::{AccountsRequest, Broker, CorrelationId};
 use keybearer_host::Environment;
 
 use crate::bus::Bus;
-use crate::home::{Home, Running, complaint, eventually, mode};
+use crate::home::{Home, LOGIN, Running, complaint, eventually, mode};
 use crate::person::Provider;
 use crate::sign_in::{address, connect};
 use crate::terminal::Terminal;
@@ -195,7 +195,7 @@ fn no_request_is_lost_when_the_session_bus_starts_the_next_broker() {
 fn a_sign_in_under_way_is_finished_by_the_broker_that_ends_if_the_person_is_quick() {
     let provider = Provider::start();
     let home = provider.home();
-    let mut terminal = Terminal::start(&home.program(["login", "--paste"]));
+    let mut terminal = Terminal::start(&home.program(LOGIN.iter().chain(&["--paste"])));
     let shown = terminal.wait_for("paste it here");
     let stop = Running::start(&mut home.program(["broker", "stop"]));
     eventually("it is leaving", || (!home.socket().exists()).then_some(()));
@@ -216,7 +216,7 @@ fn a_broker_that_is_replaced_in_mid_sign_in_leaves_the_store_to_the_next() {
     let provider = Provider::start();
     let home = provider.home();
     let old = home.start_broker("");
-    let mut terminal = Terminal::start(&home.program(["login", "--paste"]));
+    let mut terminal = Terminal::start(&home.program(LOGIN.iter().chain(&["--paste"])));
     terminal.wait_for("paste it here");
     let replaced = u64::from(old.pid());
     let _next = home.start_broker("--replace");
