@@ -369,7 +369,8 @@ mod tests {
 
     #[test]
     fn text_carries_the_code_the_correlation_id_and_the_next_step() {
-        let mut context = ErrorContext { message: "redeem the code".into(), ..Default::default() };
+        let mut context =
+            ErrorContext { message: "could not redeem the code".into(), ..Default::default() };
         context.code = Some("AADSTS50011".into());
         context.trace_id = Some("t-1".into());
         context.hint = Some("register http://localhost".into());
@@ -377,7 +378,7 @@ mod tests {
             .with_correlation_id(CorrelationId::new("c-1"));
         assert_eq!(
             error.to_string(),
-            "redeem the code (AADSTS50011, correlation id c-1, trace id t-1); register http://localhost"
+            "could not redeem the code (AADSTS50011, correlation id c-1, trace id t-1); register http://localhost"
         );
     }
 

@@ -178,9 +178,9 @@ impl TokenCredential for InteractiveBrowserBrokerCredential {
             None => TokenQuery { scopes, ..TokenQuery::default() },
         };
         if query.proof_of_possession.is_some() {
-            let message = "the SDK would send a bound token as a bearer token";
+            let message = "could not return a bound token: the SDK would send it as a bearer token";
             let error = Error::invalid_request("proof_of_possession", message);
-            return Err(to_azure(error.with_hint("use acquire")));
+            return Err(to_azure(error.with_hint("call `acquire` instead")));
         }
         let token = self.0.acquire(query).await.map_err(to_azure)?;
         let expires_on = OffsetDateTime::from_unix_timestamp(token.expires_on.unix_seconds());
@@ -188,7 +188,8 @@ impl TokenCredential for InteractiveBrowserBrokerCredential {
             token: Secret::new(token.access_token.expose().to_owned()),
             expires_on: expires_on.map_err(|error| {
                 to_azure(
-                    Error::new(ErrorKind::Internal, "read the token's expiry").with_source(error),
+                    Error::new(ErrorKind::Internal, "could not read the token's expiry")
+                        .with_source(error),
                 )
             })?,
         })

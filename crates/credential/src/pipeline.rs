@@ -15,7 +15,7 @@ pub(crate) async fn forward(
     match next.split_first() {
         Some((first, others)) => first.send(context, request, others).await,
         None => {
-            let message = "the policy is the last of its pipeline";
+            let message = "could not forward the request: the policy is the last in its pipeline";
             Err(Error::with_message(ErrorKind::Other, message))
         }
     }
@@ -26,5 +26,8 @@ pub(crate) fn require_tls(request: &Request) -> azure_core::Result<()> {
     if request.url().scheme() == "https" {
         return Ok(());
     }
-    Err(Error::with_message(ErrorKind::Other, "a token is not sent without TLS"))
+    Err(Error::with_message(
+        ErrorKind::Other,
+        "could not send the token: the request does not use TLS",
+    ))
 }

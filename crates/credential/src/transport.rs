@@ -47,15 +47,20 @@ fn to_azure(request: http::Request<Body>) -> Result<Request> {
     let method = match parts.method {
         http::Method::GET => Method::Get,
         http::Method::POST => Method::Post,
-        other => return Err(Error::internal(format!("send a request of the method {other}"))),
+        other => {
+            return Err(Error::internal(format!(
+                "could not send a request with the method {other}"
+            )));
+        }
     };
-    let url = Url::parse(&parts.uri.to_string())
-        .map_err(|error| Error::internal("make a URL of an address").with_source(error))?;
+    let url = Url::parse(&parts.uri.to_string()).map_err(|error| {
+        Error::internal("could not parse the address of a request").with_source(error)
+    })?;
     let mut request = Request::new(url, method);
     for (name, value) in &parts.headers {
         let value = value.to_str();
         let value = value.map_err(|error| {
-            Error::internal(format!("send the header {name}")).with_source(error)
+            Error::internal(format!("could not send the header {name}")).with_source(error)
         })?;
         request.insert_header(name.as_str().to_owned(), value.to_owned());
     }
@@ -87,11 +92,15 @@ async fn from_azure(host: &str, response: AsyncRawResponse) -> Result<http::Resp
 
 fn problem(host: &str, error: azure_core::Error) -> Error {
     match error.kind() {
-        ErrorKind::Connection => Error::unavailable(Missing::Network, format!("connect to {host}"))
-            .with_hint("check the network, and the HTTP client that the program brings"),
-        ErrorKind::Io => Error::transient(None, format!("exchange a request with {host}"))
-            .with_hint("try again; if it happens again, look at the connection or the proxy"),
-        _ => Error::internal(format!("send a request to {host}")),
+        ErrorKind::Connection => {
+            Error::unavailable(Missing::Network, format!("could not connect to {host}"))
+                .with_hint("check the network, and the HTTP client of the program")
+        }
+        ErrorKind::Io => {
+            Error::transient(None, format!("could not exchange a request with {host}"))
+                .with_hint("try again; if it happens again, check the connection and the proxy")
+        }
+        _ => Error::internal(format!("could not send a request to {host}")),
     }
     .with_source(error)
 }

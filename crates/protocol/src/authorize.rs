@@ -143,7 +143,10 @@ fn check_issuer(parameters: &RedirectParameters, metadata: &ProviderMetadata) ->
     if absent || parameters.only("iss").is_some_and(|issuer| metadata.is_issuer(issuer)) {
         return Ok(());
     }
-    Err(Error::protocol("the authorization answer of the provider that was asked", "another's"))
+    Err(Error::protocol(
+        "the authorization answer of the provider that was asked",
+        "the answer of another one",
+    ))
 }
 
 fn ambiguous(has_error: bool, has_code: bool) -> Error {

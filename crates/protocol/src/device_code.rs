@@ -56,7 +56,7 @@ impl DeviceAuthorizationRequest<'_> {
         let url = self.metadata.device_authorization_endpoint.as_ref().ok_or_else(|| {
             Error::unavailable(
                 Missing::UserInterface,
-                "the provider does not offer to sign in on another device",
+                "the provider does not support sign-in on another device",
             )
             .with_hint("sign in with the browser of this machine")
         })?;

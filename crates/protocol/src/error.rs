@@ -58,7 +58,7 @@ pub fn with_redirect_hint(error: Error, redirect_uri: &Url, client_id: &ClientId
     }
 }
 
-const BUSY: &str = "the provider is busy; try again later";
+const BUSY: &str = "try again later: the provider is busy";
 
 /// An OAuth error by its meaning.
 fn explained(report: &Report, what: &str, retry_after: Option<Duration>) -> Error {
@@ -86,8 +86,9 @@ fn not_oauth(response: &http::Response<Body>, report: &Report, what: &str) -> Er
     );
     let error = Error::protocol(format!("an OAuth error as answer to the {what}"), received);
     let context = ErrorContext { message: error.context().message.clone(), ..report.context(what) };
-    Error::from_parts(error.kind().clone(), context)
-        .with_hint("check the authority and whether a proxy or a login page of the network answers")
+    Error::from_parts(error.kind().clone(), context).with_hint(
+        "check the authority, and whether a proxy or the network's login page answers instead",
+    )
 }
 
 /// RFC 9110 §10.2.3: seconds, or a date, which is read by the server's own clock.

@@ -46,8 +46,11 @@ fn finish(
         .header("x-client-ver", env!("CARGO_PKG_VERSION"))
         .body(body)
         .map_err(|error| {
-            Error::invalid_request("authority", "the provider's address cannot be requested")
-                .with_source(error)
+            Error::invalid_request(
+                "authority",
+                "could not build a request to the provider's address",
+            )
+            .with_source(error)
         })
 }
 

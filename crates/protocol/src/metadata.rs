@@ -120,10 +120,10 @@ fn check_issuer(issuer: &str, host: &AuthorityHost) -> Result<()> {
 
 fn foreign(field: &str) -> Error {
     Error::protocol(
-        format!("the provider's {field} to be an https address of the authority's own cloud"),
-        "one of somebody else",
+        format!("the provider's {field} as an https address in the authority's cloud"),
+        "another address",
     )
-    .with_hint("check the authority; something between here and it may be changing answers")
+    .with_hint("check the authority, and whether a proxy changes its answers")
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ fn reserved(name: &str) -> Error {
         "extra_query",
         format!("the extra parameter {name} is set by the broker"),
     )
-    .with_hint("leave it out of the extra parameters; most have an option of their own")
+    .with_hint("remove it from the extra parameters, and use the option for it if there is one")
 }
 
 /// What extra parameters cannot be: whatever this crate sets, and what would replace it

@@ -50,7 +50,9 @@ impl ProofKey {
     /// `Internal` if the library cannot.
     pub fn generate() -> Result<Self> {
         let pair = KeyPair::generate(KeySize::Rsa2048);
-        Ok(Self::new(pair.map_err(|_| Error::internal("make a proof-of-possession key"))?))
+        Ok(Self::new(
+            pair.map_err(|_| Error::internal("could not make a proof-of-possession key"))?,
+        ))
     }
 
     /// Reads what [`to_pkcs8`](Self::to_pkcs8) wrote.
@@ -59,7 +61,9 @@ impl ProofKey {
     /// `Internal` if it is something else.
     pub fn from_pkcs8(der: &[u8]) -> Result<Self> {
         let pair = KeyPair::from_pkcs8(der);
-        Ok(Self::new(pair.map_err(|_| Error::internal("read a proof-of-possession key"))?))
+        Ok(Self::new(
+            pair.map_err(|_| Error::internal("could not read a proof-of-possession key"))?,
+        ))
     }
 
     /// The private key as PKCS #8 (RFC 5208), to be sealed at once.
@@ -67,8 +71,11 @@ impl ProofKey {
     /// # Errors
     /// `Internal` if the library cannot.
     pub fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>> {
-        let der: Pkcs8V1Der<'_> =
-            self.0.pair.as_der().map_err(|_| Error::internal("write a proof-of-possession key"))?;
+        let der: Pkcs8V1Der<'_> = self
+            .0
+            .pair
+            .as_der()
+            .map_err(|_| Error::internal("could not write a proof-of-possession key"))?;
         Ok(Zeroizing::new(der.as_ref().to_vec()))
     }
 
@@ -111,7 +118,7 @@ impl ProofKey {
         let pair = &self.0.pair;
         let mut signature = vec![0; pair.public_modulus_len()];
         pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), input.as_bytes(), &mut signature)
-            .map_err(|_| Error::internal("sign an HTTP request"))?;
+            .map_err(|_| Error::internal("could not sign an HTTP request"))?;
         let signature = URL_SAFE_NO_PAD.encode(signature);
         Ok(SignedHttpRequest::new(format!("{}.{signature}", *input)))
     }
@@ -137,7 +144,8 @@ impl ProofKey {
         };
         let text = serde_json::to_string(&claims);
         text.map(Zeroizing::new).map_err(|error| {
-            Error::internal("write the claims of a signed HTTP request").with_source(error)
+            Error::internal("could not write the claims of a signed HTTP request")
+                .with_source(error)
         })
     }
 }
