@@ -100,8 +100,8 @@ impl fmt::Debug for AuthorityHost {
     }
 }
 
-/// Whom a person may sign in as: everybody, work or school accounts, personal accounts, or the
-/// members of one directory.
+/// Which accounts may sign in: all, work or school accounts, personal accounts, or the members of
+/// one directory.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[allow(clippy::exhaustive_enums, reason = "the four forms of the authority's path segment")]
 pub enum Tenant {
@@ -144,7 +144,7 @@ impl Tenant {
         }
     }
 
-    /// The one directory this names, if it names one.
+    /// The directory, if this names one.
     #[must_use]
     pub const fn id(&self) -> Option<&TenantId> {
         match self {
@@ -160,7 +160,7 @@ impl fmt::Display for Tenant {
     }
 }
 
-/// Who issues tokens: `https://host/tenant`.
+/// The address of a token issuer: `https://host/tenant`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Authority {
     host: AuthorityHost,
@@ -210,9 +210,12 @@ impl Authority {
     /// `https://host/tenant/path`.
     ///
     /// # Panics
-    /// Never: a parsed host and tenant make a valid URL whatever the (relative) path.
+    /// Never: with a parsed host and tenant, every relative path makes a valid URL.
     #[must_use]
-    #[allow(clippy::expect_used, reason = "host and tenant were parsed, a path cannot spoil them")]
+    #[allow(
+        clippy::expect_used,
+        reason = "host and tenant were parsed, and no path makes the URL invalid"
+    )]
     pub fn endpoint(&self, path: &str) -> Url {
         Url::parse(&format!("{self}/{path}")).expect("a parsed authority is a valid URL base")
     }

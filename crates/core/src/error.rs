@@ -5,51 +5,51 @@ use std::time::Duration;
 
 use crate::{Claims, CorrelationId};
 
-/// The result of anything in Keybearer that can fail.
+/// The result of every fallible function in Keybearer.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What went wrong, sorted by what the caller does next.
+/// The kind of an error, which decides what the caller does next.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_enums, reason = "the four mapping tables must cover every kind")]
 pub enum ErrorKind {
-    /// Something needed is not here. The caller tries the next credential or broker.
+    /// Something is missing. The caller tries the next credential or broker.
     Unavailable(Missing),
-    /// A person has to take part. The caller asks interactively.
+    /// A person has to sign in. The caller makes an interactive request.
     InteractionRequired {
-        /// What the sign-in must satisfy, to be passed on.
+        /// What the sign-in must satisfy; part of the interactive request.
         claims: Option<Claims>,
         /// The server's finer reason, such as `basic_action`.
         suberror: Option<String>,
     },
-    /// The person or the program gave up. The caller stops.
+    /// The person or the program cancelled. The caller stops.
     Cancelled,
-    /// The caller's own time limit ran out. The caller may ask again with more time.
+    /// The caller's time limit was reached. The caller may try again with more time.
     TimedOut,
-    /// It may work later. The caller retries, after `retry_after` if given.
+    /// The request may succeed later. The caller retries, after `retry_after` if given.
     Transient {
-        /// How long the server asked everybody to wait, from now.
+        /// How long the server asks its clients to wait, from now.
         retry_after: Option<Duration>,
     },
-    /// Somebody said no, and asking again will not help.
+    /// The request was refused; retrying does not help.
     Denied(Denial),
     /// The request itself is wrong.
     InvalidRequest {
-        /// Which field to mend.
+        /// Which field is wrong.
         field: Cow<'static, str>,
     },
-    /// The other side did not speak the protocol.
+    /// The peer violated the protocol.
     Protocol {
-        /// What should have come.
+        /// What the protocol requires.
         expected: Cow<'static, str>,
-        /// What came instead, without any content that may be secret.
+        /// What was received, without content that may be secret.
         received: Cow<'static, str>,
     },
-    /// A defect or a damaged environment. The person reports it.
+    /// A defect, or a damaged environment. The person reports it.
     Internal,
 }
 
 impl ErrorKind {
-    /// The kind in one word that stays the same, for programs to compare.
+    /// The kind as a stable word, for programs to compare.
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
@@ -76,19 +76,19 @@ pub enum Missing {
     Network,
     /// The device is not registered in a directory.
     DeviceRegistration,
-    /// There is no such key.
+    /// The key does not exist.
     Key,
-    /// There is no way to ask a person: no display, no browser.
+    /// A person cannot be asked: no display, browser or terminal.
     UserInterface,
 }
 
-/// Who said no.
+/// What refused the request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[allow(clippy::exhaustive_enums, reason = "the mapping tables must cover every case")]
 pub enum Denial {
     /// The person declined.
     Person,
-    /// The app is registered or configured in a way that cannot work.
+    /// The app's registration or configuration, which cannot work.
     Configuration,
     /// The directory's policy, or any other refusal of the server.
     Server,
@@ -98,13 +98,13 @@ pub enum Denial {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[allow(clippy::exhaustive_structs, reason = "plain data, copied across the wire whole")]
 pub struct ErrorContext {
-    /// What was attempted on what: lower case, no full stop, no secrets.
+    /// "could not VERB THING: reason" or a plain fact; lower case, no full stop, no secrets.
     pub message: String,
     /// The server's error code, such as `AADSTS50011`.
     pub code: Option<String>,
     /// The OAuth error, such as `invalid_grant` (RFC 6749 §5.2).
     pub oauth_error: Option<String>,
-    /// The operation, here and in the server's logs.
+    /// The operation, in these logs and in the server's.
     pub correlation_id: CorrelationId,
     /// The request in the server's logs.
     pub trace_id: Option<String>,
@@ -148,8 +148,8 @@ impl ErrorContext {
     }
 }
 
-/// The error of every Keybearer crate: kind, context and source. Cheap to clone, because one
-/// failed flight answers many callers.
+/// The error of every Keybearer crate: kind, context and source. Cheap to clone, because callers
+/// that share a request get the same error.
 #[derive(Clone)]
 pub struct Error(Arc<ErrorParts>);
 
@@ -160,48 +160,48 @@ struct ErrorParts {
     source: Option<Arc<dyn std::error::Error + Send + Sync>>,
 }
 
-/// Construction: one way in for each kind.
+/// Construction: one function for each kind.
 impl Error {
-    /// An error of this kind; `message` says what was attempted on what.
+    /// An error of this kind. See [`ErrorContext::message`] for its form.
     #[must_use]
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let context = ErrorContext { message: message.into(), ..ErrorContext::default() };
         Self::from_parts(kind, context)
     }
 
-    /// An error of a kind and a whole context, as it came over a wire.
+    /// An error of this kind with a whole context, such as one received from another process.
     #[must_use]
     pub fn from_parts(kind: ErrorKind, mut context: ErrorContext) -> Self {
         context.hint = context.hint.filter(|hint| !hint.is_empty());
         Self(Arc::new(ErrorParts { kind, context, source: None }))
     }
 
-    /// Something needed is not here.
+    /// Something is missing.
     #[must_use]
     pub fn unavailable(missing: Missing, message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Unavailable(missing), message)
     }
 
-    /// A person has to take part.
+    /// A person has to sign in.
     #[must_use]
     pub fn interaction_required(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::InteractionRequired { claims: None, suberror: None }, message)
     }
 
-    /// The person or program gave up.
+    /// The person or the program cancelled.
     #[must_use]
     pub fn cancelled(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Cancelled, message)
     }
 
-    /// The caller's time ran out.
+    /// The caller's time limit was reached.
     #[must_use]
     pub fn timed_out(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::TimedOut, message)
             .with_hint("try again, or allow more time with the timeout option")
     }
 
-    /// It may work later.
+    /// The request may succeed later.
     #[must_use]
     pub fn transient(retry_after: Option<Duration>, message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Transient { retry_after }, message)
@@ -216,7 +216,7 @@ impl Error {
         Self::new(ErrorKind::InvalidRequest { field: field.into() }, message)
     }
 
-    /// The other side did not speak the protocol.
+    /// The peer violated the protocol.
     #[must_use]
     pub fn protocol(
         expected: impl Into<Cow<'static, str>>,
@@ -227,7 +227,7 @@ impl Error {
         Self::new(ErrorKind::Protocol { expected, received }, message)
     }
 
-    /// A defect or a damaged environment.
+    /// A defect, or a damaged environment.
     #[must_use]
     pub fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Internal, message)
@@ -277,13 +277,13 @@ impl Error {
 
 /// Reading.
 impl Error {
-    /// What the caller does next.
+    /// The kind, which decides what the caller does next.
     #[must_use]
     pub fn kind(&self) -> &ErrorKind {
         &self.0.kind
     }
 
-    /// Everything else.
+    /// The message, the ids and the hint.
     #[must_use]
     pub fn context(&self) -> &ErrorContext {
         &self.0.context

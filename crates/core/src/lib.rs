@@ -1,8 +1,8 @@
-//! The vocabulary of Keybearer: identifiers, scopes, authorities, accounts, requests, tokens,
-//! secrets, one error type and the one joint everything hangs on, [`Broker`].
+//! The vocabulary of Keybearer: identifiers, scopes, authorities, clouds, accounts, requests,
+//! tokens, secrets, one error type, and [`Broker`], the trait that connects all other crates.
 //!
-//! This crate promises to be inert. It performs no I/O, reads no clock, needs no runtime and holds
-//! no policy. Text becomes a type here, once, at the edge; past that point it is known to be valid.
+//! This crate performs no I/O, reads no clock, needs no runtime and holds no policy. Text from
+//! outside is parsed into its types once; code that has a value of such a type need not check it.
 
 mod account;
 mod authority;

@@ -1,6 +1,6 @@
 use keybearer_core::Denial;
 
-/// What the caller does next, as far as the provider's error decides it.
+/// The kind of error that a provider's code stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Meaning {
     Interaction,
@@ -10,8 +10,8 @@ pub(super) enum Meaning {
     TimedOut,
 }
 
-/// The meaning of an error and the next step for the person. The `AADSTS` code is finer than the
-/// OAuth error, so it decides where it is listed.
+/// Returns the meaning of an error, and the hint. A listed `AADSTS` code takes precedence over the
+/// OAuth error, because it is more specific.
 pub(super) fn of(code: Option<u32>, error: Option<&str>) -> (Meaning, &'static str) {
     let by_code = || code.and_then(|code| CODES.iter().find(|row| row.0 == code));
     let by_error = || error.and_then(|error| ERRORS.iter().find(|row| row.0 == error));
