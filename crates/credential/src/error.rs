@@ -5,17 +5,17 @@ use std::error::Error as StdError;
 use azure_core::error::ErrorKind;
 use keybearer_core::Error;
 
-/// What this credential said, inside the error of an Azure client: the kind, the server's code, the
-/// next step. `None` if something else failed.
+/// Finds the credential's error inside the error of an Azure client, with the kind, the server's code
+/// and the hint. `None` if something else failed.
 ///
-/// An error of [`get_token`](azure_core::credentials::TokenCredential::get_token) itself gives it by
-/// [`downcast_ref`](azure_core::Error::downcast_ref), too; clients wrap that error once more.
+/// [`downcast_ref`](azure_core::Error::downcast_ref) is enough for an error that
+/// [`get_token`](azure_core::credentials::TokenCredential::get_token) returned; clients wrap it again.
 ///
 /// ```
-/// # fn chain_goes_on(error: &azure_core::Error) -> bool {
+/// # fn chain_continues(error: &azure_core::Error) -> bool {
 /// use keybearer::{ErrorKind, credential_error};
-/// // In a chain of credentials: is the broker not here, or did it refuse?
-/// matches!(credential_error(error).map(|ours| ours.kind()), Some(ErrorKind::Unavailable(_)))
+/// // In a chain of credentials: is there no broker, or did it refuse?
+/// matches!(credential_error(error).map(|error| error.kind()), Some(ErrorKind::Unavailable(_)))
 /// # }
 /// ```
 #[must_use]

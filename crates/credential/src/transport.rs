@@ -10,10 +10,10 @@ use keybearer_core::{Error, Missing, Result};
 use keybearer_engine::Http;
 use keybearer_protocol::Body;
 
-/// Far above any answer of a provider, far below what would hurt.
+/// Bytes; providers' responses are far smaller.
 const BODY_LIMIT: usize = 1024 * 1024;
 
-/// An HTTP client of the Azure SDK as the one our requests go through.
+/// Sends the engine's requests through an HTTP client of the Azure SDK.
 #[derive(Clone, Debug)]
 pub(crate) struct Transport(Arc<dyn HttpClient>);
 
@@ -33,7 +33,7 @@ impl Http for Transport {
     }
 }
 
-/// Lets the SDK read a body in place, so that it is wiped after use and not copied.
+/// Lets the SDK read a body in place, so that it is not copied and is wiped after use.
 struct Lent(Body);
 
 impl AsRef<[u8]> for Lent {
@@ -81,7 +81,7 @@ async fn from_azure(host: &str, response: AsyncRawResponse) -> Result<http::Resp
     let mut answer = http::Response::new(Body::new(content));
     *answer.status_mut() = http::StatusCode::from_u16(u16::from(status))
         .map_err(|_| Error::protocol("an HTTP status", format!("{}", u16::from(status))))?;
-    // What is no header by RFC 9110 is no header we look for.
+    // Headers that are invalid by RFC 9110 are not needed.
     let headers = headers.iter().filter_map(|(name, value)| {
         let name = HeaderName::try_from(name.as_str()).ok()?;
         Some((name, HeaderValue::from_str(value.as_str()).ok()?))
