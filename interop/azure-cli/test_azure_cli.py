@@ -47,7 +47,7 @@ def test_one_sign_in_serves_its_commands_and_the_sdk_until_it_signs_out(az):
 
 
 def test_whoever_is_connected_to_the_broker_need_only_be_picked(az):
-    assert az.desk.keybearer("login").status == 0
+    assert az.desk.keybearer("login", "--scope", "https://management.azure.com/.default").status == 0
     signed_in = az("login")
     assert signed_in.status == 0, signed_in
     assert json.loads(signed_in.stdout)[0]["user"]["name"] == DEV

@@ -27,7 +27,7 @@ def test_introspects_the_eight_methods(desk):
 
 
 def test_asks_for_version_accounts_and_token(desk):
-    assert desk.keybearer("login").status == 0
+    assert desk.keybearer("login", "--scope", "https://management.azure.com/.default").status == 0
     assert call(desk, "getLinuxBrokerVersion", {"msalCppVersion": "1.31.0"})["linuxBrokerVersion"]
     [account] = call(desk, "getAccounts", {"clientId": "04b07795-8ddb-461a-bbee-02f9e1bf7b46"})["accounts"]
     assert account["username"] == "dev@contoso.example"

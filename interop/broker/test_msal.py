@@ -34,7 +34,7 @@ def test_second_program_is_signed_in_without_being_asked(desk):
 
 
 def test_sign_in_of_the_command_line_serves_the_runtime(desk):
-    assert desk.keybearer("login").status == 0
+    assert desk.keybearer("login", "--scope", ARM).status == 0
     [quiet] = desk.msal(("interactive", {"scope": STORAGE, "prompt": "none"}))
     assert quiet["claims"]["upn"] == "dev@contoso.example", quiet
     assert desk.visits() == 1

@@ -24,7 +24,7 @@ def upgradable(bare_desk):
     bare_desk.environment["PATH"] = f"{bare_desk.at('bin')}:{bare_desk.environment['PATH']}"
     output = bare_desk.run([bare_desk.program, "broker", "install", "--systemd", "never"])
     assert output.status == 0, output
-    assert bare_desk.run([bare_desk.program, "login"]).status == 0
+    assert bare_desk.run([bare_desk.program, "login", "--scope", ARM]).status == 0
     return bare_desk
 
 
@@ -125,7 +125,10 @@ def test_person_in_the_middle_of_a_sign_in_is_waited_for_when_that_is_wanted(upg
     visits = desk.visits()
     with desk.at("login.out").open("w") as out:
         login = subprocess.Popen(
-            [desk.program, "login", "--login-hint", "ops@contoso.example"], env=desk.environment, stdout=out, stderr=out
+            [desk.program, "login", "--scope", ARM, "--login-hint", "ops@contoso.example"],
+            env=desk.environment,
+            stdout=out,
+            stderr=out,
         )
         desk.wait_for("the browser", lambda: desk.visits() > visits)
         stop = subprocess.Popen(

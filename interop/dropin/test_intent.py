@@ -49,7 +49,7 @@ def run(desk, environment, program):
 def test_default_account_is_used_without_asking_which(desk, without_identity):
     for name in ("dev", "ops"):
         desk.person(name)
-        assert desk.keybearer("login", "--login-hint", f"{name}@contoso.example").status == 0
+        assert desk.keybearer("login", "--scope", STORAGE, "--login-hint", f"{name}@contoso.example").status == 0
     visits = desk.visits()
     assert run(desk, without_identity, DEFAULT_ACCOUNT) == ["ops@contoso.example"]
     assert desk.visits() == visits

@@ -73,7 +73,7 @@ def test_msal_signs_in_and_then_gets_tokens_silently(broker_desk):
 @pytest.mark.parametrize("prompt", [{"prompt": "none"}, {}, {"login_hint": DEV}])
 def test_second_program_is_signed_in_without_being_asked(broker_desk, prompt):
     desk = broker_desk
-    assert desk.keybearer("login").status == 0
+    assert desk.keybearer("login", "--scope", ARM).status == 0
     [quiet] = msal(desk, ("interactive", {"scope": ARM, **prompt}))
     assert quiet["claims"]["upn"] == DEV and quiet["token_source"] == "broker", quiet
     assert desk.visits() == 1
@@ -240,7 +240,7 @@ print(app.acquire_token_interactive(sys.argv[1:])["token_source"])
 def test_program_that_does_not_opt_in_is_opted_in_by_the_one_that_runs_it(broker_desk):
     desk = broker_desk
     desk.at("program.py").write_text(BROKERLESS)
-    assert desk.keybearer("login").status == 0
+    assert desk.keybearer("login", "--scope", ARM).status == 0
     output = desk.run([*RUN, desk.at("program.py"), STORAGE])
     assert (output.status, output.stdout) == (0, "broker\n"), output
     output = desk.run([*RUN, "-m", "program", STORAGE], PYTHONPATH=str(desk.at("")))
@@ -285,7 +285,7 @@ def test_program_lists_the_containers_silently_with_the_default_account(broker_d
     refused = desk.run([sys.executable, "-c", token])
     assert refused.status == 1 and "Status_InteractionRequired" in refused.stderr, refused
     assert desk.visits() == 0
-    assert desk.keybearer("login").status == 0
+    assert desk.keybearer("login", "--scope", ARM).status == 0
     assert python(desk, DEFAULT_ACCOUNT + LIST, ACCOUNT) == ["alpha beta"]
     assert desk.visits() == 1
 

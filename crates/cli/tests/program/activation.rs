@@ -55,7 +55,7 @@ fn the_session_bus_starts_what_was_installed_and_after_uninstall_nothing() {
     let home = joined(home, &bus);
     let installed = home.run("broker install --systemd never");
     let said = String::from_utf8(installed.stdout).unwrap();
-    assert!(installed.status.success() && !said.contains("does not look there"), "{said}");
+    assert!(installed.status.success() && !said.contains("does not read that directory"), "{said}");
     let mut answered = 0;
     for caller in CALLERS {
         assert!(!home.socket().exists(), "no broker runs");
