@@ -16,7 +16,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "interop/broker"))
 
-from desk import Desk  # noqa: E402
+from machine import Desk  # noqa: E402
 
 WARM_UP = 2
 

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.append(str(pathlib.Path(__file__).parents[1] / "broker"))
 
-from desk import REFRESH_TOKEN, Desk  # noqa: E402 - shared with the tests of the broker's clients
+from machine import REFRESH_TOKEN, Desk  # noqa: E402 - shared with the tests of the broker's clients
 
 # Azure CLI starts slowly, more so on a busy machine; only a test that fails waits this long.
 PATIENCE = 180

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from desk import Desk
+from machine import Desk
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from desk import INTERFACE, NAME, PATH, PROGRAMS
+from machine import INTERFACE, NAME, PATH, PROGRAMS
 
 STORAGE = "https://storage.azure.com/.default"
 

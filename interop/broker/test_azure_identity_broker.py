@@ -1,6 +1,6 @@
 """azure-identity-broker, unmodified, through our broker."""
 
-from desk import REFRESH_TOKEN
+from machine import REFRESH_TOKEN
 
 ACCOUNT = "https://devstoreaccount1.blob.core.windows.net/"
 

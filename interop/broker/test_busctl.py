@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from desk import INTERFACE, NAME, PATH
+from machine import INTERFACE, NAME, PATH
 
 
 def busctl(desk, *arguments):

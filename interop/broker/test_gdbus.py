@@ -3,7 +3,7 @@
 import ast
 import json
 
-from desk import INTERFACE, NAME, PATH
+from machine import INTERFACE, NAME, PATH
 
 
 def gdbus(desk, *arguments):

@@ -3,7 +3,7 @@
 import json
 import sys
 
-from desk import HERE
+from machine import HERE
 
 STORAGE = "https://storage.azure.com/.default"
 ARM = "https://management.azure.com/.default"

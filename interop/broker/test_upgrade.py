@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from desk import INTERFACE, NAME, PATH, PROGRAMS
+from machine import INTERFACE, NAME, PATH, PROGRAMS
 
 STORAGE = "https://storage.azure.com/.default"
 ARM = "https://management.azure.com/.default"

@@ -9,7 +9,7 @@ import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from world import World
+from case_machine import World
 
 try:
     import tomllib

@@ -9,7 +9,7 @@ from environments import PROJECT, Environment
 
 sys.path.append(str(pathlib.Path(__file__).parents[1] / "broker"))
 
-from desk import Desk  # noqa: E402 - shared with the tests of the broker's clients
+from machine import Desk  # noqa: E402 - shared with the tests of the broker's clients
 
 
 @pytest.fixture

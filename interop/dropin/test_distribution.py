@@ -42,7 +42,7 @@ def test_importing_it_imports_nothing_of_azure_or_msal_and_nothing_slow(without_
     printed = without_identity.say(
         f"import sys; before = set(sys.modules); {USE}; print(*set(sys.modules) - before)"
     )
-    parents = {"azure", "azure.identity", MODULE, f"{MODULE}._beside"}
+    parents = {"azure", "azure.identity", MODULE, f"{MODULE}._conflict"}
     # What keybearer asks, which is a part of CPython, whether this is a subinterpreter.
     asked = {"_interpreters", "_xxsubinterpreters"}
     assert set(printed) - asked == parents | {"__future__", "keybearer", "keybearer._native"}
@@ -72,13 +72,13 @@ def test_version_is_that_of_the_workspace():
 
 
 def test_source_distribution_can_be_installed(tmp_path, new_environment):
-    backend = f"import sys; sys.path.insert(0, {str(PROJECT / 'build_backend')!r}); import refusing"
-    build = f"import os; os.chdir({str(PROJECT)!r}); {backend}; print(refusing.build_sdist({str(tmp_path)!r}))"
+    backend = f"import sys; sys.path.insert(0, {str(PROJECT / 'build_backend')!r}); import conflict_check"
+    build = f"import os; os.chdir({str(PROJECT)!r}); {backend}; print(conflict_check.build_sdist({str(tmp_path)!r}))"
     new_environment.install("flit_core")
     [name] = new_environment.say(build)
     with tarfile.open(tmp_path / name) as archive:
         held = {member.name.split("/", 1)[1] for member in archive if member.isfile()}
-    assert {"LICENSE-MIT", "LICENSE-APACHE", "README.md", "build_backend/refusing.py"} <= held
+    assert {"LICENSE-MIT", "LICENSE-APACHE", "README.md", "build_backend/conflict_check.py"} <= held
     new_environment.install(tmp_path / name)
     assert new_environment.say(f"{USE}; print({MODULE}.__version__)")[0] in name
 

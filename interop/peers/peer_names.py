@@ -1,7 +1,7 @@
 """Our credential under the names that azure-identity's tests use.
 
 They patch `webbrowser.open` and `_open_browser` of the module in which the class is, so both are here,
-and whatever $BROWSER opens comes through them (see `seam.py`).
+and whatever $BROWSER opens comes through them (see `browser_relay.py`).
 """
 
 import webbrowser

@@ -94,7 +94,7 @@ def at_browser(monkeypatch):
 @pytest.fixture
 def bare_desk():
     """A person's machine where no broker runs."""
-    from desk import Desk
+    from machine import Desk
 
     made = Desk()
     try:

@@ -12,7 +12,7 @@ import time
 import pytest
 
 from conftest import ROOT
-from desk import PATIENCE
+from machine import PATIENCE
 
 PROGRAMS = ROOT / "interop/broker"
 ACCOUNT = "https://devstoreaccount1.blob.core.windows.net/"

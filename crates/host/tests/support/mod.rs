@@ -20,7 +20,7 @@ pub(crate) use trusting::Trusting;
 const TEST_LIMIT: Duration = Duration::from_secs(30);
 /// Pages answer at once; one that is replaced in that moment never does.
 const REPLY: Duration = Duration::from_secs(1);
-const TAP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/tap.py");
+const TAP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/devtools_proxy.py");
 
 /// A Chromium that a test can reach into.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ Python itself imports it, as the package this one lies in.
 
 from __future__ import annotations
 
-from azure.identity.broker._beside import refuse_if_found
+from azure.identity.broker._conflict import refuse_if_found
 
 refuse_if_found()
 

@@ -4,6 +4,6 @@ Its ``__init__.py`` then lies in the place of ours and imports its module ``_bro
 goes before a module of the same name, so this is what it gets.
 """
 
-from azure.identity.broker._beside import OTHER, refuse
+from azure.identity.broker._conflict import OTHER, refuse
 
 refuse(f"{OTHER} was installed over the files of another distribution.")

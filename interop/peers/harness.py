@@ -18,7 +18,7 @@ import pytest
 HERE = pathlib.Path(__file__).parent
 sys.path.append(str(HERE.parent / "broker"))
 
-from desk import Desk  # noqa: E402 - shared with the tests of the broker's clients
+from machine import Desk  # noqa: E402 - shared with the tests of the broker's clients
 from plan import Plan  # noqa: E402
 
 DOCUMENT = HERE.parents[1] / "docs/drop-in.md"
@@ -33,7 +33,7 @@ def pytest_configure(config):
     os.environ.update(desk.environment)
     # Only now: they read the environment.
     import peer_names
-    from seam import Browser
+    from browser_relay import Browser
 
     os.environ["BROWSER"] = str(Browser(desk.at("")).program)
     unpacked = desk.at("peers")

@@ -9,7 +9,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "broker"))
 
-from desk import NAME, PROGRAMS, Desk  # noqa: E402 - it lies beside the tests it was made for
+from machine import NAME, PROGRAMS, Desk  # noqa: E402 - it lies beside the tests it was made for
 
 HERE = pathlib.Path(__file__).parent
 STORAGE = "https://storage.azure.com/.default"

@@ -35,7 +35,7 @@ __all__ = [
 ]
 
 BESIDE = runpy.run_path(
-    str(Path(__file__).parents[1] / "azure" / "identity" / "broker" / "_beside.py")
+    str(Path(__file__).parents[1] / "azure" / "identity" / "broker" / "_conflict.py")
 )
 
 
