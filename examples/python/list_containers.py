@@ -31,7 +31,8 @@ def main() -> None:
         **{name: value for name, value in chosen.items() if value is not None},
     )
 
-    # Asking by hand tells more than the client shows: whose token it is, and where it came from.
+    # The storage client gets its token from the credential by itself. `acquire` shows more: the
+    # account of the token, and where it came from.
     token = credential.acquire(STORAGE)
     print(f"token for {token.username} from {token.source}")
 

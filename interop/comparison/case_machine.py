@@ -1,4 +1,4 @@
-"""The machine a case happens on: the interop tests' desk, and what can be the matter with it."""
+"""The machine on which a case runs: the interop tests' machine under the conditions of the case."""
 
 import os
 import pathlib
@@ -9,57 +9,60 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "broker"))
 
-from machine import NAME, PROGRAMS, Desk  # noqa: E402 - it lies beside the tests it was made for
+from machine import NAME, PROGRAMS, Machine  # noqa: E402 - shared with the tests of the broker's clients
 
 HERE = pathlib.Path(__file__).parent
 STORAGE = "https://storage.azure.com/.default"
 
 
-class World(Desk):
-    """A desk with our broker, unless one of `matters` says otherwise; they happen in their order."""
+class CaseMachine(Machine):
+    """A machine with Keybearer's broker unless one of the conditions excludes it.
 
-    def __init__(self, matters):
-        self._has_browser = "no browser" not in matters
+    `conditions` are keys of CONDITIONS; they are set up in that order.
+    """
+
+    def __init__(self, conditions):
+        self._has_browser = "no browser" not in conditions
         self.broker = None
         super().__init__()
         self.environment["TEST_VISITS"] = str(self.at("visits"))
         try:
             self.start_keyring()
-            if not NO_BROKER.intersection(matters):
+            if not NO_BROKER.intersection(conditions):
                 self.broker = self.start_broker()
                 self.environment["TEST_BROKER"] = str(self.broker.pid)
-            for matter in matters:
-                MATTERS[matter](self)
+            for condition in conditions:
+                CONDITIONS[condition](self)
         except BaseException:
             self.close()
             raise
 
     def start(self, name, command, stdin=None):
-        """Whatever ends this program ends what it started, also what is stopped."""
+        """Start a server that the kernel kills when this program ends, also while it is stopped."""
         return super().start(name, ["setpriv", "--pdeathsig", "KILL", *command], stdin)
 
-    def tell(self, text):
-        """Logs are of no interest here."""
+    def show(self, text):
+        """Print nothing: the comparison needs no logs."""
 
-    def _put_browser(self):
-        """As a desktop's: it comes back while the person is still busy."""
-        super()._put_browser()
+    def _install_browser(self):
+        """Install a browser that returns at once, as a desktop's does, while the person is still busy."""
+        super()._install_browser()
         if not self._has_browser:
             del self.environment["BROWSER"]
             return
-        behind = self.at("browser").rename(self.at("browser-itself"))
+        real = self.at("browser").rename(self.at("real-browser"))
         browser = self.at("browser")
-        browser.write_text(f"#!/bin/sh\n'{behind}' \"$@\" >/dev/null 2>&1 &\necho $! >> '{self.at('browsers')}'\n")
+        browser.write_text(f"#!/bin/sh\n'{real}' \"$@\" >/dev/null 2>&1 &\necho $! >> '{self.at('browsers')}'\n")
         browser.chmod(0o700)
 
     def sign_in(self, name):
-        """With our program, so that both classes find the same."""
+        """Sign in with `keybearer login`, so that both classes find the same account."""
         user = self.person(name)
         output = self.keybearer("login", "--browser", "--login-hint", user["upn"], "--scope", STORAGE)
         assert output.status == 0, output
 
     def never_starts_a_broker(self):
-        """The bus knows a service of the name, and that one never takes it."""
+        """Install an activatable service for the broker's name that never takes the name."""
         services = self.at("data/dbus-1/services")
         services.mkdir(parents=True, mode=0o700)
         (services / f"{NAME}.service").write_text(f"[D-BUS Service]\nName={NAME}\nExec={SLEEPER}\n")
@@ -68,7 +71,7 @@ class World(Desk):
         assert output.status == 0, output
 
     def has_no_program(self):
-        """Nor can one be started: our program is not installed."""
+        """Take the program keybearer off PATH, so that no broker can be started."""
         self.environment["PATH"] = self.environment["PATH"].replace(f"{PROGRAMS}:", "")
 
     def fault(self, endpoint, action):
@@ -78,7 +81,7 @@ class World(Desk):
         self.broker.send_signal(signal.SIGSTOP)
 
     def observe(self, side, code, limit):
-        """What a client did. It is ended after so many seconds without a word."""
+        """Run the client; kill it when it has printed no line for `limit` seconds."""
         with self.at("case.out").open("w+") as out, self.at("case.err").open("w") as err:
             command = ["setpriv", "--pdeathsig", "KILL", sys.executable, HERE / "client.py", side, code]
             client = subprocess.Popen(
@@ -89,15 +92,15 @@ class World(Desk):
             while status is None and time.monotonic() < begun + limit:
                 time.sleep(0.05)
                 status = client.poll()
-                said = self.at("case.out").read_text().count("\n")
-                if said != lines:
-                    lines, begun = said, time.monotonic()
+                printed = self.at("case.out").read_text().count("\n")
+                if printed != lines:
+                    lines, begun = printed, time.monotonic()
             if status is None:
-                # It has not been waited for, so its group is still its own.
+                # It has not been reaped yet, so its process group id cannot have been reused.
                 os.killpg(client.pid, signal.SIGKILL)
                 client.wait(10)
-        lines, complaint = self.at("case.out").read_text().splitlines(), self.at("case.err").read_text()
-        return Observed(lines, status, complaint, self.visits())
+        lines, errors = self.at("case.out").read_text().splitlines(), self.at("case.err").read_text()
+        return Observed(lines, status, errors, self.visits())
 
     def close(self):
         if self.broker:
@@ -110,9 +113,9 @@ class World(Desk):
 
 
 class Observed:
-    def __init__(self, lines, status, complaint, visits):
-        """`status` is None if it had to be ended; `visits` is how often a browser was opened so far."""
-        self.lines, self.status, self.complaint, self.visits = lines, status, complaint, visits
+    def __init__(self, lines, status, errors, visits):
+        """`status` is None if the client was killed; `visits` counts the browsers opened so far."""
+        self.lines, self.status, self.errors, self.visits = lines, status, errors, visits
 
 
 def environment_of(pid):
@@ -126,25 +129,25 @@ STALL = {"stall": {}}
 SERVER_ERROR = {"error": {"error": "server_error", "code": 90033, "message": "A transient error has occurred."}}
 MFA = {"resource": "https://management.azure.com", "require": "mfa"}
 
-MATTERS = {
-    "dev is signed in": lambda world: world.sign_in("dev"),
-    "ops is signed in": lambda world: world.sign_in("ops"),
-    "the person is dev": lambda world: world.person("dev"),
-    "the person is guest": lambda world: world.person("guest"),
-    "the person declines": lambda world: world.person("dev", "--deny"),
-    "the person walks away": lambda world: world.person("dev", "--abandon"),
-    "no broker": lambda world: None,
-    "our program is not installed": World.has_no_program,
-    "the bus never starts the broker": World.never_starts_a_broker,
-    "the broker is stopped": World.stop_broker,
-    "the provider's token endpoint stalls": lambda world: world.fault("token", STALL),
-    "the provider's metadata stall": lambda world: world.fault("metadata", STALL),
-    "the provider's token endpoint fails": lambda world: world.fault("token", SERVER_ERROR),
-    "a policy wants a second factor": lambda world: world.emulator("POST", "policies", MFA),
-    "the provider throttles": lambda world: world.fault("token", {"status": {"code": 429, "retry_after": 7}}),
-    "the provider is two seconds late": lambda world: world.fault("token", {"stall": {"milliseconds": 2000}}),
-    "no browser": lambda world: None,
+CONDITIONS = {
+    "dev is signed in": lambda machine: machine.sign_in("dev"),
+    "ops is signed in": lambda machine: machine.sign_in("ops"),
+    "the person is dev": lambda machine: machine.person("dev"),
+    "the person is guest": lambda machine: machine.person("guest"),
+    "the person declines": lambda machine: machine.person("dev", "--deny"),
+    "the person walks away": lambda machine: machine.person("dev", "--abandon"),
+    "no broker": lambda machine: None,
+    "our program is not installed": CaseMachine.has_no_program,
+    "the bus never starts the broker": CaseMachine.never_starts_a_broker,
+    "the broker is stopped": CaseMachine.stop_broker,
+    "the provider's token endpoint stalls": lambda machine: machine.fault("token", STALL),
+    "the provider's metadata stall": lambda machine: machine.fault("metadata", STALL),
+    "the provider's token endpoint fails": lambda machine: machine.fault("token", SERVER_ERROR),
+    "a policy wants a second factor": lambda machine: machine.emulator("POST", "policies", MFA),
+    "the provider throttles": lambda machine: machine.fault("token", {"status": {"code": 429, "retry_after": 7}}),
+    "the provider is two seconds late": lambda machine: machine.fault("token", {"stall": {"milliseconds": 2000}}),
+    "no browser": lambda machine: None,
 }
-# It ends with the bus.
+# Ends with the bus.
 SLEEPER = "/usr/bin/setpriv --pdeathsig TERM /bin/sleep 600"
 NO_BROKER = {"no broker", "the bus never starts the broker"}
