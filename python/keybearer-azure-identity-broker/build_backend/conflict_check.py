@@ -1,9 +1,9 @@
-"""flit_core, but nothing is built for an environment that holds azure-identity-broker.
+"""A build backend: flit_core, with a check that azure-identity-broker is not installed.
 
-pip builds with the interpreter of the environment it installs into. That environment's packages are
-hidden from the build, but its directories are known. Other installers build in an environment of
-their own; there, and with a wheel that was built before, it is the module that refuses, when it is
-imported.
+pip builds with the interpreter of the environment into which it installs. The build cannot import
+that environment's packages, but it can list its directories. Other installers build in an
+environment of their own, and a wheel may have been built before; in those cases the installed module
+raises ImportError when it is imported.
 """
 
 from __future__ import annotations
@@ -34,34 +34,35 @@ __all__ = [
     "prepare_metadata_for_build_wheel",
 ]
 
-BESIDE = runpy.run_path(
+CONFLICT = runpy.run_path(
     str(Path(__file__).parents[1] / "azure" / "identity" / "broker" / "_conflict.py")
 )
 
 
-def refusing(hook: Callable[..., str]) -> Callable[..., str]:
-    """Make the hook end the build where the other distribution is installed."""
+def checked(hook: Callable[..., str]) -> Callable[..., str]:
+    """Make the hook exit if the other distribution is installed."""
 
     @wraps(hook)
-    def refuse_or_build(*arguments: Any, **keywords: Any) -> str:
-        directory = BESIDE["find"](directories())
+    def check_and_build(*arguments: Any, **keywords: Any) -> str:
+        directory = CONFLICT["find"](directories())
         if directory is not None:
-            # Without a traceback: installers show what is printed.
-            raise SystemExit(f"{BESIDE['OTHER']} is installed in {directory}.\n{BESIDE['ADVICE']}")
+            finding = f"{CONFLICT['OTHER']} is installed in {directory}."
+            # Installers show standard error; a traceback would hide the message.
+            raise SystemExit(f"{finding}\n{CONFLICT['ADVICE']}")
         return hook(*arguments, **keywords)
 
-    return refuse_or_build
+    return check_and_build
 
 
 def directories() -> list[str]:
-    """Where packages are installed for the environment that is built for."""
+    """List the directories of packages of the environment for which pip builds."""
     found = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
     if site.ENABLE_USER_SITE:
         found.append(site.getusersitepackages())
     return found
 
 
-build_wheel = refusing(buildapi.build_wheel)
-build_editable = refusing(buildapi.build_editable)
-prepare_metadata_for_build_wheel = refusing(buildapi.prepare_metadata_for_build_wheel)
-prepare_metadata_for_build_editable = refusing(buildapi.prepare_metadata_for_build_editable)
+build_wheel = checked(buildapi.build_wheel)
+build_editable = checked(buildapi.build_editable)
+prepare_metadata_for_build_wheel = checked(buildapi.prepare_metadata_for_build_wheel)
+prepare_metadata_for_build_editable = checked(buildapi.prepare_metadata_for_build_editable)
