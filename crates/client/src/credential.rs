@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use keybearer_core::{
-    AccountChoice, Authority, AuthorityHost, Broker, Caller, Capabilities, Claims, CorrelationId,
+    AccountChoice, Authority, Broker, Caller, Capabilities, Claims, CorrelationId,
     Error, ErrorKind, HomeAccountId, InteractiveRequest, Missing, Prompt, Result, ScopeSet,
     SilentRequest, Tenant, Token, TokenParameters,
 };

@@ -1,8 +1,8 @@
-"""Runs tests of azure-identity against our credential: a plug-in of pytest.
+"""A pytest plug-in that runs azure-identity's tests against Keybearer's credential.
 
-The tests are taken out of archives of the source and stay outside the repository. `peers.toml` names
-those that are skipped. The run fails if one of these passes or is gone, and if one that is not listed
-was skipped or never made a credential of ours.
+The tests are extracted from source archives and stay outside the repository. `peers.toml` lists the
+tests to skip. The run fails if one of these passes or no longer exists, and if a test that is not
+listed was skipped or made no credential of Keybearer's.
 """
 
 import contextlib
@@ -18,7 +18,7 @@ import pytest
 HERE = pathlib.Path(__file__).parent
 sys.path.append(str(HERE.parent / "broker"))
 
-from desk import Desk  # noqa: E402 - shared with the tests of the broker's clients
+from machine import Machine  # noqa: E402 - shared with the tests of the broker's clients
 from plan import Plan  # noqa: E402
 
 DOCUMENT = HERE.parents[1] / "docs/drop-in.md"
@@ -26,25 +26,25 @@ plan = Plan(HERE / "peers.toml")
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "manual: wants a person; here one is played")
-    config.desk, config.is_good = Desk(), False
+    config.addinivalue_line("markers", "manual: needs a person, who is simulated here")
+    config.machine, config.is_good = Machine(), False
     config.add_cleanup(lambda: close(config))
-    desk = config.desk
-    os.environ.update(desk.environment)
-    # Only now: they read the environment.
+    machine = config.machine
+    os.environ.update(machine.environment)
+    # Not at the top: these modules read the environment.
     import peer_names
-    from seam import Browser
+    from browser_relay import BrowserRelay
 
-    os.environ["BROWSER"] = str(Browser(desk.at("")).program)
-    unpacked = desk.at("peers")
+    os.environ["BROWSER"] = str(BrowserRelay(machine.at("")).program)
+    unpacked = machine.at("peers")
     unpacked.mkdir()
     sys.path.insert(0, str(unpacked))
     config.args[:] = plan.unpack(pathlib.Path(os.environ["KEYBEARER_SDISTS"]), unpacked)
-    alias(peer_names)
+    patch_identity(peer_names)
 
 
-def alias(names):
-    """Puts our classes in the places where the tests look for azure-identity's."""
+def patch_identity(names):
+    """Replace azure-identity's classes with Keybearer's wherever the tests look for them."""
     import azure.identity
     from azure.identity import _internal
     from azure.identity._credentials import default
@@ -56,9 +56,9 @@ def alias(names):
 
 
 def close(config):
-    """The logs are told only after a failure, and not where the tests' results are."""
+    """Close the machine; its logs go to standard error, and only after a failure."""
     with contextlib.redirect_stdout(io.StringIO() if config.is_good else sys.stderr):
-        config.desk.close()
+        config.machine.close()
 
 
 def name_of(item):
@@ -70,36 +70,36 @@ def pytest_collection_modifyitems(config, items):
     gone = set(plan.reasons) - set(entries.values())
     gone |= plan.of_the_class - {name_of(item) for item in items}
     if gone:
-        raise pytest.UsageError(f"peers.toml lists tests that are gone: {sorted(gone)}")
+        raise pytest.UsageError(f"peers.toml lists tests that do not exist: {sorted(gone)}")
     kinds = {item: plan.count(name_of(item)) for item in items}
     for item, entry in entries.items():
         if kinds[item] == "skipped":
-            # It runs all the same: what passes must not be listed.
+            # It runs nevertheless, because a test that passes must not be listed.
             item.add_marker(pytest.mark.xfail(reason=plan.reasons[entry], strict=True))
     config.hook.pytest_deselected(items=[item for item in items if kinds[item] == "elsewhere"])
     items[:] = [item for item in items if kinds[item] != "elsewhere"]
 
 
 @pytest.fixture(autouse=True)
-def machine(request, monkeypatch):
-    """For each test a process-wide memory of its own, and a person who signs in."""
+def person_signs_in(request, monkeypatch):
+    """Separate the test from the sign-ins of others, and let a person sign in at its browser."""
     import peer_names
 
-    # Credentials of one process and one environment know of each other's sign-ins.
+    # Credentials with the same environment share the sign-ins of this process.
     monkeypatch.setenv("KEYBEARER_PEERS_TEST", request.node.name)
-    desk, skipped = request.config.desk, plan.entry(name_of(request.node)) is not None
+    machine, skipped = request.config.machine, plan.entry(name_of(request.node)) is not None
 
     def visit(url, *_):
-        command = [desk.at("browser"), url]
-        subprocess.Popen(command, env=desk.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        command = [machine.at("browser"), url]
+        subprocess.Popen(command, env=machine.environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         return True
 
     monkeypatch.setattr(webbrowser, "open", visit)
-    monkeypatch.setattr(peer_names, "patience", peer_names.SHORT if skipped else peer_names.LONG)
+    monkeypatch.setattr(peer_names, "timeout", peer_names.SHORT if skipped else peer_names.LONG)
     peer_names.made.clear()
     yield
     if not skipped and name_of(request.node) not in plan.of_the_class:
-        assert peer_names.made, "the test made no credential of ours; list it in peers.toml"
+        assert peer_names.made, "the test made no credential of Keybearer's; list it in peers.toml"
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -123,4 +123,4 @@ def pytest_terminal_summary(terminalreporter):
     for table in plan.tables():
         terminalreporter.write_line(f"\n{table}")
     if undocumented():
-        terminalreporter.write_line(f"\n{DOCUMENT.name} must have these tables, and does not")
+        terminalreporter.write_line(f"\n{DOCUMENT.name} does not contain these tables; copy them there")

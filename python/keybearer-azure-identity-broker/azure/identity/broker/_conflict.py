@@ -1,10 +1,10 @@
-"""Whether Microsoft's azure-identity-broker is installed in the place of this, or before it.
+"""Detects Microsoft's azure-identity-broker in the same directory, or earlier on ``sys.path``.
 
-Both distributions hold the module azure.identity.broker, in the same files: in one directory of
-packages, whichever is installed last overwrites the other, and uninstalling one breaks the other.
-Installers do not see it.
+Both distributions contain the module azure.identity.broker in the same files. In one directory, the
+one that is installed last overwrites the other, and uninstalling either breaks the other. Installers
+do not detect that.
 
-The build backend loads this file by its path; it may import nothing of its package.
+The build backend loads this file by its path, so it must not import its own package.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ OTHER = "azure-identity-broker"
 OURS = "keybearer-azure-identity-broker"
 
 ADVICE = f"""\
-{OTHER} and {OURS} cannot be installed together: both are
-the module azure.identity.broker, and each overwrites the other's files. Uninstall both, then
-install the one that is wanted:
+{OTHER} and {OURS} cannot be installed together: both
+provide the module azure.identity.broker and overwrite each other's files. Uninstall both, then
+install the one you want:
 
     pip uninstall {OTHER} {OURS}
     pip install {OURS}
@@ -35,8 +35,8 @@ The package keybearer is not affected: from keybearer import InteractiveBrowserB
 def find(directories: Iterable[str]) -> str | None:
     """Return the directory in which the other distribution is installed, or None.
 
-    It reads names of directories only: importlib.metadata takes longer to import than all of
-    Keybearer.
+    Only names of directories are read: importing importlib.metadata would take longer than importing
+    all of Keybearer.
     """
     for directory in dict.fromkeys(directories):
         try:
@@ -51,9 +51,10 @@ def find(directories: Iterable[str]) -> str | None:
 
 
 def refuse_if_found() -> None:
-    """Raise ImportError if the other distribution is where this one is, or earlier on the path.
+    """Raise ImportError if the other distribution is in this directory or earlier on ``sys.path``.
 
-    Later on the path it does no harm: so it is where an environment sees the system's packages.
+    Later on the path it does no harm. That is where an environment made with
+    ``--system-site-packages`` has the system's packages.
     """
     here = os.path.abspath(__file__)
     for _ in __name__.split("."):
@@ -66,5 +67,5 @@ def refuse_if_found() -> None:
 
 
 def refuse(finding: str) -> None:
-    """Raise ImportError."""
+    """Raise ImportError with the finding and the way to fix it."""
     raise ImportError(f"{finding}\n{ADVICE}{MEANWHILE}", name="azure.identity.broker")

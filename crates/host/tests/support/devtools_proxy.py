@@ -1,7 +1,8 @@
-"""Stands between a program and its Chromium, so that a test can act as the person at the window.
+"""Relays DevTools messages between a program and its Chromium, so that a test can act as the person.
 
-Messages of the program pass through. Those of the test come over the socket $TAP, one JSON object a
-line: `page` counts the open pages from 0, `close` closes that page. With $ALONE there is no program.
+Messages of the program pass through. The test sends its own over the socket $DEVTOOLS_SOCKET, one
+JSON object per line: `page` is the index of an open page, `close` closes that page. With $ALONE
+there is no program.
 """
 
 import contextlib
@@ -23,8 +24,8 @@ if "HEADLESS" in os.environ:
     arguments.append("--headless=new")
 listener = socket.socket(socket.AF_UNIX)
 with contextlib.suppress(FileNotFoundError):  # Left by one that was killed.
-    os.unlink(os.environ["TAP"])
-listener.bind(os.environ["TAP"])
+    os.unlink(os.environ["DEVTOOLS_SOCKET"])
+listener.bind(os.environ["DEVTOOLS_SOCKET"])
 listener.listen(1)
 browser = subprocess.Popen(
     ["/bin/sh", "-c", LAUNCH, *arguments, *sys.argv[1:]],
@@ -87,7 +88,7 @@ for frame in frames(browser.stdout.fileno()):
     event = json.loads(frame)
     if event.get("id", 0) >= OURS:
         connection, own = waiting.pop(event["id"])
-        with contextlib.suppress(OSError):  # Whoever asked may have left.
+        with contextlib.suppress(OSError):  # The test may have disconnected.
             connection.sendall(json.dumps(event | {"id": own}).encode() + b"\n")
         continue
     params = event.get("params", {})
@@ -103,5 +104,5 @@ for frame in frames(browser.stdout.fileno()):
         os.write(4, frame + b"\0")
     except BrokenPipeError:
         break
-os.unlink(os.environ["TAP"])
+os.unlink(os.environ["DEVTOOLS_SOCKET"])
 os._exit(browser.wait())

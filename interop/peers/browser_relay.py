@@ -1,4 +1,4 @@
-"""The way from $BROWSER back into the tests' process."""
+"""Passes the URL that $BROWSER is started with to the process of the tests."""
 
 import socket
 import sys
@@ -16,12 +16,12 @@ with socket.socket(socket.AF_UNIX) as tests:
 """
 
 
-class Browser:
-    """A program for $BROWSER, which fails when the browser of the test does."""
+class BrowserRelay:
+    """A program for $BROWSER, which fails if the test's own browser function fails."""
 
     def __init__(self, directory):
-        path = directory / "seam.sock"
-        self.program = directory / "seam"
+        path = directory / "browser-relay.sock"
+        self.program = directory / "browser-relay"
         self.program.write_text(SCRIPT.format(python=sys.executable, path=str(path)))
         self.program.chmod(0o700)
         self._listener = socket.socket(socket.AF_UNIX)
@@ -35,6 +35,6 @@ class Browser:
             with connection, connection.makefile() as url:
                 try:
                     is_open = peer_names._open_browser(url.read())
-                except Exception:  # a browser that raises, as the tests' do, has not opened
+                except Exception:  # some tests patch in a function that raises: no browser opened
                     is_open = False
                 connection.sendall(b"1" if is_open else b"0")

@@ -1,6 +1,6 @@
-"""A person's machine for one test: private directories, a session bus with a keyring, the emulator, a browser.
+"""A developer's machine for one test: private directories, a session bus, the emulator and a browser.
 
-Every name of Azure leads to the emulator, so clients run with their defaults.
+Every Azure host name leads to the emulator, so clients run with their default settings.
 """
 
 import json
@@ -25,15 +25,17 @@ NAME = "com.microsoft.identity.broker1"
 PATH = "/com/microsoft/identity/broker1"
 INTERFACE = "com.microsoft.identity.Broker1"
 
-# A JWT, a password of the fixture, or a refresh token or code the emulator made up.
+# A JWT, a password of the fixture, or a refresh token or code that the emulator generated.
 SECRET = re.compile(r"eyJ[\w-]{20}|Passw0rd|\b1\.[\w-]{40}|\bD[\w-]{43}\b")
 REFRESH_TOKEN = re.compile(r"\b1\.[\w-]{40}")
 
-# Far more than anything takes; only a test that fails waits this long.
-PATIENCE = 60
+# Seconds. Far more than any step needs; only a failing test waits this long.
+TEST_LIMIT = 60
 
 
-class Desk:
+class Machine:
+    """Everything is started by the constructor, except the broker and the keyring."""
+
     def __init__(self):
         self._directory = tempfile.mkdtemp(prefix="keybearer-interop-")
         self._running = []
@@ -41,7 +43,7 @@ class Desk:
             "LANG": "C.UTF-8",
             "PATH": f"{PROGRAMS}:/usr/local/bin:/usr/bin:/bin",
             "HOME": self._private("home"),
-            # No service of the machine is activated on the private bus.
+            # The private bus must not activate services of the real machine.
             "XDG_DATA_DIRS": self._private("data-dirs"),
         }
         for name in ("cache", "config", "data", "runtime", "state"):
@@ -49,18 +51,18 @@ class Desk:
             self.environment[f"XDG_{name.upper()}_{suffix}"] = self._private(name)
         self.proxy = None
         self._start_emulator()
-        self._put_browser()
+        self._install_browser()
         self.person()
-        # What the bus starts has the environment of the bus.
+        # Last: services that the bus starts inherit the environment of the bus.
         self._start_bus()
 
     def at(self, name):
         return pathlib.Path(self._directory, name)
 
-    # What runs here.
+    # Processes.
 
     def start(self, name, command, stdin=None):
-        """A server; its output goes to files, because what it starts may hold a pipe open."""
+        """Start a server. Its output goes to files, because its children could keep a pipe open."""
         with self.at(f"{name}.out").open("w") as out, self.at(f"{name}.log").open("w") as log:
             process = subprocess.Popen(
                 command, env=self.environment, stdin=stdin or subprocess.DEVNULL, stdout=out,
@@ -69,8 +71,8 @@ class Desk:
         self._running.append(process)
         return process
 
-    def run(self, command, timeout=PATIENCE, **variables):
-        """A client, to its end."""
+    def run(self, command, timeout=TEST_LIMIT, **variables):
+        """Run a client and wait until it exits."""
         with self.at("client.out").open("w+") as out, self.at("client.err").open("w+") as err:
             status = subprocess.run(
                 [str(word) for word in command], env={**self.environment, **variables},
@@ -84,7 +86,7 @@ class Desk:
         return self.run([sys.executable, HERE / program, *arguments], **variables)
 
     def msal(self, *steps, **variables):
-        """What MSAL Python with Microsoft's runtime made of these steps, in one process."""
+        """Run these steps with MSAL Python and Microsoft's runtime in one process; return the results."""
         output = self.python("msal_client.py", json.dumps(steps), **variables)
         assert output.status == 0, output
         return json.loads(output.stdout)
@@ -94,31 +96,31 @@ class Desk:
 
     def start_broker(self):
         broker = self.start("broker", [PROGRAMS / "keybearer", "broker", "run"])
-        self.wait_for("the broker", lambda: "ready " in self.said("broker"))
+        self.wait_for("the broker", lambda: "ready " in self.output_of("broker"))
         self.wait_for("the broker's name", lambda: self.status()["bus"]["state"] == "owned")
         return broker
 
     def status(self):
-        """`keybearer broker status`, or None if none runs."""
+        """The output of `keybearer broker status`, or None if no broker runs."""
         output = self.keybearer("broker", "status", "--output", "json")
         return json.loads(output.stdout) if output.status == 0 else None
 
-    def said(self, name):
-        """What a server has said on standard output."""
+    def output_of(self, name):
+        """What a server has written to standard output so far."""
         return self.at(f"{name}.out").read_text()
 
     def wait_for(self, what, condition):
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TEST_LIMIT
         while True:
             if answer := condition():
                 return answer
-            assert time.monotonic() < deadline, f"in vain: {what}"
+            assert time.monotonic() < deadline, f"timed out waiting for {what}"
             time.sleep(0.02)
 
-    # The person, and what the emulator saw of them.
+    # The person, and the requests that reached the emulator.
 
     def person(self, name="dev", *flags):
-        """Who sits here from now on. `--deny` and `--abandon` are `xtask browse`'s."""
+        """Choose the person at the browser from now on. `flags` are options of `xtask browse`."""
         [user] = [user for user in self.ready["users"] if user["upn"].startswith(f"{name}@")]
         self.at("person").write_text(
             f"export KEYBEARER_BROWSE_USER={user['upn']}\n"
@@ -128,25 +130,25 @@ class Desk:
         return user
 
     def visits(self):
-        """How often a browser was opened."""
+        """How many times a browser was opened."""
         visits = self.at("visits")
         return visits.read_text().count("\n") if visits.exists() else 0
 
     def emulator(self, method, what, body=None):
         url = f"https://localhost:{self.ready['ports']['authority']}/emulator/{what}"
         with requests.Session() as session:
-            # Straight there, not through the proxy of the environment.
+            # Connect directly, not through the proxy of the environment.
             session.trust_env = False
-            reply = session.request(method, url, json=body, verify=self.ready["ca"], timeout=PATIENCE)
+            reply = session.request(method, url, json=body, verify=self.ready["ca"], timeout=TEST_LIMIT)
         reply.raise_for_status()
         return reply.text
 
     def grants(self, kind):
-        """The token requests of this grant, as the emulator remembers them."""
+        """The token requests with this grant that the emulator received."""
         requests = json.loads(self.emulator("GET", "requests"))
         return [request for request in requests if request["grant"] == kind]
 
-    # Beginning and end.
+    # Setup and cleanup.
 
     def _private(self, name):
         path = self.at(name)
@@ -166,7 +168,7 @@ class Desk:
             NO_PROXY="localhost,127.0.0.1",
             SSL_CERT_FILE=self.ready["ca"],
             REQUESTS_CA_BUNDLE=self.ready["ca"],
-            # Secrets must not show at any level.
+            # No secret may be logged at any level.
             KEYBEARER_LOG="trace",
         )
 
@@ -178,15 +180,15 @@ class Desk:
         self.environment["DBUS_SESSION_BUS_ADDRESS"] = address
 
     def start_keyring(self):
-        """An unlocked Secret Service, where Microsoft's runtime keeps its accounts."""
+        """Start an unlocked Secret Service, where Microsoft's runtime keeps its accounts."""
         command = ["gnome-keyring-daemon", "--foreground", "--unlock", "--components=secrets"]
         keyring = self.start("keyring", command, stdin=subprocess.PIPE)
         keyring.stdin.write(b"keyring password")
         keyring.stdin.close()
-        waited = self.run(["gdbus", "wait", "--session", "--timeout", str(PATIENCE), "org.freedesktop.secrets"])
+        waited = self.run(["gdbus", "wait", "--session", "--timeout", str(TEST_LIMIT), "org.freedesktop.secrets"])
         assert waited.status == 0, waited
 
-    def _put_browser(self):
+    def _install_browser(self):
         browser = self.at("browser")
         browser.write_text(
             "#!/bin/sh\n"
@@ -197,8 +199,8 @@ class Desk:
         browser.chmod(0o700)
         self.environment["BROWSER"] = str(browser)
 
-    def tell(self, text):
-        """What a failed test shows."""
+    def show(self, text):
+        """Print a log for the report of a failed test."""
         print(text)
 
     def close(self):
@@ -216,7 +218,7 @@ class Desk:
             self.proxy.close()
         for log in sorted(self.at("").rglob("*.log")):
             text = log.read_text(errors="replace")
-            self.tell(f"--- {log.name}\n{text[-3000:]}")
+            self.show(f"--- {log.name}\n{text[-3000:]}")
             assert not SECRET.search(text), f"invariant I5: a secret is in {log.name}"
         shutil.rmtree(self._directory)
 
