@@ -15,7 +15,7 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::pages::{
-    ACCOUNT, ANOTHER, CANCEL, CONTINUE, LastWords, OTHER_TAB, Page, TAB, TOKEN, Target,
+    ACCOUNT, ANOTHER, CANCEL, CONTINUE, LastWords, OTHER_TAB, PRESENCE, Page, TAB, TOKEN, Target,
 };
 use super::tab_watch::{Departure, TabWatch};
 
@@ -69,7 +69,7 @@ pub(super) struct SignInServer {
     pub(super) port: u16,
     redirect_path: String,
     first_path: String,
-    tab_watch_path: String,
+    presence_path: String,
     /// Against forms of other pages; the path is random as well.
     token: String,
     question: Mutex<Option<PendingPage>>,
@@ -141,7 +141,7 @@ impl SignInServer {
         let desk = Self {
             port: redirect_uri.port_or_known_default().unwrap_or_default(),
             redirect_path: redirect_uri.path().to_owned(),
-            tab_watch_path: format!("{first_path}/tab_watch"),
+            presence_path: format!("{first_path}/{PRESENCE}"),
             first_path,
             token,
             question: Mutex::default(),
@@ -195,7 +195,7 @@ impl SignInServer {
             self.redirected(request).await
         } else if path == self.first_path {
             self.first(request).await
-        } else if path == self.tab_watch_path && request.method() == Method::GET {
+        } else if path == self.presence_path && request.method() == Method::GET {
             self.stays()
         } else {
             nothing_here()

@@ -31,6 +31,10 @@ pub(super) const CANCEL: &str = "cancel";
 pub(super) const TAB: &str = "tab";
 pub(super) const OTHER_TAB: &str = "other";
 
+/// What the script of the first page appends to the page's path for the request that shows that the
+/// page is open.
+pub(super) const PRESENCE: &str = "presence";
+
 const CLOSE: &str = "window.close()";
 const LAUNCHER: &str = include_str!("launcher.js");
 const STYLE: &str = include_str!("style.css");
@@ -336,6 +340,11 @@ mod tests {
         }
         assert_eq!(page.matches("<script").count(), page.matches("<script nonce=\"n0\">").count());
         assert!(!page.contains("<img") && !page.contains("://cdn"));
+    }
+
+    #[test]
+    fn the_script_asks_for_the_path_that_is_served() {
+        assert!(LAUNCHER.contains(&format!("fetch(`${{path}}/{PRESENCE}`)")));
     }
 
     #[test]
