@@ -60,15 +60,15 @@ fn window_browser(_environment: &Environment) -> Result<PathBuf> {
 }
 
 impl Ui {
-    /// The ways for a request with this redirect URI, the best first.
+    /// The ui for a request with this redirect URI, the best first.
     ///
     /// The native-client address is served by our window. Without one, `http://localhost` stands in
     /// for it, which the provider accepts if the app has that registered as well. Any other redirect
     /// URI, and none, is a matter for the browser.
     #[must_use]
-    pub fn order(redirect_uri: Option<&Url>, surroundings: &AvailableUi) -> Vec<Self> {
+    pub fn order(redirect_uri: Option<&Url>, available: &AvailableUi) -> Vec<Self> {
         let native_client = redirect_uri.is_some_and(is_native_client);
-        let window = native_client && surroundings.window.is_ok();
+        let window = native_client && available.window.is_ok();
         // The browser comes last in any case: its error says what to do where there is nothing.
         window.then_some(Self::Window).into_iter().chain([Self::Browser]).collect()
     }
@@ -76,16 +76,16 @@ impl Ui {
 
 /// Signs people in the first way that is there.
 #[derive(Debug)]
-pub(crate) struct Ways {
+pub(crate) struct FirstAvailableUi {
     pub(crate) environment: Environment,
     pub(crate) browser: Arc<dyn SignInUi>,
     /// None where there is no window of ours.
     pub(crate) window: Option<Arc<dyn SignInUi>>,
 }
 
-impl Ways {
-    const fn sign_in_ui(&self, way: Ui) -> Option<&Arc<dyn SignInUi>> {
-        match way {
+impl FirstAvailableUi {
+    const fn sign_in_ui(&self, ui: Ui) -> Option<&Arc<dyn SignInUi>> {
+        match ui {
             Ui::Window => self.window.as_ref(),
             Ui::Browser => Some(&self.browser),
         }
@@ -93,17 +93,17 @@ impl Ways {
 }
 
 #[async_trait]
-impl SignInUi for Ways {
+impl SignInUi for FirstAvailableUi {
     /// A way that turns out not to work here gives way to the next; the last one's error counts.
     async fn open(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
-        let surroundings = AvailableUi::of(&self.environment);
+        let available = AvailableUi::of(&self.environment);
         let mut last = None;
-        for way in Ui::order(prompt.redirect_uri.as_ref(), &surroundings) {
-            let Some(sign_in_ui) = self.sign_in_ui(way) else { continue };
+        for ui in Ui::order(prompt.redirect_uri.as_ref(), &available) {
+            let Some(sign_in_ui) = self.sign_in_ui(ui) else { continue };
             match sign_in_ui.open(prompt).await {
                 Err(error) if *error.kind() == ErrorKind::Unavailable(Missing::UserInterface) => {
                     let correlation_id = &prompt.correlation_id;
-                    tracing::debug!(%correlation_id, ?way, %error, "not a way to sign in");
+                    tracing::debug!(%correlation_id, ?ui, %error, "not a way to sign in");
                     last = Some(error);
                 }
                 decided => return decided,
@@ -151,9 +151,9 @@ mod tests {
             (Some("msauth.com.example.app://auth"), window(), vec![Ui::Browser]),
             (None, window(), vec![Ui::Browser]),
         ] {
-            let surroundings = AvailableUi { browser: Err(no_window("none")), window };
+            let available = AvailableUi { browser: Err(no_window("none")), window };
             let redirect_uri = redirect_uri.map(|uri| Url::parse(uri).unwrap());
-            assert_eq!(Ui::order(redirect_uri.as_ref(), &surroundings), expected);
+            assert_eq!(Ui::order(redirect_uri.as_ref(), &available), expected);
         }
     }
 
@@ -197,12 +197,12 @@ mod tests {
             (Error::internal("the profile is not ours"), "the profile is not ours"),
         ] {
             let pairs = [("KEYBEARER_WINDOW_BROWSER", "/bin/sh"), ("DISPLAY", ":0")];
-            let ways = Ways {
+            let ui = FirstAvailableUi {
                 environment: Environment::from_pairs(pairs),
                 browser: Arc::new(Fails(last.clone())),
                 window: Some(Arc::new(Fails(window))),
             };
-            let error = ways.open(&prompt).await.err().unwrap();
+            let error = ui.open(&prompt).await.err().unwrap();
             assert!(error.message().contains(expected), "{error}");
         }
     }

@@ -52,10 +52,10 @@ impl Environment {
     /// The rest of an environment is its programs' own.
     #[must_use]
     pub fn same_settings_as(&self, other: &Self) -> bool {
-        self.decisive().eq(other.decisive())
+        self.settings().eq(other.settings())
     }
 
-    fn decisive(&self) -> impl Iterator<Item = (&OsString, &OsString)> {
+    fn settings(&self) -> impl Iterator<Item = (&OsString, &OsString)> {
         const NAMES: [&str; 8] = [
             "APPDATA",
             "BROWSER",
@@ -66,11 +66,11 @@ impl Environment {
             "TMPDIR",
             "WAYLAND_DISPLAY",
         ];
-        const FAMILIES: [&str; 6] = ["DBUS_", "KEYBEARER_", "SSH_", "SSL_CERT_", "WSL_", "XDG_"];
+        const PREFIXES: [&str; 6] = ["DBUS_", "KEYBEARER_", "SSH_", "SSL_CERT_", "WSL_", "XDG_"];
         self.0.iter().filter(|(name, _)| {
             let name = name.to_string_lossy().to_ascii_uppercase();
             NAMES.contains(&&*name)
-                || FAMILIES.iter().any(|family| name.starts_with(family))
+                || PREFIXES.iter().any(|family| name.starts_with(family))
                 || name.ends_with("_PROXY")
         })
     }

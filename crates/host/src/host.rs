@@ -3,7 +3,7 @@ use std::sync::Arc;
 use keybearer_core::Result;
 use keybearer_engine::{Effects, KeyStore, SignInUi, TokenStore};
 
-use crate::available_ui::Ways;
+use crate::available_ui::FirstAvailableUi;
 use crate::browser::Browser;
 use crate::clock::SystemClock;
 use crate::environment::Environment;
@@ -52,7 +52,7 @@ impl Host {
         let keys = Arc::new(MasterKeys::new(&paths.state_dir, keyring(environment), random));
         let kept: Arc<dyn TokenStore> = Arc::new(store.clone());
         let window = window(environment, Profiles::Kept(paths.state_dir.join("window")));
-        let sign_in_ui = ways(environment, window);
+        let sign_in_ui = sign_in_ui(environment, window);
         let keys_of = Arc::clone(&keys) as Arc<dyn KeyStore>;
         let effects = effects(environment, sign_in_ui, kept, keys_of);
         Self { effects, disk: Some(Disk { store, keys }) }
@@ -71,7 +71,7 @@ impl Host {
         let keys = SealedFileKeys::new(&paths.state_dir, sealer, Arc::new(SystemRandom));
         let keys = Arc::new(keys);
         let kept: Arc<dyn TokenStore> = Arc::new(store.clone());
-        let sign_in_ui = ways(environment, None);
+        let sign_in_ui = sign_in_ui(environment, None);
         let keys_of = Arc::clone(&keys) as Arc<dyn KeyStore>;
         let effects = effects(environment, sign_in_ui, kept, keys_of);
         Self { effects, disk: Some(Disk { store, keys }) }
@@ -84,7 +84,7 @@ impl Host {
     #[must_use]
     pub fn in_process(environment: &Environment) -> Self {
         let keys = Arc::new(EphemeralKeys::new(&SystemRandom));
-        let sign_in_ui = ways(environment, temporary_window(environment));
+        let sign_in_ui = sign_in_ui(environment, temporary_window(environment));
         let effects = effects(environment, sign_in_ui, Arc::new(MemoryStore::default()), keys);
         Self { effects, disk: None }
     }
@@ -152,10 +152,10 @@ fn effects(
 }
 
 /// The ways to sign a person in.
-fn ways(environment: &Environment, window: Option<Arc<dyn SignInUi>>) -> Arc<dyn SignInUi> {
+fn sign_in_ui(environment: &Environment, window: Option<Arc<dyn SignInUi>>) -> Arc<dyn SignInUi> {
     let browser = Arc::new(Browser::new(environment.clone()));
     let browser = Arc::new(LoopbackUi::new(browser, Arc::new(SystemRandom)));
-    Arc::new(Ways { environment: environment.clone(), browser, window })
+    Arc::new(FirstAvailableUi { environment: environment.clone(), browser, window })
 }
 
 /// Windows of our own keep what they remember in `profiles`.

@@ -84,7 +84,7 @@ impl Http for HttpClient {
             .await?
             .request(parts.method, url)
             .headers(parts.headers)
-            .body(Bytes::from_owner(Lent(body)))
+            .body(Bytes::from_owner(BorrowedBody(body)))
             .send()
             .await
             .map_err(problem)?;
@@ -97,9 +97,9 @@ impl Http for HttpClient {
 }
 
 /// Lets the HTTP client read a body in place, so that it is wiped after use and not copied.
-struct Lent(Body);
+struct BorrowedBody(Body);
 
-impl AsRef<[u8]> for Lent {
+impl AsRef<[u8]> for BorrowedBody {
     fn as_ref(&self) -> &[u8] {
         self.0.expose()
     }

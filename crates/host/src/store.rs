@@ -46,12 +46,12 @@ pub struct FileStore(Arc<StoreState>);
 #[derive(Debug)]
 struct StoreState {
     dir: PathBuf,
-    slot: Mutex<Slot>,
+    database: Mutex<DatabaseState>,
     notices: Mutex<Vec<StoreNotice>>,
 }
 
 #[derive(Debug, Default)]
-enum Slot {
+enum DatabaseState {
     #[default]
     Unopened,
     Open(OpenStore),
@@ -85,7 +85,7 @@ impl FileStore {
     pub fn new(state_dir: &Path) -> Self {
         Self(Arc::new(StoreState {
             dir: state_dir.to_owned(),
-            slot: Mutex::default(),
+            database: Mutex::default(),
             notices: Mutex::default(),
         }))
     }
@@ -112,7 +112,7 @@ impl FileStore {
     ) -> Result<T> {
         let inner = Arc::clone(&self.0);
         let task = tokio::task::spawn_blocking(move || inner.run(verb, work));
-        task.await.map_err(|error| inner_failure(verb, error))?
+        task.await.map_err(|error| task_failed(verb, error))?
     }
 }
 
@@ -138,12 +138,14 @@ impl TokenStore for FileStore {
 }
 
 impl StoreState {
-    fn slot(&self) -> MutexGuard<'_, Slot> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    fn database(&self) -> MutexGuard<'_, DatabaseState> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn close(&self) {
-        if let Slot::Open(open) = std::mem::replace(&mut *self.slot(), Slot::Closed) {
+        if let DatabaseState::Open(open) =
+            std::mem::replace(&mut *self.database(), DatabaseState::Closed)
+        {
             discard(open);
         }
     }
@@ -153,14 +155,14 @@ impl StoreState {
         verb: &str,
         work: impl Fn(&mut OpenStore) -> Result<T, redb::Error>,
     ) -> Result<T> {
-        let mut slot = self.slot();
-        if matches!(*slot, Slot::Closed) {
+        let mut database = self.database();
+        if matches!(*database, DatabaseState::Closed) {
             return Err(closed(verb));
         }
         let dir = private_dir(&self.dir)?;
-        let mut open = match std::mem::take(&mut *slot) {
-            Slot::Open(open) => open,
-            Slot::Unopened | Slot::Closed => self.open(&dir)?,
+        let mut open = match std::mem::take(&mut *database) {
+            DatabaseState::Open(open) => open,
+            DatabaseState::Unopened | DatabaseState::Closed => self.open(&dir)?,
         };
         let mut outcome = catch(|| work(&mut open));
         if let Err(fault) = &outcome
@@ -173,7 +175,7 @@ impl StoreState {
         }
         match outcome {
             Ok(value) => {
-                *slot = Slot::Open(open);
+                *database = DatabaseState::Open(open);
                 Ok(value)
             }
             // redb does not go on after a failed write: the next use opens the file anew.
@@ -432,6 +434,6 @@ fn closed(verb: &str) -> Error {
         .with_hint("try again: the next broker answers")
 }
 
-fn inner_failure(verb: &str, error: tokio::task::JoinError) -> Error {
+fn task_failed(verb: &str, error: tokio::task::JoinError) -> Error {
     Error::internal(format!("{verb} the token store")).with_source(error)
 }

@@ -8,7 +8,7 @@ use url::Url;
 use super::listener::Listener;
 use super::pages::{Page, Target};
 use super::redirect_target::RedirectTarget;
-use super::sign_in_server::{Arrivals, Offer, Reply, SignInServer};
+use super::sign_in_server::{Offer, Reply, SignInEvents, SignInServer};
 use crate::random::random_hex;
 
 /// The first page of a sign-in for a window that is watched by other means and gets its answer
@@ -16,7 +16,7 @@ use crate::random::random_hex;
 #[derive(Debug)]
 pub(crate) struct FirstPage {
     url: Url,
-    arrivals: Arrivals,
+    events: SignInEvents,
     /// Held: dropping it closes the port.
     _listener: Listener,
 }
@@ -49,14 +49,14 @@ impl FirstPage {
         offer: Offer,
         random: Arc<dyn Random>,
     ) -> Result<Self> {
-        let place = RedirectTarget::bind(None).await?;
+        let target = RedirectTarget::bind(None).await?;
         let (nonce, token) = (random_hex(&*random, 16), random_hex(&*random, 16));
-        let (desk, arrivals) = SignInServer::new(&place.redirect_uri, &nonce, token);
-        desk.offer(page(desk.target()).without_script(), offer);
-        let mut url = place.redirect_uri;
-        url.set_path(desk.first_path());
-        let listener = Listener::start(place.listeners, desk, random);
-        Ok(Self { url, arrivals, _listener: listener })
+        let (server, events) = SignInServer::new(&target.redirect_uri, &nonce, token);
+        server.offer(page(server.target()).without_script(), offer);
+        let mut url = target.redirect_uri;
+        url.set_path(server.first_path());
+        let listener = Listener::start(target.listeners, server, random);
+        Ok(Self { url, events, _listener: listener })
     }
 
     /// Where it is.
@@ -71,17 +71,17 @@ impl FirstPage {
     pub(crate) async fn choice(&mut self) -> Result<AccountPick> {
         let choice = tokio::select! {
             biased;
-            choice = self.arrivals.choices.recv() => choice,
-            error = self.arrivals.person.departed() => return Err(error),
+            choice = self.events.choices.recv() => choice,
+            error = self.events.person.abandoned() => return Err(error),
         };
         let choice = choice.ok_or_else(|| Error::internal("choose an account: no page is open"))?;
         let page = Page::notice("One moment", "You are being signed in.");
-        choice.browser.reply(Reply::Page(StatusCode::OK, page));
+        choice.reply.reply(Reply::Page(StatusCode::OK, page));
         Ok(choice.pick)
     }
 
     /// Waits until the person gives up.
     pub(crate) async fn given_up(&mut self) -> Error {
-        self.arrivals.person.departed().await
+        self.events.person.abandoned().await
     }
 }

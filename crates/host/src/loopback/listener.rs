@@ -23,7 +23,7 @@ const CONNECTIONS: usize = 64;
 /// A connection that says nothing is closed.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the last page may take to leave.
-const FAREWELL: Duration = Duration::from_secs(1);
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// The open sockets of a sign-in. Dropping it closes them; requests in progress are still answered.
 #[derive(Debug)]
@@ -34,10 +34,10 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Serves the desk on these sockets.
+    /// Serves the sign_in on these sockets.
     pub(super) fn start(
         sockets: Vec<TcpListener>,
-        desk: Arc<SignInServer>,
+        sign_in: Arc<SignInServer>,
         random: Arc<dyn Random>,
     ) -> Self {
         let (closing, closed) = watch::channel(());
@@ -45,7 +45,7 @@ impl Listener {
         let permits = Arc::new(Semaphore::new(CONNECTIONS));
         for socket in sockets {
             let server = Server {
-                desk: Arc::clone(&desk),
+                sign_in: Arc::clone(&sign_in),
                 random: Arc::clone(&random),
                 closed: closed.clone(),
                 _open: open.clone(),
@@ -59,13 +59,13 @@ impl Listener {
     pub(super) async fn close(self) {
         let Self { closing, mut connections } = self;
         drop(closing);
-        let _ = tokio::time::timeout(FAREWELL, connections.recv()).await;
+        let _ = tokio::time::timeout(CLOSE_GRACE, connections.recv()).await;
     }
 }
 
 #[derive(Clone)]
 struct Server {
-    desk: Arc<SignInServer>,
+    sign_in: Arc<SignInServer>,
     random: Arc<dyn Random>,
     closed: watch::Receiver<()>,
     _open: mpsc::Sender<Infallible>,
@@ -98,12 +98,12 @@ async fn accept(socket: TcpListener, mut server: Server, permits: Arc<Semaphore>
 
 impl Server {
     async fn connection(mut self, stream: TcpStream) {
-        let (desk, random) = (Arc::clone(&self.desk), Arc::clone(&self.random));
+        let (sign_in, random) = (Arc::clone(&self.sign_in), Arc::clone(&self.random));
         let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            let (desk, random) = (Arc::clone(&desk), Arc::clone(&random));
+            let (sign_in, random) = (Arc::clone(&sign_in), Arc::clone(&random));
             async move {
                 let head = request.method() == Method::HEAD;
-                let response = response(desk.serve(request).await, &*random);
+                let response = response(sign_in.serve(request).await, &*random);
                 Ok::<_, Infallible>(if head {
                     response.map(|_| Content::default())
                 } else {
@@ -126,7 +126,7 @@ impl Server {
     }
 }
 
-/// A whole page, or last words that are still to come.
+/// A whole page, or last message that are still to come.
 enum Content {
     Whole(Full<Bytes>),
     Stream(mpsc::Receiver<Bytes>),
@@ -148,9 +148,9 @@ impl Body for Content {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match self.get_mut() {
             Self::Whole(page) => Pin::new(page).poll_frame(context),
-            Self::Stream(words) => {
-                words.poll_recv(context).map(|words| words.map(|words| Ok(Frame::data(words))))
-            }
+            Self::Stream(message) => message
+                .poll_recv(context)
+                .map(|message| message.map(|message| Ok(Frame::data(message)))),
         }
     }
 
@@ -175,8 +175,8 @@ fn response(reply: Reply, random: &dyn Random) -> Response<Content> {
             *response.body_mut() = Content::Whole(Full::new(page.render(&nonce).into()));
             None
         }
-        Reply::Stream(words) => {
-            *response.body_mut() = Content::Stream(words);
+        Reply::Stream(message) => {
+            *response.body_mut() = Content::Stream(message);
             None
         }
         Reply::SeeOther(url) => {

@@ -15,14 +15,14 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::pages::{
-    ACCOUNT, ANOTHER, CANCEL, CONTINUE, LastWords, OTHER_TAB, PRESENCE, Page, TAB, TOKEN, Target,
+    ACCOUNT, ANOTHER, CANCEL, CONTINUE, FinalMessage, OTHER_TAB, PRESENCE, Page, TAB, TOKEN, Target,
 };
-use super::tab_watch::{Departure, TabWatch};
+use super::tab_watch::{Abandonment, TabWatch};
 
 /// No answer of a provider comes near.
 const FORM_LIMIT: usize = 64 * 1024;
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many hits may wait for their verdict.
+/// How many requests may wait for their verdict.
 const QUEUE: usize = 16;
 
 /// What a browser is told.
@@ -32,7 +32,7 @@ pub(super) enum Reply {
     Page(StatusCode, Page),
     /// Another page.
     SeeOther(Url),
-    /// Last words that are still to come; whoever reads them is there.
+    /// Last message that are still to come; whoever reads them is there.
     Stream(mpsc::Receiver<Bytes>),
     /// A method that means nothing here.
     NotAllowed,
@@ -40,9 +40,9 @@ pub(super) enum Reply {
 
 /// A browser that waits for its reply; one that is dropped is told that the sign-in has ended.
 #[derive(Debug)]
-pub(super) struct Held(oneshot::Sender<Reply>);
+pub(super) struct PendingReply(oneshot::Sender<Reply>);
 
-impl Held {
+impl PendingReply {
     /// Whether the browser was still there.
     pub(super) fn reply(self, reply: Reply) -> bool {
         self.0.send(reply).is_ok()
@@ -53,14 +53,14 @@ impl Held {
 #[derive(Debug)]
 pub(super) struct IncomingRequest {
     pub(super) parameters: RedirectParameters,
-    pub(super) browser: Held,
+    pub(super) reply: PendingReply,
 }
 
 /// What the person chose.
 #[derive(Debug)]
 pub(super) struct Choice {
     pub(super) pick: AccountPick,
-    pub(super) browser: Held,
+    pub(super) reply: PendingReply,
 }
 
 /// Where the router hands in what arrives and the session takes it.
@@ -72,12 +72,12 @@ pub(super) struct SignInServer {
     presence_path: String,
     /// Against forms of other pages; the path is random as well.
     token: String,
-    question: Mutex<Option<PendingPage>>,
+    pending_page: Mutex<Option<PendingPage>>,
     /// Whether the first page, as it is offered now, was fetched.
     shown: AtomicBool,
     tab_watch: Arc<TabWatch>,
-    last_words: watch::Receiver<Option<LastWords>>,
-    hits: mpsc::Sender<IncomingRequest>,
+    final_message: watch::Receiver<Option<FinalMessage>>,
+    requests: mpsc::Sender<IncomingRequest>,
     choices: mpsc::Sender<Choice>,
 }
 
@@ -96,68 +96,68 @@ pub(super) enum Offer {
     Visit(Url),
 }
 
-/// The session's side of the desk.
+/// The session's side of the server.
 #[derive(Debug)]
-pub(super) struct Arrivals {
-    pub(super) hits: mpsc::Receiver<IncomingRequest>,
+pub(super) struct SignInEvents {
+    pub(super) requests: mpsc::Receiver<IncomingRequest>,
     pub(super) choices: mpsc::Receiver<Choice>,
-    pub(super) person: Person,
-    last_words: watch::Sender<Option<LastWords>>,
+    pub(super) person: PersonWatch,
+    final_message: watch::Sender<Option<FinalMessage>>,
 }
 
 /// Whether the person is still there.
 #[derive(Debug)]
-pub(super) struct Person(watch::Receiver<Option<Departure>>);
+pub(super) struct PersonWatch(watch::Receiver<Option<Abandonment>>);
 
-impl Person {
+impl PersonWatch {
     /// Waits until the person has left without an answer; forever if they stay.
-    pub(super) async fn departed(&mut self) -> Error {
-        match self.0.wait_for(Option::is_some).await.map(|departure| *departure) {
-            Ok(Some(Departure::Closed)) => Error::cancelled("the sign-in's page was closed"),
+    pub(super) async fn abandoned(&mut self) -> Error {
+        match self.0.wait_for(Option::is_some).await.map(|abandonment| *abandonment) {
+            Ok(Some(Abandonment::PageClosed)) => Error::cancelled("the sign-in's page was closed"),
             Ok(_) => Error::cancelled("the person gave the sign-in up"),
-            // The desk is closed first only when the session is gone.
+            // The server is closed first only when the session is gone.
             Err(_) => std::future::pending().await,
         }
     }
 }
 
-impl Arrivals {
+impl SignInEvents {
     /// Tells the page that stays open how it ended.
-    pub(super) fn tell(&self, last_words: LastWords) {
+    pub(super) fn set_final_message(&self, final_message: FinalMessage) {
         let left = self.person.0.borrow().is_some();
-        let last_words = if left { LastWords::cancelled() } else { last_words };
-        self.last_words.send_replace(Some(last_words));
+        let final_message = if left { FinalMessage::cancelled() } else { final_message };
+        self.final_message.send_replace(Some(final_message));
     }
 }
 
 impl SignInServer {
     /// `nonce` and `token` are random.
-    pub(super) fn new(redirect_uri: &Url, nonce: &str, token: String) -> (Arc<Self>, Arrivals) {
-        let (hits, hits_in) = mpsc::channel(QUEUE);
+    pub(super) fn new(redirect_uri: &Url, nonce: &str, token: String) -> (Arc<Self>, SignInEvents) {
+        let (requests, requests_in) = mpsc::channel(QUEUE);
         let (choices, choices_in) = mpsc::channel(1);
-        let (tab_watch, departed) = TabWatch::new();
-        let (tell, last_words) = watch::channel(None);
+        let (tab_watch, abandoned) = TabWatch::new();
+        let (message_sender, final_message) = watch::channel(None);
         let first_path = format!("/{nonce}/sign-in");
-        let desk = Self {
+        let server = Self {
             port: redirect_uri.port_or_known_default().unwrap_or_default(),
             redirect_path: redirect_uri.path().to_owned(),
             presence_path: format!("{first_path}/{PRESENCE}"),
             first_path,
             token,
-            question: Mutex::default(),
+            pending_page: Mutex::default(),
             shown: AtomicBool::default(),
             tab_watch,
-            last_words,
-            hits,
+            final_message,
+            requests,
             choices,
         };
-        let arrivals = Arrivals {
-            hits: hits_in,
+        let events = SignInEvents {
+            requests: requests_in,
             choices: choices_in,
-            person: Person(departed),
-            last_words: tell,
+            person: PersonWatch(abandoned),
+            final_message: message_sender,
         };
-        (Arc::new(desk), arrivals)
+        (Arc::new(server), events)
     }
 
     /// The path of the first page.
@@ -172,7 +172,7 @@ impl SignInServer {
 
     /// Shows the first page from now on, until it is answered.
     pub(super) fn offer(&self, page: Page, offer: Offer) {
-        *self.question() = Some(PendingPage { page, offer });
+        *self.pending_page() = Some(PendingPage { page, offer });
         self.shown.store(false, Ordering::Relaxed);
     }
 
@@ -196,7 +196,7 @@ impl SignInServer {
         } else if path == self.first_path {
             self.first(request).await
         } else if path == self.presence_path && request.method() == Method::GET {
-            self.stays()
+            self.watch_tab()
         } else {
             nothing_here()
         }
@@ -229,7 +229,7 @@ impl SignInServer {
             return nothing_here();
         }
         let (sender, reply) = oneshot::channel();
-        match self.hits.try_send(IncomingRequest { parameters, browser: Held(sender) }) {
+        match self.requests.try_send(IncomingRequest { parameters, reply: PendingReply(sender) }) {
             Ok(()) => reply.await.unwrap_or_else(|_| ended()),
             Err(mpsc::error::TrySendError::Closed(_)) => ended(),
             Err(mpsc::error::TrySendError::Full(_)) => {
@@ -255,27 +255,28 @@ impl SignInServer {
     }
 
     fn first_page(&self) -> Reply {
-        let page = match &*self.question() {
-            _ if self.tab_watch.departure().is_some() => Page::cancelled(),
-            Some(question) => question.page.clone(),
+        let page = match &*self.pending_page() {
+            _ if self.tab_watch.abandonment().is_some() => Page::cancelled(),
+            Some(pending_page) => pending_page.page.clone(),
             None => Page::waiting(self.target()),
         };
         Reply::Page(StatusCode::OK, page)
     }
 
     /// The page that stays open reads this as long as it is open.
-    fn stays(&self) -> Reply {
-        let (connected, mut last_words) = (self.tab_watch.connect(), self.last_words.clone());
+    fn watch_tab(&self) -> Reply {
+        let (open_page, mut final_message) =
+            (self.tab_watch.open_page(), self.final_message.clone());
         let (stream, body) = mpsc::channel(1);
         tokio::spawn(async move {
-            let words = tokio::select! {
-                words = last_words.wait_for(Option::is_some) => words.ok().and_then(|words| words.clone()),
+            let message = tokio::select! {
+                message = final_message.wait_for(Option::is_some) => message.ok().and_then(|message| message.clone()),
                 () = stream.closed() => None,
             };
-            drop(connected);
-            if let Some(words) = words.and_then(|words| serde_json::to_vec(&words).ok()) {
+            drop(open_page);
+            if let Some(message) = message.and_then(|message| serde_json::to_vec(&message).ok()) {
                 // The page may just have been closed.
-                let _ = stream.send(words.into()).await;
+                let _ = stream.send(message.into()).await;
             }
         });
         Reply::Stream(body)
@@ -289,13 +290,13 @@ impl SignInServer {
         }
         let Some(choice) = form.only(ACCOUNT) else { return unknown() };
         if choice == CANCEL {
-            self.question().take();
-            self.tab_watch.give_up();
+            self.pending_page().take();
+            self.tab_watch.cancel();
             return Reply::Page(StatusCode::OK, Page::cancelled());
         }
         let pick = {
-            let mut question = self.question();
-            let Some(PendingPage { offer, .. }) = &*question else { return already_chosen() };
+            let mut pending_page = self.pending_page();
+            let Some(PendingPage { offer, .. }) = &*pending_page else { return already_chosen() };
             let pick = match offer {
                 Offer::Visit(url) if choice == CONTINUE => Err(url.clone()),
                 Offer::Accounts(_) if choice == ANOTHER => Ok(AccountPick::Another),
@@ -307,26 +308,26 @@ impl SignInServer {
                 }
                 Offer::Visit(_) => return unknown(),
             };
-            *question = None;
+            *pending_page = None;
             pick
         };
         if form.only(TAB) != Some(OTHER_TAB) {
-            self.tab_watch.goes_elsewhere();
+            self.tab_watch.navigates_away();
         }
         let pick = match pick {
             Ok(pick) => pick,
             Err(url) => return Reply::SeeOther(url),
         };
         let (sender, reply) = oneshot::channel();
-        let handed_in = self.choices.try_send(Choice { pick, browser: Held(sender) });
+        let handed_in = self.choices.try_send(Choice { pick, reply: PendingReply(sender) });
         if handed_in.is_err() {
             return ended();
         }
         reply.await.unwrap_or_else(|_| ended())
     }
 
-    fn question(&self) -> MutexGuard<'_, Option<PendingPage>> {
-        self.question.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pending_page(&self) -> MutexGuard<'_, Option<PendingPage>> {
+        self.pending_page.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
 /// What we ask for is answered at once, or never.
-const ANSWER: Duration = Duration::from_secs(10);
+const REPLY_LIMIT: Duration = Duration::from_secs(10);
 /// Nothing we ask for is answered at such length.
 const MESSAGE_LIMIT: u64 = 4 * 1024 * 1024;
 
@@ -49,11 +49,11 @@ struct Message {
     params: Value,
     #[serde(default)]
     result: Value,
-    error: Option<Refusal>,
+    error: Option<ProtocolError>,
 }
 
 #[derive(Deserialize)]
-struct Refusal {
+struct ProtocolError {
     message: String,
 }
 
@@ -90,7 +90,7 @@ impl DevTools {
     ) -> Result<Value> {
         let failed = |why: &str| Error::internal(format!("{method} in the sign-in window: {why}"));
         let answer = self.send(session, method, params);
-        match tokio::time::timeout(ANSWER, answer).await {
+        match tokio::time::timeout(REPLY_LIMIT, answer).await {
             Ok(Ok(answer)) => answer.map_err(|error| failed("it refuses").with_source(error)),
             Ok(Err(_)) => Err(failed("it has ended")),
             Err(_) => Err(failed("it does not answer")),
@@ -154,7 +154,7 @@ async fn read(
         match message {
             Message { id: Some(id), result, error, .. } => {
                 if let Some(call) = lock(pending).calls.remove(&id) {
-                    let refused = |refusal: Refusal| Err(Error::internal(refusal.message));
+                    let refused = |error: ProtocolError| Err(Error::internal(error.message));
                     // Whoever asked may have left.
                     let _ = call.send(error.map_or(Ok(result), refused));
                 }

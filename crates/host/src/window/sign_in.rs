@@ -17,21 +17,21 @@ use crate::loopback::{FirstPage, Page};
 use crate::random::random_hex;
 
 /// Bad news stay until the window is closed, or nobody seems to be there.
-const BAD_NEWS: Duration = Duration::from_secs(300);
+const ERROR_PAGE_TIME: Duration = Duration::from_secs(300);
 
 /// Windows that show how a sign-in ended. The next sign-in closes them, and so gets their profile and
 /// the provider's session in it.
 #[derive(Debug, Default)]
-pub(super) struct LastPages(Mutex<Vec<LastPage>>);
+pub(super) struct OutcomeWindows(Mutex<Vec<OutcomeWindow>>);
 
 #[derive(Debug)]
-struct LastPage {
+struct OutcomeWindow {
     /// Dropped to close the window.
     wanted: oneshot::Sender<()>,
     window: JoinHandle<()>,
 }
 
-impl LastPages {
+impl OutcomeWindows {
     fn show(&self, mut view: View, time: Duration) {
         let (wanted, unwanted) = oneshot::channel();
         let window = tokio::spawn(async move {
@@ -46,19 +46,19 @@ impl LastPages {
         });
         let mut pages = self.pages();
         pages.retain(|page| !page.window.is_finished());
-        pages.push(LastPage { wanted, window });
+        pages.push(OutcomeWindow { wanted, window });
     }
 
     /// Returns once they are closed.
     pub(super) async fn close(&self) {
         let pages = std::mem::take(&mut *self.pages());
-        for LastPage { wanted, window } in pages {
+        for OutcomeWindow { wanted, window } in pages {
             drop(wanted);
             let _ = window.await;
         }
     }
 
-    fn pages(&self) -> MutexGuard<'_, Vec<LastPage>> {
+    fn pages(&self) -> MutexGuard<'_, Vec<OutcomeWindow>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -70,7 +70,7 @@ pub(super) struct WindowSignIn {
     pub(super) redirect_uri: Url,
     pub(super) view: View,
     pub(super) random: Arc<dyn Random>,
-    pub(super) last_pages: Arc<LastPages>,
+    pub(super) outcome_windows: Arc<OutcomeWindows>,
     /// What the person saw first, once it was shown: it says who asks.
     pub(super) first_page: Option<FirstPage>,
 }
@@ -146,10 +146,10 @@ impl SignIn for WindowSignIn {
                 if let Ok(address) = self.address_of(&Page::outcome(&outcome, &self.prompt)) {
                     let _ = self.view.visit(&address).await;
                 }
-                BAD_NEWS
+                ERROR_PAGE_TIME
             }
         };
-        self.last_pages.show(self.view, time);
+        self.outcome_windows.show(self.view, time);
     }
 }
 

@@ -7,7 +7,7 @@ use url::Url;
 
 use super::browser::WindowBrowser;
 use super::profile::Profiles;
-use super::sign_in::{LastPages, WindowSignIn};
+use super::sign_in::{OutcomeWindows, WindowSignIn};
 use super::view::View;
 use crate::environment::Environment;
 
@@ -17,7 +17,7 @@ pub(crate) struct WindowUi {
     environment: Environment,
     profiles: Profiles,
     random: Arc<dyn Random>,
-    last_pages: Arc<LastPages>,
+    outcome_windows: Arc<OutcomeWindows>,
 }
 
 impl WindowUi {
@@ -27,7 +27,7 @@ impl WindowUi {
         profiles: Profiles,
         random: Arc<dyn Random>,
     ) -> Self {
-        Self { environment, profiles, random, last_pages: Arc::default() }
+        Self { environment, profiles, random, outcome_windows: Arc::default() }
     }
 }
 
@@ -39,7 +39,7 @@ impl SignInUi for WindowUi {
                 .with_hint("register the native-client address or http://localhost for the app")
         })?;
         let browser = WindowBrowser::find(&self.environment)?;
-        self.last_pages.close().await;
+        self.outcome_windows.close().await;
         let profile = self.profiles.take()?;
         let view = View::open(&browser, &self.environment, profile, &redirect_uri).await?;
         tracing::debug!(correlation_id = %prompt.correlation_id, "sign-in window opened");
@@ -48,7 +48,7 @@ impl SignInUi for WindowUi {
             redirect_uri,
             view,
             random: Arc::clone(&self.random),
-            last_pages: Arc::clone(&self.last_pages),
+            outcome_windows: Arc::clone(&self.outcome_windows),
             first_page: None,
         }))
     }

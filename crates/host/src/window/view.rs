@@ -16,11 +16,11 @@ use crate::available_ui::no_window;
 use crate::environment::Environment;
 
 /// How long a browser may take to show its first window, with a cold disk.
-const START: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_secs(20);
 /// How long it may take to write its profile when it is asked to end.
-const END: Duration = Duration::from_secs(5);
+const EXIT_LIMIT: Duration = Duration::from_secs(5);
 /// How many answers may wait for their verdict.
-const QUEUE: usize = 16;
+const MAX_PENDING_ANSWERS: usize = 16;
 /// Gives the browser our pipe as the descriptors 3 and 4, where it expects DevTools messages. Its own
 /// output gets nowhere near ours (invariant I10).
 const LAUNCH: &str = r#"exec "$0" "$@" 3<&0 4>&1 0</dev/null 1>/dev/null 2>/dev/null"#;
@@ -47,11 +47,11 @@ pub(super) struct View {
     main: String,
     /// Ends when the last page is closed, or the browser.
     answers: mpsc::Receiver<RedirectParameters>,
-    running: Option<Running>,
+    process: Option<BrowserProcess>,
 }
 
 #[derive(Debug)]
-struct Running {
+struct BrowserProcess {
     devtools: DevTools,
     child: Child,
     /// Held for its lock, and for its removal after use.
@@ -83,29 +83,29 @@ impl View {
         let pipe = child.stdin.take().zip(child.stdout.take());
         let (writer, reader) = pipe.ok_or_else(|| Error::internal("open a pipe to the window"))?;
         let (devtools, events) = DevTools::start(writer, reader);
-        let running = Running { devtools: devtools.clone(), child, _profile: profile };
-        let (answers_out, answers) = mpsc::channel(QUEUE);
+        let process = BrowserProcess { devtools: devtools.clone(), child, _profile: profile };
+        let (answers_out, answers) = mpsc::channel(MAX_PENDING_ANSWERS);
         let (ready_out, ready) = oneshot::channel();
-        let watch = Watch {
+        let watch = NavigationWatch {
             devtools: devtools.clone(),
             redirect_uri: redirect_uri.clone(),
             pages: HashMap::new(),
             answers: answers_out,
             ready: Some(ready_out),
         };
-        tokio::spawn(watch.attend(events));
+        tokio::spawn(watch.run(events));
         let all = json!({ "autoAttach": true, "waitForDebuggerOnStart": true, "flatten": true });
         drop(devtools.send(None, "Target.setAutoAttach", all));
         let deny = json!({ "behavior": "deny" });
         drop(devtools.send(None, "Browser.setDownloadBehavior", deny));
-        match tokio::time::timeout(START, ready).await {
-            Ok(Ok(main)) => Ok(Self { devtools, main, answers, running: Some(running) }),
+        match tokio::time::timeout(START_LIMIT, ready).await {
+            Ok(Ok(main)) => Ok(Self { devtools, main, answers, process: Some(process) }),
             Ok(Err(_)) => {
-                running.end().await;
+                process.end().await;
                 Err(no_window("the browser ended before it showed a window"))
             }
             Err(_) => {
-                running.end().await;
+                process.end().await;
                 Err(no_window("the browser does not answer"))
             }
         }
@@ -131,8 +131,8 @@ impl View {
 
     /// Closes the window.
     pub(super) async fn close(mut self) {
-        if let Some(running) = self.running.take() {
-            running.end().await;
+        if let Some(process) = self.process.take() {
+            process.end().await;
         }
     }
 }
@@ -141,26 +141,26 @@ impl View {
 impl Drop for View {
     fn drop(&mut self) {
         // Without a runtime the child is killed.
-        if let (Some(running), Ok(runtime)) =
-            (self.running.take(), tokio::runtime::Handle::try_current())
+        if let (Some(process), Ok(runtime)) =
+            (self.process.take(), tokio::runtime::Handle::try_current())
         {
-            runtime.spawn(running.end());
+            runtime.spawn(process.end());
         }
     }
 }
 
-impl Running {
+impl BrowserProcess {
     /// Lets the browser write its profile; one that does not end is killed.
     async fn end(mut self) {
         drop(self.devtools.send(None, "Browser.close", json!({})));
-        if tokio::time::timeout(END, self.child.wait()).await.is_err() {
+        if tokio::time::timeout(EXIT_LIMIT, self.child.wait()).await.is_err() {
             let _ = self.child.kill().await;
         }
     }
 }
 
 /// Sees everything that happens in the browser.
-struct Watch {
+struct NavigationWatch {
     devtools: DevTools,
     redirect_uri: Url,
     /// The open pages: session and target.
@@ -169,9 +169,9 @@ struct Watch {
     ready: Option<oneshot::Sender<String>>,
 }
 
-impl Watch {
+impl NavigationWatch {
     /// Until the browser ends or its last page is closed.
-    async fn attend(mut self, mut events: mpsc::UnboundedReceiver<Event>) {
+    async fn run(mut self, mut events: mpsc::UnboundedReceiver<Event>) {
         while let Some(event) = events.recv().await {
             match &*event.method {
                 "Target.attachedToTarget" => self.attached(&event.params).await,

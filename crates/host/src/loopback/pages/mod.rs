@@ -15,7 +15,7 @@ pub(crate) struct Page {
 
 /// What the page that stays open is told at the end.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct LastWords {
+pub(super) struct FinalMessage {
     title: &'static str,
     text: String,
     closes: bool,
@@ -78,7 +78,7 @@ impl Page {
 
     /// How it ended.
     pub(crate) fn outcome(outcome: &SignInOutcome, prompt: &SignInPrompt) -> Self {
-        let LastWords { title, text, closes } = LastWords::of(outcome);
+        let FinalMessage { title, text, closes } = FinalMessage::of(outcome);
         let mut page = Self::notice(title, &text);
         if closes {
             page.script = Some(CLOSE);
@@ -164,7 +164,7 @@ impl Page {
     }
 }
 
-impl LastWords {
+impl FinalMessage {
     pub(super) fn of(outcome: &SignInOutcome) -> Self {
         match outcome {
             SignInOutcome::SignedIn { username } => Self {
