@@ -36,9 +36,7 @@ pub use host::Host;
 pub use keys::Keychain;
 #[cfg(all(unix, feature = "keyring"))]
 pub use keys::Keyring;
-pub use keys::{EphemeralKeys, KeyProtection, KeySealer, SealedFileKeys};
-#[cfg(unix)]
-pub use keys::{FileKeys, KeyringAccess, MasterKeys};
+pub use keys::{EphemeralKeys, KeyPlace, KeyPlaceKind, KeyProblem, KeySealer, KeyStatus, NewKey};
 pub use loopback::LoopbackUi;
 pub use memory_store::MemoryStore;
 pub use paths::{Paths, UserFacts};

@@ -78,6 +78,11 @@ impl PrivateDir {
         Ok(file.into())
     }
 
+    /// Whether something of this name is there.
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.path.join(name).symlink_metadata().is_ok()
+    }
+
     /// The content of a small file.
     pub(crate) fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>> {
         let Some(file) = self.open_file(name)? else { return Ok(None) };
