@@ -18,9 +18,9 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use super::sign_in_server::{Reply, SignInServer};
 use crate::random::random_hex;
 
-/// More than any browser opens; what is over it waits to be accepted.
+/// More than any browser opens; further connections wait to be accepted.
 const CONNECTIONS: usize = 64;
-/// A connection that says nothing is closed.
+/// A connection without a request is closed after this time.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the last page may take to leave.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
@@ -29,12 +29,12 @@ const CLOSE_GRACE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Listener {
     closing: watch::Sender<()>,
-    /// Ends when the last connection does.
+    /// Closed when the last connection ends.
     connections: mpsc::Receiver<Infallible>,
 }
 
 impl Listener {
-    /// Serves the sign_in on these sockets.
+    /// Serves the sign-in on these sockets.
     pub(super) fn start(
         sockets: Vec<TcpListener>,
         sign_in: Arc<SignInServer>,
@@ -55,7 +55,7 @@ impl Listener {
         Self { closing, connections }
     }
 
-    /// Closes the sockets and waits, briefly, until the browsers that wait have their last page.
+    /// Closes the sockets, and waits at most [`CLOSE_GRACE`] for the last pages to be sent.
     pub(super) async fn close(self) {
         let Self { closing, mut connections } = self;
         drop(closing);
@@ -89,7 +89,7 @@ async fn accept(socket: TcpListener, mut server: Server, permits: Arc<Semaphore>
                     drop(permit);
                 });
             }
-            // Out of descriptors, or the peer has left again: neither ends the sign-in.
+            // No file descriptors are left, or the peer has disconnected: neither fails the sign-in.
             Some((Err(_), _)) => tokio::time::sleep(Duration::from_millis(10)).await,
             None => return,
         }
@@ -111,7 +111,7 @@ impl Server {
                 })
             }
         });
-        // One request each: nothing lingers after the last page.
+        // One request per connection, so that no connection is open after the last page.
         let connection = http1::Builder::new()
             .keep_alive(false)
             .timer(TokioTimer::new())
@@ -126,7 +126,7 @@ impl Server {
     }
 }
 
-/// A whole page, or last message that are still to come.
+/// A page, or a message that is sent later.
 enum Content {
     Whole(Full<Bytes>),
     Stream(mpsc::Receiver<Bytes>),
@@ -188,8 +188,8 @@ fn response(reply: Reply, random: &dyn Random) -> Response<Content> {
             Some((header::ALLOW, HeaderValue::from_static("GET, HEAD, POST")))
         }
     };
-    // Browsers apply form-action to every redirect that follows the form, and providers hand on to
-    // federated ones, so any https page may follow; the form itself has nowhere to go but here.
+    // Browsers apply form-action to every redirect after the form, and providers redirect to federated
+    // ones, so any https page is allowed. The form itself is only sent here.
     let policy = format!(
         "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; \
          connect-src 'self'; form-action 'self' https:; base-uri 'none'; frame-ancestors 'none'"

@@ -21,18 +21,18 @@ pub(super) struct LoopbackSignIn {
     pub(super) server: Arc<SignInServer>,
     pub(super) events: SignInEvents,
     pub(super) listener: Listener,
-    /// The browser that waits to be told how to go on.
+    /// The browser request that waits for our reply.
     pub(super) pending_reply: Option<PendingReply>,
     pub(super) launch: Launch,
 }
 
 impl LoopbackSignIn {
-    /// Sends the browser that waits to the page; whether there was one.
+    /// Redirects the waiting browser to the page. Returns whether one was waiting.
     fn redirect_pending(&mut self, url: &Url) -> bool {
         self.pending_reply.take().is_some_and(|pending| pending.reply(Reply::SeeOther(url.clone())))
     }
 
-    /// Opens a browser on our first page, which says who asks and can be seen to be closed.
+    /// Opens a browser on our first page, which shows which program asks and whose closing is noticed.
     async fn open_first_page(&mut self, page: Page, offer: Offer) -> Result<()> {
         self.server.offer(page, offer);
         let mut url = self.redirect_uri.clone();
@@ -59,8 +59,9 @@ impl SignIn for LoopbackSignIn {
             error = self.events.person.abandoned() => return Err(error),
             error = page_not_shown(&mut self.launch, &self.server) => return Err(error),
         };
-        let choice = choice.ok_or_else(|| Error::internal("choose an account: no page is open"))?;
-        // The browser works, whatever its command returns later.
+        let choice = choice
+            .ok_or_else(|| Error::internal("could not choose an account: no page is open"))?;
+        // The browser works, so the exit status of its command no longer matters.
         self.launch = Launch::default();
         self.pending_reply = Some(choice.reply);
         Ok(choice.pick)
@@ -81,8 +82,8 @@ impl SignIn for LoopbackSignIn {
             error = self.events.person.abandoned() => return Err(error),
             error = page_not_shown(&mut self.launch, &self.server) => return Err(error),
         };
-        let request =
-            request.ok_or_else(|| Error::cancelled("wait for the answer of the sign-in"))?;
+        let request = request
+            .ok_or_else(|| Error::cancelled("the sign-in ended before its answer arrived"))?;
         self.launch = Launch::default();
         self.pending_reply = Some(request.reply);
         Ok(request.parameters)
@@ -96,23 +97,23 @@ impl SignIn for LoopbackSignIn {
 
     async fn finish(self: Box<Self>, outcome: SignInOutcome) {
         let Self { prompt, listener, events, pending_reply, .. } = *self;
-        // Before a tab closes itself, so that its closing is not taken for giving up.
+        // First, because a tab that closes itself after this would count as cancelling.
         events.set_final_message(FinalMessage::of(&outcome));
         if let Some(pending) = pending_reply {
             pending.reply(Reply::Page(StatusCode::OK, Page::outcome(&outcome, &prompt)));
         }
-        // Hits still in the queue are told that the sign-in has ended.
+        // Requests that are still queued get the page "The sign-in has ended".
         drop(events);
         listener.close().await;
     }
 }
 
-/// Waits until it is known that no page was shown. One that was fetched is, whatever becomes of the
-/// command, or of the program, that opened it: others may have joined the sign-in.
+/// Waits until it is known that no page was opened. Once a browser has fetched the page, a failure of
+/// the command or the caller that opened it does not matter: other callers may have joined.
 async fn page_not_shown(launch: &mut Launch, server: &SignInServer) -> Error {
     let error = launch.failed().await;
     if server.is_shown() {
-        tracing::debug!(%error, "the page is open all the same");
+        tracing::debug!(%error, "the browser command failed, but the page is open");
         return std::future::pending().await;
     }
     error

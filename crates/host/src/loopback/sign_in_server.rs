@@ -19,61 +19,62 @@ use super::pages::{
 };
 use super::tab_watch::{Abandonment, TabWatch};
 
-/// No answer of a provider comes near.
+/// Much more than any answer of a provider.
 const FORM_LIMIT: usize = 64 * 1024;
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many requests may wait for their verdict.
+/// How many requests to the redirect path may wait for the engine.
 const QUEUE: usize = 16;
 
-/// What a browser is told.
+/// A reply to a browser.
 #[derive(Debug)]
 pub(super) enum Reply {
     /// A page of ours.
     Page(StatusCode, Page),
-    /// Another page.
+    /// A redirect to another page.
     SeeOther(Url),
-    /// Last message that are still to come; whoever reads them is there.
+    /// A message that is sent when the sign-in ends; the open request shows that the page is open.
     Stream(mpsc::Receiver<Bytes>),
-    /// A method that means nothing here.
+    /// The method is not allowed here.
     NotAllowed,
 }
 
-/// A browser that waits for its reply; one that is dropped is told that the sign-in has ended.
+/// A browser request that waits for its reply. If this is dropped, the browser gets the page "The
+/// sign-in has ended".
 #[derive(Debug)]
 pub(super) struct PendingReply(oneshot::Sender<Reply>);
 
 impl PendingReply {
-    /// Whether the browser was still there.
+    /// Replies. Returns whether the browser was still waiting.
     pub(super) fn reply(self, reply: Reply) -> bool {
         self.0.send(reply).is_ok()
     }
 }
 
-/// A hit on the redirect path.
+/// A request to the redirect path.
 #[derive(Debug)]
 pub(super) struct IncomingRequest {
     pub(super) parameters: RedirectParameters,
     pub(super) reply: PendingReply,
 }
 
-/// What the person chose.
+/// The account that the person chose.
 #[derive(Debug)]
 pub(super) struct Choice {
     pub(super) pick: AccountPick,
     pub(super) reply: PendingReply,
 }
 
-/// Where the router hands in what arrives and the session takes it.
+/// The server of one sign-in. Requests of browsers go through it to the session, as [`SignInEvents`].
 #[derive(Debug)]
 pub(super) struct SignInServer {
     pub(super) port: u16,
     redirect_path: String,
     first_path: String,
     presence_path: String,
-    /// Against forms of other pages; the path is random as well.
+    /// Protects against forms of other pages (cross-site request forgery); the path is random as well.
     token: String,
     pending_page: Mutex<Option<PendingPage>>,
-    /// Whether the first page, as it is offered now, was fetched.
+    /// Whether a browser has fetched the first page since it last changed.
     shown: AtomicBool,
     tab_watch: Arc<TabWatch>,
     final_message: watch::Receiver<Option<FinalMessage>>,
@@ -87,16 +88,16 @@ struct PendingPage {
     offer: Offer,
 }
 
-/// What the first page leads to.
+/// What the form of the first page leads to.
 #[derive(Debug)]
 pub(super) enum Offer {
-    /// Choosing one of these accounts.
+    /// The choice of one of these accounts.
     Accounts(Vec<HomeAccountId>),
-    /// This page of the provider.
+    /// A redirect to this page of the provider.
     Visit(Url),
 }
 
-/// The session's side of the server.
+/// What the server reports to the session.
 #[derive(Debug)]
 pub(super) struct SignInEvents {
     pub(super) requests: mpsc::Receiver<IncomingRequest>,
@@ -105,24 +106,26 @@ pub(super) struct SignInEvents {
     final_message: watch::Sender<Option<FinalMessage>>,
 }
 
-/// Whether the person is still there.
+/// Reports when the person abandons the sign-in.
 #[derive(Debug)]
 pub(super) struct PersonWatch(watch::Receiver<Option<Abandonment>>);
 
 impl PersonWatch {
-    /// Waits until the person has left without an answer; forever if they stay.
+    /// Waits until the person abandons the sign-in; forever if they do not.
     pub(super) async fn abandoned(&mut self) -> Error {
         match self.0.wait_for(Option::is_some).await.map(|abandonment| *abandonment) {
-            Ok(Some(Abandonment::PageClosed)) => Error::cancelled("the sign-in's page was closed"),
-            Ok(_) => Error::cancelled("the person gave the sign-in up"),
-            // The server is closed first only when the session is gone.
+            Ok(Some(Abandonment::PageClosed)) => {
+                Error::cancelled("the page of the sign-in was closed")
+            }
+            Ok(_) => Error::cancelled("the person cancelled the sign-in"),
+            // The server is dropped before this value only if the session is gone.
             Err(_) => std::future::pending().await,
         }
     }
 }
 
 impl SignInEvents {
-    /// Tells the page that stays open how it ended.
+    /// Sends the page that stays open the outcome of the sign-in.
     pub(super) fn set_final_message(&self, final_message: FinalMessage) {
         let left = self.person.0.borrow().is_some();
         let final_message = if left { FinalMessage::cancelled() } else { final_message };
@@ -165,12 +168,12 @@ impl SignInServer {
         &self.first_path
     }
 
-    /// Where the form of the first page goes.
+    /// Where the form of the first page is sent.
     pub(super) fn target(&self) -> Target<'_> {
         Target { path: &self.first_path, token: &self.token }
     }
 
-    /// Shows the first page from now on, until it is answered.
+    /// Serves this first page from now on, until its form is sent.
     pub(super) fn offer(&self, page: Page, offer: Offer) {
         *self.pending_page() = Some(PendingPage { page, offer });
         self.shown.store(false, Ordering::Relaxed);
@@ -181,13 +184,13 @@ impl SignInServer {
         self.shown.load(Ordering::Relaxed)
     }
 
-    /// Answers one request, which may take as long as the sign-in.
+    /// Replies to one request, which may take as long as the sign-in.
     pub(super) async fn serve(&self, request: Request<Incoming>) -> Reply {
         if !self.is_addressed(request.headers()) {
             return page(
                 StatusCode::MISDIRECTED_REQUEST,
                 "Not here",
-                "This address does not belong to this machine's sign-in.",
+                "This is not the address of a sign-in on this machine.",
             );
         }
         let path = request.uri().path();
@@ -202,7 +205,7 @@ impl SignInServer {
         }
     }
 
-    /// Another name in `Host` means that somebody's domain leads here (DNS rebinding).
+    /// Another name in `Host` means that a foreign domain resolves to this machine (DNS rebinding).
     fn is_addressed(&self, headers: &HeaderMap) -> bool {
         let mut hosts = headers.get_all(header::HOST).into_iter();
         let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
@@ -221,7 +224,7 @@ impl SignInServer {
                 Ok(form) => RedirectParameters::parse(&form),
                 Err(reply) => return reply,
             },
-            // A preview of a link is not an answer.
+            // A link preview is not an answer.
             Method::HEAD => return nothing_here(),
             _ => return Reply::NotAllowed,
         };
@@ -233,7 +236,7 @@ impl SignInServer {
             Ok(()) => reply.await.unwrap_or_else(|_| ended()),
             Err(mpsc::error::TrySendError::Closed(_)) => ended(),
             Err(mpsc::error::TrySendError::Full(_)) => {
-                page(StatusCode::SERVICE_UNAVAILABLE, "Busy", "Too many answers at once.")
+                page(StatusCode::SERVICE_UNAVAILABLE, "Busy", "Too many answers arrived at once.")
             }
         }
     }
@@ -263,7 +266,7 @@ impl SignInServer {
         Reply::Page(StatusCode::OK, page)
     }
 
-    /// The page that stays open reads this as long as it is open.
+    /// Replies to the request that the first page keeps open until it is closed.
     fn watch_tab(&self) -> Reply {
         let (open_page, mut final_message) =
             (self.tab_watch.open_page(), self.final_message.clone());
@@ -275,7 +278,7 @@ impl SignInServer {
             };
             drop(open_page);
             if let Some(message) = message.and_then(|message| serde_json::to_vec(&message).ok()) {
-                // The page may just have been closed.
+                // The page may have been closed by now.
                 let _ = stream.send(message.into()).await;
             }
         });
@@ -355,5 +358,5 @@ fn nothing_here() -> Reply {
 }
 
 fn already_chosen() -> Reply {
-    page(StatusCode::OK, "Already chosen", "An account was chosen already.")
+    page(StatusCode::OK, "Already chosen", "An account has already been chosen.")
 }

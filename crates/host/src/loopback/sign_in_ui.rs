@@ -20,7 +20,7 @@ pub struct LoopbackUi {
 }
 
 impl LoopbackUi {
-    /// Shows pages with `launcher`.
+    /// Opens pages with `launcher`.
     #[must_use]
     pub fn new(launcher: Arc<dyn BrowserLauncher>, random: Arc<dyn Random>) -> Self {
         Self { launcher, random }
@@ -50,7 +50,7 @@ impl LoopbackUi {
         })
     }
 
-    /// The person's browser is where the caller is, if it can open one.
+    /// The caller opens the browser if it can; it may run in another session than this process.
     fn launcher(&self, prompt: &SignInPrompt) -> Arc<dyn BrowserLauncher> {
         match prompt.caller_ui.as_ref().filter(|caller_ui| caller_ui.abilities().browser) {
             Some(caller_ui) => Arc::new(CallersBrowser(Arc::clone(caller_ui))),

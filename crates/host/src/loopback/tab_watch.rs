@@ -4,26 +4,26 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// A page that is reloaded is back by then; closing it is known soon enough.
+/// A page that is reloaded requests the server again within this time.
 const RELOAD_GRACE: Duration = Duration::from_secs(1);
-/// A page that was loaded again connects by then, on a busy machine.
+/// A page that was requested connects within this time, even on a busy machine.
 const LOAD_GRACE: Duration = Duration::from_secs(5);
 
-/// The person is gone: no answer will come.
+/// How the person abandoned a sign-in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Abandonment {
-    /// They said so.
+    /// They cancelled it.
     Cancelled,
     /// They closed the page that stays open during the sign-in.
     PageClosed,
 }
 
-/// Knows whether the person is still there, from the page that stays open during a sign-in.
+/// Notices that the person closes the page that stays open during a sign-in.
 ///
-/// The page keeps a request open, which ends with the page. That alone does not mean that the person
-/// has left: the page may be reloaded, it may have gone on to the provider itself (no script, no
-/// second tab), or never have been able to connect. Only a page that was open_pages, is not back after
-/// a moment, and did not say that it goes navigated_away, was closed.
+/// The page keeps a request open, which ends when the page is closed. The end of the request alone is
+/// not enough: the page may be reloaded, may have navigated to the provider itself (without scripts or
+/// a second tab), or may never have connected. A page counts as closed only if it was connected, does
+/// not connect again in time, and did not announce that it navigates away.
 #[derive(Debug)]
 pub(super) struct TabWatch {
     state: Mutex<State>,
@@ -33,13 +33,13 @@ pub(super) struct TabWatch {
 #[derive(Debug)]
 struct State {
     open_pages: usize,
-    /// The page has become the provider's, and cannot be seen any more.
+    /// The tab shows the provider's page now, and can no longer be watched.
     navigated_away: bool,
-    /// Nobody is missed before.
+    /// The page does not count as closed before this.
     missed_from: Instant,
 }
 
-/// A page that is open, as long as this value lives.
+/// An open page; dropping this value means that the page was closed.
 #[derive(Debug)]
 pub(super) struct OpenPage(Arc<TabWatch>);
 
@@ -50,13 +50,13 @@ impl TabWatch {
         (Arc::new(Self { state: Mutex::new(state), abandonment }), abandoned)
     }
 
-    /// The page was asked for: it is about to connect.
+    /// The page was requested, so it will connect soon.
     pub(super) fn loading(&self) {
         let mut state = self.state();
         state.missed_from = state.missed_from.max(Instant::now() + LOAD_GRACE);
     }
 
-    /// The page is open.
+    /// Notes that the page is open.
     pub(super) fn open_page(self: &Arc<Self>) -> OpenPage {
         let mut state = self.state();
         state.open_pages += 1;
@@ -65,22 +65,22 @@ impl TabWatch {
         OpenPage(Arc::clone(self))
     }
 
-    /// The page itself goes on to the provider.
+    /// The tab navigates to the provider.
     pub(super) fn navigates_away(&self) {
         self.state().navigated_away = true;
     }
 
-    /// The person gives up.
+    /// The person cancels the sign-in.
     pub(super) fn cancel(&self) {
         self.abandonment.send_replace(Some(Abandonment::Cancelled));
     }
 
-    /// Whether the person has left, and how.
+    /// How the person abandoned the sign-in, if they did.
     pub(super) fn abandonment(&self) -> Option<Abandonment> {
         *self.abandonment.borrow()
     }
 
-    /// Waits until the person is missed or somebody is there.
+    /// Waits until the page counts as closed, or is open again.
     async fn watch_for_absence(self: Arc<Self>) {
         loop {
             let until = {
@@ -151,13 +151,13 @@ mod tests {
                 drop(tab_watch.open_page());
                 Some(tab_watch.open_page())
             }),
-            ("goes on in the same tab", |tab_watch| {
+            ("navigates in the same tab", |tab_watch| {
                 let page = tab_watch.open_page();
                 tab_watch.navigates_away();
                 drop(page);
                 None
             }),
-            ("goes on in the same tab, in the other order", |tab_watch| {
+            ("navigates in the same tab, in the other order", |tab_watch| {
                 drop(tab_watch.open_page());
                 tab_watch.navigates_away();
                 None

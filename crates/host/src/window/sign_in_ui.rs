@@ -11,7 +11,7 @@ use super::sign_in::{OutcomeWindows, WindowSignIn};
 use super::view::View;
 use crate::environment::Environment;
 
-/// Signs people in with a browser window of our own that is watched for the redirect URI.
+/// Signs people in with a browser window of our own, which is watched for the redirect URI.
 #[derive(Clone, Debug)]
 pub(crate) struct WindowUi {
     environment: Environment,
@@ -21,7 +21,7 @@ pub(crate) struct WindowUi {
 }
 
 impl WindowUi {
-    /// Finds the browser in `environment` each time it is needed.
+    /// Finds the browser in `environment` for each sign-in.
     pub(crate) fn new(
         environment: Environment,
         profiles: Profiles,
@@ -35,8 +35,11 @@ impl WindowUi {
 impl SignInUi for WindowUi {
     async fn open(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
         let redirect_uri = prompt.redirect_uri.clone().filter(is_watchable).ok_or_else(|| {
-            Error::invalid_request("redirect_uri", "watch a window for the app's redirect URI")
-                .with_hint("register the native-client address or http://localhost for the app")
+            Error::invalid_request(
+                "redirect_uri",
+                "the app's redirect URI cannot be watched in a window",
+            )
+            .with_hint("register the native-client address or http://localhost for the app")
         })?;
         let browser = WindowBrowser::find(&self.environment)?;
         self.outcome_windows.close().await;
@@ -54,7 +57,7 @@ impl SignInUi for WindowUi {
     }
 }
 
-/// Nothing listens there, and the query is free for the answer.
+/// Whether an answer at this address can be recognized: https, without a query of its own.
 fn is_watchable(url: &Url) -> bool {
     url.scheme() == "https" && url.query().is_none() && url.fragment().is_none()
 }
