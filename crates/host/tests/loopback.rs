@@ -237,7 +237,7 @@ async fn the_person_chooses_an_account_and_the_same_window_goes_on_to_the_provid
             assert_eq!(response.status(), StatusCode::SEE_OTHER);
             assert_eq!(response.headers()["location"], PROVIDER);
             let again = read(picker.choose(&picker.token, choice).await).await;
-            assert!(again.1.contains("chosen already"), "{}", again.1);
+            assert!(again.1.contains("already been chosen"), "{}", again.1);
             visits
         });
         assert_eq!(sign_in.choose_account(&accounts()).await.unwrap(), expected);

@@ -85,8 +85,8 @@ async fn an_unknown_authority_is_refused_unless_ssl_cert_file_or_dir_names_it() 
     let refused = asked(server, &[]).await;
     for text in [
         "Unavailable(Network)",
-        "connect to localhost: its certificate is from an authority \
-                  this machine does not trust",
+        "could not connect to localhost: its certificate is from an authority \
+         that this machine does not trust",
         "SSL_CERT_FILE",
         "REQUESTS_CA_BUNDLE",
     ] {
