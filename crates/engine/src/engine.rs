@@ -11,19 +11,20 @@ use keybearer_core::{
 
 use keybearer_protocol::shr::ProofKey;
 
-use crate::accounts::choice::sign_in_needed;
-use crate::accounts::registry::{AccountKey, Redemption, Registry};
+use crate::accounts::families::FamilyRefreshTokens;
+use crate::accounts::refresh_entry::RefreshEntry;
+use crate::accounts::registry::{Redemption, Registry};
 use crate::deadline::{unless_cancelled, within};
 use crate::effects::{Change, Effects, Record, RecordKey};
+use crate::errors::sign_in_needed;
 use crate::flights::{Flights, Ticket, lock};
 use crate::provider::providers::Providers;
 use crate::provider::throttle::Throttle;
 use crate::refresh::cache::{CacheKey, ClockReading, TokenCache};
-use crate::refresh::entry::{RefreshEntry, StoredRefresh};
-use crate::refresh::families::FamilyRefreshTokens;
 use crate::sign_in::interactive::{InteractiveKey, seen_in_browser};
+use crate::store::record_name::{AccountKey, RecordName};
 use crate::store::records::{
-    RecordName, decode_account, decode_refresh, encode_account, encode_refresh,
+    StoredRefresh, decode_account, decode_refresh, encode_account, encode_refresh,
 };
 use crate::store::vault::Vault;
 

@@ -8,6 +8,7 @@ mod accounts;
 mod deadline;
 mod effects;
 mod engine;
+mod errors;
 mod flights;
 mod proof;
 mod provider;
@@ -15,10 +16,10 @@ mod refresh;
 mod sign_in;
 mod store;
 
+pub use accounts::families::FamilyRefreshTokens;
 pub use effects::{
     Change, Clock, Effects, Http, KeyStore, Random, Record, RecordKey, SealedRecord, SignIn,
     SignInOutcome, SignInPrompt, SignInUi, Spawner, TokenStore,
 };
 pub use engine::{Engine, EngineSettings, FORWARDED_PORT};
 pub use keybearer_core::AccountPick;
-pub use refresh::families::FamilyRefreshTokens;

@@ -14,11 +14,9 @@ use keybearer_core::{
 use keybearer_protocol::pkce;
 use keybearer_protocol::shr::{self, KeyHolder, ProofKey};
 
-use crate::accounts::registry::AccountKey;
 use crate::engine::EngineState;
-use crate::refresh::cache::Binding;
-use crate::refresh::silent::account_removed;
-use crate::store::records::RecordName;
+use crate::errors::account_removed;
+use crate::store::record_name::{AccountKey, RecordName};
 
 /// What a token is bound to, and what has to be signed with it before it is handed out.
 pub(crate) struct Proof<'a> {
@@ -37,6 +35,17 @@ impl Proof<'_> {
             ..token
         })
     }
+}
+
+/// What a token is bound to.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Binding {
+    /// Nothing: whoever has the token may use it.
+    Bearer,
+    /// The broker's key for the account, by its thumbprint (RFC 7638).
+    OwnKey(Box<str>),
+    /// A key that the app has, by its thumbprint.
+    KeyOfApp(Box<str>),
 }
 
 impl Binding {

@@ -2,6 +2,8 @@
 
 use keybearer_core::{Account, AccountChoice, Error, Result, Timestamp};
 
+use crate::errors::sign_in_needed;
+
 /// An account, and when it signed in last.
 #[derive(Clone, Copy)]
 pub(crate) struct Connected<'a> {
@@ -47,10 +49,6 @@ pub(crate) fn several_accounts(accounts: &[Account]) -> Error {
     let message = format!("several accounts are connected and none was chosen: {names}");
     Error::interaction_required(message)
         .with_hint("name the account, such as with --account, or ask for the default one")
-}
-
-pub(crate) fn sign_in_needed(message: String) -> Error {
-    Error::interaction_required(message).with_hint("sign in with `keybearer login`")
 }
 
 #[cfg(test)]

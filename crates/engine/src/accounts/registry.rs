@@ -16,25 +16,12 @@ use keybearer_core::{
 };
 use keybearer_protocol::shr::ProofKey;
 
-use crate::accounts::choice::{Connected, choose, latest_first, sign_in_needed};
-use crate::refresh::entry::{RefreshEntry, StoredRefresh};
-use crate::refresh::families::FamilyRefreshTokens;
-
-/// An account within a cloud.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct AccountKey {
-    pub(crate) environment: String,
-    pub(crate) home_account_id: HomeAccountId,
-}
-
-impl AccountKey {
-    pub(crate) fn of(account: &Account) -> Self {
-        Self {
-            environment: account.environment.clone(),
-            home_account_id: account.home_account_id.clone(),
-        }
-    }
-}
+use crate::accounts::choice::{Connected, choose, latest_first};
+use crate::accounts::families::FamilyRefreshTokens;
+use crate::accounts::refresh_entry::RefreshEntry;
+use crate::errors::sign_in_needed;
+use crate::store::record_name::AccountKey;
+use crate::store::records::StoredRefresh;
 
 #[derive(Default)]
 pub(crate) struct Registry {

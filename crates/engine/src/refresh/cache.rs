@@ -10,7 +10,8 @@ use keybearer_core::{
     AccessToken, Capabilities, Claims, ClientId, ScopeSet, Tenant, Timestamp, Token,
 };
 
-use crate::accounts::registry::AccountKey;
+use crate::proof::Binding;
+use crate::store::record_name::AccountKey;
 
 /// Tokens that end sooner than this are not handed out: the request they are for must still arrive.
 const MARGIN: Duration = Duration::from_secs(300);
@@ -37,17 +38,6 @@ pub(crate) struct CacheKey {
     pub(crate) binding: Binding,
     /// Parameters of nested app authentication, which the provider reads at every step.
     pub(crate) nested: BTreeMap<String, String>,
-}
-
-/// What a token is bound to.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Binding {
-    /// Nothing: whoever has the token may use it.
-    Bearer,
-    /// The broker's key for the account, by its thumbprint (RFC 7638).
-    OwnKey(Box<str>),
-    /// A key that the app has, by its thumbprint.
-    KeyOfApp(Box<str>),
 }
 
 #[derive(Default)]

@@ -1,6 +1,4 @@
 //! A token without the person: cached access tokens, and refresh tokens and their rotation.
 
 pub(crate) mod cache;
-pub(crate) mod entry;
-pub(crate) mod families;
 pub(crate) mod silent;

@@ -12,12 +12,14 @@ use keybearer_protocol::metadata::ProviderMetadata;
 use keybearer_protocol::shr;
 use keybearer_protocol::token::{self, Grant, TokenRequest, TokenResponse};
 
-use crate::accounts::registry::{AccountKey, Redemption};
+use crate::accounts::registry::Redemption;
 use crate::engine::EngineState;
-use crate::proof::check_binding;
+use crate::errors::account_removed;
+use crate::proof::{Binding, check_binding};
 use crate::provider::issue::{Issued, RequestContext};
 use crate::provider::providers::exchange_again;
-use crate::refresh::cache::{Binding, CacheKey, CachedToken};
+use crate::refresh::cache::{CacheKey, CachedToken};
+use crate::store::record_name::AccountKey;
 
 /// What a refresh is for: everything that outlives the caller.
 #[derive(Clone)]
@@ -262,10 +264,6 @@ impl EngineState {
             self.state().throttle.note(environment, client_id, *wait, uptime);
         }
     }
-}
-
-pub(crate) fn account_removed() -> Error {
-    Error::interaction_required("the account was account_removed in the meantime")
 }
 
 /// The app is in no family with the app that the refresh token was issued to.

@@ -22,13 +22,13 @@ use crate::deadline::unless_cancelled;
 use crate::effects::SignIn;
 use crate::engine::EngineState;
 use crate::flights::Abandoned;
+use crate::proof::Binding;
 use crate::provider::issue::{Issued, RequestContext};
 use crate::provider::providers::exchange;
-use crate::refresh::cache::Binding;
-use crate::refresh::entry::StoredRefresh;
 use crate::refresh::silent::{Refresh, nested};
 use crate::sign_in::attempt::is_no_ui;
 use crate::sign_in::route::SignInRoute;
+use crate::store::records::StoredRefresh;
 
 /// Callers that ask for the same thing share one sign-in.
 #[derive(Clone, PartialEq, Eq, Hash)]

@@ -2,59 +2,27 @@
 //! an account's tokens may be bound to. The only place in the engine where a refresh token is
 //! serialised, and only to be sealed at once.
 
-use keybearer_core::{
-    Account, ClientId, Error, HomeAccountId, RefreshToken, Result, TenantId, Timestamp,
-};
+use keybearer_core::{Account, Error, RefreshToken, Result, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::accounts::registry::AccountKey;
-use crate::effects::RecordKey;
-use crate::refresh::entry::StoredRefresh;
+use crate::store::record_name::AccountKey;
 
-const ACCOUNT: &str = "account";
-const PROOF_KEY: &str = "proof-key";
-const REFRESH: &str = "refresh";
-
-/// What a record's key says about its content.
-pub(crate) enum RecordName {
-    Account(AccountKey),
-    /// The private key, PKCS #8.
-    ProofKey(AccountKey),
-    Refresh(AccountKey, ClientId),
+/// What the store has of a refresh token.
+pub(crate) struct StoredRefresh {
+    /// What to redeem next time nothing is in flight.
+    pub(crate) current: RefreshToken,
+    /// The one before, kept until the current one has been used once.
+    pub(crate) previous: Option<RefreshToken>,
+    /// The family of apps that may redeem it, if the provider named one.
+    pub(crate) family: Option<String>,
 }
 
-impl RecordName {
-    pub(crate) fn key(&self) -> RecordKey {
-        RecordKey(match self {
-            Self::Account(account) => format!("{ACCOUNT}/{}", path(account)),
-            Self::ProofKey(account) => format!("{PROOF_KEY}/{}", path(account)),
-            Self::Refresh(account, client) => format!("{REFRESH}/{}/{client}", path(account)),
-        })
+impl StoredRefresh {
+    /// Of a sign-in: nobody has redeemed it yet.
+    pub(crate) fn new(token: RefreshToken, family: Option<String>) -> Self {
+        Self { current: token, previous: None, family }
     }
-
-    /// Reads a key; `None` for one this version does not know.
-    pub(crate) fn parse(key: &RecordKey) -> Option<Self> {
-        let mut parts = key.0.split('/');
-        let mut next = || parts.next();
-        let kind = next()?;
-        let account = AccountKey {
-            environment: next()?.to_owned(),
-            home_account_id: HomeAccountId::parse(next()?).ok()?,
-        };
-        match (kind, next(), next()) {
-            (ACCOUNT, None, None) => Some(Self::Account(account)),
-            (PROOF_KEY, None, None) => Some(Self::ProofKey(account)),
-            (REFRESH, Some(client), None) => {
-                Some(Self::Refresh(account, ClientId::parse(client).ok()?))
-            }
-            _ => None,
-        }
-    }
-}
-
-fn path(account: &AccountKey) -> String {
-    format!("{}/{}", account.environment, account.home_account_id)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -153,30 +121,6 @@ fn decode<'a, T: Deserialize<'a>>(plaintext: &'a [u8]) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn account_key() -> AccountKey {
-        AccountKey {
-            environment: "localhost:8443".into(),
-            home_account_id: HomeAccountId::parse("oid.tid").unwrap(),
-        }
-    }
-
-    #[test]
-    fn record_names_survive_the_way_through_the_store() {
-        let client = ClientId::parse("app").unwrap();
-        for name in [
-            RecordName::Account(account_key()),
-            RecordName::ProofKey(account_key()),
-            RecordName::Refresh(account_key(), client),
-        ] {
-            let key = name.key();
-            assert_eq!(RecordName::parse(&key).unwrap().key(), key);
-        }
-        for unknown in ["", "account", "account/env", "other/env/oid.tid", "account/env/oid.tid/x"]
-        {
-            assert!(RecordName::parse(&RecordKey(unknown.into())).is_none(), "{unknown}");
-        }
-    }
 
     #[test]
     fn refresh_tokens_survive_the_way_through_the_store() {

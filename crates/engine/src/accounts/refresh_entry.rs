@@ -1,5 +1,7 @@
 use keybearer_core::RefreshToken;
 
+use crate::store::records::StoredRefresh;
+
 /// The refresh token of one account for one app. It is in the store, sealed; it is here only from
 /// the start of a redemption until that has ended and its successor is in the store.
 pub(crate) struct RefreshEntry {
@@ -9,16 +11,6 @@ pub(crate) struct RefreshEntry {
     rotation: Option<Box<Rotation>>,
 }
 
-/// What the store has of a refresh token.
-pub(crate) struct StoredRefresh {
-    /// What to redeem next time nothing is in flight.
-    pub(crate) current: RefreshToken,
-    /// The one before, kept until the current one has been used once.
-    pub(crate) previous: Option<RefreshToken>,
-    /// The family of apps that may redeem it, if the provider named one.
-    pub(crate) family: Option<String>,
-}
-
 /// A refresh token that is being redeemed, and its neighbours.
 struct Rotation {
     active: RefreshToken,
@@ -26,13 +18,6 @@ struct Rotation {
     previous: Option<RefreshToken>,
     newest_is_durable: bool,
     in_flight: u32,
-}
-
-impl StoredRefresh {
-    /// Of a sign-in: nobody has redeemed it yet.
-    pub(crate) fn new(token: RefreshToken, family: Option<String>) -> Self {
-        Self { current: token, previous: None, family }
-    }
 }
 
 impl RefreshEntry {
