@@ -71,6 +71,15 @@ pub trait Random: Send + Sync + fmt::Debug {
     fn fill(&self, buffer: &mut [u8]);
 }
 
+impl dyn Random + '_ {
+    /// Fresh random bytes.
+    pub(crate) fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes);
+        bytes
+    }
+}
+
 /// Runs a future to its end, independently of who asked for it.
 pub trait Spawner: Send + Sync + fmt::Debug {
     /// Starts the future.

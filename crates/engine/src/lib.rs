@@ -14,6 +14,7 @@ mod proof;
 mod provider;
 mod refresh;
 mod sign_in;
+mod sign_out;
 mod store;
 
 pub use accounts::families::FamilyRefreshTokens;

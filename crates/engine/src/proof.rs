@@ -8,34 +8,18 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keybearer_core::{
-    Account, Error, HttpRequestToSign, ProofOfPossession, Result, SignHttpRequest,
+    AccessToken, Account, Error, HttpRequestToSign, ProofOfPossession, Result, SignHttpRequest,
     SignedHttpRequest, Token, TokenParameters, TokenType,
 };
 use keybearer_protocol::pkce;
 use keybearer_protocol::shr::{self, KeyHolder, ProofKey};
 
-use crate::engine::EngineState;
+use crate::accounts::connected::Accounts;
+use crate::effects::{Clock, Effects, Random};
 use crate::errors::account_removed;
-use crate::store::record_name::{AccountKey, RecordName};
-
-/// What a token is bound to, and what has to be signed with it before it is handed out.
-pub(crate) struct Proof<'a> {
-    pub(crate) binding: Binding,
-    /// Whether the key is the broker's.
-    signing: Option<(ProofKey, &'a HttpRequestToSign)>,
-}
-
-impl Proof<'_> {
-    /// The token as it leaves the broker.
-    pub(crate) fn finish(&self, inner: &EngineState, token: Token) -> Result<Token> {
-        let Some((key, http)) = &self.signing else { return Ok(token) };
-        let signed = inner.sign(key, http, Some(&token))?;
-        Ok(Token {
-            access_token: keybearer_core::AccessToken::new(signed.expose().into()),
-            ..token
-        })
-    }
-}
+use crate::flights::Flights;
+use crate::store::record_name::AccountKey;
+use crate::store::sealed_store::RecordChange;
 
 /// What a token is bound to.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -67,10 +51,34 @@ impl Binding {
     }
 }
 
-impl EngineState {
+/// What a token is bound to, and what has to be signed with it before it is handed out.
+pub(crate) struct Proof<'a> {
+    pub(crate) binding: Binding,
+    /// Whether the key is the broker's.
+    signing: Option<(ProofKey, &'a HttpRequestToSign)>,
+}
+
+/// The keys of the accounts, and what is signed with them.
+pub(crate) struct ProofKeys {
+    accounts: Arc<Accounts>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    flights: Flights<AccountKey, ProofKey>,
+}
+
+impl ProofKeys {
+    pub(crate) fn new(effects: &Effects, accounts: Arc<Accounts>) -> Self {
+        Self {
+            accounts,
+            clock: Arc::clone(&effects.clock),
+            random: Arc::clone(&effects.random),
+            flights: Flights::new(Arc::clone(&effects.spawner)),
+        }
+    }
+
     /// What the token of this request is to be bound to.
     pub(crate) async fn proof<'a>(
-        self: &Arc<Self>,
+        &self,
         parameters: &'a TokenParameters,
         account: &Account,
     ) -> Result<Proof<'a>> {
@@ -80,52 +88,35 @@ impl EngineState {
                 Proof { binding: Binding::KeyOfApp(key_id.as_str().into()), signing: None }
             }
             Some(ProofOfPossession::Signed(http)) => {
-                let key = self.proof_key(&AccountKey::of(account)).await?;
+                let key = self.key(&AccountKey::of(account)).await?;
                 let binding = Binding::OwnKey(key.thumbprint().into());
                 Proof { binding, signing: Some((key, http)) }
             }
         })
     }
 
-    /// The account's key, made now if there is none; by one flight, however many ask (invariant I6).
-    async fn proof_key(self: &Arc<Self>, account: &AccountKey) -> Result<ProofKey> {
-        if let Some(key) = self.state().registry.proof_key(account) {
-            return Ok(key.clone());
-        }
-        let (inner, owner) = (Arc::clone(self), account.clone());
-        let start = move |_| async move { inner.make_proof_key(&owner).await };
-        self.proof_keys.join(&*self.effects.spawner, account, start).landed().await
-    }
-
-    /// The new key is durable before anything is bound to it (invariant I3).
-    async fn make_proof_key(&self, account: &AccountKey) -> Result<ProofKey> {
-        // Before the turn: it keeps the processor busy, and other commits need not wait for that.
-        let key = ProofKey::generate()?;
-        let _turn = self.commit_turn.lock().await;
-        {
-            let state = self.state();
-            if let Some(key) = state.registry.proof_key(account) {
-                return Ok(key.clone());
-            }
-            if !state.registry.contains(account) {
-                return Err(account_removed());
-            }
-        }
-        let name = RecordName::ProofKey(account.clone());
-        let change = self.put(&name, &key.to_pkcs8()?)?;
-        self.effects.store.commit(vec![change]).await?;
-        self.state().registry.set_proof_key(account, key.clone());
-        Ok(key)
+    /// The token as it leaves the broker.
+    pub(crate) fn finish(&self, proof: &Proof<'_>, token: Token) -> Result<Token> {
+        let Some((key, http)) = &proof.signing else { return Ok(token) };
+        let signed = self.sign(key, http, Some(&token))?;
+        Ok(Token { access_token: AccessToken::new(signed.expose().into()), ..token })
     }
 
     /// Signs an HTTP request with an account's key, without a token.
-    pub(crate) async fn sign_http(
-        self: &Arc<Self>,
-        request: &SignHttpRequest,
-    ) -> Result<SignedHttpRequest> {
-        let account = self.state().registry.choose_anywhere(&request.account)?;
-        let key = self.proof_key(&AccountKey::of(&account)).await?;
+    pub(crate) async fn sign_http(&self, request: &SignHttpRequest) -> Result<SignedHttpRequest> {
+        let account = self.accounts.registry().choose_anywhere(&request.account)?;
+        let key = self.key(&AccountKey::of(&account)).await?;
         self.sign(&key, &request.http, None)
+    }
+
+    /// The account's key, made now if there is none; by one flight, however many ask (invariant I6).
+    async fn key(&self, account: &AccountKey) -> Result<ProofKey> {
+        if let Some(key) = self.accounts.registry().proof_key(account) {
+            return Ok(key.clone());
+        }
+        let (accounts, owner) = (Arc::clone(&self.accounts), account.clone());
+        let start = move |_| async move { make_key(&accounts, &owner).await };
+        self.flights.join(account, start).landed().await
     }
 
     fn sign(
@@ -134,10 +125,29 @@ impl EngineState {
         http: &HttpRequestToSign,
         token: Option<&Token>,
     ) -> Result<SignedHttpRequest> {
-        let nonce = pkce::opaque::<16>(self.random());
+        let nonce = pkce::opaque::<16>(self.random.bytes());
         let token = token.map(|token| &token.access_token);
-        key.sign(http, token, self.effects.clock.now(), &nonce)
+        key.sign(http, token, self.clock.now(), &nonce)
     }
+}
+
+/// The new key is durable before anything is bound to it (invariant I3).
+async fn make_key(accounts: &Accounts, account: &AccountKey) -> Result<ProofKey> {
+    // Before the turn: it keeps the processor busy, and other commits need not wait for that.
+    let key = ProofKey::generate()?;
+    let turn = accounts.turn().await;
+    {
+        let registry = accounts.registry();
+        if let Some(key) = registry.proof_key(account) {
+            return Ok(key.clone());
+        }
+        if !registry.contains(account) {
+            return Err(account_removed());
+        }
+    }
+    turn.commit(&[RecordChange::ProofKey(account, &key)]).await?;
+    accounts.registry().set_proof_key(account, key.clone());
+    Ok(key)
 }
 
 /// A bearer token in place of a bound one would be accepted from whoever has it.

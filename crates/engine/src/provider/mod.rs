@@ -1,5 +1,7 @@
-//! The identity provider: its metadata and keys, what its token responses mean, and when it may be asked again.
+//! The identity provider: its metadata and keys, what its token responses mean, and when it may be
+//! asked again. Knows no other room.
 
-pub(crate) mod issue;
 pub(crate) mod providers;
-pub(crate) mod throttle;
+pub(crate) mod request_context;
+mod throttle;
+pub(crate) mod transport;

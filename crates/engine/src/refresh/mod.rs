@@ -1,4 +1,8 @@
-//! A token without the person: cached access tokens, and refresh tokens and their rotation.
+//! A token without the person: cached access tokens, and refresh tokens and their redemption. Uses
+//! the accounts, the proof keys and the provider.
 
 pub(crate) mod cache;
+pub(crate) mod redeem;
+pub(crate) mod request;
+pub(crate) mod shared_cache;
 pub(crate) mod silent;

@@ -1,69 +1,67 @@
 //! A sign-in on another device: [RFC 8628](https://www.rfc-editor.org/rfc/rfc8628). The caller's
 //! terminal shows the code; the broker asks the provider until somebody has typed it in.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use keybearer_core::{
-    CallerUi, Error, ErrorKind, InteractiveRequest, Missing, Result, Token, UserCode,
-};
+use keybearer_core::{CallerUi, Error, ErrorKind, Missing, Result, Token, UserCode};
 use keybearer_protocol::device_code::{
     self, DeviceAuthorization, DeviceAuthorizationRequest, Poll,
 };
-use keybearer_protocol::metadata::ProviderMetadata;
-use keybearer_protocol::token::{Grant, TokenRequest, TokenResponse};
+use keybearer_protocol::token::{Grant, TokenResponse};
 
 use crate::deadline::unless_cancelled;
 use crate::effects::SignIn;
-use crate::engine::EngineState;
 use crate::flights::Abandoned;
-use crate::provider::providers::exchange;
-use crate::refresh::silent::nested;
-use crate::sign_in::interactive::{AccountSelection, merged_claims};
+use crate::sign_in::attempt::Attempt;
+use crate::sign_in::selection::{AccountSelection, select_account};
 
 /// What is added to the interval each time the provider asks to slow down, RFC 8628 §3.5.
 const SLOWER: Duration = Duration::from_secs(5);
 
-impl EngineState {
-    pub(crate) async fn sign_in_elsewhere(
-        self: &Arc<Self>,
-        request: &InteractiveRequest,
-        metadata: &ProviderMetadata,
-        sign_in: &mut dyn SignIn,
+/// A sign-in with a code that the person types in on another device.
+pub(crate) struct DeviceCodeFlow<'a>(pub(crate) &'a Attempt<'a>);
+
+enum Begun {
+    /// A connected account was chosen, and its refresh token was enough.
+    Token(Box<Token>),
+    Shown(DeviceAuthorization),
+}
+
+impl DeviceCodeFlow<'_> {
+    pub(crate) async fn sign_in(
+        &self,
+        session: &mut dyn SignIn,
         abandoned: &mut Abandoned,
     ) -> Result<Token> {
-        let parameters = &request.parameters;
-        let asking = async {
-            if let AccountSelection::Token(token) = self.choose(request, sign_in).await? {
-                return Ok(Begun::Token(token));
-            }
-            let caller_ui = request.sign_in_options.caller_ui.as_deref().ok_or_else(no_terminal)?;
-            self.show_code(request, metadata, caller_ui).await.map(Begun::Shown)
-        };
-        let shown = match unless_cancelled(abandoned.wait(), asking).await? {
+        let shown = match unless_cancelled(abandoned.wait(), self.begin(session)).await? {
             Begun::Token(token) => return Ok(*token),
             Begun::Shown(shown) => shown,
         };
-        let response = self.poll(request, metadata, &shown, abandoned).await?;
-        self.complete(parameters, metadata, &response, None).await
+        let response = self.poll(&shown, abandoned).await?;
+        self.0.complete(&response, None).await
     }
 
-    async fn show_code(
-        &self,
-        request: &InteractiveRequest,
-        metadata: &ProviderMetadata,
-        caller_ui: &dyn CallerUi,
-    ) -> Result<DeviceAuthorization> {
+    async fn begin(&self, session: &mut dyn SignIn) -> Result<Begun> {
+        let Attempt { services, request, .. } = *self.0;
+        if let AccountSelection::Token(token) = select_account(services, request, session).await? {
+            return Ok(Begun::Token(token));
+        }
+        let caller_ui = request.sign_in_options.caller_ui.as_deref().ok_or_else(no_terminal)?;
+        self.show_code(caller_ui).await.map(Begun::Shown)
+    }
+
+    async fn show_code(&self, caller_ui: &dyn CallerUi) -> Result<DeviceAuthorization> {
+        let Attempt { services, request, metadata } = *self.0;
         let parameters = &request.parameters;
         let http = DeviceAuthorizationRequest {
             metadata,
             client_id: &parameters.client_id,
             scopes: &parameters.scopes,
-            claims: merged_claims(parameters).as_ref(),
+            claims: self.0.claims().as_ref(),
             correlation_id: &parameters.correlation_id,
         }
         .http()?;
-        let authorization = device_code::parse(&exchange(&self.effects, http).await?);
+        let authorization = device_code::parse(&services.providers.transport.exchange(http).await?);
         let authorization = authorization.map_err(with_other_ways)?;
         let code = UserCode {
             user_code: authorization.user_code.clone(),
@@ -78,13 +76,11 @@ impl EngineState {
     /// one: its answer may be the tokens.
     async fn poll(
         &self,
-        request: &InteractiveRequest,
-        metadata: &ProviderMetadata,
         shown: &DeviceAuthorization,
         abandoned: &mut Abandoned,
     ) -> Result<TokenResponse> {
-        let clock = &self.effects.clock;
-        let parameters = &request.parameters;
+        let services = self.0.services;
+        let clock = &services.clock;
         let expires = clock.uptime() + shown.expires_in;
         let mut interval = shown.interval;
         let mut pause = interval;
@@ -97,18 +93,8 @@ impl EngineState {
             if clock.uptime() >= expires {
                 return Err(expired());
             }
-            let asked = TokenRequest {
-                metadata,
-                client_id: &parameters.client_id,
-                grant: Grant::DeviceCode(&shown.device_code),
-                scopes: &parameters.scopes,
-                claims: merged_claims(parameters).as_ref(),
-                account: None,
-                extra: &nested(parameters),
-                correlation_id: &parameters.correlation_id,
-            }
-            .http()?;
-            let answer = exchange(&self.effects, asked).await;
+            let request = self.0.token_request(Grant::DeviceCode(&shown.device_code))?;
+            let answer = services.providers.transport.exchange(request).await;
             pause = match answer.and_then(|response| device_code::poll(&response)) {
                 Ok(Poll::Done(response)) => return Ok(*response),
                 Ok(Poll::Pending) => interval,
@@ -132,11 +118,6 @@ impl EngineState {
             };
         }
     }
-}
-
-enum Begun {
-    Token(Box<Token>),
-    Shown(DeviceAuthorization),
 }
 
 /// A policy that blocks device codes often says so on the page only, and the code just expires.

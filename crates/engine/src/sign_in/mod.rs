@@ -1,8 +1,13 @@
-//! A token with the person: the routes by which a person signs in.
+//! A token with the person: the routes by which a person signs in. Uses every other room.
 
-pub(crate) mod attempt;
-pub(crate) mod device_code;
-pub(crate) mod interactive;
+mod attempt;
+mod authorization_code;
+mod device_code;
+mod key;
+mod opening;
 pub(crate) mod pending;
-pub(crate) mod route;
-pub(crate) mod terminal;
+mod route;
+mod selection;
+mod services;
+pub(crate) mod sign_ins;
+mod terminal;

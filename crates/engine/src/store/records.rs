@@ -34,7 +34,7 @@ struct AccountRecord {
     signed_in_ms: i64,
 }
 
-pub(crate) fn encode_account(account: &Account, signed_in: Timestamp) -> Result<Plaintext> {
+pub(super) fn encode_account(account: &Account, signed_in: Timestamp) -> Result<Plaintext> {
     encode(&AccountRecord {
         realm: account.realm.to_string(),
         local_account_id: account.local_account_id.clone(),
@@ -44,7 +44,7 @@ pub(crate) fn encode_account(account: &Account, signed_in: Timestamp) -> Result<
     })
 }
 
-pub(crate) fn decode_account(key: &AccountKey, plaintext: &[u8]) -> Result<(Account, Timestamp)> {
+pub(super) fn decode_account(key: &AccountKey, plaintext: &[u8]) -> Result<(Account, Timestamp)> {
     let record: AccountRecord = decode(plaintext)?;
     let account = Account {
         home_account_id: key.home_account_id.clone(),
@@ -64,7 +64,7 @@ struct RefreshRecord {
     family: Option<String>,
 }
 
-pub(crate) fn encode_refresh(stored: &StoredRefresh) -> Result<Plaintext> {
+pub(super) fn encode_refresh(stored: &StoredRefresh) -> Result<Plaintext> {
     let copy = |token: &RefreshToken| Zeroizing::new(token.expose().to_owned());
     encode(&RefreshRecord {
         current: copy(&stored.current),
@@ -73,7 +73,7 @@ pub(crate) fn encode_refresh(stored: &StoredRefresh) -> Result<Plaintext> {
     })
 }
 
-pub(crate) fn decode_refresh(plaintext: &[u8]) -> Result<StoredRefresh> {
+pub(super) fn decode_refresh(plaintext: &[u8]) -> Result<StoredRefresh> {
     let record: RefreshRecord = decode(plaintext)?;
     let token = |text: &Zeroizing<String>| RefreshToken::new(text.to_string());
     Ok(StoredRefresh {
@@ -84,7 +84,7 @@ pub(crate) fn decode_refresh(plaintext: &[u8]) -> Result<StoredRefresh> {
 }
 
 /// Serialised secrets on their way to the vault.
-pub(crate) type Plaintext = Zeroizing<Vec<u8>>;
+pub(super) type Plaintext = Zeroizing<Vec<u8>>;
 
 fn encode<T: Serialize>(record: &T) -> Result<Plaintext> {
     // Sized first, so that growing does not leave unwiped copies behind.

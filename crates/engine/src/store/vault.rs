@@ -32,8 +32,7 @@ impl Vault {
         key: RecordKey,
         plaintext: &[u8],
     ) -> Result<Record> {
-        let mut nonce = [0; NONCE];
-        random.fill(&mut nonce);
+        let nonce = random.bytes::<NONCE>();
         let aad = associated_data(&key, VERSION, EPOCH);
         let payload = Payload { msg: plaintext, aad: &aad };
         let ciphertext = self

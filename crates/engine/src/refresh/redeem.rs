@@ -1,0 +1,217 @@
+//! From a stored refresh token to a token and a stored successor.
+
+use std::sync::Arc;
+
+use keybearer_core::{
+    AccountChoice, Claims, ClientId, Error, ErrorKind, HomeAccountId, RefreshToken, Result, Token,
+    TokenSource,
+};
+use keybearer_protocol::metadata::ProviderMetadata;
+use keybearer_protocol::token::{self, Grant, TokenRequest, TokenResponse};
+
+use crate::accounts::connected::Accounts;
+use crate::accounts::families::FamilyRefreshTokens;
+use crate::accounts::refresh_entry::RefreshEntry;
+use crate::accounts::registry::{Redemption, Registry};
+use crate::errors::account_removed;
+use crate::proof::check_binding;
+use crate::provider::providers::Providers;
+use crate::provider::request_context::RequestContext;
+use crate::refresh::cache::CachedToken;
+use crate::refresh::request::RefreshRequest;
+use crate::refresh::shared_cache::SharedTokenCache;
+use crate::store::record_name::{AccountKey, RecordName};
+use crate::store::sealed_store::RecordChange;
+
+/// Redeems refresh tokens.
+pub(crate) struct Redeemer {
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) providers: Arc<Providers>,
+    pub(crate) cache: Arc<SharedTokenCache>,
+    pub(crate) families: FamilyRefreshTokens,
+}
+
+impl Redeemer {
+    /// One flight: a new token for this request.
+    pub(crate) async fn redeem(&self, refresh: &RefreshRequest) -> Result<Token> {
+        let key = &refresh.key;
+        // Another flight may have landed between the caller's look-up and the start of this one.
+        if let Some(CachedToken::Fresh(token)) = self.cache.find(refresh) {
+            return Ok(Token { source: TokenSource::Cache, ..token });
+        }
+        let result = self.redeem_newest(refresh).await;
+        result.inspect_err(|error| {
+            self.providers.note_busy(&key.account.environment, &key.client_id, error);
+        })
+    }
+
+    /// One refresh, from the stored refresh token to the stored successor.
+    async fn redeem_newest(&self, refresh: &RefreshRequest) -> Result<Token> {
+        let key = &refresh.key;
+        let id = &refresh.correlation_id;
+        let metadata = self.providers.metadata(&refresh.authority, id).await?;
+        // Fetched first: once the refresh token has rotated, nothing must keep us from reading the
+        // answer.
+        self.providers.keys(&metadata, id).await?;
+        let redemption = self.start_redemption(&key.account, &key.client_id).await?;
+        let result = self.redeem_started(refresh, &metadata, &redemption).await;
+        if result.as_ref().is_err_and(is_of_another_app) {
+            self.accounts.registry().mark_not_in_family(&key.client_id);
+        }
+        let successor = match &result {
+            Ok((response, _)) => response.refresh_token.clone(),
+            Err(_) => None,
+        };
+        let rotated = successor.is_some();
+        let connected = self.accounts.registry().land(&key.account, &redemption, successor);
+        let (_, token) = result?;
+        if !connected {
+            return Err(account_removed());
+        }
+        if rotated {
+            // The successor is durable before the token leaves (design: one request, step 6).
+            self.persist(&key.account, &redemption.token_owner).await?;
+        }
+        let is_connected = |registry: &Registry| registry.is_connected(&key.account, &redemption);
+        match self.cache.insert_if(key.clone(), token.clone(), is_connected) {
+            true => Ok(token),
+            false => Err(account_removed()),
+        }
+    }
+
+    /// Starts to redeem the refresh token of an account that serves an app, which is read from the
+    /// store unless it is being redeemed already.
+    async fn start_redemption(
+        &self,
+        account: &AccountKey,
+        client: &ClientId,
+    ) -> Result<Redemption> {
+        {
+            let mut registry = self.accounts.registry();
+            let token_owner = registry.token_owner(account, client, self.families)?;
+            if let Some(redemption) = registry.start(account, &token_owner) {
+                return Ok(redemption);
+            }
+        }
+        // Until the turn ends, the store stays as it is read here.
+        let turn = self.accounts.turn().await;
+        let token_owner = self.accounts.registry().token_owner(account, client, self.families)?;
+        let stored = turn.read_refresh(account, &token_owner).await?;
+        let mut registry = self.accounts.registry();
+        registry.hold(account, &token_owner, stored);
+        let redemption = registry.start(account, &token_owner);
+        redemption.ok_or_else(|| Error::internal("find a refresh token"))
+    }
+
+    async fn redeem_started(
+        &self,
+        refresh: &RefreshRequest,
+        metadata: &ProviderMetadata,
+        redemption: &Redemption,
+    ) -> Result<(TokenResponse, Token)> {
+        let response = self.send_refresh(refresh, metadata, redemption).await?;
+        let context = RequestContext {
+            providers: &self.providers,
+            authority: &refresh.authority,
+            metadata,
+            client_id: &refresh.key.client_id,
+            scopes: &refresh.key.scopes,
+            nonce: None,
+            correlation_id: &refresh.correlation_id,
+        };
+        let account = context.identify(&response).await?;
+        let account = account.unwrap_or_else(|| redemption.account.clone());
+        AccountChoice::Exact(redemption.account.home_account_id.clone()).check_sign_in(&account)?;
+        let token = context.token(&response, TokenSource::Refresh, account);
+        Ok((response, token))
+    }
+
+    /// Sends the refresh token. If the provider refuses the newest one, the one before it gets a
+    /// chance.
+    async fn send_refresh(
+        &self,
+        refresh: &RefreshRequest,
+        metadata: &ProviderMetadata,
+        redemption: &Redemption,
+    ) -> Result<TokenResponse> {
+        let home = &redemption.account.home_account_id;
+        let send = |token| self.send_token_request(refresh, metadata, token, home);
+        match send(&redemption.refresh_token).await {
+            Err(error) if is_refused(&error) => match &redemption.previous {
+                Some(previous) => send(previous).await.map_err(|_| error),
+                None => Err(error),
+            },
+            result => result,
+        }
+    }
+
+    async fn send_token_request(
+        &self,
+        refresh: &RefreshRequest,
+        metadata: &ProviderMetadata,
+        refresh_token: &RefreshToken,
+        home_account_id: &HomeAccountId,
+    ) -> Result<TokenResponse> {
+        let key = &refresh.key;
+        let claims = Claims::merge(key.claims.as_ref(), &key.capabilities);
+        let mut extra = key.binding.parameters();
+        extra.extend(key.nested.clone());
+        let request = || {
+            TokenRequest {
+                metadata,
+                client_id: &key.client_id,
+                grant: Grant::RefreshToken(refresh_token),
+                scopes: &key.scopes,
+                claims: claims.as_ref(),
+                account: Some(home_account_id),
+                extra: &extra,
+                correlation_id: &refresh.correlation_id,
+            }
+            .http()
+        };
+        let response = token::parse(&self.providers.transport.exchange_again(request).await?)?;
+        check_binding(&key.binding, response.token_type)?;
+        Ok(response)
+    }
+
+    /// Makes the refresh token of an account for an app durable, as it is now, or its absence
+    /// (invariant I3). Only then may it be used.
+    async fn persist(&self, account: &AccountKey, client: &ClientId) -> Result<()> {
+        let turn = self.accounts.turn().await;
+        let known = {
+            let registry = self.accounts.registry();
+            registry.refresh_entry(account, client).map(RefreshEntry::pending_write)
+        };
+        let pending_write = match known {
+            // Another flight has done it.
+            Some(None) => return Ok(()),
+            known => known.flatten(),
+        };
+        let change = match &pending_write {
+            Some(stored) => RecordChange::Refresh(account, client, stored),
+            None => RecordChange::Delete(RecordName::Refresh(account.clone(), client.clone())),
+        };
+        turn.commit(&[change]).await?;
+        if let Some(stored) = pending_write {
+            self.accounts.registry().set_durable(account, client, &stored.current);
+        }
+        Ok(())
+    }
+}
+
+/// The app is in no family with the app that the refresh token was issued to.
+fn is_of_another_app(error: &Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::InteractionRequired { suberror, .. } if suberror.as_deref() == Some("client_mismatch")
+    )
+}
+
+/// The token itself is no good, as opposed to a person being needed for another reason.
+fn is_refused(error: &Error) -> bool {
+    error.context().oauth_error.as_deref() == Some("invalid_grant")
+        && matches!(
+            error.kind(),
+            ErrorKind::InteractionRequired { claims: None, suberror } if suberror.as_deref().is_none_or(|s| s == "bad_token")
+        )
+}

@@ -1,0 +1,69 @@
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use keybearer_core::Token;
+
+use crate::accounts::connected::Accounts;
+use crate::accounts::registry::Registry;
+use crate::effects::{Clock, Effects};
+use crate::flights::lock;
+use crate::refresh::cache::{CacheKey, CachedToken, ClockReading, TokenCache};
+use crate::refresh::request::RefreshRequest;
+use crate::store::record_name::AccountKey;
+
+/// The cached tokens of the connected accounts: none is left of an account that has been removed.
+///
+/// Where both locks are held, that of the registry is taken first.
+pub(crate) struct SharedTokenCache {
+    accounts: Arc<Accounts>,
+    clock: Arc<dyn Clock>,
+    cache: Mutex<TokenCache>,
+}
+
+impl SharedTokenCache {
+    pub(crate) fn new(effects: &Effects, accounts: Arc<Accounts>) -> Self {
+        Self { accounts, clock: Arc::clone(&effects.clock), cache: Mutex::default() }
+    }
+
+    /// A token that answers the request.
+    pub(crate) fn find(&self, refresh: &RefreshRequest) -> Option<CachedToken> {
+        let reading = self.reading();
+        self.cache().find(&refresh.key, refresh.refused.as_ref(), reading)
+    }
+
+    /// Keeps a token if its account is still connected, and returns whether it is.
+    pub(crate) fn insert_if(
+        &self,
+        key: CacheKey,
+        token: Token,
+        is_connected: impl FnOnce(&Registry) -> bool,
+    ) -> bool {
+        let reading = self.reading();
+        let registry = self.accounts.registry();
+        let connected = is_connected(&registry);
+        if connected {
+            self.cache().insert(key, token, reading);
+        }
+        connected
+    }
+
+    /// As [`TokenCache::postpone_renewal`].
+    pub(crate) fn postpone_renewal(&self, key: &CacheKey) {
+        let reading = self.reading();
+        self.cache().postpone_renewal(key, reading);
+    }
+
+    /// Removes an account and all its tokens from memory, in one step.
+    pub(crate) fn remove_account(&self, account: &AccountKey) {
+        let mut registry = self.accounts.registry();
+        registry.remove(account);
+        self.cache().remove_account(account);
+    }
+
+    fn cache(&self) -> MutexGuard<'_, TokenCache> {
+        lock(&self.cache)
+    }
+
+    fn reading(&self) -> ClockReading {
+        ClockReading { now: self.clock.now(), uptime: self.clock.uptime() }
+    }
+}

@@ -1,0 +1,78 @@
+//! Decides whom to ask the provider for; a connected account may make asking unnecessary.
+
+use keybearer_core::{
+    Account, AccountChoice, AccountPick, Error, ErrorKind, InteractiveRequest, Prompt, Result,
+    Token,
+};
+
+use crate::effects::SignIn;
+use crate::sign_in::services::Services;
+
+/// What came of choosing an account.
+pub(crate) enum AccountSelection {
+    /// A connected account was chosen, and its refresh token was enough.
+    Token(Box<Token>),
+    SignInTarget(SignInTarget),
+}
+
+/// Whom the provider is asked to sign in, and how insistently.
+pub(crate) struct SignInTarget {
+    pub(crate) login_hint: Option<String>,
+    pub(crate) prompt: Prompt,
+}
+
+pub(crate) async fn select_account(
+    services: &Services,
+    request: &InteractiveRequest,
+    session: &mut dyn SignIn,
+) -> Result<AccountSelection> {
+    let parameters = &request.parameters;
+    let target = |login_hint, prompt| {
+        Ok(AccountSelection::SignInTarget(SignInTarget { login_hint, prompt }))
+    };
+    let connected = {
+        let environment = parameters.authority.host().environment();
+        services.accounts.registry().accounts_in(environment)
+    };
+    match &parameters.account {
+        AccountChoice::LoginHint(username) => target(Some(username.clone()), request.prompt),
+        AccountChoice::Exact(id) => {
+            let known = connected.iter().find(|account| account.home_account_id == *id);
+            target(known.map(|account| account.username.clone()), request.prompt)
+        }
+        AccountChoice::Only | AccountChoice::Default if connected.is_empty() => {
+            target(None, request.prompt)
+        }
+        AccountChoice::Only | AccountChoice::Default => {
+            match session.choose_account(&connected).await? {
+                AccountPick::Another => target(None, Prompt::SelectAccount),
+                AccountPick::Known(id) => {
+                    let known = connected.iter().find(|account| account.home_account_id == id);
+                    let account = known.ok_or_else(|| {
+                        Error::internal("the chosen account was not among those offered")
+                    })?;
+                    select_connected(services, request, account).await
+                }
+            }
+        }
+    }
+}
+
+/// The person chose a connected account: often its refresh token is all it takes.
+async fn select_connected(
+    services: &Services,
+    request: &InteractiveRequest,
+    account: &Account,
+) -> Result<AccountSelection> {
+    let insistent = matches!(request.prompt, Prompt::Login | Prompt::Consent);
+    if !insistent && request.parameters.claims.is_none() {
+        match services.silent.token_for(&request.parameters, account).await {
+            Ok(token) => return Ok(AccountSelection::Token(Box::new(token))),
+            Err(error) if matches!(error.kind(), ErrorKind::InteractionRequired { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let prompt = if insistent { request.prompt } else { Prompt::IfNeeded };
+    let login_hint = Some(account.username.clone());
+    Ok(AccountSelection::SignInTarget(SignInTarget { login_hint, prompt }))
+}

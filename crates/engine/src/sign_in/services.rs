@@ -1,0 +1,20 @@
+use std::sync::Arc;
+
+use crate::accounts::connected::Accounts;
+use crate::effects::{Clock, Random, SignInUi};
+use crate::provider::providers::Providers;
+use crate::refresh::shared_cache::SharedTokenCache;
+use crate::refresh::silent::SilentTokens;
+
+/// The rooms and the effects that every sign-in uses.
+pub(crate) struct Services {
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) providers: Arc<Providers>,
+    pub(crate) silent: Arc<SilentTokens>,
+    pub(crate) cache: Arc<SharedTokenCache>,
+    pub(crate) ui: Arc<dyn SignInUi>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    /// Where the answer of a browser on another machine is awaited.
+    pub(crate) forwarded_port: u16,
+}

@@ -1,0 +1,183 @@
+//! A token with the person: silently if that will do, else by one route after the other.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures_util::future::{Either, select};
+use keybearer_core::{
+    AccountChoice, Error, ErrorKind, HttpRequestToSign, InteractiveRequest, Prompt,
+    ProofOfPossession, Result, Token, TokenParameters,
+};
+use keybearer_protocol::shr;
+
+use crate::accounts::choice::several_accounts;
+use crate::deadline::unless_cancelled;
+use crate::effects::{Effects, SignInOutcome};
+use crate::flights::{Abandoned, Flights};
+use crate::sign_in::attempt::Attempt;
+use crate::sign_in::authorization_code::AuthorizationCodeFlow;
+use crate::sign_in::device_code::{DeviceCodeFlow, no_terminal};
+use crate::sign_in::key::InteractiveKey;
+use crate::sign_in::opening::{is_no_ui, open};
+use crate::sign_in::route::SignInRoute;
+
+pub(crate) use crate::sign_in::authorization_code::seen_in_browser;
+pub(crate) use crate::sign_in::services::Services;
+
+/// The sign-ins under way.
+pub(crate) struct SignIns {
+    services: Arc<Services>,
+    flights: Flights<InteractiveKey, Token>,
+}
+
+impl SignIns {
+    pub(crate) fn new(effects: &Effects, services: Services) -> Self {
+        let flights = Flights::new(Arc::clone(&effects.spawner));
+        Self { services: Arc::new(services), flights }
+    }
+
+    /// How many sign-ins are under way.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// Joins the sign-in for this request, or starts it.
+    pub(crate) async fn join(&self, request: InteractiveRequest) -> Result<Token> {
+        let parameters = request.parameters.clone();
+        let request = InteractiveRequest { parameters: shared(request.parameters)?, ..request };
+        let (key, services) = (InteractiveKey::of(&request), Arc::clone(&self.services));
+        let (sign_in_options, mut began) = (request.sign_in_options.clone(), false);
+        let start = |abandoned| {
+            began = true;
+            interactive(services, request, abandoned)
+        };
+        let flight = self.flights.join(&key, start);
+        let token = match sign_in_options.caller_ui.filter(|_| !began) {
+            None => flight.landed().await?,
+            // Somebody else's browser has it; whoever waits for that is not left wondering.
+            Some(caller_ui) => {
+                match select(pin!(flight.landed()), caller_ui.point_to_browser()).await {
+                    Either::Left((landed, _)) => landed?,
+                    Either::Right(((), landed)) => landed.await?,
+                }
+            }
+        };
+        let refused = parameters.access_token_to_renew.as_ref();
+        let is_refused = refused.is_some_and(|refused| refused.same_as(&token.access_token));
+        if !is_refused && parameters.proof_of_possession.is_none() {
+            return Ok(token);
+        }
+        // The sign-in was begun by somebody whom that token was good enough for; or whose key the
+        // token is to be bound to was not known before it, and every caller gets a signature of
+        // its own.
+        let account = AccountChoice::Exact(token.account.home_account_id);
+        let parameters = TokenParameters { account, ..parameters };
+        let bound = Box::pin(self.services.silent.token(&parameters)).await?;
+        Ok(if is_refused { bound } else { Token { source: token.source, ..bound } })
+    }
+}
+
+/// A sign-in is the same whatever HTTP request is to be signed in the end, so callers share it.
+///
+/// # Errors
+/// Those of a request that could not be signed: better before the sign-in than after it.
+fn shared(parameters: TokenParameters) -> Result<TokenParameters> {
+    let mut parameters = parameters;
+    if let Some(ProofOfPossession::Signed(http)) = &mut parameters.proof_of_possession {
+        shr::check(http)?;
+        *http = HttpRequestToSign::default();
+    }
+    Ok(parameters)
+}
+
+/// The interactive flow for a request whose authority is trusted: silently if that will do.
+///
+/// While the provider asks to wait, a request that would do without the person is refused like
+/// a silent one; one that needs the person may ask all the same, as with Microsoft's clients.
+async fn interactive(
+    services: Arc<Services>,
+    request: InteractiveRequest,
+    abandoned: Abandoned,
+) -> Result<Token> {
+    let result = interactive_once(&services, &request, abandoned).await;
+    let parameters = &request.parameters;
+    let environment = parameters.authority.host().environment();
+    result.inspect_err(|error| {
+        services.providers.note_busy(environment, &parameters.client_id, error);
+    })
+}
+
+async fn interactive_once(
+    services: &Services,
+    request: &InteractiveRequest,
+    abandoned: Abandoned,
+) -> Result<Token> {
+    let parameters = &request.parameters;
+    if request.prompt == Prompt::IfNeeded && parameters.claims.is_none() {
+        match services.silent.token(parameters).await {
+            Err(error) if matches!(error.kind(), ErrorKind::InteractionRequired { .. }) => {}
+            result => return result,
+        }
+    }
+    let id = &parameters.correlation_id;
+    let metadata = services.providers.metadata(&parameters.authority, id).await?;
+    let attempt = Attempt { services, request, metadata: &metadata };
+    let (mut abandoned, mut last) = (abandoned, None);
+    let options = &request.sign_in_options;
+    for route in SignInRoute::order(options.method, &options.abilities()) {
+        match Box::pin(sign_in_by(*route, &attempt, &mut abandoned)).await {
+            Err(error) if is_no_ui(&error) => {
+                tracing::debug!(correlation_id = %id, ?route, %error, "not a way to sign in");
+                last = Some(error);
+            }
+            decided => return decided,
+        }
+    }
+    Err(no_ui_error(services, parameters, last))
+}
+
+/// Signs in by one route, to the end.
+async fn sign_in_by(
+    route: SignInRoute,
+    attempt: &Attempt<'_>,
+    abandoned: &mut Abandoned,
+) -> Result<Token> {
+    let mut session = open(attempt, route).await?;
+    let result = match route {
+        SignInRoute::DeviceCode => DeviceCodeFlow(attempt).sign_in(&mut *session, abandoned).await,
+        SignInRoute::Desktop | SignInRoute::Terminal | SignInRoute::Paste => {
+            if route == SignInRoute::Desktop {
+                point_to_browser(attempt.request, abandoned).await;
+            }
+            AuthorizationCodeFlow(attempt).sign_in(&mut *session, abandoned).await
+        }
+    };
+    let outcome = match &result {
+        Ok(token) => SignInOutcome::SignedIn { username: token.account.username.clone() },
+        Err(error) => SignInOutcome::Failed { reason: error.to_string() },
+    };
+    session.finish(outcome).await;
+    result
+}
+
+/// A caller that does not answer is not waited for longer than anybody waits for the sign-in.
+async fn point_to_browser(request: &InteractiveRequest, abandoned: &mut Abandoned) {
+    if let Some(caller_ui) = &request.sign_in_options.caller_ui {
+        let pointing = async {
+            caller_ui.point_to_browser().await;
+            Ok(())
+        };
+        // Whoever has left is noticed again by what follows.
+        let _ = unless_cancelled(abandoned.wait(), pointing).await;
+    }
+}
+
+/// Nobody can be asked. Where the question was only which account, its name is all it takes.
+fn no_ui_error(services: &Services, parameters: &TokenParameters, last: Option<Error>) -> Error {
+    let environment = parameters.authority.host().environment();
+    let connected = services.accounts.registry().accounts_in(environment);
+    match (&parameters.account, &connected[..]) {
+        (AccountChoice::Only, [_, _, ..]) => several_accounts(&connected),
+        _ => last.unwrap_or_else(no_terminal),
+    }
+}

@@ -1,0 +1,48 @@
+use std::sync::Arc;
+
+use keybearer_core::Result;
+
+use crate::accounts::connected::Accounts;
+use crate::effects::Effects;
+use crate::flights::{Flights, Ticket};
+use crate::refresh::shared_cache::SharedTokenCache;
+use crate::store::record_name::AccountKey;
+
+/// The sign-outs under way.
+pub(crate) struct SignOuts {
+    accounts: Arc<Accounts>,
+    cache: Arc<SharedTokenCache>,
+    flights: Flights<AccountKey, ()>,
+}
+
+impl SignOuts {
+    pub(crate) fn new(
+        effects: &Effects,
+        accounts: Arc<Accounts>,
+        cache: Arc<SharedTokenCache>,
+    ) -> Self {
+        Self { accounts, cache, flights: Flights::new(Arc::clone(&effects.spawner)) }
+    }
+
+    /// How many sign-outs are under way.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.flights.len()
+    }
+
+    /// Starts to forget an account. It goes on without the caller: the write cannot be called back,
+    /// and what is gone from the store must not stay in memory.
+    pub(crate) fn start(&self, account: &AccountKey) -> Ticket<AccountKey, ()> {
+        let (accounts, cache) = (Arc::clone(&self.accounts), Arc::clone(&self.cache));
+        let owner = account.clone();
+        let start = move |_| async move { forget(&accounts, &cache, &owner).await };
+        self.flights.join(account, start)
+    }
+}
+
+/// Forgets an account: first durably, then in memory.
+async fn forget(accounts: &Accounts, cache: &SharedTokenCache, account: &AccountKey) -> Result<()> {
+    let turn = accounts.turn().await;
+    accounts.delete_records(&turn, account).await?;
+    cache.remove_account(account);
+    Ok(())
+}
