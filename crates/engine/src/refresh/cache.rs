@@ -3,14 +3,12 @@
 //! A token ends by the wall clock or by the uptime, whichever comes first: a wall clock that is set
 //! back must not prolong it, and one that was wrong when the token came must not either.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
-use keybearer_core::{
-    AccessToken, Capabilities, Claims, ClientId, ScopeSet, Tenant, Timestamp, Token,
-};
+use keybearer_core::{AccessToken, Timestamp, Token};
 
-use crate::proof::Binding;
+use crate::refresh::cache_key::CacheKey;
 use crate::store::record_name::AccountKey;
 
 /// Tokens that end sooner than this are not handed out: the request they are for must still arrive.
@@ -25,20 +23,6 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 /// or that was so long ago.
 const SWEEP_EVERY: usize = 1024;
 const SWEEP_AFTER: Duration = Duration::from_secs(300);
-
-/// Everything that makes one token different from another.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct CacheKey {
-    pub(crate) account: AccountKey,
-    pub(crate) client_id: ClientId,
-    pub(crate) tenant: Tenant,
-    pub(crate) scopes: ScopeSet,
-    pub(crate) claims: Option<Claims>,
-    pub(crate) capabilities: Capabilities,
-    pub(crate) binding: Binding,
-    /// Parameters of nested app authentication, which the provider reads at every step.
-    pub(crate) nested: BTreeMap<String, String>,
-}
 
 #[derive(Default)]
 pub(crate) struct TokenCache {
@@ -153,9 +137,15 @@ impl TokenCache {
 
 #[cfg(test)]
 mod tests {
-    use keybearer_core::{Account, HomeAccountId, TenantId, TokenSource, TokenType};
+    use std::collections::BTreeMap;
+
+    use keybearer_core::{
+        Account, Capabilities, Claims, ClientId, HomeAccountId, ScopeSet, Tenant, TenantId,
+        TokenSource, TokenType,
+    };
 
     use super::*;
+    use crate::proof::Binding;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_unix_seconds(1_000_000 + seconds)

@@ -2,6 +2,7 @@
 //! the accounts, the proof keys and the provider.
 
 pub(crate) mod cache;
+pub(crate) mod cache_key;
 pub(crate) mod redeem;
 pub(crate) mod request;
 pub(crate) mod shared_cache;

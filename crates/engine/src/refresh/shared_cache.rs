@@ -6,7 +6,8 @@ use crate::accounts::connected::Accounts;
 use crate::accounts::registry::Registry;
 use crate::effects::{Clock, Effects};
 use crate::flights::lock;
-use crate::refresh::cache::{CacheKey, CachedToken, ClockReading, TokenCache};
+use crate::refresh::cache::{CachedToken, ClockReading, TokenCache};
+use crate::refresh::cache_key::CacheKey;
 use crate::refresh::request::RefreshRequest;
 use crate::store::record_name::AccountKey;
 

@@ -7,7 +7,8 @@ use keybearer_core::{Account, Result, Token, TokenParameters, TokenSource};
 use crate::effects::Effects;
 use crate::flights::Flights;
 use crate::proof::ProofKeys;
-use crate::refresh::cache::{CacheKey, CachedToken};
+use crate::refresh::cache::CachedToken;
+use crate::refresh::cache_key::CacheKey;
 use crate::refresh::redeem::Redeemer;
 use crate::refresh::request::RefreshRequest;
 

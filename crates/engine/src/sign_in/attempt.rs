@@ -5,7 +5,7 @@ use keybearer_protocol::token::{Grant, TokenRequest, TokenResponse};
 
 use crate::proof::Binding;
 use crate::provider::request_context::RequestContext;
-use crate::refresh::request::{RefreshRequest, nested};
+use crate::refresh::cache_key::{CacheKey, nested_app_parameters};
 use crate::sign_in::services::Services;
 use crate::store::records::StoredRefresh;
 
@@ -33,7 +33,7 @@ impl Attempt<'_> {
             scopes: &parameters.scopes,
             claims: self.claims().as_ref(),
             account: None,
-            extra: &nested(parameters),
+            extra: &nested_app_parameters(&parameters.extra_query),
             correlation_id: &parameters.correlation_id,
         }
         .http()
@@ -62,7 +62,7 @@ impl Attempt<'_> {
         let refresh = refresh.map(|token| StoredRefresh::new(token, response.family.clone()));
         services.accounts.connect(account.clone(), &parameters.client_id, refresh).await?;
         let token = context.token(response, TokenSource::SignIn, account);
-        let key = RefreshRequest::new(parameters, &token.account, Binding::Bearer).key;
+        let key = CacheKey::new(parameters, &token.account, Binding::Bearer);
         let owner = key.account.clone();
         services.cache.insert_if(key, token.clone(), |registry| registry.contains(&owner));
         Ok(token)

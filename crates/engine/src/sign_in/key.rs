@@ -2,13 +2,13 @@ use std::collections::BTreeMap;
 
 use keybearer_core::{
     AccountChoice, Authority, CallerId, Capabilities, Claims, ClientId, InteractiveRequest, Prompt,
-    ProofOfPossession, ScopeSet, SignInMethod,
+    ProofOfPossession, ScopeSet, SignInMethod, SignInOptions, TokenParameters,
 };
 use url::Url;
 
 use crate::sign_in::route::SignInRoute;
 
-/// Callers that ask for the same thing share one sign-in.
+/// Everything that makes one sign-in different from another: requests with equal keys share one.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct InteractiveKey {
     authority: Authority,
@@ -22,27 +22,49 @@ pub(crate) struct InteractiveKey {
     extra_query: BTreeMap<String, String>,
     prompt: Prompt,
     method: SignInMethod,
-    /// Whose terminal it is, if nobody else can take part.
-    only: Option<CallerId>,
+    /// The only caller that can take part, if the sign-in is shown in that caller's terminal.
+    terminal_of: Option<CallerId>,
 }
 
 impl InteractiveKey {
+    /// The key of the sign-in that answers a request.
     pub(crate) fn of(request: &InteractiveRequest) -> Self {
-        let (parameters, method) = (&request.parameters, request.sign_in_options.method);
-        let private = SignInRoute::is_private(method, &request.sign_in_options.abilities());
-        Self {
+        // Without `..`, so that the compiler asks whether a new parameter makes another sign-in: one
+        // that is forgotten here would let a request share the sign-in of a different request.
+        let InteractiveRequest { parameters, prompt, sign_in_options } = request;
+        let SignInOptions {
             method,
-            only: private.then(|| parameters.caller.id.clone()),
-            authority: parameters.authority.clone(),
-            client_id: parameters.client_id.clone(),
-            scopes: parameters.scopes.clone(),
-            account: parameters.account.clone(),
-            claims: parameters.claims.clone(),
-            capabilities: parameters.capabilities.clone(),
-            redirect_uri: parameters.redirect_uri.clone(),
-            proof_of_possession: parameters.proof_of_possession.clone(),
-            extra_query: parameters.extra_query.clone(),
-            prompt: request.prompt,
+            caller_ui: _, // its abilities decide about `terminal_of`
+        } = sign_in_options;
+        let TokenParameters {
+            authority,
+            client_id,
+            redirect_uri,
+            scopes,
+            account,
+            claims,
+            capabilities,
+            access_token_to_renew: _, // each caller compares it with the token of the sign-in
+            proof_of_possession,
+            extra_query,
+            correlation_id: _, // for the logs
+            timeout: _,        // each caller waits for itself
+            caller,
+        } = parameters;
+        let is_private = SignInRoute::is_private(*method, &sign_in_options.abilities());
+        Self {
+            authority: authority.clone(),
+            client_id: client_id.clone(),
+            scopes: scopes.clone(),
+            account: account.clone(),
+            claims: claims.clone(),
+            capabilities: capabilities.clone(),
+            redirect_uri: redirect_uri.clone(),
+            proof_of_possession: proof_of_possession.clone(),
+            extra_query: extra_query.clone(),
+            prompt: *prompt,
+            method: *method,
+            terminal_of: is_private.then(|| caller.id.clone()),
         }
     }
 }
