@@ -9,17 +9,17 @@ use keybearer_core::{
     SignedHttpRequest, SilentRequest, Token, TokenParameters,
 };
 
-use crate::accounts::connected::Accounts;
-use crate::accounts::families::FamilyRefreshTokens;
+use crate::accounts::connected_accounts::ConnectedAccounts;
+use crate::accounts::family_refresh_tokens::FamilyRefreshTokens;
 use crate::deadline::{unless_cancelled, within};
 use crate::effects::{Clock, Effects, Random};
 use crate::proof::ProofKeys;
 use crate::provider::providers::Providers;
-use crate::refresh::redeem::Redeemer;
-use crate::refresh::shared_cache::SharedTokenCache;
-use crate::refresh::silent::SilentTokens;
+use crate::refresh::redeemer::Redeemer;
+use crate::refresh::shared_token_cache::SharedTokenCache;
+use crate::refresh::silent_tokens::SilentTokens;
 use crate::sign_in::pending::PendingRequests;
-use crate::sign_in::sign_ins::{Services, SignIns, seen_in_browser};
+use crate::sign_in::sign_ins::{Services, SignIns, with_browser_advice};
 use crate::sign_out::SignOuts;
 
 /// What the engine is told once, at the start.
@@ -57,7 +57,7 @@ struct EngineState {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     providers: Arc<Providers>,
-    accounts: Arc<Accounts>,
+    accounts: Arc<ConnectedAccounts>,
     proof_keys: Arc<ProofKeys>,
     silent: Arc<SilentTokens>,
     sign_ins: SignIns,
@@ -74,7 +74,7 @@ impl Engine {
     /// [`TokenStore::load`](crate::TokenStore::load).
     pub async fn open(effects: Effects, settings: EngineSettings) -> Result<Self> {
         let forwarded_port = settings.forwarded_port();
-        let accounts = Arc::new(Accounts::open(&effects).await?);
+        let accounts = Arc::new(ConnectedAccounts::open(&effects).await?);
         let providers = Arc::new(Providers::new(&effects, settings.trusted_authority_hosts));
         let proof_keys = Arc::new(ProofKeys::new(&effects, Arc::clone(&accounts)));
         let cache = Arc::new(SharedTokenCache::new(&effects, Arc::clone(&accounts)));
@@ -155,7 +155,12 @@ impl EngineState {
 impl EngineState {
     /// An error of running out of time, with what may have taken it: the provider if it has not
     /// said anything yet, or else `unfinished`.
-    fn explained(&self, error: Error, host: &AuthorityHost, unfinished: Option<String>) -> Error {
+    fn with_timeout_hint(
+        &self,
+        error: Error,
+        host: &AuthorityHost,
+        unfinished: Option<String>,
+    ) -> Error {
         if *error.kind() != ErrorKind::TimedOut {
             return error;
         }
@@ -189,7 +194,7 @@ impl Broker for Engine {
             self.0.silent.token(parameters).await
         };
         let answer = self.0.within(parameters.timeout, "the silent request", id, work).await;
-        answer.map_err(|error| self.0.explained(error, parameters.authority.host(), None))
+        answer.map_err(|error| self.0.with_timeout_hint(error, parameters.authority.host(), None))
     }
 
     async fn acquire_interactive(&self, mut request: InteractiveRequest) -> Result<Token> {
@@ -198,7 +203,7 @@ impl Broker for Engine {
         let host = request.parameters.authority.host().clone();
         // A provider that refuses the redirect URI says so in the browser only.
         let on_this_device = request.sign_in_options.method != SignInMethod::DeviceCode;
-        let unfinished = on_this_device.then(|| seen_in_browser(UNFINISHED));
+        let unfinished = on_this_device.then(|| with_browser_advice(UNFINISHED));
         let registration = self.0.waiting.register(request.parameters.caller.id.clone());
         let work = async {
             let authority = &request.parameters.authority;
@@ -207,7 +212,7 @@ impl Broker for Engine {
         };
         let work = unless_cancelled(registration.cancelled(), work);
         let answer = self.0.within(limit, "the sign-in", &id, work).await;
-        answer.map_err(|error| self.0.explained(error, &host, unfinished))
+        answer.map_err(|error| self.0.with_timeout_hint(error, &host, unfinished))
     }
 
     async fn remove_account(&self, request: RemoveAccountRequest) -> Result<()> {

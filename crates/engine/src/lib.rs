@@ -17,7 +17,7 @@ mod sign_in;
 mod sign_out;
 mod store;
 
-pub use accounts::families::FamilyRefreshTokens;
+pub use accounts::family_refresh_tokens::FamilyRefreshTokens;
 pub use effects::{
     Change, Clock, Effects, Http, KeyStore, Random, Record, RecordKey, SealedRecord, SignIn,
     SignInOutcome, SignInPrompt, SignInUi, Spawner, TokenStore,

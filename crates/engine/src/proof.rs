@@ -14,7 +14,7 @@ use keybearer_core::{
 use keybearer_protocol::pkce;
 use keybearer_protocol::shr::{self, KeyHolder, ProofKey};
 
-use crate::accounts::connected::Accounts;
+use crate::accounts::connected_accounts::ConnectedAccounts;
 use crate::effects::{Clock, Effects, Random};
 use crate::errors::account_removed;
 use crate::flights::Flights;
@@ -60,14 +60,14 @@ pub(crate) struct Proof<'a> {
 
 /// The keys of the accounts, and what is signed with them.
 pub(crate) struct ProofKeys {
-    accounts: Arc<Accounts>,
+    accounts: Arc<ConnectedAccounts>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     flights: Flights<AccountKey, ProofKey>,
 }
 
 impl ProofKeys {
-    pub(crate) fn new(effects: &Effects, accounts: Arc<Accounts>) -> Self {
+    pub(crate) fn new(effects: &Effects, accounts: Arc<ConnectedAccounts>) -> Self {
         Self {
             accounts,
             clock: Arc::clone(&effects.clock),
@@ -132,7 +132,7 @@ impl ProofKeys {
 }
 
 /// The new key is durable before anything is bound to it (invariant I3).
-async fn make_key(accounts: &Accounts, account: &AccountKey) -> Result<ProofKey> {
+async fn make_key(accounts: &ConnectedAccounts, account: &AccountKey) -> Result<ProofKey> {
     // Before the turn: it keeps the processor busy, and other commits need not wait for that.
     let key = ProofKey::generate()?;
     let turn = accounts.turn().await;

@@ -2,15 +2,15 @@ use std::sync::Arc;
 
 use keybearer_core::Result;
 
-use crate::accounts::connected::Accounts;
+use crate::accounts::connected_accounts::ConnectedAccounts;
 use crate::effects::Effects;
 use crate::flights::{Flights, Ticket};
-use crate::refresh::shared_cache::SharedTokenCache;
+use crate::refresh::shared_token_cache::SharedTokenCache;
 use crate::store::record_name::AccountKey;
 
 /// The sign-outs under way.
 pub(crate) struct SignOuts {
-    accounts: Arc<Accounts>,
+    accounts: Arc<ConnectedAccounts>,
     cache: Arc<SharedTokenCache>,
     flights: Flights<AccountKey, ()>,
 }
@@ -18,7 +18,7 @@ pub(crate) struct SignOuts {
 impl SignOuts {
     pub(crate) fn new(
         effects: &Effects,
-        accounts: Arc<Accounts>,
+        accounts: Arc<ConnectedAccounts>,
         cache: Arc<SharedTokenCache>,
     ) -> Self {
         Self { accounts, cache, flights: Flights::new(Arc::clone(&effects.spawner)) }
@@ -40,7 +40,11 @@ impl SignOuts {
 }
 
 /// Forgets an account: first durably, then in memory.
-async fn forget(accounts: &Accounts, cache: &SharedTokenCache, account: &AccountKey) -> Result<()> {
+async fn forget(
+    accounts: &ConnectedAccounts,
+    cache: &SharedTokenCache,
+    account: &AccountKey,
+) -> Result<()> {
     let turn = accounts.turn().await;
     accounts.delete_records(&turn, account).await?;
     cache.remove_account(account);

@@ -463,8 +463,11 @@ async fn an_app_inside_another_says_so_at_every_step() {
     let mut request = silent(MANAGEMENT);
     request.parameters.extra_query.extend([outer]);
     engine.acquire_silent(request).await.unwrap();
-    let asked = world.http.asked();
-    let tokens: Vec<_> = asked.iter().filter(|asked| asked.grant.is_some()).collect();
+    let requests = world.http.asked();
+    let tokens: Vec<_> = requests.iter().filter(|request| request.grant.is_some()).collect();
     assert_eq!(tokens.len(), 2);
-    assert!(tokens.iter().all(|asked| asked.nested_in.as_deref() == Some("outer")), "{tokens:?}");
+    assert!(
+        tokens.iter().all(|request| request.nested_in.as_deref() == Some("outer")),
+        "{tokens:?}"
+    );
 }

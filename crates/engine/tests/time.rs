@@ -62,8 +62,8 @@ async fn a_clock_that_jumps_back_an_hour_costs_no_more_than_usual() {
         assert!(token.expires_on.saturating_since(wall) <= HOUR, "by the clock as it is now");
         world.clock.advance(Duration::from_secs(600)).await;
     }
-    let asked = world.http.token_requests();
-    assert!((2..=5).contains(&asked), "{asked} token requests in two hours");
+    let requests = world.http.token_requests();
+    assert!((2..=5).contains(&requests), "{requests} token requests in two hours");
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,14 +6,14 @@ use crate::errors::sign_in_needed;
 
 /// An account, and when it signed in last.
 #[derive(Clone, Copy)]
-pub(crate) struct Connected<'a> {
+pub(crate) struct ConnectedAccount<'a> {
     pub(crate) account: &'a Account,
     pub(crate) signed_in: Timestamp,
 }
 
 /// The account that the choice stands for, never another; each is looked at once.
 pub(crate) fn choose<'a>(
-    connected: impl Iterator<Item = Connected<'a>> + Clone,
+    connected: impl Iterator<Item = ConnectedAccount<'a>> + Clone,
     choice: &AccountChoice,
 ) -> Result<Account> {
     let mut count = 0;
@@ -37,8 +37,10 @@ pub(crate) fn choose<'a>(
 }
 
 /// The accounts, the one that signed in last first.
-pub(crate) fn latest_first<'a>(connected: impl Iterator<Item = Connected<'a>>) -> Vec<Account> {
-    let mut connected: Vec<Connected<'_>> = connected.collect();
+pub(crate) fn latest_first<'a>(
+    connected: impl Iterator<Item = ConnectedAccount<'a>>,
+) -> Vec<Account> {
+    let mut connected: Vec<ConnectedAccount<'_>> = connected.collect();
     connected.sort_by_key(|one| std::cmp::Reverse(one.signed_in));
     connected.into_iter().map(|one| one.account.clone()).collect()
 }
@@ -69,8 +71,8 @@ mod tests {
     }
 
     /// In the order in which they signed in.
-    fn connected(accounts: &[Account]) -> impl Iterator<Item = Connected<'_>> + Clone {
-        accounts.iter().enumerate().map(|(index, account)| Connected {
+    fn connected(accounts: &[Account]) -> impl Iterator<Item = ConnectedAccount<'_>> + Clone {
+        accounts.iter().enumerate().map(|(index, account)| ConnectedAccount {
             account,
             signed_in: Timestamp::from_unix_seconds(index as i64),
         })

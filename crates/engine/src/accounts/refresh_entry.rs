@@ -37,7 +37,7 @@ impl RefreshEntry {
     }
 
     /// Takes over what the store has, unless something newer is here.
-    pub(crate) fn hold(&mut self, stored: StoredRefresh) {
+    pub(crate) fn load_from_store(&mut self, stored: StoredRefresh) {
         let StoredRefresh { current, previous, family: _ } = stored;
         self.rotation.get_or_insert_with(|| {
             Box::new(Rotation {
@@ -50,17 +50,17 @@ impl RefreshEntry {
         });
     }
 
-    /// What to redeem now, which [`land`](Self::land) has to end; and what may be redeemed if the
+    /// What to redeem now, which [`finish_redemption`](Self::finish_redemption) has to end; and what may be redeemed if the
     /// provider refuses that. `None` if it is only in the store.
-    pub(crate) fn start(&mut self) -> Option<(RefreshToken, Option<RefreshToken>)> {
+    pub(crate) fn start_redemption(&mut self) -> Option<(RefreshToken, Option<RefreshToken>)> {
         let rotation = self.rotation.as_mut()?;
-        Some((rotation.start(), rotation.previous.clone()))
+        Some((rotation.start_redemption(), rotation.previous.clone()))
     }
 
     /// Ends one redemption.
-    pub(crate) fn land(&mut self, successor: Option<RefreshToken>) {
+    pub(crate) fn finish_redemption(&mut self, successor: Option<RefreshToken>) {
         if let Some(rotation) = &mut self.rotation {
-            rotation.land(successor);
+            rotation.finish_redemption(successor);
         }
         self.drop_if_durable();
     }
@@ -97,7 +97,7 @@ impl Rotation {
         if self.successor.is_some() { Some(&self.active) } else { self.previous.as_ref() }
     }
 
-    fn start(&mut self) -> RefreshToken {
+    fn start_redemption(&mut self) -> RefreshToken {
         if self.in_flight == 0
             && self.newest_is_durable
             && let Some(successor) = self.successor.take()
@@ -108,7 +108,7 @@ impl Rotation {
         self.active.clone()
     }
 
-    fn land(&mut self, successor: Option<RefreshToken>) {
+    fn finish_redemption(&mut self, successor: Option<RefreshToken>) {
         self.in_flight = self.in_flight.saturating_sub(1);
         if let Some(successor) = successor {
             // The active token has now been used, so the one before it is spent.
@@ -129,12 +129,12 @@ mod tests {
 
     fn held(text: &str) -> RefreshEntry {
         let mut entry = RefreshEntry::new(None, 1);
-        entry.hold(StoredRefresh::new(token(text), None));
+        entry.load_from_store(StoredRefresh::new(token(text), None));
         entry
     }
 
     fn started(entry: &mut RefreshEntry) -> String {
-        entry.start().unwrap().0.expose().to_owned()
+        entry.start_redemption().unwrap().0.expose().to_owned()
     }
 
     fn pending_write(entry: &RefreshEntry) -> Option<(String, Option<String>)> {
@@ -149,30 +149,30 @@ mod tests {
         let mut entry = held("1");
         assert_eq!(started(&mut entry), "1");
         assert_eq!(started(&mut entry), "1");
-        entry.land(Some(token("2")));
+        entry.finish_redemption(Some(token("2")));
         entry.set_durable(&token("2"));
         assert_eq!(started(&mut entry), "1", "another redemption of 1 is still in flight");
-        entry.land(Some(token("3")));
-        entry.land(None);
+        entry.finish_redemption(Some(token("3")));
+        entry.finish_redemption(None);
         assert_eq!(pending_write(&entry), Some(("3".into(), Some("1".into()))));
         entry.set_durable(&token("3"));
-        assert!(entry.start().is_none(), "the store has the newest");
+        assert!(entry.start_redemption().is_none(), "the store has the newest");
     }
 
     #[test]
     fn the_token_before_is_kept_until_the_new_one_has_been_used() {
         let mut entry = held("1");
         started(&mut entry);
-        entry.land(Some(token("2")));
+        entry.finish_redemption(Some(token("2")));
         assert_eq!(pending_write(&entry), Some(("2".into(), Some("1".into()))));
         let mut entry = RefreshEntry::new(None, 1);
         let stored =
             StoredRefresh { previous: Some(token("1")), ..StoredRefresh::new(token("2"), None) };
-        entry.hold(stored);
-        let (active, spare) = entry.start().unwrap();
+        entry.load_from_store(stored);
+        let (active, spare) = entry.start_redemption().unwrap();
         assert_eq!((active.expose(), spare.unwrap().expose()), ("2", "1"));
         assert_eq!(pending_write(&entry), Some(("2".into(), Some("1".into()))));
-        entry.land(Some(token("3")));
+        entry.finish_redemption(Some(token("3")));
         assert_eq!(pending_write(&entry), Some(("3".into(), Some("2".into()))));
     }
 
@@ -181,12 +181,12 @@ mod tests {
         let mut entry = held("1");
         started(&mut entry);
         assert!(pending_write(&entry).is_some());
-        entry.land(None);
+        entry.finish_redemption(None);
         assert!(pending_write(&entry).is_none(), "it was not rotated");
-        entry.hold(StoredRefresh::new(token("1"), None));
+        entry.load_from_store(StoredRefresh::new(token("1"), None));
         started(&mut entry);
-        entry.land(Some(token("2")));
-        entry.hold(StoredRefresh::new(token("1"), None));
+        entry.finish_redemption(Some(token("2")));
+        entry.load_from_store(StoredRefresh::new(token("1"), None));
         assert_eq!(pending_write(&entry).unwrap().0, "2", "the store has an older one");
         entry.set_durable(&token("1"));
         assert_eq!(pending_write(&entry).unwrap().0, "2");

@@ -16,8 +16,8 @@ use keybearer_core::{
 };
 use keybearer_protocol::shr::ProofKey;
 
-use crate::accounts::choice::{Connected, choose, latest_first};
-use crate::accounts::families::FamilyRefreshTokens;
+use crate::accounts::choice::{ConnectedAccount, choose, latest_first};
+use crate::accounts::family_refresh_tokens::FamilyRefreshTokens;
 use crate::accounts::refresh_entry::RefreshEntry;
 use crate::errors::sign_in_needed;
 use crate::store::record_name::AccountKey;
@@ -85,11 +85,14 @@ impl Registry {
         choose(self.connected(), choice)
     }
 
-    fn connected(&self) -> impl Iterator<Item = Connected<'_>> + Clone {
+    fn connected(&self) -> impl Iterator<Item = ConnectedAccount<'_>> + Clone {
         self.entries.values().map(|entry| entry.connected())
     }
 
-    fn connected_in(&self, environment: &str) -> impl Iterator<Item = Connected<'_>> + Clone {
+    fn connected_in(
+        &self,
+        environment: &str,
+    ) -> impl Iterator<Item = ConnectedAccount<'_>> + Clone {
         self.connected().filter(move |one| one.account.environment == environment)
     }
 
@@ -189,18 +192,27 @@ impl Registry {
     }
 
     /// Takes over what the store has of a refresh token, unless something newer is here.
-    pub(crate) fn hold(&mut self, key: &AccountKey, token_owner: &ClientId, stored: StoredRefresh) {
+    pub(crate) fn load_from_store(
+        &mut self,
+        key: &AccountKey,
+        token_owner: &ClientId,
+        stored: StoredRefresh,
+    ) {
         if let Some(entry) = self.refresh_entry_mut(key, token_owner) {
-            entry.hold(stored);
+            entry.load_from_store(stored);
         }
     }
 
     /// Starts a redemption by the rule in the module's description. `None` if the refresh token is
-    /// only in the store; then it has to be [held](Self::hold) first.
-    pub(crate) fn start(&mut self, key: &AccountKey, token_owner: &ClientId) -> Option<Redemption> {
+    /// only in the store; then it has to be [loaded](Self::load_from_store) first.
+    pub(crate) fn start_redemption(
+        &mut self,
+        key: &AccountKey,
+        token_owner: &ClientId,
+    ) -> Option<Redemption> {
         let entry = self.entries.get_mut(key)?;
         let refresh = entry.refresh_mut(token_owner)?;
-        let (refresh_token, previous) = refresh.start()?;
+        let (refresh_token, previous) = refresh.start_redemption()?;
         let generation = refresh.generation();
         let (account, connection) = (entry.account.clone(), entry.connection);
         let token_owner = token_owner.clone();
@@ -209,7 +221,7 @@ impl Registry {
 
     /// Ends a redemption. Answers whether the account is still connected as it was at the start; if
     /// it was account_removed meanwhile, nothing is brought back.
-    pub(crate) fn land(
+    pub(crate) fn finish_redemption(
         &mut self,
         key: &AccountKey,
         redemption: &Redemption,
@@ -221,7 +233,7 @@ impl Registry {
         if let Some(refresh) = self.refresh_entry_mut(key, &redemption.token_owner)
             && refresh.generation() == redemption.generation
         {
-            refresh.land(successor);
+            refresh.finish_redemption(successor);
         }
         true
     }
@@ -258,8 +270,8 @@ impl Registry {
 }
 
 impl Entry {
-    fn connected(&self) -> Connected<'_> {
-        Connected { account: &self.account, signed_in: self.signed_in }
+    fn connected(&self) -> ConnectedAccount<'_> {
+        ConnectedAccount { account: &self.account, signed_in: self.signed_in }
     }
 
     fn refresh(&self, client: &ClientId) -> Option<&RefreshEntry> {
@@ -332,8 +344,8 @@ mod tests {
         client: &ClientId,
         stored: &str,
     ) -> Redemption {
-        registry.hold(key, client, StoredRefresh::new(token(stored), None));
-        registry.start(key, client).unwrap()
+        registry.load_from_store(key, client, StoredRefresh::new(token(stored), None));
+        registry.start_redemption(key, client).unwrap()
     }
 
     fn client() -> ClientId {
@@ -372,14 +384,14 @@ mod tests {
         let mut registry = registry(&[one]);
         sign_in(&mut registry, &key, &client);
         let first = start(&mut registry, &key, &client, "1");
-        registry.land(&key, &first, Some(token("2")));
+        registry.finish_redemption(&key, &first, Some(token("2")));
         let again = start(&mut registry, &key, &client, "1");
         assert_eq!(again.refresh_token.expose(), "1");
-        registry.land(&key, &again, Some(token("3")));
+        registry.finish_redemption(&key, &again, Some(token("3")));
         registry.set_durable(&key, &client, &token("2"));
         let third = start(&mut registry, &key, &client, "2");
         assert_eq!(third.refresh_token.expose(), "1", "3 is the newest, and not durable");
-        registry.land(&key, &third, None);
+        registry.finish_redemption(&key, &third, None);
         registry.set_durable(&key, &client, &token("3"));
         assert_eq!(start(&mut registry, &key, &client, "3").refresh_token.expose(), "3");
     }
@@ -392,10 +404,10 @@ mod tests {
         sign_in(&mut registry, &key, &client());
         let redemption = start(&mut registry, &key, &client(), "1");
         registry.remove(&key);
-        assert!(!registry.land(&key, &redemption, Some(token("2"))));
+        assert!(!registry.finish_redemption(&key, &redemption, Some(token("2"))));
         registry.insert(one, Timestamp::from_unix_seconds(9));
         sign_in(&mut registry, &key, &client());
-        assert!(!registry.land(&key, &redemption, Some(token("2"))));
+        assert!(!registry.finish_redemption(&key, &redemption, Some(token("2"))));
         assert!(registry.refresh_entry(&key, &client()).unwrap().pending_write().is_none());
     }
 
@@ -408,7 +420,7 @@ mod tests {
         let redemption = start(&mut registry, &key, &client(), "1");
         sign_in(&mut registry, &key, &client());
         let newer = start(&mut registry, &key, &client(), "9");
-        assert!(registry.land(&key, &redemption, Some(token("2"))));
+        assert!(registry.finish_redemption(&key, &redemption, Some(token("2"))));
         let pending_write =
             registry.refresh_entry(&key, &client()).unwrap().pending_write().unwrap();
         assert_eq!((pending_write.current.expose(), newer.refresh_token.expose()), ("9", "9"));
@@ -431,7 +443,7 @@ mod tests {
         assert!(token_owner(&registry, FamilyRefreshTokens::Off).is_err());
         assert_eq!(token_owner(&registry, FamilyRefreshTokens::SameFamily).unwrap(), cli);
         let shared = start(&mut registry, &key, &cli, "2");
-        assert!(registry.land(&key, &shared, Some(token("3"))));
+        assert!(registry.finish_redemption(&key, &shared, Some(token("3"))));
         let pending_write = registry.refresh_entry(&key, &cli).unwrap().pending_write().unwrap();
         assert_eq!(pending_write.current.expose(), "3");
         sign_in(&mut registry, &key, &ide);

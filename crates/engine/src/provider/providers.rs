@@ -20,7 +20,7 @@ use crate::provider::throttle::Throttle;
 use crate::provider::transport::Transport;
 
 /// How long endpoints and keys are believed; a key that is missing is looked for at once.
-const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+const METADATA_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
 /// However many ask for the same at the same time, the provider is asked once (invariant I6).
 pub(crate) struct Providers {
@@ -65,7 +65,7 @@ where
         let now = self.clock.now();
         let known = lock(&self.known);
         let dated = known.get(key)?;
-        (now.saturating_since(dated.learned) < LIFETIME).then(|| dated.value.clone())
+        (now.saturating_since(dated.learned) < METADATA_LIFETIME).then(|| dated.value.clone())
     }
 
     /// Asks the provider, or waits for the answer to whoever is asking already.

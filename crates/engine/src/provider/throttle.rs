@@ -8,7 +8,7 @@ use std::time::Duration;
 use keybearer_core::{ClientId, Error};
 
 /// A provider that asks for more is taken to mean this.
-const LONGEST: Duration = Duration::from_secs(3600);
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 #[derive(Default)]
 pub(crate) struct Throttle(HashMap<(String, ClientId), Duration>);
@@ -25,7 +25,7 @@ impl Throttle {
     ) {
         self.0.retain(|_, until| *until > uptime);
         let until = self.0.entry((environment.to_owned(), client.clone())).or_default();
-        *until = (*until).max(uptime + wait.min(LONGEST));
+        *until = (*until).max(uptime + wait.min(LONGEST_WAIT));
     }
 
     /// The error to answer with instead of asking, if it is too early to ask.

@@ -9,7 +9,7 @@ use crate::deadline::within;
 use crate::effects::{Clock, Effects, Http};
 
 /// How long one exchange with a provider may take, whoever waits for it.
-const EXCHANGE: Duration = Duration::from_secs(30);
+const EXCHANGE_LIMIT: Duration = Duration::from_secs(30);
 
 /// HTTP exchanges with providers.
 #[derive(Clone)]
@@ -30,7 +30,7 @@ impl Transport {
     ) -> Result<http::Response<Body>> {
         let host = request.uri().host().unwrap_or_default().to_owned();
         let what = format!("the exchange with {host}");
-        let answer = within(&*self.clock, EXCHANGE, &what, self.http.send(request)).await;
+        let answer = within(&*self.clock, EXCHANGE_LIMIT, &what, self.http.send(request)).await;
         answer.map_err(|error| match error.kind() {
             ErrorKind::TimedOut => {
                 Error::transient(None, format!("{host} did not answer in time")).with_source(error)
@@ -41,7 +41,7 @@ impl Transport {
 
     /// As [`exchange`](Self::exchange), and once more if the connection broke or the server failed
     /// without saying how long to wait. A server that is busy (429) is left alone.
-    pub(crate) async fn exchange_again(
+    pub(crate) async fn exchange_with_retry(
         &self,
         request: impl Fn() -> Result<http::Request<Body>>,
     ) -> Result<http::Response<Body>> {

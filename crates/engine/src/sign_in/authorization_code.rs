@@ -99,7 +99,7 @@ impl AuthorizationCodeFlow<'_> {
         session.visit(&url).await?;
         let code =
             wait_for_code(session, metadata, &pending.state).await.map_err(|error| {
-                match (error.kind(), error.hint().map(seen_in_browser)) {
+                match (error.kind(), error.hint().map(with_browser_advice)) {
                     (ErrorKind::Unavailable(_), Some(hint)) => error.with_hint(hint),
                     _ => with_redirect_hint(error, &redirect_uri, &parameters.client_id),
                 }
@@ -109,7 +109,7 @@ impl AuthorizationCodeFlow<'_> {
 }
 
 /// A provider that refuses the redirect URI says so on a page, not to us; the hint must do.
-pub(crate) fn seen_in_browser(hint: &str) -> String {
+pub(crate) fn with_browser_advice(hint: &str) -> String {
     format!(
         "{hint}; if AADSTS50011 is shown in the browser, add http://localhost to the redirect URIs \
          of the app registration (platform Mobile and desktop applications)"

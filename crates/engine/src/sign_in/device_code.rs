@@ -16,12 +16,12 @@ use crate::sign_in::attempt::Attempt;
 use crate::sign_in::selection::{AccountSelection, select_account};
 
 /// What is added to the interval each time the provider asks to slow down, RFC 8628 §3.5.
-const SLOWER: Duration = Duration::from_secs(5);
+const SLOW_DOWN_STEP: Duration = Duration::from_secs(5);
 
 /// A sign-in with a code that the person types in on another device.
 pub(crate) struct DeviceCodeFlow<'a>(pub(crate) &'a Attempt<'a>);
 
-enum Begun {
+enum BeginResult {
     /// A connected account was chosen, and its refresh token was enough.
     Token(Box<Token>),
     Shown(DeviceAuthorization),
@@ -34,20 +34,20 @@ impl DeviceCodeFlow<'_> {
         abandoned: &mut Abandoned,
     ) -> Result<Token> {
         let shown = match unless_cancelled(abandoned.wait(), self.begin(session)).await? {
-            Begun::Token(token) => return Ok(*token),
-            Begun::Shown(shown) => shown,
+            BeginResult::Token(token) => return Ok(*token),
+            BeginResult::Shown(shown) => shown,
         };
         let response = self.poll(&shown, abandoned).await?;
         self.0.complete(&response, None).await
     }
 
-    async fn begin(&self, session: &mut dyn SignIn) -> Result<Begun> {
+    async fn begin(&self, session: &mut dyn SignIn) -> Result<BeginResult> {
         let Attempt { services, request, .. } = *self.0;
         if let AccountSelection::Token(token) = select_account(services, request, session).await? {
-            return Ok(Begun::Token(token));
+            return Ok(BeginResult::Token(token));
         }
         let caller_ui = request.sign_in_options.caller_ui.as_deref().ok_or_else(no_terminal)?;
-        self.show_code(caller_ui).await.map(Begun::Shown)
+        self.show_code(caller_ui).await.map(BeginResult::Shown)
     }
 
     async fn show_code(&self, caller_ui: &dyn CallerUi) -> Result<DeviceAuthorization> {
@@ -62,7 +62,7 @@ impl DeviceCodeFlow<'_> {
         }
         .http()?;
         let authorization = device_code::parse(&services.providers.transport.exchange(http).await?);
-        let authorization = authorization.map_err(with_other_ways)?;
+        let authorization = authorization.map_err(with_other_routes)?;
         let code = UserCode {
             user_code: authorization.user_code.clone(),
             verification_uri: authorization.verification_uri.clone(),
@@ -99,7 +99,7 @@ impl DeviceCodeFlow<'_> {
                 Ok(Poll::Done(response)) => return Ok(*response),
                 Ok(Poll::Pending) => interval,
                 Ok(Poll::SlowDown) => {
-                    interval += SLOWER;
+                    interval += SLOW_DOWN_STEP;
                     interval
                 }
                 Err(error) => match error.kind() {
@@ -113,7 +113,7 @@ impl DeviceCodeFlow<'_> {
                         interval
                     }
                     ErrorKind::TimedOut => return Err(expired()),
-                    _ => return Err(with_other_ways(error)),
+                    _ => return Err(with_other_routes(error)),
                 },
             };
         }
@@ -123,22 +123,22 @@ impl DeviceCodeFlow<'_> {
 /// A policy that blocks device codes often says so on the page only, and the code just expires.
 fn expired() -> Error {
     Error::timed_out("nobody signed in with the device code before it expired").with_hint(format!(
-        "run the command again; if the page said that the sign-in is blocked, {OTHER_WAYS}"
+        "run the command again; if the page said that the sign-in is blocked, {OTHER_ROUTES}"
     ))
 }
 
-fn with_other_ways(error: Error) -> Error {
+fn with_other_routes(error: Error) -> Error {
     match (error.kind(), error.hint().map(str::to_owned)) {
         (ErrorKind::Denied(keybearer_core::Denial::Person), _) => error,
         (ErrorKind::Denied(_) | ErrorKind::InteractionRequired { .. }, hint) => {
             let before = hint.map_or_else(String::new, |hint| format!("{hint}; "));
-            error.with_hint(format!("{before}policies often block device codes: {OTHER_WAYS}"))
+            error.with_hint(format!("{before}policies often block device codes: {OTHER_ROUTES}"))
         }
         _ => error,
     }
 }
 
-const OTHER_WAYS: &str = "run `keybearer login --paste`, or `keybearer login` in an SSH session, \
+const OTHER_ROUTES: &str = "run `keybearer login --paste`, or `keybearer login` in an SSH session, \
                           which shows the ssh -L command to use";
 
 pub(crate) fn no_terminal() -> Error {

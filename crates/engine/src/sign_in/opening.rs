@@ -7,7 +7,9 @@ use crate::sign_in::attempt::Attempt;
 use crate::sign_in::device_code::no_terminal;
 use crate::sign_in::route::SignInRoute;
 use crate::sign_in::services::Services;
-use crate::sign_in::terminal::{TerminalSignIn, forwarded, is_native_client, paste_redirect_uri};
+use crate::sign_in::terminal::{
+    TerminalSignIn, is_native_client, paste_redirect_uri, with_forwarded_port,
+};
 
 pub(crate) async fn open(attempt: &Attempt<'_>, route: SignInRoute) -> Result<Box<dyn SignIn>> {
     let Attempt { services, request, .. } = *attempt;
@@ -46,7 +48,9 @@ pub(crate) async fn open(attempt: &Attempt<'_>, route: SignInRoute) -> Result<Bo
 /// Listens at the port that people forward, if the redirect URI leaves it open and it is free,
 /// or else where the redirect URI says.
 async fn listen(services: &Services, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
-    if let Some(redirect_uri) = forwarded(prompt.redirect_uri.as_ref(), services.forwarded_port) {
+    if let Some(redirect_uri) =
+        with_forwarded_port(prompt.redirect_uri.as_ref(), services.forwarded_port)
+    {
         let redirect_uri = Some(redirect_uri);
         let listening = services.ui.listen(&SignInPrompt { redirect_uri, ..prompt.clone() }).await;
         if listening.is_ok() {

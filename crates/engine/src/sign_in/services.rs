@@ -1,14 +1,14 @@
 use std::sync::Arc;
 
-use crate::accounts::connected::Accounts;
+use crate::accounts::connected_accounts::ConnectedAccounts;
 use crate::effects::{Clock, Random, SignInUi};
 use crate::provider::providers::Providers;
-use crate::refresh::shared_cache::SharedTokenCache;
-use crate::refresh::silent::SilentTokens;
+use crate::refresh::shared_token_cache::SharedTokenCache;
+use crate::refresh::silent_tokens::SilentTokens;
 
 /// The rooms and the effects that every sign-in uses.
 pub(crate) struct Services {
-    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) accounts: Arc<ConnectedAccounts>,
     pub(crate) providers: Arc<Providers>,
     pub(crate) silent: Arc<SilentTokens>,
     pub(crate) cache: Arc<SharedTokenCache>,

@@ -21,7 +21,7 @@ use crate::sign_in::key::InteractiveKey;
 use crate::sign_in::opening::{is_no_ui, open};
 use crate::sign_in::route::SignInRoute;
 
-pub(crate) use crate::sign_in::authorization_code::seen_in_browser;
+pub(crate) use crate::sign_in::authorization_code::with_browser_advice;
 pub(crate) use crate::sign_in::services::Services;
 
 /// The sign-ins under way.
@@ -44,7 +44,8 @@ impl SignIns {
     /// Joins the sign-in for this request, or starts it.
     pub(crate) async fn join(&self, request: InteractiveRequest) -> Result<Token> {
         let parameters = request.parameters.clone();
-        let request = InteractiveRequest { parameters: shared(request.parameters)?, ..request };
+        let request =
+            InteractiveRequest { parameters: without_http_request(request.parameters)?, ..request };
         let (key, services) = (InteractiveKey::of(&request), Arc::clone(&self.services));
         let (sign_in_options, mut began) = (request.sign_in_options.clone(), false);
         let start = |abandoned| {
@@ -81,7 +82,7 @@ impl SignIns {
 ///
 /// # Errors
 /// Those of a request that could not be signed: better before the sign-in than after it.
-fn shared(parameters: TokenParameters) -> Result<TokenParameters> {
+fn without_http_request(parameters: TokenParameters) -> Result<TokenParameters> {
     let mut parameters = parameters;
     if let Some(ProofOfPossession::Signed(http)) = &mut parameters.proof_of_possession {
         shr::check(http)?;

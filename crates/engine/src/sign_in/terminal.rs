@@ -58,16 +58,18 @@ impl TerminalSignIn {
         let Some(listener) = &mut self.listener else {
             return pasting.await.map(Arrival::Pasted);
         };
-        let heard = pin!(listener.answer());
-        match select(heard, pasting).await {
+        let received = pin!(listener.answer());
+        match select(received, pasting).await {
             Either::Left((answer, pasting)) => {
                 self.pasting = Some(pasting);
-                answer.map(Arrival::Heard)
+                answer.map(Arrival::Received)
             }
             Either::Right((Ok(pasted), _)) => Ok(Arrival::Pasted(pasted)),
             // A terminal that only shows: the listener is all there is.
-            Either::Right((Err(error), heard)) => match error.kind() {
-                ErrorKind::Unavailable(Missing::UserInterface) => heard.await.map(Arrival::Heard),
+            Either::Right((Err(error), received)) => match error.kind() {
+                ErrorKind::Unavailable(Missing::UserInterface) => {
+                    received.await.map(Arrival::Received)
+                }
                 _ => Err(error),
             },
         }
@@ -75,7 +77,7 @@ impl TerminalSignIn {
 }
 
 enum Arrival {
-    Heard(RedirectParameters),
+    Received(RedirectParameters),
     Pasted(PastedAnswer),
 }
 
@@ -102,11 +104,11 @@ impl SignIn for TerminalSignIn {
     async fn answer(&mut self) -> Result<RedirectParameters> {
         loop {
             match self.next().await? {
-                Arrival::Heard(parameters) => {
+                Arrival::Received(parameters) => {
                     self.came_from = Source::Listener;
                     return Ok(parameters);
                 }
-                Arrival::Pasted(pasted) => match read(&pasted) {
+                Arrival::Pasted(pasted) => match read_pasted(&pasted) {
                     Ok(parameters) => {
                         self.came_from = Source::Terminal;
                         return Ok(parameters);
@@ -139,7 +141,7 @@ const NO_STATE: &str = "a part is missing; copy the whole address, with its stat
 
 /// Reads what was pasted: an address, or what follows its question mark. Line breaks and quotes that
 /// came along are left out.
-fn read(pasted: &PastedAnswer) -> Result<RedirectParameters, &'static str> {
+fn read_pasted(pasted: &PastedAnswer) -> Result<RedirectParameters, &'static str> {
     let text = zeroize::Zeroizing::new(
         pasted.expose().chars().filter(|c| !c.is_whitespace()).collect::<String>(),
     );
@@ -190,7 +192,7 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 /// The redirect URI with the port that people forward, if the request leaves the port open.
-pub(crate) fn forwarded(requested: Option<&Url>, port: u16) -> Option<Url> {
+pub(crate) fn with_forwarded_port(requested: Option<&Url>, port: u16) -> Option<Url> {
     let mut url = requested.cloned().or_else(|| Url::parse("http://localhost/").ok())?;
     if !is_loopback(&url) || url.port().is_some() {
         return None;
@@ -219,7 +221,7 @@ mod tests {
                 Err(NO_ANSWER),
             ),
         ] {
-            let read = read(&PastedAnswer::new(pasted.to_owned()));
+            let read = read_pasted(&PastedAnswer::new(pasted.to_owned()));
             let read = read.as_ref().map(|parameters| {
                 assert_eq!(parameters.only("state"), Some("s 1"));
                 parameters.only("code").unwrap()
@@ -227,7 +229,7 @@ mod tests {
             assert_eq!(read, expected.as_ref().map(|code| *code), "{pasted}");
         }
         let refused = PastedAnswer::new("http://localhost/?error=access_denied&state=s".into());
-        assert_eq!(read(&refused).unwrap().only("error"), Some("access_denied"));
+        assert_eq!(read_pasted(&refused).unwrap().only("error"), Some("access_denied"));
     }
 
     #[test]
@@ -245,7 +247,10 @@ mod tests {
             let requested = requested.map(|text| Url::parse(text).unwrap());
             let found = paste_redirect_uri(requested.as_ref()).ok();
             assert_eq!(found.as_ref().map(Url::as_str), paste);
-            assert_eq!(forwarded(requested.as_ref(), 9).as_ref().map(Url::as_str), listen);
+            assert_eq!(
+                with_forwarded_port(requested.as_ref(), 9).as_ref().map(Url::as_str),
+                listen
+            );
         }
     }
 }

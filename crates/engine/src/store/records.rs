@@ -89,9 +89,9 @@ pub(super) type Plaintext = Zeroizing<Vec<u8>>;
 fn encode<T: Serialize>(record: &T) -> Result<Plaintext> {
     // Sized first, so that growing does not leave unwiped copies behind.
     let mut length = Counter(0);
-    serde_json::to_writer(&mut length, record).map_err(unwritable)?;
+    serde_json::to_writer(&mut length, record).map_err(serialise_error)?;
     let mut plaintext = Zeroizing::new(Vec::with_capacity(length.0));
-    serde_json::to_writer(&mut *plaintext, record).map_err(unwritable)?;
+    serde_json::to_writer(&mut *plaintext, record).map_err(serialise_error)?;
     Ok(plaintext)
 }
 
@@ -108,7 +108,7 @@ impl std::io::Write for Counter {
     }
 }
 
-fn unwritable(error: serde_json::Error) -> Error {
+fn serialise_error(error: serde_json::Error) -> Error {
     Error::internal("serialise a record").with_source(error)
 }
 

@@ -351,8 +351,8 @@ async fn each_terminal_has_a_sign_in_of_its_own_and_browsers_share_one() {
         let world = EngineHarness::default();
         let engine = world.engine().await;
         world.person.will(Conduct::NeverAnswers);
-        let presenters = [0, 1].map(|_| ScriptedCallerUi::new(caller.clone()));
-        let calls: Vec<_> = presenters
+        let caller_uis = [0, 1].map(|_| ScriptedCallerUi::new(caller.clone()));
+        let calls: Vec<_> = caller_uis
             .iter()
             .enumerate()
             .map(|(number, caller_ui)| {
@@ -364,7 +364,7 @@ async fn each_terminal_has_a_sign_in_of_its_own_and_browsers_share_one() {
             .collect();
         world.clock.advance(Duration::from_secs(1)).await;
         assert_eq!(world.person.seen().opened, opened, "{caller:?}");
-        for caller_ui in &presenters {
+        for caller_ui in &caller_uis {
             // Nobody is left in silence.
             let shown = caller_ui.shown();
             assert_eq!((shown.pointed, shown.addresses.len()), (opened, 1 - opened), "{caller:?}");

@@ -12,7 +12,7 @@ use crate::refresh::cache_key::CacheKey;
 use crate::store::record_name::AccountKey;
 
 /// Tokens that end sooner than this are not handed out: the request they are for must still arrive.
-const MARGIN: Duration = Duration::from_secs(300);
+const EXPIRY_MARGIN: Duration = Duration::from_secs(300);
 
 /// After a renewal has failed, the next waits this long, and after each further failure twice as
 /// long as before.
@@ -48,7 +48,7 @@ struct Pause {
     length: Duration,
 }
 
-/// The same moment by both clocks.
+/// The same reading by both clocks.
 #[derive(Clone, Copy)]
 pub(crate) struct ClockReading {
     pub(crate) now: Timestamp,
@@ -63,11 +63,11 @@ impl Entry {
     }
 
     fn is_renewable(&self, at: ClockReading) -> bool {
-        let worthwhile = self.token.refresh_on.is_some_and(|moment| at.now >= moment);
+        let worthwhile = self.token.refresh_on.is_some_and(|refresh_on| at.now >= refresh_on);
         worthwhile && self.pause.is_none_or(|pause| at.uptime >= pause.until)
     }
 
-    /// The token as it is valid by the wall clock of this moment.
+    /// The token as it is valid by the wall clock of this reading.
     fn token(&self, at: ClockReading) -> Token {
         Token { expires_on: at.now + self.left(at), ..self.token.clone() }
     }
@@ -90,7 +90,7 @@ impl TokenCache {
         at: ClockReading,
     ) -> Option<CachedToken> {
         let entry = self.entries.get(key)?;
-        if entry.left(at) <= MARGIN {
+        if entry.left(at) <= EXPIRY_MARGIN {
             return None;
         }
         if refused.is_some_and(|refused| refused.same_as(&entry.token.access_token)) {
@@ -151,7 +151,7 @@ mod tests {
         Timestamp::from_unix_seconds(1_000_000 + seconds)
     }
 
-    fn moment(seconds: u32) -> ClockReading {
+    fn reading(seconds: u32) -> ClockReading {
         let uptime = Duration::from_secs(seconds.into());
         ClockReading { now: at(seconds.into()), uptime }
     }
@@ -194,23 +194,23 @@ mod tests {
 
     fn cache(token: Token) -> TokenCache {
         let mut cache = TokenCache::default();
-        cache.insert(key(None), token, moment(0));
+        cache.insert(key(None), token, reading(0));
         cache
     }
 
     #[test]
     fn a_token_is_served_until_shortly_before_it_expires() {
         let cache = cache(token("a", at(3600), None));
-        assert!(matches!(cache.find(&key(None), None, moment(3299)), Some(CachedToken::Fresh(_))));
-        assert!(cache.find(&key(None), None, moment(3300)).is_none());
+        assert!(matches!(cache.find(&key(None), None, reading(3299)), Some(CachedToken::Fresh(_))));
+        assert!(cache.find(&key(None), None, reading(3300)).is_none());
     }
 
     #[test]
     fn from_refresh_on_a_token_is_served_and_worth_renewing() {
         let cache = cache(token("a", at(3600), Some(at(1800))));
-        assert!(matches!(cache.find(&key(None), None, moment(1799)), Some(CachedToken::Fresh(_))));
+        assert!(matches!(cache.find(&key(None), None, reading(1799)), Some(CachedToken::Fresh(_))));
         assert!(matches!(
-            cache.find(&key(None), None, moment(1800)),
+            cache.find(&key(None), None, reading(1800)),
             Some(CachedToken::Renewable(_))
         ));
     }
@@ -221,13 +221,13 @@ mod tests {
         let mut seconds = 0;
         for pause in [15, 30, 60, 120, 240, 300, 300] {
             assert!(matches!(
-                cache.find(&key(None), None, moment(seconds)),
+                cache.find(&key(None), None, reading(seconds)),
                 Some(CachedToken::Renewable(_))
             ));
-            cache.postpone_renewal(&key(None), moment(seconds));
+            cache.postpone_renewal(&key(None), reading(seconds));
             seconds += pause;
             assert!(matches!(
-                cache.find(&key(None), None, moment(seconds - 1)),
+                cache.find(&key(None), None, reading(seconds - 1)),
                 Some(CachedToken::Fresh(_))
             ));
         }
@@ -248,17 +248,17 @@ mod tests {
     fn a_refused_token_is_not_served_again() {
         let cache = cache(token("a", at(3600), None));
         let refused = |text: &str| AccessToken::new(text.into());
-        assert!(cache.find(&key(None), Some(&refused("a")), moment(0)).is_none());
-        assert!(cache.find(&key(None), Some(&refused("older")), moment(0)).is_some());
+        assert!(cache.find(&key(None), Some(&refused("a")), reading(0)).is_none());
+        assert!(cache.find(&key(None), Some(&refused("older")), reading(0)).is_some());
     }
 
     #[test]
     fn a_token_for_a_challenge_replaces_the_one_that_was_challenged() {
         let mut cache = cache(token("old", at(3600), None));
         let challenge = key(Some(r#"{"access_token":{"nbf":{"value":"1"}}}"#));
-        assert!(cache.find(&challenge, None, moment(0)).is_none());
-        cache.insert(challenge, token("new", at(3600), None), moment(0));
-        let Some(CachedToken::Fresh(found)) = cache.find(&key(None), None, moment(0)) else {
+        assert!(cache.find(&challenge, None, reading(0)).is_none());
+        cache.insert(challenge, token("new", at(3600), None), reading(0));
+        let Some(CachedToken::Fresh(found)) = cache.find(&key(None), None, reading(0)) else {
             panic!("a hit")
         };
         assert_eq!(found.access_token.expose(), "new");
@@ -269,8 +269,8 @@ mod tests {
         let mut cache = TokenCache::default();
         for index in 0..SWEEP_EVERY {
             let scopes = ScopeSet::parse(&[format!("s{index}")]).unwrap();
-            let moment = moment(if index + 1 == SWEEP_EVERY { 9 } else { 0 });
-            cache.insert(CacheKey { scopes, ..key(None) }, token("a", at(5), None), moment);
+            let reading = reading(if index + 1 == SWEEP_EVERY { 9 } else { 0 });
+            cache.insert(CacheKey { scopes, ..key(None) }, token("a", at(5), None), reading);
         }
         assert!(cache.entries.is_empty());
     }
@@ -279,9 +279,9 @@ mod tests {
     fn expired_tokens_are_swept_out_when_one_arrives_after_five_minutes() {
         let mut cache = cache(token("a", at(5), None));
         let other = CacheKey { scopes: ScopeSet::parse(&["other"]).unwrap(), ..key(None) };
-        cache.insert(other.clone(), token("b", at(3600), None), moment(299));
+        cache.insert(other.clone(), token("b", at(3600), None), reading(299));
         assert_eq!(cache.entries.len(), 2, "a sweep for every token would cost too much");
-        cache.insert(other, token("c", at(3600), None), moment(300));
+        cache.insert(other, token("c", at(3600), None), reading(300));
         assert_eq!(cache.entries.len(), 1);
     }
 }

@@ -11,14 +11,14 @@ use crate::store::sealed_store::{RecordChange, SealedStore, StoreTurn, StoredRec
 
 /// The connected accounts, in memory and in the store. Every change is first durable and then in
 /// memory.
-pub(crate) struct Accounts {
+pub(crate) struct ConnectedAccounts {
     store: SealedStore,
     clock: Arc<dyn Clock>,
     registry: Mutex<Registry>,
     unreadable_records: usize,
 }
 
-impl Accounts {
+impl ConnectedAccounts {
     /// Connects the accounts in the store of these effects.
     ///
     /// # Errors

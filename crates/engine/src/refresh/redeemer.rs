@@ -9,23 +9,23 @@ use keybearer_core::{
 use keybearer_protocol::metadata::ProviderMetadata;
 use keybearer_protocol::token::{self, Grant, TokenRequest, TokenResponse};
 
-use crate::accounts::connected::Accounts;
-use crate::accounts::families::FamilyRefreshTokens;
+use crate::accounts::connected_accounts::ConnectedAccounts;
+use crate::accounts::family_refresh_tokens::FamilyRefreshTokens;
 use crate::accounts::refresh_entry::RefreshEntry;
 use crate::accounts::registry::{Redemption, Registry};
 use crate::errors::account_removed;
 use crate::proof::check_binding;
 use crate::provider::providers::Providers;
 use crate::provider::request_context::RequestContext;
-use crate::refresh::cache::CachedToken;
 use crate::refresh::request::RefreshRequest;
-use crate::refresh::shared_cache::SharedTokenCache;
+use crate::refresh::shared_token_cache::SharedTokenCache;
+use crate::refresh::token_cache::CachedToken;
 use crate::store::record_name::{AccountKey, RecordName};
 use crate::store::sealed_store::RecordChange;
 
 /// Redeems refresh tokens.
 pub(crate) struct Redeemer {
-    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) accounts: Arc<ConnectedAccounts>,
     pub(crate) providers: Arc<Providers>,
     pub(crate) cache: Arc<SharedTokenCache>,
     pub(crate) families: FamilyRefreshTokens,
@@ -55,7 +55,7 @@ impl Redeemer {
         self.providers.keys(&metadata, id).await?;
         let redemption = self.start_redemption(&key.account, &key.client_id).await?;
         let result = self.redeem_started(refresh, &metadata, &redemption).await;
-        if result.as_ref().is_err_and(is_of_another_app) {
+        if result.as_ref().is_err_and(is_not_in_family) {
             self.accounts.registry().mark_not_in_family(&key.client_id);
         }
         let successor = match &result {
@@ -63,7 +63,8 @@ impl Redeemer {
             Err(_) => None,
         };
         let rotated = successor.is_some();
-        let connected = self.accounts.registry().land(&key.account, &redemption, successor);
+        let connected =
+            self.accounts.registry().finish_redemption(&key.account, &redemption, successor);
         let (_, token) = result?;
         if !connected {
             return Err(account_removed());
@@ -89,7 +90,7 @@ impl Redeemer {
         {
             let mut registry = self.accounts.registry();
             let token_owner = registry.token_owner(account, client, self.families)?;
-            if let Some(redemption) = registry.start(account, &token_owner) {
+            if let Some(redemption) = registry.start_redemption(account, &token_owner) {
                 return Ok(redemption);
             }
         }
@@ -98,8 +99,8 @@ impl Redeemer {
         let token_owner = self.accounts.registry().token_owner(account, client, self.families)?;
         let stored = turn.read_refresh(account, &token_owner).await?;
         let mut registry = self.accounts.registry();
-        registry.hold(account, &token_owner, stored);
-        let redemption = registry.start(account, &token_owner);
+        registry.load_from_store(account, &token_owner, stored);
+        let redemption = registry.start_redemption(account, &token_owner);
         redemption.ok_or_else(|| Error::internal("find a refresh token"))
     }
 
@@ -137,7 +138,7 @@ impl Redeemer {
         let home = &redemption.account.home_account_id;
         let send = |token| self.send_token_request(refresh, metadata, token, home);
         match send(&redemption.refresh_token).await {
-            Err(error) if is_refused(&error) => match &redemption.previous {
+            Err(error) if is_token_refused(&error) => match &redemption.previous {
                 Some(previous) => send(previous).await.map_err(|_| error),
                 None => Err(error),
             },
@@ -169,7 +170,7 @@ impl Redeemer {
             }
             .http()
         };
-        let response = token::parse(&self.providers.transport.exchange_again(request).await?)?;
+        let response = token::parse(&self.providers.transport.exchange_with_retry(request).await?)?;
         check_binding(&key.binding, response.token_type)?;
         Ok(response)
     }
@@ -200,7 +201,7 @@ impl Redeemer {
 }
 
 /// The app is in no family with the app that the refresh token was issued to.
-fn is_of_another_app(error: &Error) -> bool {
+fn is_not_in_family(error: &Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::InteractionRequired { suberror, .. } if suberror.as_deref() == Some("client_mismatch")
@@ -208,7 +209,7 @@ fn is_of_another_app(error: &Error) -> bool {
 }
 
 /// The token itself is no good, as opposed to a person being needed for another reason.
-fn is_refused(error: &Error) -> bool {
+fn is_token_refused(error: &Error) -> bool {
     error.context().oauth_error.as_deref() == Some("invalid_grant")
         && matches!(
             error.kind(),

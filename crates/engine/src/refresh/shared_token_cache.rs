@@ -2,26 +2,26 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use keybearer_core::Token;
 
-use crate::accounts::connected::Accounts;
+use crate::accounts::connected_accounts::ConnectedAccounts;
 use crate::accounts::registry::Registry;
 use crate::effects::{Clock, Effects};
 use crate::flights::lock;
-use crate::refresh::cache::{CachedToken, ClockReading, TokenCache};
 use crate::refresh::cache_key::CacheKey;
 use crate::refresh::request::RefreshRequest;
+use crate::refresh::token_cache::{CachedToken, ClockReading, TokenCache};
 use crate::store::record_name::AccountKey;
 
 /// The cached tokens of the connected accounts: none is left of an account that has been removed.
 ///
 /// Where both locks are held, that of the registry is taken first.
 pub(crate) struct SharedTokenCache {
-    accounts: Arc<Accounts>,
+    accounts: Arc<ConnectedAccounts>,
     clock: Arc<dyn Clock>,
     cache: Mutex<TokenCache>,
 }
 
 impl SharedTokenCache {
-    pub(crate) fn new(effects: &Effects, accounts: Arc<Accounts>) -> Self {
+    pub(crate) fn new(effects: &Effects, accounts: Arc<ConnectedAccounts>) -> Self {
         Self { accounts, clock: Arc::clone(&effects.clock), cache: Mutex::default() }
     }
 

@@ -7,10 +7,10 @@ use keybearer_core::{Account, Result, Token, TokenParameters, TokenSource};
 use crate::effects::Effects;
 use crate::flights::Flights;
 use crate::proof::ProofKeys;
-use crate::refresh::cache::CachedToken;
 use crate::refresh::cache_key::CacheKey;
-use crate::refresh::redeem::Redeemer;
+use crate::refresh::redeemer::Redeemer;
 use crate::refresh::request::RefreshRequest;
+use crate::refresh::token_cache::CachedToken;
 
 /// The silent flow.
 pub(crate) struct SilentTokens {
