@@ -22,20 +22,21 @@ use crate::sign_in::pending::PendingRequests;
 use crate::sign_in::sign_ins::{Services, SignIns, with_browser_advice};
 use crate::sign_out::SignOuts;
 
-/// What the engine is told once, at the start.
+/// The settings of an engine.
 #[derive(Clone, Debug, Default)]
 #[allow(clippy::exhaustive_structs, reason = "built field by field")]
 pub struct EngineSettings {
-    /// Authority hosts, beyond Microsoft's clouds, that are used without instance discovery.
+    /// Authority hosts that are trusted without instance discovery, in addition to Microsoft's clouds.
     pub trusted_authority_hosts: BTreeSet<AuthorityHost>,
     /// Whether an app may use the refresh token of another app of its family.
     pub family_refresh_tokens: FamilyRefreshTokens,
-    /// The loopback port for answers of browsers on other machines; default [`FORWARDED_PORT`].
+    /// The loopback port that receives the answers of browsers on other machines. The default is
+    /// [`FORWARDED_PORT`].
     pub loopback_port: Option<u16>,
 }
 
-/// Where the answer of a browser on another machine is awaited unless the settings say otherwise. It
-/// is always the same, so that a forwarding can be part of an SSH configuration.
+/// The default loopback port that receives the answers of browsers on other machines. It is fixed,
+/// so that a port forwarding can be part of an SSH configuration.
 pub const FORWARDED_PORT: u16 = 27410;
 
 impl EngineSettings {
@@ -44,7 +45,8 @@ impl EngineSettings {
     }
 }
 
-/// The broker's brain: connected accounts, cached tokens, sign-ins. Clones share everything.
+/// A broker over injected effects: connected accounts, cached tokens, sign-ins. Clones share all
+/// state.
 ///
 /// No lock is held across the network. Invariants kept here: I1 (refresh tokens stay inside), I3
 /// and I4 (what is durable is sealed, and durable before it is used), I6 (one flight per key), I7
@@ -66,8 +68,8 @@ struct EngineState {
 }
 
 impl Engine {
-    /// Opens the store and connects the accounts in it. Records that cannot be read are left where
-    /// they are and counted, see [`unreadable_records`](Self::unreadable_records).
+    /// Opens the store and connects the accounts in it. Records that cannot be read stay in the store
+    /// and are counted, see [`unreadable_records`](Self::unreadable_records).
     ///
     /// # Errors
     /// Those of [`KeyStore::master_key`](crate::KeyStore::master_key) and
@@ -110,8 +112,8 @@ impl Engine {
         })))
     }
 
-    /// How many stored records could not be read, because they are damaged or were sealed with
-    /// another key. Their accounts have to sign in again.
+    /// How many stored records could not be read when the store was opened, because they are damaged
+    /// or were sealed with another key. Their accounts must sign in again.
     #[must_use]
     pub fn unreadable_records(&self) -> usize {
         self.0.accounts.unreadable_records()
@@ -132,7 +134,7 @@ impl Engine {
 }
 
 impl EngineState {
-    /// Gives the operation an id if the caller sent none.
+    /// Adds a correlation id if the caller sent none.
     fn correlated(&self, parameters: &mut TokenParameters) {
         if parameters.correlation_id.is_empty() {
             parameters.correlation_id = CorrelationId::from_random(self.random.bytes());
@@ -153,8 +155,8 @@ impl EngineState {
 }
 
 impl EngineState {
-    /// An error of running out of time, with what may have taken it: the provider if it has not
-    /// said anything yet, or else `unfinished`.
+    /// Adds a hint to a timeout: the network if the provider has not answered at all yet, or else
+    /// `unfinished`.
     fn with_timeout_hint(
         &self,
         error: Error,
@@ -201,7 +203,7 @@ impl Broker for Engine {
         self.0.correlated(&mut request.parameters);
         let (id, limit) = (request.parameters.correlation_id.clone(), request.parameters.timeout);
         let host = request.parameters.authority.host().clone();
-        // A provider that refuses the redirect URI says so in the browser only.
+        // A provider that refuses the redirect URI shows that in the browser only.
         let on_this_device = request.sign_in_options.method != SignInMethod::DeviceCode;
         let unfinished = on_this_device.then(|| with_browser_advice(UNFINISHED));
         let registration = self.0.waiting.register(request.parameters.caller.id.clone());

@@ -1,8 +1,11 @@
-//! One flight per key, however many callers wait for it (invariant I6).
+//! Concurrent requests with the same key share one piece of work, a *flight* (invariant I6).
 //!
-//! A flight runs on its own, so a caller that leaves does not end it: a refresh token that the
-//! provider has already rotated is still saved. A flight that waits for a person is told when the
-//! last caller has left, and may then give up.
+//! A request *joins* the flight of its key, and so starts it if there is none; it gets a *ticket*,
+//! with which it waits until the flight *lands*, that is, until the shared work has a result.
+//!
+//! A flight runs on its own. It does not end when a request drops its ticket: a refresh token that
+//! the provider has already rotated is still saved. A flight that waits for a person can notice
+//! that all tickets are gone, and then gives up.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -77,7 +80,7 @@ where
     }
 }
 
-/// A place on a flight. Dropping it leaves the flight.
+/// The right to the result of a flight. Dropping it leaves the flight.
 pub(crate) struct Ticket<K: Eq + Hash, T> {
     board: Board<K, T>,
     key: K,
@@ -102,7 +105,8 @@ impl<K: Eq + Hash, T> Drop for Ticket<K, T> {
     fn drop(&mut self) {
         let mut flights = lock(&self.board);
         self.flight.waiting.send_modify(|count| *count -= 1);
-        // Whoever asks from now on must not board a flight that has been told to give up.
+        // Later requests must not join a flight that is about to give up. A flight that has dropped
+        // its `Abandoned` does not give up.
         let ignored = self.flight.waiting.receiver_count() == 0;
         if *self.flight.waiting.borrow() == 0 && !ignored {
             remove(&mut flights, &self.key, &self.flight);
@@ -110,18 +114,19 @@ impl<K: Eq + Hash, T> Drop for Ticket<K, T> {
     }
 }
 
-/// Tells a flight that nobody waits for it any more. A flight that drops this goes on regardless,
-/// and later callers still board it.
+/// Lets a flight notice that all its tickets are gone. A flight that drops this runs to its end
+/// regardless, and later requests can still join it.
 pub(crate) struct Abandoned(watch::Receiver<usize>);
 
 impl Abandoned {
+    /// Returns once all tickets are gone.
     pub(crate) async fn wait(&mut self) {
-        // An error means the flight itself is gone, which cannot be seen from inside it.
+        // The only error is that the flight has been dropped, and this runs inside the flight.
         let _ = self.0.wait_for(|count| *count == 0).await;
     }
 }
 
-/// Takes a flight off the board when its work ends in any way, a panic included.
+/// Removes a flight from the board when its work ends in any way, a panic included.
 struct Removal<K: Eq + Hash, T> {
     board: Board<K, T>,
     key: K,
@@ -144,7 +149,8 @@ fn remove<K: Eq + Hash, T>(
     }
 }
 
-/// A poisoned lock is still consistent here: nothing panics while a change is half done.
+/// Locks a mutex. A poisoned one is still consistent: no code in this crate panics halfway through a
+/// change.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

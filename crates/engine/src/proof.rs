@@ -1,8 +1,9 @@
 //! Proof of possession: the key of an account, tokens bound to it, and signed HTTP requests.
 //!
-//! An account has one key, made when it is first needed. Tokens bound to it are cached like others;
-//! what is handed out is a signature over one HTTP request with the token inside, made anew for
-//! each request. For an app with a key of its own the provider's token is handed out as it is.
+//! An account has one key, which is generated when it is first needed. Tokens bound to the key are
+//! cached like other tokens. The caller gets a signature over one HTTP request with the token
+//! inside; each request is signed separately. If the app holds the key itself, the caller gets the
+//! provider's token as it is.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,16 +25,16 @@ use crate::store::sealed_store::RecordChange;
 /// What a token is bound to.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Binding {
-    /// Nothing: whoever has the token may use it.
+    /// Nothing: any program that has the token can use it.
     Bearer,
-    /// The broker's key for the account, by its thumbprint (RFC 7638).
+    /// The key that the broker holds for the account, by its thumbprint (RFC 7638).
     OwnKey(Box<str>),
-    /// A key that the app has, by its thumbprint.
+    /// A key that the app holds, by its thumbprint.
     KeyOfApp(Box<str>),
 }
 
 impl Binding {
-    /// How a token bound like this is presented.
+    /// The type of a token that is bound like this.
     pub(crate) fn token_type(&self) -> TokenType {
         match self {
             Self::Bearer => TokenType::Bearer,
@@ -41,7 +42,7 @@ impl Binding {
         }
     }
 
-    /// What a token request says about it.
+    /// The parameters of a token request that asks for this binding.
     pub(crate) fn parameters(&self) -> BTreeMap<String, String> {
         match self {
             Self::Bearer => BTreeMap::new(),
@@ -51,14 +52,14 @@ impl Binding {
     }
 }
 
-/// What a token is bound to, and what has to be signed with it before it is handed out.
+/// What the token of a request is bound to, and what is signed before the caller gets the token.
 pub(crate) struct Proof<'a> {
     pub(crate) binding: Binding,
-    /// Whether the key is the broker's.
+    /// The broker's key and the HTTP request to sign with it.
     signing: Option<(ProofKey, &'a HttpRequestToSign)>,
 }
 
-/// The keys of the accounts, and what is signed with them.
+/// The proof keys of the accounts, and signatures made with them.
 pub(crate) struct ProofKeys {
     accounts: Arc<ConnectedAccounts>,
     clock: Arc<dyn Clock>,
@@ -76,7 +77,7 @@ impl ProofKeys {
         }
     }
 
-    /// What the token of this request is to be bound to.
+    /// What the token of this request must be bound to. Generates the key of the account if needed.
     pub(crate) async fn proof<'a>(
         &self,
         parameters: &'a TokenParameters,
@@ -95,21 +96,21 @@ impl ProofKeys {
         })
     }
 
-    /// The token as it leaves the broker.
+    /// The token as the caller gets it.
     pub(crate) fn finish(&self, proof: &Proof<'_>, token: Token) -> Result<Token> {
         let Some((key, http)) = &proof.signing else { return Ok(token) };
         let signed = self.sign(key, http, Some(&token))?;
         Ok(Token { access_token: AccessToken::new(signed.expose().into()), ..token })
     }
 
-    /// Signs an HTTP request with an account's key, without a token.
+    /// Signs an HTTP request with the key of an account, without a token.
     pub(crate) async fn sign_http(&self, request: &SignHttpRequest) -> Result<SignedHttpRequest> {
         let account = self.accounts.registry().choose_anywhere(&request.account)?;
         let key = self.key(&AccountKey::of(&account)).await?;
         self.sign(&key, &request.http, None)
     }
 
-    /// The account's key, made now if there is none; by one flight, however many ask (invariant I6).
+    /// The key of the account. Concurrent requests generate it once (invariant I6).
     async fn key(&self, account: &AccountKey) -> Result<ProofKey> {
         if let Some(key) = self.accounts.registry().proof_key(account) {
             return Ok(key.clone());
@@ -131,9 +132,9 @@ impl ProofKeys {
     }
 }
 
-/// The new key is durable before anything is bound to it (invariant I3).
+/// Generates the key of an account. It is durable before any token is bound to it (invariant I3).
 async fn make_key(accounts: &ConnectedAccounts, account: &AccountKey) -> Result<ProofKey> {
-    // Before the turn: it keeps the processor busy, and other commits need not wait for that.
+    // Outside the turn, because it takes processor time that other commits need not wait for.
     let key = ProofKey::generate()?;
     let turn = accounts.turn().await;
     {
@@ -150,7 +151,8 @@ async fn make_key(accounts: &ConnectedAccounts, account: &AccountKey) -> Result<
     Ok(key)
 }
 
-/// A bearer token in place of a bound one would be accepted from whoever has it.
+/// Refuses a token of the wrong type: any program could use a bearer token that was issued instead of
+/// a bound one.
 pub(crate) fn check_binding(binding: &Binding, issued: TokenType) -> Result<()> {
     if binding.token_type() == issued {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Tokens with the person: one sign-in for many callers, cancelling, answers that are not ours,
+//! Tests of interactive requests: one sign-in for many callers, cancelling, answers of other sign-ins,
 //! the wrong account.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -37,7 +37,7 @@ fn sign_in() -> InteractiveRequest {
     interactive(STORAGE, Prompt::IfNeeded)
 }
 
-/// Two connected accounts, the second one last, and nothing in the cache.
+/// An engine with two connected accounts and an empty cache. DEV signed in last.
 async fn two_accounts(world: &EngineHarness) -> Engine {
     let engine = world.engine().await;
     world.connect(&engine, OPS).await;

@@ -1,4 +1,4 @@
-//! Tokens without the person: single flight, renewal, Retry-After, faults of the provider.
+//! Tests of silent requests: single flight, renewal, Retry-After, faults of the provider.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::time::Duration;
@@ -468,5 +468,5 @@ async fn a_flight_answers_silent_and_interactive_callers_alike() {
     let other = interactive_call.await.unwrap().unwrap();
     assert!(one.access_token.same_as(&other.access_token));
     assert_eq!(world.http.token_requests(), 1);
-    assert_eq!(world.person.seen().opened, 0, "nobody was bothered");
+    assert_eq!(world.person.seen().opened, 0, "no sign-in was opened");
 }

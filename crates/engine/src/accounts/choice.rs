@@ -4,14 +4,14 @@ use keybearer_core::{Account, AccountChoice, Error, Result, Timestamp};
 
 use crate::errors::sign_in_needed;
 
-/// An account, and when it signed in last.
+/// An account, and the time of its last sign-in.
 #[derive(Clone, Copy)]
 pub(crate) struct ConnectedAccount<'a> {
     pub(crate) account: &'a Account,
     pub(crate) signed_in: Timestamp,
 }
 
-/// The account that the choice stands for, never another; each is looked at once.
+/// The account that the choice means, never another one. Looks at each account once.
 pub(crate) fn choose<'a>(
     connected: impl Iterator<Item = ConnectedAccount<'a>> + Clone,
     choice: &AccountChoice,
@@ -36,7 +36,7 @@ pub(crate) fn choose<'a>(
     }
 }
 
-/// The accounts, the one that signed in last first.
+/// The accounts, the latest sign-in first.
 pub(crate) fn latest_first<'a>(
     connected: impl Iterator<Item = ConnectedAccount<'a>>,
 ) -> Vec<Account> {
@@ -45,7 +45,7 @@ pub(crate) fn latest_first<'a>(
     connected.into_iter().map(|one| one.account.clone()).collect()
 }
 
-/// Somebody has to say which of these is meant.
+/// A request did not say which of these accounts it means.
 pub(crate) fn several_accounts(accounts: &[Account]) -> Error {
     let names = Account::enumerated(accounts);
     let message = format!("several accounts are connected and none was chosen: {names}");
@@ -70,7 +70,7 @@ mod tests {
         }
     }
 
-    /// In the order in which they signed in.
+    /// The accounts, in the order of their sign-ins.
     fn connected(accounts: &[Account]) -> impl Iterator<Item = ConnectedAccount<'_>> + Clone {
         accounts.iter().enumerate().map(|(index, account)| ConnectedAccount {
             account,

@@ -9,8 +9,7 @@ use crate::store::record_name::{AccountKey, RecordName};
 use crate::store::records::StoredRefresh;
 use crate::store::sealed_store::{RecordChange, SealedStore, StoreTurn, StoredRecord};
 
-/// The connected accounts, in memory and in the store. Every change is first durable and then in
-/// memory.
+/// The connected accounts, in memory and in the store. A change is written to the store first.
 pub(crate) struct ConnectedAccounts {
     store: SealedStore,
     clock: Arc<dyn Clock>,
@@ -19,7 +18,7 @@ pub(crate) struct ConnectedAccounts {
 }
 
 impl ConnectedAccounts {
-    /// Connects the accounts in the store of these effects.
+    /// Opens the store of these effects and connects the accounts in it.
     ///
     /// # Errors
     /// Those of [`SealedStore::open`] and [`SealedStore::load`].
@@ -40,7 +39,7 @@ impl ConnectedAccounts {
         self.unreadable_records
     }
 
-    /// What is known in memory.
+    /// The accounts in memory.
     pub(crate) fn registry(&self) -> MutexGuard<'_, Registry> {
         lock(&self.registry)
     }
@@ -50,7 +49,7 @@ impl ConnectedAccounts {
         self.store.turn().await
     }
 
-    /// Connects an account, with a refresh token for the app if there is one.
+    /// Connects an account, with its refresh token for the app if the provider issued one.
     pub(crate) async fn connect(
         &self,
         account: Account,
@@ -71,8 +70,8 @@ impl ConnectedAccounts {
         Ok(())
     }
 
-    /// Deletes every record of an account. What is in memory is the caller's to remove, before the
-    /// turn ends.
+    /// Deletes every record of an account. The caller then removes the account from memory, within
+    /// the same turn.
     pub(crate) async fn delete_records(
         &self,
         turn: &StoreTurn<'_>,

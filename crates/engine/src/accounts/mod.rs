@@ -1,4 +1,5 @@
-//! The connected accounts, and which of them a request means. Depends on the store only.
+//! The connected accounts, which of them a request means, and the rotation of their refresh tokens.
+//! Uses the store only.
 
 pub(crate) mod choice;
 pub(crate) mod connected_accounts;

@@ -2,16 +2,18 @@ use keybearer_core::RefreshToken;
 
 use crate::store::records::StoredRefresh;
 
-/// The refresh token of one account for one app. It is in the store, sealed; it is here only from
-/// the start of a redemption until that has ended and its successor is in the store.
+/// The refresh token of one account for one app, in memory.
+///
+/// The token itself is in the store, sealed. It is in memory only while it is being redeemed, or until
+/// its successor has been written.
 pub(crate) struct RefreshEntry {
     family: Option<String>,
-    /// Tells entries apart when a new sign-in replaces one in mid-flight.
+    /// Distinguishes this entry from one that a new sign-in replaced during a redemption.
     generation: u64,
     rotation: Option<Box<Rotation>>,
 }
 
-/// A refresh token that is being redeemed, and its neighbours.
+/// A refresh token that is being redeemed, its successor and its predecessor.
 struct Rotation {
     active: RefreshToken,
     successor: Option<RefreshToken>,
@@ -21,12 +23,12 @@ struct Rotation {
 }
 
 impl RefreshEntry {
-    /// A token of which the store has the newest.
+    /// An entry whose newest token is in the store.
     pub(crate) fn new(family: Option<String>, generation: u64) -> Self {
         Self { family, generation, rotation: None }
     }
 
-    /// Which entry it is.
+    /// The generation that the entry was created with.
     pub(crate) fn generation(&self) -> u64 {
         self.generation
     }
@@ -36,7 +38,7 @@ impl RefreshEntry {
         self.family.as_deref()
     }
 
-    /// Takes over what the store has, unless something newer is here.
+    /// Takes over the token that was read from the store, unless a newer one is in memory.
     pub(crate) fn load_from_store(&mut self, stored: StoredRefresh) {
         let StoredRefresh { current, previous, family: _ } = stored;
         self.rotation.get_or_insert_with(|| {
@@ -50,14 +52,16 @@ impl RefreshEntry {
         });
     }
 
-    /// What to redeem now, which [`finish_redemption`](Self::finish_redemption) has to end; and what may be redeemed if the
-    /// provider refuses that. `None` if it is only in the store.
+    /// The token to redeem, and its predecessor, which may be redeemed if the provider refuses the
+    /// token. `None` if the token is only in the store.
+    ///
+    /// [`finish_redemption`](Self::finish_redemption) must follow.
     pub(crate) fn start_redemption(&mut self) -> Option<(RefreshToken, Option<RefreshToken>)> {
         let rotation = self.rotation.as_mut()?;
         Some((rotation.start_redemption(), rotation.previous.clone()))
     }
 
-    /// Ends one redemption.
+    /// Ends one redemption, with the token that the provider issued as successor.
     pub(crate) fn finish_redemption(&mut self, successor: Option<RefreshToken>) {
         if let Some(rotation) = &mut self.rotation {
             rotation.finish_redemption(successor);
@@ -65,7 +69,7 @@ impl RefreshEntry {
         self.drop_if_durable();
     }
 
-    /// What the store should have, if that is not known to be there.
+    /// What the store may not contain yet.
     pub(crate) fn pending_write(&self) -> Option<StoredRefresh> {
         let rotation = self.rotation.as_ref()?;
         Some(StoredRefresh {
@@ -75,7 +79,7 @@ impl RefreshEntry {
         })
     }
 
-    /// The store has this token; if it is the newest, it may be used.
+    /// The store now contains this token. If it is the newest, it may be redeemed.
     pub(crate) fn set_durable(&mut self, token: &RefreshToken) {
         if let Some(rotation) = &mut self.rotation {
             rotation.newest_is_durable |= rotation.newest().same_as(token);
@@ -83,6 +87,7 @@ impl RefreshEntry {
         self.drop_if_durable();
     }
 
+    /// Drops the tokens from memory once no redemption needs them and the store has the newest.
     fn drop_if_durable(&mut self) {
         self.rotation.take_if(|rotation| rotation.newest_is_durable && rotation.in_flight == 0);
     }
@@ -111,7 +116,7 @@ impl Rotation {
     fn finish_redemption(&mut self, successor: Option<RefreshToken>) {
         self.in_flight = self.in_flight.saturating_sub(1);
         if let Some(successor) = successor {
-            // The active token has now been used, so the one before it is spent.
+            // The active token has now been redeemed, so its predecessor is no longer needed.
             self.previous = None;
             self.successor = Some(successor);
             self.newest_is_durable = false;

@@ -1,4 +1,4 @@
-//! What is known about identity providers: whether they may be used, their endpoints, their keys.
+//! What is known about identity providers.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
@@ -19,10 +19,11 @@ use crate::flights::{Flights, lock};
 use crate::provider::throttle::Throttle;
 use crate::provider::transport::Transport;
 
-/// How long endpoints and keys are believed; a key that is missing is looked for at once.
+/// How long endpoints and signing keys are cached. A key that is missing is fetched at once.
 const METADATA_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-/// However many ask for the same at the same time, the provider is asked once (invariant I6).
+/// The providers that are trusted, their endpoints and signing keys, and how long they asked to wait.
+/// Concurrent requests for the same thing send one request to the provider (invariant I6).
 pub(crate) struct Providers {
     pub(crate) transport: Transport,
     clock: Arc<dyn Clock>,
@@ -34,7 +35,7 @@ pub(crate) struct Providers {
     throttle: Mutex<Throttle>,
 }
 
-/// What providers have said about themselves.
+/// Documents that providers publish about themselves, cached by their place.
 struct Learned<K, T> {
     transport: Transport,
     clock: Arc<dyn Clock>,
@@ -68,7 +69,7 @@ where
         (now.saturating_since(dated.learned) < METADATA_LIFETIME).then(|| dated.value.clone())
     }
 
-    /// Asks the provider, or waits for the answer to whoever is asking already.
+    /// Fetches a document, or joins the request that is fetching it already.
     async fn learn(
         &self,
         key: &K,
@@ -87,7 +88,7 @@ where
 }
 
 impl Providers {
-    /// What is known at the start: which hosts this process's settings trust.
+    /// `trusted` are the hosts that the settings of this process trust.
     pub(crate) fn new(effects: &Effects, trusted: BTreeSet<AuthorityHost>) -> Self {
         Self {
             transport: Transport::new(effects),
@@ -101,8 +102,11 @@ impl Providers {
         }
     }
 
-    /// Refuses an authority that is neither a Microsoft cloud, nor trusted by this process's
-    /// settings, nor confirmed by a Microsoft cloud through instance discovery.
+    /// Refuses an authority that is neither a Microsoft cloud, nor trusted by the settings of this
+    /// process, nor listed by a Microsoft cloud in instance discovery.
+    ///
+    /// # Errors
+    /// `InvalidRequest` on `authority`.
     pub(crate) async fn check_trust(
         &self,
         authority: &Authority,
@@ -147,16 +151,17 @@ impl Providers {
         self.discoveries.join(authority.host(), start).landed().await
     }
 
-    /// Whether the host may be used without asking anybody.
+    /// Whether the host is trusted without instance discovery.
     pub(crate) fn is_trusted(&self, host: &AuthorityHost) -> bool {
         host.is_known() || self.trusted.contains(host) || lock(&self.confirmed).contains(host)
     }
 
-    /// Whether the host has told its endpoints for any tenant.
+    /// Whether the endpoints of the host are known, for any tenant.
     pub(crate) fn has_described(&self, host: &AuthorityHost) -> bool {
         lock(&self.metadata.known).keys().any(|authority| authority.host() == host)
     }
 
+    /// The endpoints of an authority.
     pub(crate) async fn metadata(
         &self,
         authority: &Authority,
@@ -171,7 +176,7 @@ impl Providers {
         self.metadata.learn(authority, request, parse).await
     }
 
-    /// The provider's keys, as far as they are known.
+    /// The signing keys of the provider, from the cache if they are there.
     pub(crate) async fn keys(
         &self,
         metadata: &ProviderMetadata,
@@ -183,6 +188,7 @@ impl Providers {
         }
     }
 
+    /// The signing keys of the provider, fetched now.
     pub(crate) async fn fetch_keys(
         &self,
         metadata: &ProviderMetadata,
@@ -192,7 +198,7 @@ impl Providers {
         self.keys.learn(&metadata.jwks_uri, request, keys::parse).await
     }
 
-    /// The keys the provider signs with for one app, if its registration customises claims.
+    /// The keys that the provider signs with for one app, if its registration customises claims.
     pub(crate) async fn fetch_keys_of_app(
         &self,
         metadata: &ProviderMetadata,
@@ -208,7 +214,7 @@ impl Providers {
         lock(&self.throttle).check(environment, client_id, self.clock.uptime())
     }
 
-    /// Nobody asks again before the time the provider named, in whichever answer.
+    /// Remembers how long the provider asked to wait, if this error from any of its endpoints says so.
     pub(crate) fn note_busy(&self, environment: &str, client_id: &ClientId, error: &Error) {
         if let ErrorKind::Transient { retry_after: Some(wait) } = error.kind() {
             lock(&self.throttle).note(environment, client_id, *wait, self.clock.uptime());

@@ -1,4 +1,4 @@
-//! From what the token endpoint answered to a token: whose it is, how long it lasts.
+//! Turns a token response into a token: whose it is, and how long it lasts.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use keybearer_protocol::token::TokenResponse;
 
 use crate::provider::providers::Providers;
 
-/// A clock that differs from the provider's by more than this is not used to judge id tokens.
+/// If this machine's clock differs from the provider's by more than this, the provider's clock is used
+/// to validate id tokens.
 const TOLERATED_SKEW: Duration = Duration::from_secs(300);
 
 /// The request that a token response answers.
@@ -22,13 +23,14 @@ pub(crate) struct RequestContext<'a> {
     pub(crate) metadata: &'a ProviderMetadata,
     pub(crate) client_id: &'a ClientId,
     pub(crate) scopes: &'a ScopeSet,
-    /// Of the authorization request; a refresh has none.
+    /// The nonce of the authorization request. Other requests have none.
     pub(crate) nonce: Option<&'a str>,
     pub(crate) correlation_id: &'a CorrelationId,
 }
 
 impl RequestContext<'_> {
-    /// Whose token this is, as the validated id token and the client info say.
+    /// The account of the token, from the validated id token and the client info. `None` if there is
+    /// no id token.
     pub(crate) async fn identify(&self, response: &TokenResponse) -> Result<Option<Account>> {
         let Some(claims) = self.validate(response).await? else { return Ok(None) };
         let home_account_id = match &response.client_info {
@@ -45,8 +47,8 @@ impl RequestContext<'_> {
         }))
     }
 
-    /// Checks the id token. If its key is missing, the provider may have a new one, or one for this
-    /// app alone.
+    /// Validates the id token. If its key is unknown, the provider may have a new key, or one for
+    /// this app alone.
     async fn validate(&self, response: &TokenResponse) -> Result<Option<IdTokenClaims>> {
         let Some(id_token) = &response.id_token else { return Ok(None) };
         let now = self.provider_time(response.date);
@@ -76,8 +78,8 @@ impl RequestContext<'_> {
         Ok(Some(check(&own.await?)?))
     }
 
-    /// The provider's own time if this machine's clock is far off, so that a wrong clock does not
-    /// refuse good tokens. The time comes over the same TLS connection as the token.
+    /// The time of the provider if this machine's clock is far off, so that a wrong clock does not
+    /// make valid tokens fail. The time came over the same TLS connection as the token.
     fn provider_time(&self, date: Option<Timestamp>) -> Timestamp {
         let now = self.providers.now();
         let Some(date) = date else { return now };
@@ -93,7 +95,7 @@ impl RequestContext<'_> {
         date
     }
 
-    /// Builds the token, by this machine's clock.
+    /// The token for the caller. Its times are by this machine's clock.
     pub(crate) fn token(
         &self,
         response: &TokenResponse,

@@ -8,7 +8,7 @@ use keybearer_protocol::Body;
 use crate::deadline::within;
 use crate::effects::{Clock, Effects, Http};
 
-/// How long one exchange with a provider may take, whoever waits for it.
+/// How long one exchange may take. It applies even if every caller allows more time.
 const EXCHANGE_LIMIT: Duration = Duration::from_secs(30);
 
 /// HTTP exchanges with providers.
@@ -23,7 +23,10 @@ impl Transport {
         Self { http: Arc::clone(&effects.http), clock: Arc::clone(&effects.clock) }
     }
 
-    /// Sends one request, within the limit of an exchange.
+    /// Sends one request and returns the response.
+    ///
+    /// # Errors
+    /// Those of [`Http::send`]; `Transient` if there was no response in 30 s.
     pub(crate) async fn exchange(
         &self,
         request: http::Request<Body>,
@@ -39,8 +42,9 @@ impl Transport {
         })
     }
 
-    /// As [`exchange`](Self::exchange), and once more if the connection broke or the server failed
-    /// without saying how long to wait. A server that is busy (429) is left alone.
+    /// As [`exchange`](Self::exchange), but sends the request once more if the connection broke or
+    /// the server failed without naming a time to wait. A server that is busy (429) gets no second
+    /// request.
     pub(crate) async fn exchange_with_retry(
         &self,
         request: impl Fn() -> Result<http::Request<Body>>,

@@ -1,5 +1,5 @@
-//! A token without the person: cached access tokens, and refresh tokens and their redemption. Uses
-//! the accounts, the proof keys and the provider.
+//! Tokens without a person: cached access tokens, and new ones for refresh tokens. Uses the store, the
+//! accounts, the proof keys and the provider.
 
 pub(crate) mod cache_key;
 pub(crate) mod redeemer;

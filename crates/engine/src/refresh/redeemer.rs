@@ -1,4 +1,4 @@
-//! From a stored refresh token to a token and a stored successor.
+//! Redeems a stored refresh token for an access token and a stored successor.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::refresh::token_cache::CachedToken;
 use crate::store::record_name::{AccountKey, RecordName};
 use crate::store::sealed_store::RecordChange;
 
-/// Redeems refresh tokens.
+/// Redeems the refresh tokens of the connected accounts.
 pub(crate) struct Redeemer {
     pub(crate) accounts: Arc<ConnectedAccounts>,
     pub(crate) providers: Arc<Providers>,
@@ -32,10 +32,10 @@ pub(crate) struct Redeemer {
 }
 
 impl Redeemer {
-    /// One flight: a new token for this request.
+    /// A new token for this request.
     pub(crate) async fn redeem(&self, refresh: &RefreshRequest) -> Result<Token> {
         let key = &refresh.key;
-        // Another flight may have landed between the caller's look-up and the start of this one.
+        // Another flight may have landed between the caller's lookup and the start of this one.
         if let Some(CachedToken::Fresh(token)) = self.cache.find(refresh) {
             return Ok(Token { source: TokenSource::Cache, ..token });
         }
@@ -45,13 +45,13 @@ impl Redeemer {
         })
     }
 
-    /// One refresh, from the stored refresh token to the stored successor.
+    /// Redeems the newest refresh token that may be used, and stores its successor.
     async fn redeem_newest(&self, refresh: &RefreshRequest) -> Result<Token> {
         let key = &refresh.key;
         let id = &refresh.correlation_id;
         let metadata = self.providers.metadata(&refresh.authority, id).await?;
-        // Fetched first: once the refresh token has rotated, nothing must keep us from reading the
-        // answer.
+        // Fetched first: once the refresh token has rotated, a failure to fetch the keys must not
+        // keep the engine from reading the response.
         self.providers.keys(&metadata, id).await?;
         let redemption = self.start_redemption(&key.account, &key.client_id).await?;
         let result = self.redeem_started(refresh, &metadata, &redemption).await;
@@ -70,7 +70,7 @@ impl Redeemer {
             return Err(account_removed());
         }
         if rotated {
-            // The successor is durable before the token leaves (design: one request, step 6).
+            // Invariant I3: the successor is durable before the caller gets the access token.
             self.persist(&key.account, &redemption.token_owner).await?;
         }
         let is_connected = |registry: &Registry| registry.is_connected(&key.account, &redemption);
@@ -80,8 +80,8 @@ impl Redeemer {
         }
     }
 
-    /// Starts to redeem the refresh token of an account that serves an app, which is read from the
-    /// store unless it is being redeemed already.
+    /// Starts to redeem the refresh token that a request of `client` uses. Reads it from the store
+    /// unless it is being redeemed already.
     async fn start_redemption(
         &self,
         account: &AccountKey,
@@ -94,7 +94,7 @@ impl Redeemer {
                 return Ok(redemption);
             }
         }
-        // Until the turn ends, the store stays as it is read here.
+        // No commit can change the store between this read and the start of the redemption.
         let turn = self.accounts.turn().await;
         let token_owner = self.accounts.registry().token_owner(account, client, self.families)?;
         let stored = turn.read_refresh(account, &token_owner).await?;
@@ -127,8 +127,7 @@ impl Redeemer {
         Ok((response, token))
     }
 
-    /// Sends the refresh token. If the provider refuses the newest one, the one before it gets a
-    /// chance.
+    /// Sends the refresh token, and its predecessor if the provider refuses the token itself.
     async fn send_refresh(
         &self,
         refresh: &RefreshRequest,
@@ -175,8 +174,8 @@ impl Redeemer {
         Ok(response)
     }
 
-    /// Makes the refresh token of an account for an app durable, as it is now, or its absence
-    /// (invariant I3). Only then may it be used.
+    /// Writes the newest refresh token of an account for an app to the store, or its absence. Only
+    /// then may the token be redeemed (invariant I3).
     async fn persist(&self, account: &AccountKey, client: &ClientId) -> Result<()> {
         let turn = self.accounts.turn().await;
         let known = {
@@ -184,7 +183,7 @@ impl Redeemer {
             registry.refresh_entry(account, client).map(RefreshEntry::pending_write)
         };
         let pending_write = match known {
-            // Another flight has done it.
+            // Another flight has written it.
             Some(None) => return Ok(()),
             known => known.flatten(),
         };
@@ -200,7 +199,7 @@ impl Redeemer {
     }
 }
 
-/// The app is in no family with the app that the refresh token was issued to.
+/// The app is not in the family of the app that the refresh token was issued to.
 fn is_not_in_family(error: &Error) -> bool {
     matches!(
         error.kind(),
@@ -208,7 +207,7 @@ fn is_not_in_family(error: &Error) -> bool {
     )
 }
 
-/// The token itself is no good, as opposed to a person being needed for another reason.
+/// The provider refused the token itself, and does not need a person for another reason.
 fn is_token_refused(error: &Error) -> bool {
     error.context().oauth_error.as_deref() == Some("invalid_grant")
         && matches!(

@@ -4,7 +4,7 @@ use keybearer_protocol::shr;
 use crate::proof::Binding;
 use crate::refresh::cache_key::CacheKey;
 
-/// What a refresh is for: everything that outlives the caller.
+/// What a refresh must return. Owned, because a refresh can outlive its callers.
 #[derive(Clone)]
 pub(crate) struct RefreshRequest {
     pub(crate) key: CacheKey,

@@ -11,9 +11,9 @@ use crate::refresh::request::RefreshRequest;
 use crate::refresh::token_cache::{CachedToken, ClockReading, TokenCache};
 use crate::store::record_name::AccountKey;
 
-/// The cached tokens of the connected accounts: none is left of an account that has been removed.
+/// The token cache of the engine. It contains tokens of connected accounts only.
 ///
-/// Where both locks are held, that of the registry is taken first.
+/// Lock order: the registry, then the cache.
 pub(crate) struct SharedTokenCache {
     accounts: Arc<ConnectedAccounts>,
     clock: Arc<dyn Clock>,
@@ -25,13 +25,13 @@ impl SharedTokenCache {
         Self { accounts, clock: Arc::clone(&effects.clock), cache: Mutex::default() }
     }
 
-    /// A token that answers the request.
+    /// A cached token that answers the request.
     pub(crate) fn find(&self, refresh: &RefreshRequest) -> Option<CachedToken> {
         let reading = self.reading();
         self.cache().find(&refresh.key, refresh.refused.as_ref(), reading)
     }
 
-    /// Keeps a token if its account is still connected, and returns whether it is.
+    /// Adds a token if its account is still connected, and returns whether it is.
     pub(crate) fn insert_if(
         &self,
         key: CacheKey,

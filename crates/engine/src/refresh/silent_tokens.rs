@@ -1,4 +1,4 @@
-//! A token without the person: from the cache, else with a refresh token.
+//! The silent flow: a token from the cache, or with a refresh token.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::refresh::redeemer::Redeemer;
 use crate::refresh::request::RefreshRequest;
 use crate::refresh::token_cache::CachedToken;
 
-/// The silent flow.
+/// Tokens without a person. Concurrent requests for the same token share one refresh.
 pub(crate) struct SilentTokens {
     redeemer: Arc<Redeemer>,
     proof_keys: Arc<ProofKeys>,
@@ -30,14 +30,14 @@ impl SilentTokens {
         self.flights.len()
     }
 
-    /// The whole silent flow for a request whose authority is trusted.
+    /// A token for a request whose authority is trusted.
     pub(crate) async fn token(&self, parameters: &TokenParameters) -> Result<Token> {
         let environment = parameters.authority.host().environment();
         let account = self.redeemer.accounts.registry().choose(environment, &parameters.account)?;
         self.token_for(parameters, &account).await
     }
 
-    /// The silent flow for one account.
+    /// A token of one account.
     pub(crate) async fn token_for(
         &self,
         parameters: &TokenParameters,
@@ -56,7 +56,7 @@ impl SilentTokens {
         self.proof_keys.finish(&proof, token)
     }
 
-    /// A caller with a valid token does not wait; whoever comes next finds the new one.
+    /// Starts a refresh that the caller, who has a valid token, does not wait for.
     fn renew_in_background(&self, refresh: RefreshRequest) {
         if self.check_throttle(&refresh).is_ok() {
             tracing::debug!(correlation_id = %refresh.correlation_id, "renew in the background");

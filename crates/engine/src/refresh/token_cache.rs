@@ -1,7 +1,7 @@
-//! Access tokens in memory. Looking one up costs the same however many there are.
+//! Access tokens in memory. The cost of a lookup does not depend on the number of tokens.
 //!
-//! A token ends by the wall clock or by the uptime, whichever comes first: a wall clock that is set
-//! back must not prolong it, and one that was wrong when the token came must not either.
+//! A token ends by the wall clock or by the uptime, whichever is first. A wall clock that is set back
+//! must not prolong a token, and neither must one that was wrong when the token was issued.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,24 +11,25 @@ use keybearer_core::{AccessToken, Timestamp, Token};
 use crate::refresh::cache_key::CacheKey;
 use crate::store::record_name::AccountKey;
 
-/// Tokens that end sooner than this are not handed out: the request they are for must still arrive.
+/// A token that ends sooner than this is not returned, because the request that it is for must still
+/// arrive at the resource.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(300);
 
-/// After a renewal has failed, the next waits this long, and after each further failure twice as
-/// long as before.
+/// The pause before the next renewal after one has failed. It doubles with each further failure.
 const FIRST_PAUSE: Duration = Duration::from_secs(15);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// Expired tokens are swept out when one arrives and there have been this many since the last time,
-/// or that was so long ago.
+/// A new token makes the cache remove expired ones, if so many tokens have come since the last removal
+/// or it was so long ago.
 const SWEEP_EVERY: usize = 1024;
 const SWEEP_AFTER: Duration = Duration::from_secs(300);
 
+/// Access tokens by key.
 #[derive(Default)]
 pub(crate) struct TokenCache {
     entries: HashMap<CacheKey, Entry>,
     inserted: usize,
-    /// The uptime of the last sweep.
+    /// The uptime of the last removal of expired tokens.
     swept: Duration,
 }
 
@@ -37,13 +38,13 @@ struct Entry {
     token: Token,
     /// The uptime at which the token ends.
     ends: Duration,
-    /// Set by renewals that have failed.
+    /// Set after a renewal has failed.
     pause: Option<Pause>,
 }
 
 #[derive(Clone, Copy)]
 struct Pause {
-    /// The uptime at which it is over.
+    /// The uptime at which the pause is over.
     until: Duration,
     length: Duration,
 }
@@ -67,22 +68,22 @@ impl Entry {
         worthwhile && self.pause.is_none_or(|pause| at.uptime >= pause.until)
     }
 
-    /// The token as it is valid by the wall clock of this reading.
+    /// The token, with its end by the wall clock of this reading.
     fn token(&self, at: ClockReading) -> Token {
         Token { expires_on: at.now + self.left(at), ..self.token.clone() }
     }
 }
 
-/// What a look-up found.
+/// The result of a lookup.
 pub(crate) enum CachedToken {
-    /// Good for a while.
+    /// Not due for renewal.
     Fresh(Token),
-    /// Good, but worth renewing in the background.
+    /// Valid, and due for renewal in the background.
     Renewable(Token),
 }
 
 impl TokenCache {
-    /// A usable token, unless it is the one the caller was refused with.
+    /// A valid token, unless it is the one that the resource refused.
     pub(crate) fn find(
         &self,
         key: &CacheKey,
@@ -104,8 +105,7 @@ impl TokenCache {
         })
     }
 
-    /// Keeps a token under its key. One that satisfies a claims challenge also takes the place of
-    /// the one that did not.
+    /// Adds a token. One that satisfies a claims challenge also replaces the token that did not.
     pub(crate) fn insert(&mut self, key: CacheKey, token: Token, at: ClockReading) {
         let ends = at.uptime + token.expires_on.saturating_since(at.now);
         let entry = Entry { token, ends, pause: None };
@@ -120,7 +120,7 @@ impl TokenCache {
         }
     }
 
-    /// A renewal has failed: the next is not for now.
+    /// Delays the next renewal, after one has failed.
     pub(crate) fn postpone_renewal(&mut self, key: &CacheKey, at: ClockReading) {
         if let Some(entry) = self.entries.get_mut(key) {
             let length = entry.pause.map_or(FIRST_PAUSE, |pause| pause.length * 2);
@@ -129,7 +129,7 @@ impl TokenCache {
         }
     }
 
-    /// Forgets every token of an account.
+    /// Removes every token of an account.
     pub(crate) fn remove_account(&mut self, account: &AccountKey) {
         self.entries.retain(|key, _| key.account != *account);
     }

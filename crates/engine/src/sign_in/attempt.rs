@@ -9,7 +9,7 @@ use crate::refresh::cache_key::{CacheKey, nested_app_parameters};
 use crate::sign_in::services::Services;
 use crate::store::records::StoredRefresh;
 
-/// An attempt to sign a person in: what every step of it needs.
+/// What every step of an attempt to sign a person in needs.
 pub(crate) struct Attempt<'a> {
     pub(crate) services: &'a Services,
     pub(crate) request: &'a InteractiveRequest,
@@ -17,13 +17,13 @@ pub(crate) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// The claims of the request and those of the app's capabilities.
+    /// The claims of the request, merged with those that announce the app's capabilities.
     pub(crate) fn claims(&self) -> Option<Claims> {
         let parameters = &self.request.parameters;
         Claims::merge(parameters.claims.as_ref(), &parameters.capabilities)
     }
 
-    /// The token request that redeems a grant.
+    /// The HTTP request that redeems a grant.
     pub(crate) fn token_request(&self, grant: Grant<'_>) -> Result<http::Request<Body>> {
         let parameters = &self.request.parameters;
         TokenRequest {
@@ -39,7 +39,8 @@ impl Attempt<'_> {
         .http()
     }
 
-    /// Connects the account and stores what was issued before anything is handed out.
+    /// Connects the account and stores its refresh token. Only then is the access token returned
+    /// (invariant I3).
     pub(crate) async fn complete(
         &self,
         response: &TokenResponse,

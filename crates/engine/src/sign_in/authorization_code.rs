@@ -1,5 +1,6 @@
-//! A sign-in in a browser that ends with an authorization code, with PKCE:
-//! [RFC 6749 §4.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1).
+//! The authorization code flow with PKCE,
+//! [RFC 6749 §4.1](https://www.rfc-editor.org/rfc/rfc6749#section-4.1) and
+//! [RFC 7636](https://www.rfc-editor.org/rfc/rfc7636).
 
 use keybearer_core::{AuthorizationCode, CodeVerifier, ErrorKind, Result, Token};
 use keybearer_protocol::authorize::{self, Answer, AuthorizationRequest, Expected};
@@ -15,10 +16,11 @@ use crate::flights::Abandoned;
 use crate::sign_in::attempt::Attempt;
 use crate::sign_in::selection::{AccountSelection, select_account};
 
-/// A sign-in that ends with a code in the answer of a browser.
+/// A sign-in at the provider in a browser, which sends a code to the redirect URI.
 pub(crate) struct AuthorizationCodeFlow<'a>(pub(crate) &'a Attempt<'a>);
 
-/// What ties an answer to its request.
+/// The secrets that tie the answer of a browser, the id token and the code to this sign-in (invariant
+/// I9).
 struct PendingAuthorization {
     state: String,
     nonce: String,
@@ -35,7 +37,7 @@ impl PendingAuthorization {
     }
 }
 
-/// What asking the person came to.
+/// The result of showing the sign-in to the person.
 enum AuthorizationResult {
     /// A connected account was chosen, and its refresh token was enough.
     Token(Box<Token>),
@@ -44,8 +46,8 @@ enum AuthorizationResult {
 }
 
 impl AuthorizationCodeFlow<'_> {
-    /// While the person is asked, everybody may leave; once there is a code, it is redeemed and
-    /// the account connected whoever still waits.
+    /// Signs the person in. Without callers the sign-in ends, but only until there is a code: the code
+    /// is then redeemed and the account connected in any case.
     pub(crate) async fn sign_in(
         &self,
         session: &mut dyn SignIn,
@@ -71,6 +73,7 @@ impl AuthorizationCodeFlow<'_> {
         attempt.complete(&response, Some(&pending.nonce)).await
     }
 
+    /// Shows the sign-in and waits for the code.
     async fn authorize(&self, session: &mut dyn SignIn) -> Result<AuthorizationResult> {
         let Attempt { services, request, metadata } = *self.0;
         let parameters = &request.parameters;
@@ -108,7 +111,8 @@ impl AuthorizationCodeFlow<'_> {
     }
 }
 
-/// A provider that refuses the redirect URI says so on a page, not to us; the hint must do.
+/// Adds to a hint how to register the redirect URI. A provider that refuses it shows that on a page
+/// and sends no answer.
 pub(crate) fn with_browser_advice(hint: &str) -> String {
     format!(
         "{hint}; if AADSTS50011 is shown in the browser, add http://localhost to the redirect URIs \
@@ -116,7 +120,7 @@ pub(crate) fn with_browser_advice(hint: &str) -> String {
     )
 }
 
-/// Waits for the one answer with our state; others are turned away and do no harm (invariant I9).
+/// Waits for the answer with the state of this sign-in. Other answers are rejected (invariant I9).
 async fn wait_for_code(
     session: &mut dyn SignIn,
     metadata: &ProviderMetadata,

@@ -1,5 +1,5 @@
-//! A sign-in on another device: [RFC 8628](https://www.rfc-editor.org/rfc/rfc8628). The caller's
-//! terminal shows the code; the broker asks the provider until somebody has typed it in.
+//! The device code flow, [RFC 8628](https://www.rfc-editor.org/rfc/rfc8628): the caller's terminal
+//! shows a code, and the engine polls the provider until a person has entered it on another device.
 
 use std::time::Duration;
 
@@ -15,19 +15,22 @@ use crate::flights::Abandoned;
 use crate::sign_in::attempt::Attempt;
 use crate::sign_in::selection::{AccountSelection, select_account};
 
-/// What is added to the interval each time the provider asks to slow down, RFC 8628 §3.5.
+/// How much longer the interval becomes each time the provider asks to slow down, RFC 8628 §3.5.
 const SLOW_DOWN_STEP: Duration = Duration::from_secs(5);
 
-/// A sign-in with a code that the person types in on another device.
+/// A sign-in with a code that the person enters on another device.
 pub(crate) struct DeviceCodeFlow<'a>(pub(crate) &'a Attempt<'a>);
 
+/// The result of the steps before the first poll.
 enum BeginResult {
     /// A connected account was chosen, and its refresh token was enough.
     Token(Box<Token>),
+    /// The code is shown.
     Shown(DeviceAuthorization),
 }
 
 impl DeviceCodeFlow<'_> {
+    /// Signs the person in.
     pub(crate) async fn sign_in(
         &self,
         session: &mut dyn SignIn,
@@ -72,8 +75,8 @@ impl DeviceCodeFlow<'_> {
         Ok(authorization)
     }
 
-    /// Asks until the person is done. Callers can leave between two questions, not in the middle of
-    /// one: its answer may be the tokens.
+    /// Polls until the person is done. Without callers the polling ends between two requests, but not
+    /// during one, because its response may contain the tokens.
     async fn poll(
         &self,
         shown: &DeviceAuthorization,
@@ -103,7 +106,7 @@ impl DeviceCodeFlow<'_> {
                     interval
                 }
                 Err(error) => match error.kind() {
-                    // RFC 8628 §3.5: what may pass is asked again, ever more slowly.
+                    // RFC 8628 §3.5: after a temporary failure, poll more slowly.
                     ErrorKind::Transient { retry_after } => {
                         interval = interval.saturating_mul(2);
                         retry_after.unwrap_or_default().max(interval)
@@ -120,7 +123,8 @@ impl DeviceCodeFlow<'_> {
     }
 }
 
-/// A policy that blocks device codes often says so on the page only, and the code just expires.
+/// A provider whose policy blocks device codes often shows that on its page only, and the code then
+/// expires.
 fn expired() -> Error {
     Error::timed_out("nobody signed in with the device code before it expired").with_hint(format!(
         "run the command again; if the page said that the sign-in is blocked, {OTHER_ROUTES}"

@@ -1,4 +1,5 @@
-//! A token with the person: the routes by which a person signs in. Uses every other room.
+//! Tokens with a person: the routes by which a person signs in. Uses the store, the accounts, the proof
+//! keys, the provider and the silent flow.
 
 mod attempt;
 mod authorization_code;

@@ -11,6 +11,10 @@ use crate::sign_in::terminal::{
     TerminalSignIn, is_native_client, paste_redirect_uri, with_forwarded_port,
 };
 
+/// Opens the session of a route, before anything is shown.
+///
+/// # Errors
+/// `Unavailable(UserInterface)` if the route needs a user interface that is not there.
 pub(crate) async fn open(attempt: &Attempt<'_>, route: SignInRoute) -> Result<Box<dyn SignIn>> {
     let Attempt { services, request, .. } = *attempt;
     let prompt = prompt_of(request);
@@ -25,7 +29,7 @@ pub(crate) async fn open(attempt: &Attempt<'_>, route: SignInRoute) -> Result<Bo
             let caller_ui = terminal()?;
             match listen(services, &prompt).await {
                 Ok(listener) => Box::new(TerminalSignIn::listening(caller_ui, listener)),
-                // Nothing can listen here; pasting does without.
+                // Pasting needs no listener.
                 Err(error) if is_no_ui(&error) => {
                     let redirect_uri = paste_redirect_uri(requested)?;
                     Box::new(TerminalSignIn::pasting(caller_ui, redirect_uri))
@@ -36,7 +40,7 @@ pub(crate) async fn open(attempt: &Attempt<'_>, route: SignInRoute) -> Result<Bo
         SignInRoute::Terminal | SignInRoute::Paste | SignInRoute::DeviceCode => {
             let caller_ui = terminal()?;
             let redirect_uri = match route {
-                // It is not used.
+                // A device code has no redirect URI, so this one is not used.
                 SignInRoute::DeviceCode => paste_redirect_uri(None)?,
                 _ => paste_redirect_uri(requested)?,
             };
@@ -45,8 +49,8 @@ pub(crate) async fn open(attempt: &Attempt<'_>, route: SignInRoute) -> Result<Bo
     })
 }
 
-/// Listens at the port that people forward, if the redirect URI leaves it open and it is free,
-/// or else where the redirect URI says.
+/// Listens at the forwarded port if the redirect URI leaves the port open and the port is free, or else
+/// at the redirect URI.
 async fn listen(services: &Services, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
     if let Some(redirect_uri) =
         with_forwarded_port(prompt.redirect_uri.as_ref(), services.forwarded_port)
@@ -60,7 +64,7 @@ async fn listen(services: &Services, prompt: &SignInPrompt) -> Result<Box<dyn Si
     services.ui.listen(prompt).await
 }
 
-/// Whether nobody got to see anything.
+/// Whether the session failed before the person saw anything.
 pub(crate) fn is_no_ui(error: &Error) -> bool {
     *error.kind() == ErrorKind::Unavailable(Missing::UserInterface)
 }

@@ -1,4 +1,4 @@
-//! Decides whom to ask the provider for; a connected account may make asking unnecessary.
+//! Selects the account to sign in, before the provider is involved.
 
 use keybearer_core::{
     Account, AccountChoice, AccountPick, Error, ErrorKind, InteractiveRequest, Prompt, Result,
@@ -8,19 +8,22 @@ use keybearer_core::{
 use crate::effects::SignIn;
 use crate::sign_in::services::Services;
 
-/// What came of choosing an account.
+/// The result of selecting an account.
 pub(crate) enum AccountSelection {
     /// A connected account was chosen, and its refresh token was enough.
     Token(Box<Token>),
+    /// The person has to sign in at the provider.
     SignInTarget(SignInTarget),
 }
 
-/// Whom the provider is asked to sign in, and how insistently.
+/// What the authorization request says about the person.
 pub(crate) struct SignInTarget {
     pub(crate) login_hint: Option<String>,
     pub(crate) prompt: Prompt,
 }
 
+/// Selects the account that the request means. The person chooses among the connected accounts if the
+/// request leaves that open.
 pub(crate) async fn select_account(
     services: &Services,
     request: &InteractiveRequest,
@@ -58,7 +61,7 @@ pub(crate) async fn select_account(
     }
 }
 
-/// The person chose a connected account: often its refresh token is all it takes.
+/// Tries the refresh token of the connected account that the person chose.
 async fn select_connected(
     services: &Services,
     request: &InteractiveRequest,

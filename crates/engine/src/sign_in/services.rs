@@ -6,7 +6,7 @@ use crate::provider::providers::Providers;
 use crate::refresh::shared_token_cache::SharedTokenCache;
 use crate::refresh::silent_tokens::SilentTokens;
 
-/// The rooms and the effects that every sign-in uses.
+/// The rooms and the effects that a sign-in uses.
 pub(crate) struct Services {
     pub(crate) accounts: Arc<ConnectedAccounts>,
     pub(crate) providers: Arc<Providers>,
@@ -15,6 +15,6 @@ pub(crate) struct Services {
     pub(crate) ui: Arc<dyn SignInUi>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
-    /// Where the answer of a browser on another machine is awaited.
+    /// The loopback port that receives the answers of browsers on other machines.
     pub(crate) forwarded_port: u16,
 }

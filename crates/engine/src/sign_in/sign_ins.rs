@@ -1,4 +1,5 @@
-//! A token with the person: silently if that will do, else by one route after the other.
+//! The interactive flow: a token without a prompt if that is possible, or else by one route after the
+//! other.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -24,7 +25,7 @@ use crate::sign_in::route::SignInRoute;
 pub(crate) use crate::sign_in::authorization_code::with_browser_advice;
 pub(crate) use crate::sign_in::services::Services;
 
-/// The sign-ins under way.
+/// The sign-ins under way. Requests for the same sign-in share one.
 pub(crate) struct SignIns {
     services: Arc<Services>,
     flights: Flights<InteractiveKey, Token>,
@@ -55,7 +56,7 @@ impl SignIns {
         let flight = self.flights.join(&key, start);
         let token = match sign_in_options.caller_ui.filter(|_| !began) {
             None => flight.landed().await?,
-            // Somebody else's browser has it; whoever waits for that is not left wondering.
+            // Another caller started the sign-in; this caller's person must know where it is.
             Some(caller_ui) => {
                 match select(pin!(flight.landed()), caller_ui.point_to_browser()).await {
                     Either::Left((landed, _)) => landed?,
@@ -68,9 +69,9 @@ impl SignIns {
         if !is_refused && parameters.proof_of_possession.is_none() {
             return Ok(token);
         }
-        // The sign-in was begun by somebody whom that token was good enough for; or whose key the
-        // token is to be bound to was not known before it, and every caller gets a signature of
-        // its own.
+        // Either the caller that started the sign-in accepts the token that this caller was refused
+        // with; or the token must be bound to the key of the account, which is known only now, and
+        // each caller gets its own signature.
         let account = AccountChoice::Exact(token.account.home_account_id);
         let parameters = TokenParameters { account, ..parameters };
         let bound = Box::pin(self.services.silent.token(&parameters)).await?;
@@ -78,10 +79,11 @@ impl SignIns {
     }
 }
 
-/// A sign-in is the same whatever HTTP request is to be signed in the end, so callers share it.
+/// The parameters without the HTTP request to sign, so that callers share a sign-in whatever they sign
+/// afterwards.
 ///
 /// # Errors
-/// Those of a request that could not be signed: better before the sign-in than after it.
+/// Those of an HTTP request that cannot be signed, so that the person does not sign in in vain.
 fn without_http_request(parameters: TokenParameters) -> Result<TokenParameters> {
     let mut parameters = parameters;
     if let Some(ProofOfPossession::Signed(http)) = &mut parameters.proof_of_possession {
@@ -91,10 +93,10 @@ fn without_http_request(parameters: TokenParameters) -> Result<TokenParameters> 
     Ok(parameters)
 }
 
-/// The interactive flow for a request whose authority is trusted: silently if that will do.
+/// The interactive flow for a request whose authority is trusted.
 ///
-/// While the provider asks to wait, a request that would do without the person is refused like
-/// a silent one; one that needs the person may ask all the same, as with Microsoft's clients.
+/// If the provider asked to wait, a request that can be answered without the person fails like a
+/// silent one. A request that needs the person is sent all the same, as Microsoft's clients do.
 async fn interactive(
     services: Arc<Services>,
     request: InteractiveRequest,
@@ -137,7 +139,7 @@ async fn interactive_once(
     Err(no_ui_error(services, parameters, last))
 }
 
-/// Signs in by one route, to the end.
+/// Signs the person in by one route, and shows how the sign-in ended.
 async fn sign_in_by(
     route: SignInRoute,
     attempt: &Attempt<'_>,
@@ -161,19 +163,21 @@ async fn sign_in_by(
     result
 }
 
-/// A caller that does not answer is not waited for longer than anybody waits for the sign-in.
+/// Shows the person that the sign-in continues in a browser. Ends early if no caller is left, because
+/// the call to the caller has no time limit.
 async fn point_to_browser(request: &InteractiveRequest, abandoned: &mut Abandoned) {
     if let Some(caller_ui) = &request.sign_in_options.caller_ui {
         let pointing = async {
             caller_ui.point_to_browser().await;
             Ok(())
         };
-        // Whoever has left is noticed again by what follows.
+        // The next step notices again that no caller is left.
         let _ = unless_cancelled(abandoned.wait(), pointing).await;
     }
 }
 
-/// Nobody can be asked. Where the question was only which account, its name is all it takes.
+/// The error if no route has a user interface. If only the choice of an account was open, the caller
+/// can name the account instead.
 fn no_ui_error(services: &Services, parameters: &TokenParameters, last: Option<Error>) -> Error {
     let environment = parameters.authority.host().environment();
     let connected = services.accounts.registry().accounts_in(environment);

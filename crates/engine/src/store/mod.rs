@@ -1,5 +1,5 @@
-//! The store: which records there are, what they contain, how they are sealed, and in which order
-//! they are changed. Knows no other room.
+//! The store: which records there are, what they contain, how they are sealed, and the order of
+//! commits. Uses no other room.
 
 pub(crate) mod record_name;
 pub(crate) mod records;

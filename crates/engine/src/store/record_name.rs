@@ -2,7 +2,7 @@ use keybearer_core::{Account, ClientId, HomeAccountId};
 
 use crate::effects::RecordKey;
 
-/// An account within a cloud.
+/// Identifies an account within a cloud.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct AccountKey {
     pub(crate) environment: String,
@@ -22,10 +22,10 @@ const ACCOUNT: &str = "account";
 const PROOF_KEY: &str = "proof-key";
 const REFRESH: &str = "refresh";
 
-/// What a record's key says about its content.
+/// What a record contains, and of which account, as its key says.
 pub(crate) enum RecordName {
     Account(AccountKey),
-    /// The private key, PKCS #8.
+    /// The private key, in PKCS #8.
     ProofKey(AccountKey),
     Refresh(AccountKey, ClientId),
 }
@@ -39,7 +39,7 @@ impl RecordName {
         })
     }
 
-    /// Reads a key; `None` for one this version does not know.
+    /// Parses a key. `None` for a kind of record that this version does not know.
     pub(crate) fn parse(key: &RecordKey) -> Option<Self> {
         let mut parts = key.0.split('/');
         let mut next = || parts.next();

@@ -1,6 +1,6 @@
-//! What the store keeps: one record per account, one per account and app, and one for the key that
-//! an account's tokens may be bound to. The only place in the engine where a refresh token is
-//! serialised, and only to be sealed at once.
+//! The content of records. An account has one record, one for each app that it has a refresh token
+//! for, and one for its proof key. This is the only module of the engine that serialises a refresh
+//! token; the vault seals the result at once.
 
 use keybearer_core::{Account, Error, RefreshToken, Result, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -8,18 +8,18 @@ use zeroize::Zeroizing;
 
 use crate::store::record_name::AccountKey;
 
-/// What the store has of a refresh token.
+/// The record of a refresh token.
 pub(crate) struct StoredRefresh {
-    /// What to redeem next time nothing is in flight.
+    /// The newest token.
     pub(crate) current: RefreshToken,
-    /// The one before, kept until the current one has been used once.
+    /// The token before it, kept until the newest has been redeemed once.
     pub(crate) previous: Option<RefreshToken>,
-    /// The family of apps that may redeem it, if the provider named one.
+    /// The family of apps that may redeem the token, if the provider named one.
     pub(crate) family: Option<String>,
 }
 
 impl StoredRefresh {
-    /// Of a sign-in: nobody has redeemed it yet.
+    /// A token from a sign-in, which has not been redeemed yet.
     pub(crate) fn new(token: RefreshToken, family: Option<String>) -> Self {
         Self { current: token, previous: None, family }
     }
@@ -83,11 +83,11 @@ pub(super) fn decode_refresh(plaintext: &[u8]) -> Result<StoredRefresh> {
     })
 }
 
-/// Serialised secrets on their way to the vault.
+/// A serialised record, before it is sealed. Wiped when dropped.
 pub(super) type Plaintext = Zeroizing<Vec<u8>>;
 
 fn encode<T: Serialize>(record: &T) -> Result<Plaintext> {
-    // Sized first, so that growing does not leave unwiped copies behind.
+    // Allocated in full first: a vector that grows leaves unwiped copies behind.
     let mut length = Counter(0);
     serde_json::to_writer(&mut length, record).map_err(serialise_error)?;
     let mut plaintext = Zeroizing::new(Vec::with_capacity(length.0));
@@ -112,7 +112,7 @@ fn serialise_error(error: serde_json::Error) -> Error {
     Error::internal("serialise a record").with_source(error)
 }
 
-/// The cause is left out: a JSON error may quote the content.
+/// Reads a record. The error has no source, because a JSON error may quote the content.
 fn decode<'a, T: Deserialize<'a>>(plaintext: &'a [u8]) -> Result<T> {
     serde_json::from_slice(plaintext)
         .map_err(|_| Error::internal("a stored record does not have the expected content"))

@@ -12,8 +12,7 @@ use crate::store::records::{
 };
 use crate::store::vault::Vault;
 
-/// The records of the token store, in plain text on this side and sealed on the other (invariant
-/// I4).
+/// Reads and writes the records of a [`TokenStore`], which are sealed there (invariant I4).
 pub(crate) struct SealedStore {
     records: Arc<dyn TokenStore>,
     random: Arc<dyn Random>,
@@ -21,13 +20,14 @@ pub(crate) struct SealedStore {
     turn: Mutex<()>,
 }
 
-/// What is read from a record at the start. A refresh token itself stays in the store.
+/// The content of a record, as read when the store is opened. A refresh token itself is not kept in
+/// memory.
 pub(crate) enum StoredRecord {
-    /// An account, and when it signed in last.
+    /// An account, and the time of its last sign-in.
     Account(Box<Account>, Timestamp),
-    /// The key that tokens of the account may be bound to.
+    /// The proof key of the account.
     ProofKey(AccountKey, ProofKey),
-    /// That the account has a refresh token for the app, and the token's family.
+    /// The account has a refresh token for the app; the family of the token.
     Refresh(AccountKey, ClientId, Option<String>),
 }
 
@@ -40,7 +40,7 @@ pub(crate) enum RecordChange<'a> {
 }
 
 impl SealedStore {
-    /// Opens the store of these effects.
+    /// A store over these effects, with the master key of the key store.
     ///
     /// # Errors
     /// Those of [`KeyStore::master_key`](crate::KeyStore::master_key).
@@ -53,8 +53,8 @@ impl SealedStore {
         })
     }
 
-    /// Reads every record, in the order of their keys: an account comes before its refresh tokens,
-    /// which are useless without it. Returns how many records could not be read.
+    /// Passes every record to `each`, in the order of their keys, so that an account comes before
+    /// its refresh tokens. Returns how many records could not be read; they stay in the store.
     ///
     /// # Errors
     /// Those of [`TokenStore::load`].
@@ -74,7 +74,7 @@ impl SealedStore {
                     }
                 }
             }
-            // A damaged store may return keys out of order, which must not keep this loop running.
+            // A damaged store may return its keys out of order; the loop must end all the same.
             if last.is_none() || last <= after {
                 return Ok(unreadable);
             }
@@ -82,7 +82,7 @@ impl SealedStore {
         }
     }
 
-    /// `None` for a record that this version does not know.
+    /// `None` for a kind of record that this version does not know.
     fn decode(&self, record: &Record) -> Result<Option<StoredRecord>> {
         let plaintext = self.vault.open(record)?;
         Ok(Some(match RecordName::parse(&record.key) {
@@ -100,14 +100,15 @@ impl SealedStore {
         }))
     }
 
-    /// Waits until no other commit is under way, and holds further ones back.
+    /// Waits until no other commit is under way. Other commits wait until the turn is dropped.
     pub(crate) async fn turn(&self) -> StoreTurn<'_> {
         StoreTurn { store: self, _guard: self.turn.lock().await }
     }
 }
 
-/// The sole right to change the store. It is held from reading what is in memory to the end of the
-/// commit, so that commits are in order; no commit is possible without it.
+/// The exclusive right to write to the store. A commit needs one, and its caller takes it before
+/// reading the state in memory that it writes: otherwise an older state could be written after a
+/// newer one.
 pub(crate) struct StoreTurn<'a> {
     store: &'a SealedStore,
     _guard: MutexGuard<'a, ()>,
@@ -134,7 +135,7 @@ impl StoreTurn<'_> {
         })
     }
 
-    /// Makes all changes durable, or none (invariant I3).
+    /// Writes all changes durably, or none of them (invariant I3).
     ///
     /// # Errors
     /// Those of [`TokenStore::commit`]; `Internal` if a record could not be sealed.
