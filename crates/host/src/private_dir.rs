@@ -145,8 +145,8 @@ fn own_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// The rule for everything that holds our state: of the expected type, ours, closed to others, and
-/// under one name only (T3).
+/// Checks a state file or directory: it must have the expected type, belong to this user, be closed
+/// to other users, and have one name only. Otherwise another user may have prepared it.
 fn check(path: &Path, status: &Stat, expected: FileType, uid: u32) -> Result<()> {
     let shown = path.display();
     let found = FileType::from_raw_mode(status.st_mode);

@@ -136,7 +136,7 @@ fn not_running(error: keybearer_core::Error) -> keybearer_core::Error {
     if error.hint().is_some() {
         return error;
     }
-    error.with_hint("if no broker is running, start it with `keybearer login`")
+    error.with_hint("run `keybearer login` to start a broker, if none is running")
 }
 
 /// What starts the broker beside programs that want it, in words.

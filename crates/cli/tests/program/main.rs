@@ -8,7 +8,7 @@ mod bus;
 mod cases;
 mod home;
 mod install;
-mod person;
+mod provider;
 mod requests;
 mod sign_in;
 mod terminal;

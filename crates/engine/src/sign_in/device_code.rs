@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use keybearer_core::{CallerUi, Error, ErrorKind, Missing, Result, Token, UserCode};
+use keybearer_core::{CallerUi, Error, ErrorKind, Missing, Result, Token, UserCode, no_terminal};
 use keybearer_protocol::device_code::{
     self, DeviceAuthorization, DeviceAuthorizationRequest, Poll,
 };
@@ -144,8 +144,3 @@ fn with_other_routes(error: Error) -> Error {
 
 const OTHER_ROUTES: &str = "run `keybearer login --paste`, or `keybearer login` in an SSH session, \
                           which shows the ssh -L command to use";
-
-pub(crate) fn no_terminal() -> Error {
-    Error::unavailable(Missing::UserInterface, "ask the person: the program has no terminal")
-        .with_hint("run `keybearer login` in a terminal")
-}

@@ -1,10 +1,9 @@
 //! Opens a sign-in session for a route.
 
-use keybearer_core::{Error, ErrorKind, InteractiveRequest, Missing, Result};
+use keybearer_core::{Error, ErrorKind, InteractiveRequest, Missing, Result, no_terminal};
 
 use crate::effects::{SignIn, SignInPrompt};
 use crate::sign_in::attempt::Attempt;
-use crate::sign_in::device_code::no_terminal;
 use crate::sign_in::route::SignInRoute;
 use crate::sign_in::services::Services;
 use crate::sign_in::terminal::{

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_util::future::{Either, select};
 use keybearer_core::{
     AccountChoice, Error, ErrorKind, HttpRequestToSign, InteractiveRequest, Prompt,
-    ProofOfPossession, Result, Token, TokenParameters,
+    ProofOfPossession, Result, Token, TokenParameters, no_terminal,
 };
 use keybearer_protocol::shr;
 
@@ -17,7 +17,7 @@ use crate::effects::{Effects, SignInOutcome};
 use crate::flights::{Abandoned, Flights};
 use crate::sign_in::attempt::Attempt;
 use crate::sign_in::authorization_code::AuthorizationCodeFlow;
-use crate::sign_in::device_code::{DeviceCodeFlow, no_terminal};
+use crate::sign_in::device_code::DeviceCodeFlow;
 use crate::sign_in::key::InteractiveKey;
 use crate::sign_in::opening::{is_no_ui, open};
 use crate::sign_in::route::SignInRoute;

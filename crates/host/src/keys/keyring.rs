@@ -20,7 +20,7 @@ use super::select::KeyringAccess;
 
 const SERVICE: &str = "org.freedesktop.secrets";
 const ROOT: &str = "/org/freedesktop/secrets";
-/// A service that takes longer is as good as absent (T5).
+/// A service that takes longer is treated as absent, so that a sign-in does not wait for it.
 const DEADLINE: Duration = Duration::from_secs(1);
 
 /// The Secret Service of a bus.

@@ -35,7 +35,8 @@ pub trait KeyringAccess: Send + Sync + fmt::Debug {
 /// a file.
 ///
 /// Once there is a key, its place stays: a keyring that appears later does not orphan the store,
-/// and one that is locked today is waited for, not replaced (T5).
+/// and one that is locked today is waited for, not replaced, because a new key could not open what
+/// the old one sealed.
 #[derive(Debug)]
 pub struct MasterKeys {
     dir: PathBuf,

@@ -23,7 +23,7 @@ pub(super) async fn examine(paths: &Paths, environment: &Environment, findings: 
     let (shown, store) = (paths.state_dir.display(), paths.state_dir.join("store.redb"));
     findings.push(match store.metadata() {
         Ok(file) => {
-            let found = format!("{shown}, {} bytes, of sign-ins with the browser", file.len());
+            let found = format!("{shown}, {} bytes, for sign-ins with the browser", file.len());
             Finding::new(Level::Ok, "store", found)
         }
         Err(_) => {
@@ -32,7 +32,7 @@ pub(super) async fn examine(paths: &Paths, environment: &Environment, findings: 
         }
     });
     for (file, found) in [
-        ("master.key.sealed", "in a file that Windows sealed for you (DPAPI)"),
+        ("master.key.sealed", "in a file sealed by Windows for your account (DPAPI)"),
         ("master.key", "in a file only you can read"),
     ] {
         if paths.state_dir.join(file).exists() {
