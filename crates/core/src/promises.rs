@@ -84,7 +84,7 @@
 //!
 //! * Reason: a program that hangs in `get_token` cannot report what is wrong.
 //! * Tests: the contract suite (`testkit/src/contract.rs`) against every broker,
-//!   `engine/tests/silent.rs`, `interactive.rs` and `presence.rs`,
+//!   `engine/tests/silent.rs`, `interactive.rs` and `sign_in_options.rs`,
 //!   `credential/tests/end_to_end/limits.rs`, `client/tests`.
 //!
 //! ## I8: right account
@@ -105,8 +105,8 @@
 //! and a wrong answer does not stop the right one.
 //!
 //! * Reason: any program or web page can send requests to a loopback port.
-//! * Tests: `engine/tests/interactive.rs` and `presence.rs`, `host/tests/loopback.rs`,
-//!   `host/tests/window.rs`, unit tests of `protocol/src/authorize.rs`.
+//! * Tests: `engine/tests/interactive.rs` and `sign_in_options.rs`,
+//!   `host/tests/loopback.rs`, `host/tests/window.rs`, unit tests of `protocol/src/authorize.rs`.
 //! * Not yet: a program of another user can read and use the pages of a sign-in if it learns their
 //!   address; see [I11](#i11-own-listeners).
 //!
