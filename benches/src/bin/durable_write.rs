@@ -1,6 +1,8 @@
-//! Row `durable-write`: committing one sealed record to the broker's store, and the same bytes to a
-//! plain redb database beside it, in turns.
+//! Row `durable-write`: committing one sealed record to the broker's store; the same bytes to a plain
+//! redb database; and the floor, the same bytes over the pages of a file with `fdatasync`. In turns.
 
+use std::fs::File;
+use std::io::{Seek as _, SeekFrom, Write as _};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -23,18 +25,25 @@ async fn main() -> Result<()> {
     let dir = tempfile::tempdir_in(program.parent().context("a program lies in a directory")?)?;
     let ours = FileStore::new(&dir.path().join("ours"));
     let peer = Database::create(dir.path().join("peer.redb"))?;
+    let mut floor = File::create_new(dir.path().join("floor"))?;
+    floor.write_all(&[0; 64 * 1024])?;
+    floor.sync_all()?;
     let (mut our_times, mut peer_times) = (Samples::default(), Samples::default());
+    let mut floor_times = Samples::default();
     for round in 0..ROUNDS {
         // The value changes every time: a write of the same bytes could be left out.
         let value = vec![round; LENGTH];
         our_times.push(commit(&ours, value.clone()).await?);
         peer_times.push(write(&peer, &value)?);
+        floor_times.push(overwrite(&mut floor, &value)?);
     }
     let show = |what, value| {
         report(&Figure { row: ROW, what, value, unit: "µs", n: ROUNDS.into() });
     };
     show("ours", our_times.quantile_micros(0.5));
     show("peer", peer_times.quantile_micros(0.5));
+    show("floor", floor_times.quantile_micros(0.5));
+    show("floor, fastest", floor_times.quantile_micros(0.0));
     show("ours, fastest", our_times.quantile_micros(0.0));
     show("peer, fastest", peer_times.quantile_micros(0.0));
     Ok(())
@@ -52,5 +61,13 @@ fn write(database: &Database, value: &[u8]) -> Result<Duration> {
     let transaction = database.begin_write()?;
     transaction.open_table(TABLE)?.insert(KEY, value)?;
     transaction.commit()?;
+    Ok(start.elapsed())
+}
+
+fn overwrite(file: &mut File, value: &[u8]) -> Result<Duration> {
+    let start = Instant::now();
+    file.seek(SeekFrom::Start(0))?;
+    file.write_all(value)?;
+    file.sync_data()?;
     Ok(start.elapsed())
 }
