@@ -19,7 +19,7 @@ pub(super) fn examine(
     if let Err(error) = private_dir(&paths.state_dir) {
         return findings.push(Finding::of_error("store", Level::Error, &error));
     }
-    findings.push(match (status, paths.state_dir.join("store.redb").metadata()) {
+    findings.push(match (status, paths.state_dir.join("store.log").metadata()) {
         (Some(status), _) => {
             Finding::new(Level::Ok, "store", format!("{shown}, {} accounts", status.accounts))
         }
