@@ -56,7 +56,7 @@ mod tests {
 
     fn denied() -> Error {
         let context = ErrorContext {
-            message: "redeem the code".into(),
+            message: "could not redeem the code".into(),
             code: Some("AADSTS50011".into()),
             correlation_id: CorrelationId::new("c-1"),
             hint: Some("register http://localhost".into()),
@@ -68,15 +68,24 @@ mod tests {
 
     #[test]
     fn people_read_the_message_its_causes_and_the_next_step() {
-        let expected = "error: redeem the code (AADSTS50011, correlation id c-1)\n  \
+        let expected = "error: could not redeem the code (AADSTS50011, correlation id c-1)\n  \
                         caused by: the cause\nhint: register http://localhost\n";
         assert_eq!(text(&denied()), expected);
     }
 
     #[test]
+    fn what_two_refusals_share_is_read_once() {
+        let read = text(&denied().with_source(denied()));
+        for once in ["could not redeem the code", "AADSTS50011", "c-1", "register http://localhost"]
+        {
+            assert_eq!(read.matches(once).count(), 1, "{once} in {read}");
+        }
+    }
+
+    #[test]
     fn programs_read_the_same_as_json() {
         let expected = serde_json::json!({ "error": {
-            "kind": "denied", "message": "redeem the code", "code": "AADSTS50011",
+            "kind": "denied", "message": "could not redeem the code", "code": "AADSTS50011",
             "correlation_id": "c-1", "hint": "register http://localhost",
         }});
         assert_eq!(json(&denied()), expected);

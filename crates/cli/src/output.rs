@@ -10,7 +10,7 @@ pub(crate) fn text(answer: &str) -> Result<()> {
     match stdout.write_all(answer.as_bytes()).and_then(|()| stdout.flush()) {
         // A reader that has seen enough, such as `head`, is no failure.
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Error::internal("write to standard output").with_source(error))
+            Err(Error::internal("could not write to standard output").with_source(error))
         }
         _ => Ok(()),
     }

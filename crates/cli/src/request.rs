@@ -12,10 +12,9 @@ use keybearer_host::SystemRandom;
 /// For whom tokens are issued, and by whom.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Target {
-    /// Directory: a GUID, a domain, organizations, common or consumers
+    /// Directory: a GUID, a domain, organizations, common or consumers [default: organizations]
     #[arg(long, value_name = "TENANT", env = "AZURE_TENANT_ID", hide_env_values = true)]
-    #[arg(default_value = "organizations")]
-    pub(crate) tenant: String,
+    pub(crate) tenant: Option<String>,
     /// Host that issues tokens
     #[arg(long, value_name = "HOST", env = "AZURE_AUTHORITY_HOST", hide_env_values = true)]
     #[arg(default_value = "https://login.microsoftonline.com")]
@@ -48,15 +47,18 @@ impl Target {
         claims: Option<&str>,
         limit: Limit,
     ) -> Result<TokenParameters> {
-        // A variable that is set to nothing is as good as not set.
-        let given = |text: &str, default: &str| {
-            if text.is_empty() { default.to_owned() } else { text.to_owned() }
+        // An empty environment variable counts as unset.
+        let host = match self.authority.as_str() {
+            "" => AuthorityHost::public_cloud(),
+            authority => AuthorityHost::parse(authority)?,
         };
-        let host = AuthorityHost::parse(&given(&self.authority, "login.microsoftonline.com"))?;
-        let tenant = Tenant::parse(&given(&self.tenant, "organizations"))?;
+        let tenant = match self.tenant.as_deref() {
+            None | Some("") => host.default_tenant(),
+            Some(tenant) => Tenant::parse(tenant)?,
+        };
         let client_id = ClientId::parse(self.client_id.as_deref().unwrap_or(AZURE_DEVELOPER_APP))?;
         let scopes = match scopes {
-            [] => ScopeSet::parse(&[sign_in_scope(&client_id, &host)])?,
+            [] => default_scopes(&client_id, &host)?,
             scopes => ScopeSet::parse(scopes)?,
         };
         Ok(TokenParameters {
@@ -77,17 +79,16 @@ impl Target {
     }
 }
 
-/// What to sign in for when nothing is named: Azure's management for Microsoft's developer app,
-/// which may use it everywhere, and Graph's `User.Read` for others, which every app
-/// registration has from the start.
-fn sign_in_scope(client_id: &ClientId, host: &AuthorityHost) -> &'static str {
+/// The scopes of a sign-in that names none: Azure Resource Manager for Microsoft's developer app,
+/// which may use it everywhere, and Graph's `User.Read` for other apps, which every app registration
+/// has from the start. In a cloud whose Resource Manager is not known, the person only signs in.
+fn default_scopes(client_id: &ClientId, host: &AuthorityHost) -> Result<ScopeSet> {
     if client_id.as_str() != AZURE_DEVELOPER_APP {
-        return "User.Read";
+        return ScopeSet::parse(&["User.Read"]);
     }
-    match host.environment() {
-        "login.partner.microsoftonline.cn" => "https://management.chinacloudapi.cn/.default",
-        "login.microsoftonline.us" => "https://management.usgovcloudapi.net/.default",
-        _ => "https://management.azure.com/.default",
+    match host.resource_manager() {
+        Ok(manager) => ScopeSet::parse(&[format!("https://{}/.default", manager.host)]),
+        Err(_) => Ok(ScopeSet::sign_in()),
     }
 }
 
@@ -109,7 +110,17 @@ mod tests {
 
     fn target(tenant: &str, authority: &str, client_id: Option<&str>) -> Target {
         let client_id = client_id.map(str::to_owned);
-        Target { tenant: tenant.into(), authority: authority.into(), client_id }
+        Target { tenant: Some(tenant.into()), authority: authority.into(), client_id }
+    }
+
+    #[test]
+    fn without_scopes_an_unknown_cloud_is_an_error_that_asks_for_them() {
+        for authority in ["localhost:8443", "login.sovcloud-identity.sg", "contoso.ciamlogin.com"] {
+            let request = target("", authority, None);
+            let limit = Limit { seconds: 1 };
+            let error = request.request(&[], AccountChoice::Only, None, limit).unwrap_err();
+            assert!(error.hint().unwrap().contains("--scope"), "{error}");
+        }
     }
 
     #[test]
@@ -118,7 +129,8 @@ mod tests {
             ("", None, "https://management.azure.com/.default"),
             ("login.chinacloudapi.cn", None, "https://management.chinacloudapi.cn/.default"),
             ("login.microsoftonline.us", None, "https://management.usgovcloudapi.net/.default"),
-            ("localhost:8443", None, "https://management.azure.com/.default"),
+            ("login.sovcloud-identity.fr", None, "https://management.sovcloud-api.fr/.default"),
+            ("localhost:8443", Some("11111111-1111-1111-1111-111111111111"), "User.Read"),
             ("", Some("11111111-1111-1111-1111-111111111111"), "User.Read"),
         ] {
             let target = target("", authority, client_id);

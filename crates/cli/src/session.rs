@@ -45,7 +45,7 @@ pub(crate) fn run<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Error::internal("start a runtime").with_source(error))?;
+        .map_err(|error| Error::internal("could not start a runtime").with_source(error))?;
     let outcome = runtime.block_on(async {
         tokio::select! {
             outcome = work => outcome,

@@ -97,7 +97,7 @@ async fn a_store_that_is_closed_is_left_to_others_even_by_those_who_still_have_i
         kept.commit(vec![put("b", b"2")]).await.unwrap_err(),
     ] {
         assert_eq!(error.kind(), &ErrorKind::Transient { retry_after: None });
-        assert!(error.message().contains("ends"), "{error}");
+        assert!(error.message().contains("is stopping"), "{error}");
     }
     let next = FileStore::new(&state);
     assert_eq!(content(&next).await, BTreeMap::from([("a".into(), b"1".to_vec())]));

@@ -18,7 +18,7 @@ pub(crate) struct Broker {
 impl Broker {
     #[allow(clippy::unused_self, reason = "as on other systems")]
     pub(crate) fn run(self) -> Result<()> {
-        let message = "run a broker: only Linux has none of its own";
+        let message = "this program has a broker for Linux only";
         Err(Error::unavailable(Missing::Broker, message)
             .with_hint("run `keybearer doctor` to see what serves here"))
     }

@@ -22,8 +22,9 @@ impl Completions {
     pub(crate) fn run(self) -> Result<()> {
         let mut script = Vec::new();
         generate(self.shell, &mut Arguments::command(), "keybearer", &mut script);
-        let script = String::from_utf8(script)
-            .map_err(|error| Error::internal("write completions").with_source(error))?;
+        let script = String::from_utf8(script).map_err(|error| {
+            Error::internal("could not generate the completions").with_source(error)
+        })?;
         output::text(&script)
     }
 }

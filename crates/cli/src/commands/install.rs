@@ -61,8 +61,9 @@ impl When {
 impl Install {
     pub(super) fn run(&self) -> Result<()> {
         let environment = Environment::current();
-        let program = std::env::current_exe()
-            .map_err(|error| Error::internal("find this program").with_source(error))?;
+        let program = std::env::current_exe().map_err(|error| {
+            Error::internal("could not find the path of this program").with_source(error)
+        })?;
         let units = self.systemd.units();
         let plan = Installation::plan(&environment, &program, units)?;
         let mut conflicts = plan.conflicts().to_vec();
@@ -152,9 +153,11 @@ impl Reloaded {
     fn note(&self) -> String {
         match self {
             Self::Starts | Self::StartsNone => String::new(),
-            Self::NoBus => "there is no session bus now; programs of ours use the socket\n".into(),
+            Self::NoBus => {
+                "there is no session bus now; programs that use Keybearer use the socket\n".into()
+            }
             Self::Failed(error) => {
-                format!("{}; it learns of this when you log in next time\n", error.message())
+                format!("{}; the session bus reads the files at your next login\n", error.message())
             }
         }
     }
@@ -179,8 +182,8 @@ fn describe(
     text.push_str(&reloaded.note());
     if matches!(reloaded, Reloaded::StartsNone) {
         text.push_str(
-            "the session bus does not look there: its XDG_DATA_HOME, or your home directory in the \
-             user database, is another\n",
+            "the session bus does not read that directory: it has another XDG_DATA_HOME or home \
+             directory\n",
         );
     }
     if units == Units::Written {
@@ -190,7 +193,7 @@ fn describe(
     for conflict in conflicts {
         if let Conflict::Running(NameHolder { pid: Some(pid), .. }) = conflict {
             text.push_str(&format!(
-                "next: end process {pid}, then run `keybearer broker status`\n"
+                "next: stop process {pid}, then run `keybearer broker status`\n"
             ));
         }
     }

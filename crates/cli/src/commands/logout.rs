@@ -64,11 +64,11 @@ impl Logout {
                 "account",
                 format!("the account {name} is not connected"),
             )
-            .with_hint("run `keybearer accounts` to see which are")),
+            .with_hint("run `keybearer accounts` to list the connected accounts")),
             (None, 2..) if !self.all => {
                 let message = format!("{} accounts are connected", chosen.len());
                 Err(Error::invalid_request("account", message)
-                    .with_hint("name the account, or give --all"))
+                    .with_hint("name the account, or use `--all`"))
             }
             _ => Ok(chosen),
         }

@@ -113,7 +113,7 @@ async fn acquire(parameters: TokenParameters, asking: PromptFlags) -> Result<Iss
     };
     let ErrorKind::InteractionRequired { claims, .. } = refusal.kind() else { return Err(refusal) };
     if matches!(asking, PromptFlags::Never) {
-        return Err(refusal.clone().with_hint("run `keybearer login`, or leave out --silent"));
+        return Err(refusal.clone().with_hint("run `keybearer login`, or leave out `--silent`"));
     }
     let parameters = &mut interactive.parameters;
     parameters.claims = parameters.claims.take().or_else(|| claims.clone());

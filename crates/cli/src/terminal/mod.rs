@@ -77,7 +77,7 @@ impl CallerUi for TerminalUi {
 
     async fn point_to_browser(&self) {
         if self.is_terminal {
-            say("waiting for the sign-in in the browser; Ctrl-C gives it up\n");
+            say("waiting for the sign-in in the browser; press Ctrl-C to cancel\n");
         }
     }
 
@@ -91,7 +91,7 @@ impl CallerUi for TerminalUi {
             Style::Plain => picker.ask_in_lines(&mut tty).await,
             Style::Rich => picker.ask(&mut tty).await,
         };
-        chosen?.ok_or_else(|| Error::cancelled("choose an account"))
+        chosen?.ok_or_else(|| Error::cancelled("no account was chosen"))
     }
 
     async fn show_user_code(&self, code: &UserCode) -> Result<()> {
@@ -133,7 +133,9 @@ async fn pasted_line(tty: &mut Tty) -> Result<PastedAnswer> {
             Key::Clear => line.clear(),
             Key::Enter if line.trim().is_empty() => {}
             Key::Enter => return Ok(PastedAnswer::new(line)),
-            Key::End => return Err(Error::cancelled("paste the answer of the sign-in")),
+            Key::End => {
+                return Err(Error::cancelled("the address was not pasted: the input has ended"));
+            }
             Key::Escape | Key::Up | Key::Down | Key::Other => {}
         }
     }
@@ -144,16 +146,18 @@ async fn read_line() -> Result<PastedAnswer> {
     let mut line = String::new();
     let read = BufReader::new(tokio::io::stdin()).read_line(&mut line).await;
     match read {
-        Ok(0) => Err(Error::cancelled("paste the answer of the sign-in: the input has ended")),
+        Ok(0) => Err(Error::cancelled("the address was not pasted: the input has ended")),
         Ok(_) => Ok(PastedAnswer::new(line)),
-        Err(error) => Err(Error::internal("read standard input").with_source(error)),
+        Err(error) => Err(Error::internal("could not read standard input").with_source(error)),
     }
 }
 
 fn without_choice(accounts: &[Account]) -> Error {
     let names = Account::enumerated(accounts);
     Error::interaction_required(format!("accounts are connected and none was chosen: {names}"))
-        .with_hint("name one with --account, or another one with `keybearer login --login-hint`")
+        .with_hint(
+            "name one with `--account`, or sign another one in with `keybearer login --login-hint`",
+        )
 }
 
 /// Tells a person. There is nowhere left to tell that standard error is closed.

@@ -33,9 +33,9 @@ impl Tty {
     /// `Unavailable(UserInterface)` if there is none.
     pub(super) fn open() -> Result<Self> {
         Self::take().map_err(|error| {
-            Error::unavailable(Missing::UserInterface, "read from the terminal")
+            Error::unavailable(Missing::UserInterface, "could not open the terminal")
                 .with_source(error)
-                .with_hint("run the command in a terminal of its own")
+                .with_hint("run the command in a terminal")
         })
     }
 
@@ -93,8 +93,9 @@ impl Tty {
                 }
             }
         };
-        let length =
-            read.await.map_err(|error| Error::internal("read the terminal").with_source(error))?;
+        let length = read.await.map_err(|error| {
+            Error::internal("could not read from the terminal").with_source(error)
+        })?;
         self.unread.extend_from_slice(&buffer[..length]);
         Ok(length)
     }

@@ -8,7 +8,10 @@ pub(super) enum Tty {}
 
 impl Tty {
     pub(super) fn open() -> Result<Self> {
-        Err(Error::unavailable(Missing::UserInterface, "read from the terminal on this system"))
+        Err(Error::unavailable(
+            Missing::UserInterface,
+            "could not read from the terminal: not supported on this system",
+        ))
     }
 
     #[allow(clippy::unused_async, reason = "the same as where there are keys to wait for")]

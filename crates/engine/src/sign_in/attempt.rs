@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use keybearer_core::{
     AccountChoice, Error, ErrorKind, InteractiveRequest, Missing, Result, Token, TokenParameters,
+    no_terminal,
 };
 use keybearer_protocol::metadata::ProviderMetadata;
 
@@ -12,7 +13,6 @@ use crate::deadline::unless_cancelled;
 use crate::effects::{SignIn, SignInOutcome, SignInPrompt};
 use crate::engine::EngineState;
 use crate::flights::Abandoned;
-use crate::sign_in::device_code::no_terminal;
 use crate::sign_in::route::SignInRoute;
 use crate::sign_in::terminal::{TerminalSignIn, forwarded, is_native_client, paste_redirect_uri};
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use keybearer_core::{
-    CallerUi, Error, ErrorKind, InteractiveRequest, Missing, Result, Token, UserCode,
+    CallerUi, Error, ErrorKind, InteractiveRequest, Missing, Result, Token, UserCode, no_terminal,
 };
 use keybearer_protocol::device_code::{
     self, DeviceAuthorization, DeviceAuthorizationRequest, Poll,
@@ -159,8 +159,3 @@ fn with_other_ways(error: Error) -> Error {
 
 const OTHER_WAYS: &str = "run `keybearer login --paste`, or `keybearer login` in an SSH session, \
                           which shows the ssh -L command to use";
-
-pub(crate) fn no_terminal() -> Error {
-    Error::unavailable(Missing::UserInterface, "ask the person: the program has no terminal")
-        .with_hint("run `keybearer login` in a terminal")
-}

@@ -386,9 +386,6 @@ fn other_version(dir: &PrivateDir) -> Error {
 }
 
 fn closed(verb: &str) -> Error {
-    Error::transient(
-        None,
-        format!("could not {verb} the token store: this broker ends and has closed it"),
-    )
-    .with_hint("try again: the next broker answers")
+    Error::transient(None, format!("could not {verb} the token store: this broker is stopping"))
+        .with_hint("try again; the next broker answers")
 }

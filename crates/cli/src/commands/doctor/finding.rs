@@ -49,8 +49,6 @@ impl Finding {
 
     /// An error with its causes in one line.
     pub(super) fn of_error(about: &'static str, level: Level, error: &Error) -> Self {
-        let message = std::iter::once(error.message()).chain(error.causes());
-        let found = message.collect::<Vec<_>>().join(": ");
-        Self { level, about, found, hint: error.hint().map(str::to_owned) }
+        Self { level, about, found: error.full_message(), hint: error.hint().map(str::to_owned) }
     }
 }

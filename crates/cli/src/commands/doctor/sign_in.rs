@@ -13,21 +13,23 @@ pub(super) fn examine(caller: &Abilities, settings: Option<&Settings>) -> Findin
         (false, Some(terminal)) => match &terminal.ssh {
             Some(ssh) => {
                 let command = format!("ssh -N -L {port}:localhost:{port} {}", ssh.destination);
-                let found = "shows an address for a browser elsewhere; its answer is pasted here, \
-                             or comes through a forwarded port";
+                let found = "shows an address to open in a browser elsewhere; the answer is pasted \
+                             here, or comes back through a forwarded port";
                 Finding::new(Level::Ok, ABOUT, found)
-                    .with_hint(format!("on the browser's machine, run `{command}`"))
+                    .with_hint(format!("run `{command}` on the machine with the browser"))
             }
             None => Finding::new(
                 Level::Ok,
                 ABOUT,
-                "shows an address for a browser elsewhere; its answer is pasted here",
+                "shows an address to open in a browser elsewhere; the answer is pasted here",
             ),
         },
-        (false, None) => {
-            Finding::new(Level::Info, ABOUT, "not from here: there is neither display nor terminal")
-                .with_hint("run `keybearer login` in a terminal")
-        }
+        (false, None) => Finding::new(
+            Level::Info,
+            ABOUT,
+            "not possible here: there is neither a display nor a terminal",
+        )
+        .with_hint("run `keybearer login` in a terminal"),
     }
 }
 
@@ -56,7 +58,7 @@ mod tests {
                 "forwarded port",
                 Some("-L 8123:localhost:8123 dev@10.0.0.5`"),
             ),
-            (false, None, "not from here", Some("in a terminal")),
+            (false, None, "not possible here", Some("in a terminal")),
         ] {
             let caller = Abilities { browser, terminal: terminal.map(|ssh| Terminal { ssh }) };
             let finding = examine(&caller, Some(&settings));
