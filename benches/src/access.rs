@@ -10,7 +10,7 @@ use zbus::{Connection, connection};
 
 use crate::Samples;
 
-/// How a service is reached.
+/// A connection to a service.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_enums, reason = "the two ways there are")]
 pub enum Channel {
@@ -21,7 +21,7 @@ pub enum Channel {
 }
 
 impl Channel {
-    /// As arguments of the server program.
+    /// The arguments for the server program.
     #[must_use]
     pub fn arguments(&self) -> [String; 2] {
         match self {
@@ -41,18 +41,18 @@ impl Channel {
     }
 }
 
-/// A server process; it ends with the value.
+/// A server process. It is killed when this is dropped.
 #[derive(Debug)]
 pub struct Server(Child);
 
 impl Server {
-    /// Starts it.
+    /// Starts the server.
     ///
     /// # Errors
-    /// If it does not start.
+    /// If the server does not start.
     pub fn start(mut command: Command) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::null());
-        Ok(Self(command.spawn().with_context(|| format!("start {command:?}"))?))
+        Ok(Self(command.spawn().with_context(|| format!("could not start {command:?}"))?))
     }
 
     /// The processor time it has used so far.
@@ -76,7 +76,7 @@ impl Drop for Server {
     }
 }
 
-/// A client that asks one service for a token again and again, over one connection.
+/// A client that requests a token from one service repeatedly, over one connection.
 #[derive(Clone, Debug)]
 pub struct Hits {
     connection: Connection,
@@ -85,10 +85,10 @@ pub struct Hits {
 }
 
 impl Hits {
-    /// Connects, as soon as somebody serves there.
+    /// Connects as soon as the service is ready.
     ///
     /// # Errors
-    /// If nobody answers within ten seconds.
+    /// If there is no answer within ten seconds.
     pub async fn connect(channel: &Channel, destination: &str, request: &str) -> Result<Self> {
         let on_bus = matches!(channel, Channel::Bus(_));
         let destination = on_bus.then(|| destination.to_owned());
@@ -105,10 +105,10 @@ impl Hits {
             }
             sleep(Duration::from_millis(10)).await;
         }
-        bail!("nobody answered on {channel:?}")
+        bail!("timed out after 10 s waiting for an answer on {channel:?}")
     }
 
-    /// Asks once.
+    /// Sends one request and returns the reply.
     ///
     /// # Errors
     /// If the service is gone.
@@ -127,7 +127,7 @@ impl Hits {
         Ok(reply.body().deserialize()?)
     }
 
-    /// Asks from so many tasks at once for this long; answers a second.
+    /// Sends requests from so many concurrent tasks for this long. Returns the replies per second.
     ///
     /// # Errors
     /// If the service is gone.
@@ -149,7 +149,7 @@ impl Hits {
         Ok(f64::from(total) / start.elapsed().as_secs_f64())
     }
 
-    /// Asks one time after the other.
+    /// Sends so many requests one after the other.
     ///
     /// # Errors
     /// If the service is gone.
@@ -163,7 +163,7 @@ impl Hits {
         Ok(samples)
     }
 
-    /// The name under which the broker is found on a bus.
+    /// The broker's name on a bus.
     #[must_use]
     pub const fn broker_name() -> &'static str {
         BUS_NAME

@@ -5,7 +5,7 @@ use keybearer_host::{Environment, Host, Paths};
 
 use crate::engine::EngineAt;
 
-/// Signs so many different people in, into the broker's own store below these paths.
+/// Signs in so many different users, into the broker's store at these paths.
 ///
 /// # Errors
 /// If the store or a sign-in fails.

@@ -1,9 +1,9 @@
-//! What the programs of `cargo xtask bench` share. Each measures one row of the performance targets
-//! and prints what it found as JSON lines; `xtask` compares and judges. Unpublished.
+//! Shared by the programs of `cargo xtask bench`. Each program measures rows of the performance targets
+//! and prints the figures as JSON lines. `xtask` compares them with the targets. Unpublished.
 //!
-//! Where ours and its peer are both Rust, one program measures both in turns. Other machines'
-//! noise is beyond this crate: it reports medians, and `xtask` repeats whole runs.
-#![allow(clippy::print_stdout, reason = "the lines are these programs' answer")]
+//! If Keybearer's part and its peer are both Rust, one program measures both in turns. The programs
+//! report medians, and `xtask` repeats whole runs, to reduce the noise of other load.
+#![allow(clippy::print_stdout, reason = "the lines are the output of these programs")]
 
 mod access;
 mod accounts;
@@ -23,5 +23,5 @@ pub use fixed_broker::FixedBroker;
 pub use provider::QuickProvider;
 pub use shifted_clock::ShiftedClock;
 
-/// As long as a storage access token of Entra.
+/// The length of a storage access token of Entra.
 pub const ACCESS_TOKEN_LENGTH: usize = 1800;

@@ -6,8 +6,7 @@ use keybearer_engine::Clock;
 use keybearer_host::SystemClock;
 use keybearer_testkit::effects::ManualClock;
 
-/// The real clock, moved to the time at which the provider in memory believes to live. It costs
-/// what the real one costs.
+/// The real clock, shifted to the time of the provider in memory. It is as fast as the real clock.
 #[derive(Clone, Copy, Debug)]
 pub struct ShiftedClock {
     millis: i64,

@@ -25,7 +25,7 @@ async fn main() -> Result<()> {
     let peer = Database::create(dir.path().join("peer.redb"))?;
     let (mut our_times, mut peer_times) = (Samples::default(), Samples::default());
     for round in 0..ROUNDS {
-        // The value changes every time: a write of the same bytes could be left out.
+        // The value changes every time, because a write of the same bytes might be skipped.
         let value = vec![round; LENGTH];
         our_times.push(commit(&ours, value.clone()).await?);
         peer_times.push(write(&peer, &value)?);
