@@ -27,7 +27,7 @@ async fn main() -> Result<()> {
     floor.sync_all()?;
     let (mut our_times, mut floor_times) = (Samples::default(), Samples::default());
     for round in 0..ROUNDS {
-        // The value changes every time: a write of the same bytes could be left out.
+        // The value changes every time, because a write of the same bytes might be skipped.
         let value = vec![round; LENGTH];
         our_times.push(commit(&ours, value.clone()).await?);
         floor_times.push(overwrite(&mut floor, &value)?);
