@@ -1,4 +1,4 @@
-//! The broker as a part of this process, with directories of its own.
+//! The broker inside this process, with temporary directories.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -24,10 +24,10 @@ struct Home {
 impl Home {
     fn new() -> Self {
         let directory = TempDir::new().unwrap();
-        let place = |name| directory.path().join(name).into_os_string();
+        let directory_of = |name| directory.path().join(name).into_os_string();
         let environment = Environment::from_pairs([
             ("HOME", directory.path().as_os_str().to_owned()),
-            ("XDG_RUNTIME_DIR", place("run")),
+            ("XDG_RUNTIME_DIR", directory_of("run")),
         ]);
         let paths = Paths::current(&environment).unwrap();
         Self { _directory: directory, environment, paths }
@@ -131,7 +131,7 @@ async fn silent_clients_do_not_keep_others_out() {
     let home = Home::new();
     let broker = home.start().await;
     let mut silent = Vec::new();
-    // Of these, the first make room for the last.
+    // The first of these are disconnected to make room for the last.
     for _ in 0..700 {
         silent.push(tokio::net::UnixStream::connect(&home.paths.socket).await.unwrap());
         if silent.len() > 300 {

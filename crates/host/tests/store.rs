@@ -1,6 +1,6 @@
-//! The store on disk: invariants I3 and I4, checks T1 to T3.
+//! The store on disk: invariants I3 and I4.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -98,7 +98,7 @@ async fn a_store_that_is_closed_is_left_to_others_even_by_those_who_still_have_i
         kept.commit(vec![put("b", b"2")]).await.unwrap_err(),
     ] {
         assert_eq!(error.kind(), &ErrorKind::Transient { retry_after: None });
-        assert!(error.message().contains("ends"), "{error}");
+        assert!(error.message().contains("is stopping"), "{error}");
     }
     let next = FileStore::new(&state);
     assert_eq!(content(&next).await, BTreeMap::from([("a".into(), b"1".to_vec())]));
@@ -132,8 +132,8 @@ async fn a_store_that_others_could_have_touched_is_refused_with_the_remedy() {
     }
 }
 
-/// T2. The store does not judge contents: a record whose sealed bytes changed is refused above. But
-/// no record may come back under another's key, nothing may panic, and the file is kept.
+/// The store does not check contents: the engine refuses a record whose sealed bytes changed. But no
+/// record may be returned under another key, nothing may panic, and the file is kept.
 #[test]
 fn no_damage_makes_the_store_panic_or_mix_up_records() {
     let temporary = tempfile::tempdir().unwrap();
@@ -179,7 +179,7 @@ fn damaged_case(state: &Path, bytes: &[u8], values: &BTreeMap<String, Vec<u8>>) 
     std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
     let store = FileStore::new(state);
     if let Err(error) = run(store.load(None)) {
-        // What looks like another version's file is left alone.
+        // A file that seems to be of another version is not replaced.
         assert!(error.message().contains("another version") && error.hint().is_some(), "{error:?}");
         return None;
     }
@@ -192,7 +192,7 @@ fn damaged_case(state: &Path, bytes: &[u8], values: &BTreeMap<String, Vec<u8>>) 
     assert_eq!(run(content(&store))["new"], b"new");
     let notices = store.notices();
     for notice in &notices {
-        // redb's own attempt to recover may have changed it, so only its presence is certain.
+        // redb's attempt to recover may have changed the file, so only its presence is certain.
         assert!(notice.set_aside.is_file(), "the damaged file is kept");
     }
     if notices.is_empty() {
@@ -204,7 +204,7 @@ fn damaged_case(state: &Path, bytes: &[u8], values: &BTreeMap<String, Vec<u8>>) 
 
 const CHILD: &str = "KEYBEARER_TEST_STORE";
 
-/// T1, invariant I3.
+/// Invariant I3.
 #[test]
 fn a_killed_writer_leaves_the_old_or_the_new_state() {
     let temporary = tempfile::tempdir().unwrap();
@@ -248,7 +248,7 @@ fn killed_writer(state: &Path) -> Option<u64> {
     last
 }
 
-/// Not a test of its own: what [`killed_writer`] runs.
+/// Run by [`killed_writer`] in a child process.
 #[test]
 fn writer_process() {
     let Some(state) = std::env::var_os(CHILD) else { return };
