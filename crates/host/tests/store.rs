@@ -297,7 +297,7 @@ fn killed_writer(state: &Path) -> u64 {
     last.expect("the writer reports its commits")
 }
 
-/// Not a test of its own: what [`killed_writer`] runs.
+/// Run by [`killed_writer`] in a child process.
 #[test]
 fn writer_process() {
     let Some(state) = std::env::var_os(CHILD) else { return };

@@ -114,7 +114,7 @@ async fn a_certificate_that_is_expired_or_for_another_name_is_called_that() {
     }
 }
 
-/// Not a test of its own: what [`asked`] runs.
+/// Run by [`asked`] in a child process.
 #[tokio::test]
 async fn asking_process() {
     let Ok(url) = std::env::var(TARGET) else { return };
