@@ -20,16 +20,16 @@ Examples:
   keybearer broker status
   keybearer broker run --replace --idle-exit 0";
 
-/// How long a broker may take to answer about itself.
+/// How long a broker may take to report its status.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
-/// Calls under way may take five seconds to end.
+/// Requests in progress may take five seconds to end.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
-/// Longer than any program waits for a person unless it was told to.
+/// Longer than the default time limit of any sign-in.
 const SIGN_IN_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// Run, look at, end or install the per-user broker
+/// Manage the per-user broker
 ///
-/// Programs start it when they need it, so there is seldom a reason to.
+/// Programs start the broker when they need it, so you seldom need these commands.
 #[derive(Args, Debug)]
 #[command(after_help = below_help(EXAMPLES))]
 pub(crate) struct Broker {
@@ -39,20 +39,20 @@ pub(crate) struct Broker {
 
 #[derive(Subcommand, Debug)]
 enum Action {
-    /// Be the broker, until a signal, `stop`, or nothing to do for a while
+    /// Run the broker in the foreground until stopped or idle
     ///
-    /// Says `ready SOCKET` on standard output when it serves, and logs to standard error
+    /// Prints `ready SOCKET` on standard output once it accepts requests, and logs to standard error
     /// (KEYBEARER_LOG sets the level: error, warn, info, debug or trace).
-    #[command(after_help = below_help("Example: stay for ever\n  keybearer broker run --idle-exit 0"))]
+    #[command(after_help = below_help("Example: run until stopped\n  keybearer broker run --idle-exit 0"))]
     Run {
-        /// End after this many seconds without calls; 0 for never
+        /// Exit after this many seconds without requests; 0 for never
         #[arg(long, value_name = "SECS", default_value_t = DEFAULT_IDLE_EXIT.as_secs())]
         idle_exit: u64,
-        /// End the broker that runs, and take its place
+        /// Stop the running broker, and replace it
         #[arg(long)]
         replace: bool,
     },
-    /// Tell about the broker that runs
+    /// Show the status of the running broker
     #[command(after_help = below_help("Example:\n  keybearer broker status --output json"))]
     Status {
         /// What to print
@@ -63,13 +63,13 @@ enum Action {
     /// Remove what `install` wrote
     #[command(after_help = below_help("Example:\n  keybearer broker uninstall"))]
     Uninstall,
-    /// End the broker that runs
+    /// Stop the running broker
     ///
-    /// Requests under way have five seconds. The next program that needs a broker starts one, so
-    /// this is also how a newer version takes over.
+    /// Requests in progress may take up to five seconds. The next program that needs a broker starts
+    /// one; use this to switch to a newer version.
     #[command(after_help = below_help("Example:\n  keybearer broker stop --after-sign-ins"))]
     Stop {
-        /// Let sign-ins end first, which people may take minutes for
+        /// Wait for pending sign-ins first, which may take minutes
         #[arg(long)]
         after_sign_ins: bool,
     },

@@ -6,10 +6,10 @@ use keybearer_host::{Environment, KeyPlaceKind, Paths};
 
 use super::finding::{Finding, Level};
 
-/// How long the system may take to say whether it has a broker.
+/// How long the search for the system's broker may take.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Who serves here, and where tokens are kept.
+/// Which broker is used, and where tokens are stored.
 pub(super) async fn examine(paths: &Paths, environment: &Environment, findings: &mut Vec<Finding>) {
     let options = LocalBrokerOptions { choice: BrokerChoice::Required, ..Default::default() };
     let found = LocalBroker::new(environment.clone(), options).connect(LIMIT).await;
