@@ -127,6 +127,7 @@ impl Log {
     }
 
     /// The file, to compare it with the one that has its name.
+    #[cfg(unix)]
     pub(super) fn file(&self) -> &File {
         &self.file
     }

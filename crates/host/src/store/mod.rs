@@ -337,6 +337,7 @@ fn check_limits(changes: &[Change]) -> Result<()> {
 enum StoreFault {
     Io(io::Error),
     /// The file is not the one under its name any more.
+    #[cfg(unix)]
     Replaced,
     /// Said already.
     Other(Error),
@@ -355,6 +356,7 @@ impl StoreFault {
             Self::Io(error) => Error::internal(format!("{message} {shown}"))
                 .with_source(error)
                 .with_hint("check the free space and the health of that disk"),
+            #[cfg(unix)]
             Self::Replaced => Error::internal(format!(
                 "{message} {shown}: the file was deleted or replaced while this program used it"
             ))
