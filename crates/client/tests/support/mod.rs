@@ -1,9 +1,7 @@
-//! Programs that stand in for the ones of WSL, and an engine in front of an emulated provider.
+//! Programs that stand in for the ones of WSL.
 #![allow(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 #![allow(dead_code, unused_imports, reason = "each test binary uses its part")]
 
-#[cfg(target_os = "linux")]
-pub(crate) mod emulated;
 #[path = "../../../native/tests/support/script.rs"]
 mod script;
 
