@@ -29,7 +29,7 @@ impl Tracked {
 }
 
 impl Forward for Tracked {
-    fn name(&self) -> &str {
+    fn forward_name(&self) -> &str {
         self.broker.name()
     }
 

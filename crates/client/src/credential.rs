@@ -25,7 +25,7 @@ use crate::tenant::{Allowed, resolve};
 /// A brokered credential without any SDK's types. Clones share the cache and the broker.
 ///
 /// One call ends within the options' timeout, whatever the broker, the provider or the person does
-/// (invariant I7). Once an account has signed in, this credential stays with it (invariant I8).
+/// (promise I7). Once an account has signed in, this credential stays with it (promise I8).
 #[derive(Clone, Debug)]
 pub struct Credential(Arc<CredentialState>);
 
@@ -282,7 +282,7 @@ impl CredentialState {
         deadline_after(self.settings.timeout)
     }
 
-    /// Together with everybody who wants the same (invariant I6).
+    /// Together with everybody who wants the same (promise I6).
     async fn ask_together(
         self: &Arc<Self>,
         wanted: ParsedQuery,

@@ -1,4 +1,4 @@
-//! One flight per query, however many callers of one credential wait for it (invariant I6). Unlike
+//! One flight per query, however many callers of one credential wait for it (promise I6). Unlike
 //! the engine's flights these belong to their callers: the last that leaves takes the flight along.
 
 use std::collections::HashMap;

@@ -1,5 +1,5 @@
 //! What a credential logs: decisions, at level debug, by correlation id. Whom they are about is
-//! personal data and named only with support logging; no level shows a secret (invariant I5).
+//! personal data and named only with support logging; no level shows a secret (promise I5).
 
 use std::time::Instant;
 

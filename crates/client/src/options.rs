@@ -55,7 +55,7 @@ pub struct CredentialOptions {
     /// a few of Microsoft's own apps. Default false.
     pub enable_msa_passthrough: bool,
     /// Name accounts, directories and apps in the log lines (`tracing`, level debug). They are
-    /// personal data, never secrets (invariant I5). Default false: correlation ids only.
+    /// personal data, never secrets (promise I5). Default false: correlation ids only.
     pub enable_support_logging: bool,
     /// The window a broker's window belongs to.
     pub parent_window: ParentWindow,

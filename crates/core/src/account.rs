@@ -38,7 +38,7 @@ impl Account {
 }
 
 /// Which account a request is for. A broker never uses another account than an exact one
-/// (invariant I8).
+/// (promise I8).
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 #[allow(clippy::exhaustive_enums, reason = "every broker must decide about every choice")]
 pub enum AccountChoice {
@@ -65,7 +65,7 @@ impl AccountChoice {
     }
 
     /// Checks the account that signed in. The person may choose another account than a hint, but not
-    /// than an exact one (invariant I8).
+    /// than an exact one (promise I8).
     ///
     /// # Errors
     /// `InteractionRequired` if the choice is an exact account and `account` is another one.

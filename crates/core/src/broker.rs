@@ -14,7 +14,7 @@ use crate::{
 /// systems' brokers and the test double all implement it, and the D-Bus adaptor serves any of them.
 ///
 /// Every method ends by its request's [deadline](crate::Deadline), with
-/// [`TimedOut`](crate::ErrorKind::TimedOut) if necessary (invariant I7); dropping a future gives up
+/// [`TimedOut`](crate::ErrorKind::TimedOut) if necessary (promise I7); dropping a future gives up
 /// the request. An implementation that is not there at all returns
 /// [`Unavailable`](crate::ErrorKind::Unavailable), on which callers try another.
 #[async_trait]

@@ -26,7 +26,7 @@ impl fmt::Display for CallerId {
 pub struct Process {
     /// Process id at the time of connecting. It may be reused later, so it is for display only.
     pub pid: u32,
-    /// User id, which decides about access (invariant I2).
+    /// User id, which decides about access (promise I2).
     pub uid: u32,
     /// Path of the executable, if it could be read.
     pub executable: Option<PathBuf>,

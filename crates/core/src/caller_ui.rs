@@ -9,13 +9,13 @@ use crate::{Account, Error, HomeAccountId, Missing, PastedAnswer, Result};
 
 /// The caller's side of a sign-in: its terminal and its desktop.
 ///
-/// A broker runs the sign-in, because refresh tokens do not leave it (invariant I1). But it may have
+/// A broker runs the sign-in, because refresh tokens do not leave it (promise I1). But it may have
 /// been started in another session, without a display, while the person is at the caller's terminal.
 /// So a caller may pass a `CallerUi` with its request, and the broker shows through it what it
 /// cannot show itself.
 ///
 /// Dropping the future of a call removes what it shows. The methods have no deadline of their own:
-/// the request has one (invariant I7).
+/// the request has one (promise I7).
 #[async_trait]
 pub trait CallerUi: Send + Sync + fmt::Debug {
     /// What the caller's side can do. Always returns the same value.

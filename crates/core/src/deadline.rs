@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-/// The moment by which a request must have ended (invariant I7).
+/// The moment by which a request must have ended (promise I7).
 ///
 /// The caller fixes the moment once, and every layer below reads the same one, so no layer has to
 /// measure how much of a limit the layers above it have used. Only a process boundary carries a

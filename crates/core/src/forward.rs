@@ -16,7 +16,7 @@ use crate::{
 /// implements this trait is a [`Broker`].
 pub trait Forward: Send + Sync + fmt::Debug {
     /// See [`Broker::name`].
-    fn name(&self) -> &str;
+    fn forward_name(&self) -> &str;
 
     /// Passes any request on.
     fn forward<R: BrokerRequest>(
@@ -62,7 +62,7 @@ pub trait Forward: Send + Sync + fmt::Debug {
 #[async_trait]
 impl<T: Forward> Broker for T {
     fn name(&self) -> &str {
-        Forward::name(self)
+        self.forward_name()
     }
 
     async fn accounts(&self, request: AccountsRequest) -> Result<Vec<Account>> {

@@ -17,6 +17,7 @@ mod error;
 mod forward;
 pub mod grace;
 mod ids;
+mod pending;
 pub mod promises;
 mod request;
 mod scope;
@@ -39,6 +40,7 @@ pub use deadline::Deadline;
 pub use error::{Denial, Error, ErrorContext, ErrorKind, Missing, Result};
 pub use forward::Forward;
 pub use ids::{AZURE_DEVELOPER_APP, ClientId, CorrelationId, HomeAccountId, TenantId};
+pub use pending::{Cancellable, Pending, PendingRequests};
 pub use request::{
     AccountsRequest, CancelRequest, HttpRequestToSign, InteractiveRequest, Prompt,
     ProofOfPossession, RemoveAccountRequest, SignHttpRequest, SilentRequest, SsoCookieRequest,

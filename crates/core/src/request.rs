@@ -33,7 +33,7 @@ pub struct TokenParameters {
     pub extra_query: BTreeMap<String, String>,
     /// Ties log lines and errors together.
     pub correlation_id: CorrelationId,
-    /// When the request must have ended (invariant I7).
+    /// When the request must have ended (promise I7).
     pub deadline: Deadline,
     /// Who asks.
     pub caller: Caller,

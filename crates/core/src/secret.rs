@@ -1,4 +1,4 @@
-//! One type per secret (invariant I5).
+//! One type per secret (promise I5).
 //!
 //! The bytes of a secret are wiped when its last owner is dropped. `Debug` prints only the name of
 //! the type, and there is no `Display`, no `PartialEq` and no serialisation. Only [`expose`] returns
@@ -64,7 +64,7 @@ shared_secret_text! {
 }
 shared_secret_text! {
     /// A refresh token, which the token endpoint exchanges for new access tokens, RFC 6749 §1.5. It
-    /// never leaves the broker (invariant I1).
+    /// never leaves the broker (promise I1).
     RefreshToken
 }
 shared_secret_text! {
@@ -96,7 +96,7 @@ secret_text! {
     CodeVerifier
 }
 
-/// The 32-byte key that seals every record at rest (invariant I4).
+/// The 32-byte key that seals every record at rest (promise I4).
 pub struct MasterKey(Zeroizing<[u8; 32]>);
 
 impl MasterKey {

@@ -47,7 +47,7 @@ where
     bus.call_method(Some(name), "/org/freedesktop/DBus", Some(name), method, body).await
 }
 
-/// Whether access is between processes of one user (invariant I2). An unknown user is another.
+/// Whether access is between processes of one user (promise I2). An unknown user is another.
 pub(crate) const fn same_user(own: u32, other: Option<u32>) -> bool {
     matches!(other, Some(other) if other == own)
 }

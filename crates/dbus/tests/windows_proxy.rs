@@ -44,7 +44,7 @@ fn parameters(request: &Value) -> TokenParameters {
         client_id: client_id(),
         scopes: ScopeSet::parse(&["https://storage.azure.com/.default"]).unwrap(),
         claims: text("claims").and_then(|claims| Claims::parse(claims).unwrap()),
-        // Never to be written (invariant I5).
+        // Never to be written (promise I5).
         access_token_to_renew: Some(AccessToken::new("refused-token".into())),
         ..sample::parameters()
     }

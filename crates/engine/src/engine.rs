@@ -4,8 +4,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use keybearer_core::{
     Account, AccountsRequest, AuthorityHost, Broker, CancelRequest, CorrelationId, Deadline, Error,
-    ErrorKind, InteractiveRequest, RemoveAccountRequest, Result, SignHttpRequest, SignInMethod,
-    SignedHttpRequest, SilentRequest, Token, TokenParameters,
+    ErrorKind, InteractiveRequest, PendingRequests, RemoveAccountRequest, Result, SignHttpRequest,
+    SignInMethod, SignedHttpRequest, SilentRequest, Token, TokenParameters,
 };
 
 use crate::accounts::connected_accounts::ConnectedAccounts;
@@ -17,7 +17,6 @@ use crate::provider::providers::Providers;
 use crate::refresh::redeemer::Redeemer;
 use crate::refresh::shared_token_cache::SharedTokenCache;
 use crate::refresh::silent_tokens::SilentTokens;
-use crate::sign_in::pending::PendingRequests;
 use crate::sign_in::sign_ins::{Services, SignIns, with_browser_advice};
 use crate::sign_out::SignOuts;
 
@@ -63,7 +62,7 @@ struct EngineState {
     silent: Arc<SilentTokens>,
     sign_ins: SignIns,
     sign_outs: SignOuts,
-    waiting: PendingRequests,
+    pending: PendingRequests,
 }
 
 impl Engine {
@@ -107,7 +106,7 @@ impl Engine {
             silent,
             sign_ins,
             sign_outs,
-            waiting: PendingRequests::default(),
+            pending: PendingRequests::default(),
         })))
     }
 
@@ -206,13 +205,13 @@ impl Broker for Engine {
         // A provider that refuses the redirect URI shows that in the browser only.
         let on_this_device = request.sign_in_options.method != SignInMethod::DeviceCode;
         let unfinished = on_this_device.then(|| with_browser_advice(UNFINISHED));
-        let registration = self.0.waiting.register(request.parameters.caller.id.clone());
+        let pending = self.0.pending.register(&request.parameters.caller.id);
         let work = async {
             let authority = &request.parameters.authority;
             self.0.providers.check_trust(authority, &id).await?;
             Box::pin(self.0.sign_ins.join(request)).await
         };
-        let work = unless_cancelled(registration.cancelled(), work);
+        let work = unless_cancelled(pending.cancelled(), work);
         let answer = self.0.within(deadline, "the sign-in", &id, work).await;
         answer.map_err(|error| self.0.with_timeout_hint(error, &host, unfinished))
     }
@@ -240,7 +239,7 @@ impl Broker for Engine {
     }
 
     async fn cancel(&self, request: CancelRequest) -> Result<()> {
-        self.0.waiting.cancel(&request.caller.id);
+        self.0.pending.cancel(&request.caller.id);
         Ok(())
     }
 }

@@ -8,6 +8,7 @@
 //!
 //! It is the only library of the workspace, beside the Python module, in which code may be `unsafe`.
 
+mod checked;
 #[cfg(target_os = "linux")]
 pub mod detached;
 pub mod limit;
@@ -22,5 +23,6 @@ pub mod windows;
 #[cfg(target_os = "linux")]
 pub mod wsl;
 
+pub use checked::Checked;
 pub use reachable::Reachable;
 pub use window::{ParentWindow, WindowHandle};

@@ -13,6 +13,7 @@ use keybearer_core::{
     TokenParameters,
 };
 use keybearer_host::Environment;
+use keybearer_native::Checked;
 use keybearer_native::wsl::{FoundBy, ProxyBroker, WslProxyLocator};
 use keybearer_testkit::capture::LeakCheck;
 use keybearer_testkit::sample;
@@ -30,7 +31,7 @@ const TOKEN: &str = r#"{"brokerTokenResponse":{"accessToken":"at-1","accessToken
 /// A proxy that does what `body` says; `$dir` is a directory of its own.
 struct Fake {
     dir: TempDir,
-    broker: ProxyBroker,
+    broker: Checked<ProxyBroker>,
 }
 
 impl Fake {

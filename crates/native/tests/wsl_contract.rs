@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use keybearer_core::{Broker, CorrelationId, Timestamp, TokenParameters};
 use keybearer_dbus::server::serve_socket;
 use keybearer_emulator::Home;
+use keybearer_native::Checked;
 use keybearer_native::wsl::ProxyBroker;
 use keybearer_testkit::contract::{ContractFixture, Party, Situation};
 use keybearer_testkit::double::MemoryBroker;
@@ -34,7 +35,7 @@ impl Wsl {
     }
 
     /// Serves a broker for as long as the test's runtime lasts.
-    fn serve(&self, broker: Arc<dyn Broker>, name: &str) -> ProxyBroker {
+    fn serve(&self, broker: Arc<dyn Broker>, name: &str) -> Checked<ProxyBroker> {
         let socket = self.windows.at(format!("{name}.sock"));
         let listener = UnixListener::bind(&socket).unwrap();
         tokio::spawn(async move {
@@ -56,9 +57,9 @@ impl ContractFixture for Wsl {
         let one = self.serve(broker, &name);
         let two = match self.programs {
             Programs::Shared => one.clone(),
-            Programs::OneEach => ProxyBroker::new(one.program().to_owned()),
+            Programs::OneEach => ProxyBroker::new(one.inner().program().to_owned()),
         };
-        let party = |broker: ProxyBroker, name| Party {
+        let party = |broker: Checked<ProxyBroker>, name| Party {
             broker: Arc::new(broker),
             caller: sample::caller(name),
         };

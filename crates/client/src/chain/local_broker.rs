@@ -219,7 +219,7 @@ fn with_source_if_none(error: Error, refusal: Error) -> Error {
 }
 
 impl Forward for LocalBroker {
-    fn name(&self) -> &str {
+    fn forward_name(&self) -> &str {
         "this machine's broker"
     }
 

@@ -7,9 +7,9 @@ use keybearer_core::{
     Broker, BrokerRequest, CancelRequest, Deadline, Error, ErrorKind, Forward, Missing, Repeat,
     Result,
 };
-use keybearer_native::Reachable;
 use keybearer_native::limit::within;
 use keybearer_native::wsl::ProxyBroker;
+use keybearer_native::{Checked, Reachable};
 use tokio::sync::Mutex;
 
 use super::linux_brokers::LinuxBrokers;
@@ -19,7 +19,7 @@ use super::linux_brokers::LinuxBrokers;
 /// done by then that would be done twice, and accounts do not come and go from call to call.
 #[derive(Debug)]
 pub(super) struct ThroughProxy {
-    proxy: ProxyBroker,
+    proxy: Checked<ProxyBroker>,
     linux: LinuxBrokers,
     instead: Mutex<Option<Arc<dyn Reachable>>>,
 }
@@ -59,7 +59,7 @@ impl Reachable for ThroughProxy {
 }
 
 impl Forward for ThroughProxy {
-    fn name(&self) -> &str {
+    fn forward_name(&self) -> &str {
         self.proxy.name()
     }
 

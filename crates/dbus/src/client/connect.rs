@@ -31,7 +31,7 @@ impl BrokerProxy {
     /// Connects to the broker of this user that listens at `path`, within `limit`.
     ///
     /// Before a word is said, the directory must be ours and closed to others, the socket ours, and
-    /// the process behind it of our user (invariant I2): another user's program must not be able to
+    /// the process behind it of our user (promise I2): another user's program must not be able to
     /// take the broker's place.
     ///
     /// # Errors
@@ -58,7 +58,7 @@ impl BrokerProxy {
     /// Connects to the broker on the bus at `address`, such as `unix:path=/run/user/1000/bus`,
     /// within `limit`.
     ///
-    /// The owner of the broker's name must be of our user (invariant I2); calls then go to that
+    /// The owner of the broker's name must be of our user (promise I2); calls then go to that
     /// owner, whoever takes the name later.
     ///
     /// # Errors

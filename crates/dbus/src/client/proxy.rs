@@ -6,14 +6,15 @@ use std::time::Duration;
 use async_trait::async_trait;
 use keybearer_core::{
     Account, AccountsRequest, Broker, BrokerRequest, CancelRequest, CorrelationId, Deadline, Error,
-    InteractiveRequest, Missing, Process, RemoveAccountRequest, Result, SignHttpRequest,
-    SignInOptions, SignedHttpRequest, SilentRequest, SsoCookie, SsoCookieRequest, Token, grace,
+    InteractiveRequest, Missing, PendingRequests, Process, RemoveAccountRequest, Result,
+    SignHttpRequest, SignInOptions, SignedHttpRequest, SilentRequest, SsoCookie, SsoCookieRequest,
+    Token, grace,
 };
 use tokio::time::{Instant, timeout};
 use zbus::Connection;
 use zbus::names::UniqueName;
 
-use super::cancel::{PendingFlows, WaitingFlow};
+use super::cancel::WaitingFlow;
 use crate::caller_ui::OfferedCallerUi;
 use crate::interface::{INTERFACE, OBJECT_PATH, PROTOCOL_VERSION};
 use crate::message::{
@@ -34,7 +35,8 @@ struct ProxyState {
     connection: Connection,
     /// The checked owner of the name on a bus; `None` where the socket has one other end.
     destination: Option<UniqueName<'static>>,
-    flows: PendingFlows,
+    /// The interactive requests that wait for the broker.
+    pending: PendingRequests<CorrelationId>,
     name: &'static str,
     process: Process,
     /// A call has found that the broker is not there any more.
@@ -48,8 +50,8 @@ impl BrokerProxy {
         name: &'static str,
         process: Process,
     ) -> Self {
-        let (flows, gone) = (PendingFlows::default(), AtomicBool::new(false));
-        Self(Arc::new(ProxyState { connection, destination, flows, name, process, gone }))
+        let (pending, gone) = (PendingRequests::default(), AtomicBool::new(false));
+        Self(Arc::new(ProxyState { connection, destination, pending, name, process, gone }))
     }
 
     /// The process that answers.
@@ -86,8 +88,8 @@ impl BrokerProxy {
         self.exchange::<GetLinuxBrokerVersion>(&(), &CorrelationId::default(), deadline).await
     }
 
-    pub(super) fn flows(&self) -> &PendingFlows {
-        &self.0.flows
+    pub(super) fn pending(&self) -> &PendingRequests<CorrelationId> {
+        &self.0.pending
     }
 
     /// Tells the broker; whether it hears is not waited for long.
@@ -124,9 +126,7 @@ impl BrokerProxy {
     /// Makes a request at the broker.
     async fn call<M: BrokerMethod>(&self, request: &M::Request) -> Result<M::Reply> {
         let id = request.correlation_id();
-        self.exchange::<M>(request, &id, request.deadline())
-            .await
-            .map_err(|error| error.with_correlation_id(id))
+        request.checked(self.exchange::<M>(request, &id, request.deadline()).await)
     }
 
     /// Sends the request of any method and reads its reply.
@@ -259,7 +259,7 @@ impl Broker for BrokerProxy {
     }
 
     async fn cancel(&self, request: CancelRequest) -> Result<()> {
-        for flow in self.0.flows.of(&request.caller.id) {
+        for flow in self.0.pending.labels(&request.caller.id) {
             self.send_cancel(&Cancellation::Flow(flow)).await;
         }
         Ok(())

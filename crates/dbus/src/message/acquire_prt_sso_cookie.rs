@@ -147,7 +147,6 @@ impl Method for AcquirePrtSsoCookie {
         let account = account.or_else(|| asked_for(&request.account));
         match (name.in_reply("cookieName")?, content.in_reply("cookieContent")?, account) {
             (Some(name), Some(content), Some(account)) => {
-                check_account(&account, request)?;
                 let content = SsoCookieContent::new(content);
                 Ok(SsoCookie { name, content, account })
             }
@@ -167,14 +166,6 @@ fn asked_for(choice: &AccountChoice) -> Option<Account> {
         username: String::new(),
         name: None,
     })
-}
-
-fn check_account(account: &Account, request: &SsoCookieRequest) -> Result<()> {
-    if request.account.allows(account) {
-        Ok(())
-    } else {
-        Err(Error::protocol("the cookie of the account that was asked for", "another account's"))
-    }
 }
 
 /// What is meant when no page is named.

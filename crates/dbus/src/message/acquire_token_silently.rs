@@ -31,8 +31,7 @@ impl Method for AcquireTokenSilently {
     }
 
     fn decode_reply(json: &str, request: &SilentRequest) -> Result<Token> {
-        let token = token::read(json, &request.parameters)?;
-        token::check_account(token, &request.parameters.account)
+        token::read(json, &request.parameters)
     }
 
     fn encode_error(error: &Error) -> String {

@@ -1,8 +1,8 @@
 use std::collections::BTreeMap;
 
 use keybearer_core::{
-    AccessToken, AccountChoice, Error, ErrorKind, IdToken, ProofOfPossession, Result, ScopeSet,
-    Timestamp, Token, TokenParameters, TokenSource, TokenType,
+    AccessToken, Error, ErrorKind, IdToken, ProofOfPossession, Result, ScopeSet, Timestamp, Token,
+    TokenParameters, TokenSource, TokenType,
 };
 use serde::{Deserialize, Serialize};
 
@@ -11,7 +11,7 @@ use super::error::{ErrorMembers, ErrorObject};
 use super::parameters::TokenEcho;
 use super::{Member, Nested, check_error, from_reply, to_json};
 
-/// The reply of both token methods. It has no place for a refresh token (invariant I1).
+/// The reply of both token methods. It has no place for a refresh token (promise I1).
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct TokenReply<'a> {
@@ -149,16 +149,6 @@ pub(crate) fn read(json: &str, parameters: &TokenParameters) -> Result<Token> {
             .and_then(|word| TokenSource::parse(word))
             .unwrap_or(TokenSource::Cache),
     })
-}
-
-/// Refuses the token of an account that was not asked for (invariant I8): brokers are known to
-/// return one, and official clients do not check.
-pub(crate) fn check_account(token: Token, choice: &AccountChoice) -> Result<Token> {
-    if choice.allows(&token.account) {
-        Ok(token)
-    } else {
-        Err(Error::protocol("a token of the account that was asked for", "one of another account"))
-    }
 }
 
 fn present<T>(member: Member<T>, field: &'static str) -> Result<T> {

@@ -8,7 +8,7 @@
 //! it with the numbers that Microsoft's own client uses, and have met the real proxy nowhere yet.
 //!
 //! Requests become arguments of a process, which others can see. No secret is in them:
-//! `accessTokenToRenew` is never written (invariant I5).
+//! `accessTokenToRenew` is never written (promise I5).
 
 use std::collections::BTreeMap;
 

@@ -118,7 +118,7 @@ impl Sessions {
         Self { broker, known: Mutex::default() }
     }
 
-    /// The session of a client, if it is of our user (invariant I2).
+    /// The session of a client, if it is of our user (promise I2).
     pub(super) async fn of(&self, name: &UniqueName<'_>, bus: &Connection) -> Result<Arc<Session>> {
         if let Some(session) = self.known(|known| known.get(name.as_str()).cloned()) {
             return Ok(session);

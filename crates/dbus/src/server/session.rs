@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use keybearer_core::{
-    Broker, BrokerRequest, Caller, CallerId, CancelRequest, CorrelationId, Error, Process, Result,
+    Broker, BrokerRequest, Caller, CallerId, CancelRequest, CorrelationId, Error, Pending,
+    PendingRequests, Process, Result,
 };
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -33,22 +34,27 @@ pub struct Session {
     broker: Arc<dyn Broker>,
     caller: Caller,
     slots: Semaphore,
-    flows: Mutex<SessionFlows>,
+    /// The interactive requests that are waiting, under the connection's own caller id.
+    pending: PendingRequests<CorrelationId>,
+    early: Mutex<EarlyCancel>,
 }
 
+/// A cancellation that came before the request that it means.
 #[derive(Debug, Default)]
-struct SessionFlows {
-    waiting: Vec<CorrelationId>,
-    /// When a cancellation came that nothing was waiting for.
-    cancelled_early: Option<Instant>,
-}
+struct EarlyCancel(Option<Instant>);
 
 impl Session {
     /// A session of the client at the other end of the connection `id`.
     #[must_use]
     pub fn new(broker: Arc<dyn Broker>, id: CallerId, process: Option<Process>) -> Self {
         let caller = Caller { id, process };
-        Self { broker, caller, slots: Semaphore::new(MAX_PENDING), flows: Mutex::default() }
+        Self {
+            broker,
+            caller,
+            slots: Semaphore::new(MAX_PENDING),
+            pending: PendingRequests::default(),
+            early: Mutex::default(),
+        }
     }
 
     /// Answers a method that asks the broker.
@@ -69,11 +75,10 @@ impl Session {
             return self.answer::<AcquireTokenSilently>(correlation_id, json).await;
         }
         let mut call = Call { line, ..self.call(correlation_id) };
-        let flow = self.begin_flow(call.correlation_id.clone());
-        call.caller.id = self.flow_caller(&flow.correlation_id).id;
-        let given_up = flow.given_up;
+        let (_pending, cancelled) = self.begin_flow(&call.correlation_id);
+        call.caller.id = self.flow_caller(&call.correlation_id).id;
         self.answered::<AcquireTokenInteractively, _>(json, &call, async |request| {
-            if given_up {
+            if cancelled {
                 return Err(Error::cancelled("the client cancelled the sign-in as it began"));
             }
             request.ask(&*self.broker).await
@@ -105,14 +110,16 @@ impl Session {
     /// # Errors
     /// What the broker answers.
     pub async fn cancel(&self, cancellation: &Cancellation) -> Result<()> {
-        let waiting = {
-            let mut flows = self.flows();
-            if flows.waiting.is_empty() && *cancellation == Cancellation::All {
-                flows.cancelled_early = Some(Instant::now());
+        let pending = {
+            // Held meanwhile, so that no request begins between the look and the note.
+            let mut early = self.early();
+            let pending = self.pending.labels(&self.caller.id);
+            if pending.is_empty() && *cancellation == Cancellation::All {
+                early.note();
             }
-            flows.waiting.clone()
+            pending
         };
-        let meant = waiting.iter().filter(|id| match cancellation {
+        let meant = pending.iter().filter(|id| match cancellation {
             Cancellation::All => true,
             Cancellation::Flow(flow) => *id == flow,
         });
@@ -165,32 +172,26 @@ impl Session {
         Caller { id, process: self.caller.process.clone() }
     }
 
-    fn begin_flow(&self, correlation_id: CorrelationId) -> Flow<'_> {
-        let mut flows = self.flows();
-        flows.waiting.push(correlation_id.clone());
-        let given_up =
-            flows.cancelled_early.take().is_some_and(|when| when.elapsed() < EARLY_CANCEL_WINDOW);
-        drop(flows);
-        Flow { session: self, correlation_id, given_up }
+    /// Lists an interactive request as pending. Whether it has been cancelled already comes with it.
+    fn begin_flow(&self, id: &CorrelationId) -> (Pending<CorrelationId>, bool) {
+        let mut early = self.early();
+        let pending = self.pending.register_as(&self.caller.id, id.clone());
+        (pending, early.take())
     }
 
-    fn flows(&self) -> MutexGuard<'_, SessionFlows> {
-        self.flows.lock().unwrap_or_else(PoisonError::into_inner)
+    fn early(&self) -> MutexGuard<'_, EarlyCancel> {
+        self.early.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// An interactive request that is waiting.
-struct Flow<'a> {
-    session: &'a Session,
-    correlation_id: CorrelationId,
-    given_up: bool,
-}
+impl EarlyCancel {
+    /// A cancellation came that no request was waiting for.
+    fn note(&mut self) {
+        self.0 = Some(Instant::now());
+    }
 
-impl Drop for Flow<'_> {
-    fn drop(&mut self) {
-        let waiting = &mut self.session.flows().waiting;
-        if let Some(index) = waiting.iter().position(|id| *id == self.correlation_id) {
-            waiting.swap_remove(index);
-        }
+    /// Whether one came just now. It is for one request only.
+    fn take(&mut self) -> bool {
+        self.0.take().is_some_and(|when| when.elapsed() < EARLY_CANCEL_WINDOW)
     }
 }

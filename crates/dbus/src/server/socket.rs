@@ -38,7 +38,7 @@ impl SocketService {
     /// `extend` adds further objects for this client to call.
     ///
     /// # Errors
-    /// `Denied` if the client is another user's (invariant I2); `Protocol` if it does not finish
+    /// `Denied` if the client is another user's (promise I2); `Protocol` if it does not finish
     /// the D-Bus handshake within five seconds.
     pub async fn accept(
         stream: UnixStream,

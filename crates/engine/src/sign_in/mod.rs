@@ -6,7 +6,6 @@ mod authorization_code;
 mod device_code;
 mod key;
 mod opening;
-pub(crate) mod pending;
 mod route;
 mod selection;
 mod services;

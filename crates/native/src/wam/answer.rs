@@ -34,11 +34,10 @@ impl ResponseContext<'_> {
     /// (`AccountSwitch`) is a success here: the person chose it.
     pub(super) fn read(self, answer: &Answer) -> Result<Issued> {
         let response = fault::check(answer, &self.parameters.client_id)?;
-        let issued = match self.plugin {
+        match self.plugin {
             Plugin::Work => self.of_properties(response),
             Plugin::Personal => self.of_form(response),
-        };
-        issued.map_err(|error| error.with_correlation_id(self.parameters.correlation_id.clone()))
+        }
     }
 
     /// Work accounts: the token by itself, the rest of the OAuth answer among the properties.

@@ -15,7 +15,6 @@ mod fault;
 mod provider;
 mod request;
 mod transport;
-mod waiting;
 #[cfg(windows)]
 mod winrt;
 
@@ -23,26 +22,25 @@ mod winrt;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use keybearer_core::{
     AZURE_DEVELOPER_APP, Account, AccountChoice, AccountsRequest, AuthorityHost, Broker,
-    CancelRequest, ClientId, Deadline, Error, ErrorKind, InteractiveRequest, Prompt,
+    CancelRequest, ClientId, Error, ErrorKind, InteractiveRequest, PendingRequests, Prompt,
     RemoveAccountRequest, Result, SilentRequest, Tenant, Token, TokenParameters, TokenSource,
 };
 use keybearer_engine::Clock;
 
 #[cfg(windows)]
 use crate::ParentWindow;
-use crate::Reachable;
+#[cfg(windows)]
 use crate::limit::within;
+use crate::{Checked, Reachable};
 use answer::{Issued, ResponseContext};
 use provider::{Plugin, organizations};
 use request::{AccountRef, Mode, RequestPlan};
 use transport::{Answer, Listing, Provider, Transport};
-use waiting::PendingSignIns;
 #[cfg(windows)]
 use winrt::WinRt;
 
@@ -52,7 +50,7 @@ pub struct WamBroker {
     transport: Arc<dyn Transport>,
     clock: Arc<dyn Clock>,
     memory: Mutex<Memory>,
-    waiting: PendingSignIns,
+    pending: PendingRequests,
 }
 
 /// What this process has learnt. WAM tells less than its answers do: nothing about Microsoft
@@ -90,14 +88,23 @@ impl WamBroker {
     /// # Errors
     /// `Unavailable(Broker)` if it has none; `TimedOut` at the deadline.
     #[cfg(windows)]
-    pub async fn find(parent: ParentWindow, deadline: Deadline) -> Result<Self> {
+    pub async fn find(
+        parent: ParentWindow,
+        deadline: keybearer_core::Deadline,
+    ) -> Result<Checked<Self>> {
         let broker = Self::new(Arc::new(WinRt { parent }), Arc::new(keybearer_host::SystemClock));
-        within(deadline, || Error::timed_out("find Web Account Manager"), broker.check()).await?;
+        within(
+            deadline,
+            || Error::timed_out("timed out looking for Web Account Manager"),
+            broker.inner().check(),
+        )
+        .await?;
         Ok(broker)
     }
 
-    fn new(transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Self {
-        Self { transport, clock, memory: Mutex::default(), waiting: PendingSignIns::default() }
+    fn new(transport: Arc<dyn Transport>, clock: Arc<dyn Clock>) -> Checked<Self> {
+        let (memory, pending) = (Mutex::default(), PendingRequests::default());
+        Checked::new(Self { transport, clock, memory, pending })
     }
 
     /// Whether Windows has Web Account Manager and a provider for work accounts.
@@ -235,7 +242,8 @@ impl WamBroker {
         let recipe = RequestPlan { plugin, provider: provider.clone(), who, mode: Mode::Silent };
         let answer = self.transport.silent(&recipe.request(parameters)).await;
         let issued = self.read(answer, parameters, (plugin, TokenSource::Cache))?;
-        // Invariant I8: the provider may have chosen somebody else.
+        // A request that names no account to Windows is answered with the account of Windows' choice.
+        // If that is another one, the account that was asked for is not connected (promise I8).
         if !parameters.account.allows(&issued.token.account) {
             return Err(Error::interaction_required("the account is not connected"));
         }
@@ -279,7 +287,6 @@ impl WamBroker {
             }
             (issued, _) => issued?,
         };
-        parameters.account.check_sign_in(&issued.token.account)?;
         Ok(self.remember(issued, (plugin, provider), &parameters.client_id))
     }
 
@@ -371,11 +378,6 @@ impl WamBroker {
     }
 }
 
-/// The call's own deadline, whatever Windows does (invariant I7). Dropping the work tells Windows.
-async fn in_time<T>(deadline: Deadline, work: impl Future<Output = Result<T>>) -> Result<T> {
-    within(deadline, || Error::timed_out("wait for Web Account Manager"), work).await
-}
-
 #[async_trait]
 impl Broker for WamBroker {
     fn name(&self) -> &str {
@@ -383,42 +385,30 @@ impl Broker for WamBroker {
     }
 
     async fn accounts(&self, request: AccountsRequest) -> Result<Vec<Account>> {
-        let accounts = in_time(request.deadline, self.connected(&request)).await;
-        accounts.map_err(|error| error.with_correlation_id(request.correlation_id))
+        self.connected(&request).await
     }
 
     async fn acquire_silent(&self, request: SilentRequest) -> Result<Token> {
-        let parameters = &request.parameters;
-        let work = async {
-            parameters.check_bearer()?;
-            self.silent(parameters).await
-        };
-        let token = in_time(parameters.deadline, work).await;
-        token.map_err(|error| error.with_correlation_id(parameters.correlation_id.clone()))
+        request.parameters.check_bearer()?;
+        self.silent(&request.parameters).await
     }
 
     async fn acquire_interactive(&self, request: InteractiveRequest) -> Result<Token> {
         let parameters = &request.parameters;
-        let wait = self.waiting.begin(&parameters.caller.id);
-        let work = async {
-            parameters.check_bearer()?;
-            self.interactive(parameters, request.prompt).await
-        };
-        let work = in_time(parameters.deadline, work);
-        let token = tokio::select! {
-            token = work => token,
-            error = wait.cancelled() => Err(error),
-        };
-        token.map_err(|error| error.with_correlation_id(parameters.correlation_id.clone()))
+        parameters.check_bearer()?;
+        let pending = self.pending.register(&parameters.caller.id);
+        tokio::select! {
+            token = self.interactive(parameters, request.prompt) => token,
+            () = pending.cancelled() => Err(Error::cancelled("the sign-in was cancelled")),
+        }
     }
 
     async fn remove_account(&self, request: RemoveAccountRequest) -> Result<()> {
-        let removed = in_time(request.deadline, self.remove(&request)).await;
-        removed.map_err(|error| error.with_correlation_id(request.correlation_id))
+        self.remove(&request).await
     }
 
     async fn cancel(&self, request: CancelRequest) -> Result<()> {
-        self.waiting.cancel(&request.caller.id);
+        self.pending.cancel(&request.caller.id);
         Ok(())
     }
 }

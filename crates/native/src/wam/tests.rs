@@ -62,7 +62,7 @@ impl WamHarness {
         Arc::new(world)
     }
 
-    fn broker(self: &Arc<Self>) -> WamBroker {
+    fn broker(self: &Arc<Self>) -> Checked<WamBroker> {
         WamBroker::new(Arc::clone(self) as Arc<dyn Transport>, Arc::new(SystemClock))
     }
 
@@ -181,7 +181,11 @@ fn dev() -> HomeAccountId {
     sample::account().home_account_id
 }
 
-async fn interactive(broker: &WamBroker, account: AccountChoice, prompt: Prompt) -> Result<Token> {
+async fn interactive(
+    broker: &Checked<WamBroker>,
+    account: AccountChoice,
+    prompt: Prompt,
+) -> Result<Token> {
     let parameters = parameters("organizations", account);
     broker.acquire_interactive(InteractiveRequest::new(parameters, prompt)).await
 }
@@ -285,7 +289,7 @@ async fn a_guest_is_found_again_under_the_home_account_its_token_told() {
     let mut issued = issued;
     issued.token.account.home_account_id = home.clone();
     let app = sample::parameters().client_id;
-    broker.remember(issued, (Plugin::Work, organizations()), &app);
+    broker.inner().remember(issued, (Plugin::Work, organizations()), &app);
     let parameters = parameters("organizations", AccountChoice::Exact(home.clone()));
     let _ = broker.acquire_silent(SilentRequest { parameters }).await;
     let asked = world.state().requests.last().unwrap().account_id.clone();
@@ -298,7 +302,7 @@ async fn a_guest_is_found_again_under_the_home_account_its_token_told() {
     assert_eq!(broker.accounts(request).await.unwrap()[0].home_account_id, home);
 }
 
-async fn silent_token(broker: &WamBroker) -> Token {
+async fn silent_token(broker: &Checked<WamBroker>) -> Token {
     let parameters = parameters("organizations", AccountChoice::Only);
     broker.acquire_silent(SilentRequest { parameters }).await.unwrap()
 }
@@ -361,7 +365,7 @@ fn absent() -> SystemError {
 async fn without_web_account_manager_everything_is_unavailable() {
     let broker = WamBroker::new(Arc::new(Nothing), Arc::new(SystemClock));
     let unavailable = ErrorKind::Unavailable(Missing::Broker);
-    assert_eq!(*broker.check().await.unwrap_err().kind(), unavailable);
+    assert_eq!(*broker.inner().check().await.unwrap_err().kind(), unavailable);
     for choice in [AccountChoice::Only, AccountChoice::Default] {
         let parameters = parameters("organizations", choice);
         let silent = broker.acquire_silent(SilentRequest { parameters: parameters.clone() }).await;

@@ -3,9 +3,9 @@ use std::time::Duration;
 
 use keybearer_core::{Error, Missing, Result};
 use keybearer_host::Environment;
+use tokio::time::timeout;
 
 use super::process::{self, Failure};
-use crate::limit::deadline_after;
 
 /// Where things are on a machine that may be WSL.
 #[derive(Clone, Debug)]
@@ -126,10 +126,10 @@ impl WslProxyLocator {
 
     async fn ask_wslinfo(&self, arguments: &[&str], limit: Duration) -> Result<String, String> {
         let (wslinfo, limit) = (self.wslinfo.display(), limit.min(WSLINFO_LIMIT));
-        let output = process::run(&self.wslinfo, arguments, deadline_after(limit)).await;
+        let output = timeout(limit, process::run(&self.wslinfo, arguments)).await;
+        let output = output.map_err(|_| format!("{wslinfo} did not answer within {limit:?}"))?;
         let output = output.map_err(|failure| match failure {
             Failure::Start(error) => format!("{wslinfo} does not start: {error}"),
-            Failure::TimedOut => format!("{wslinfo} did not answer within {limit:?}"),
             Failure::TooMuch | Failure::Unreadable(_) => format!("{wslinfo} wrote something else"),
         })?;
         process::clean(&output.stdout).ok_or_else(|| format!("{wslinfo} wrote no text"))

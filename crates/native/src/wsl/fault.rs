@@ -21,14 +21,11 @@ const REDIRECT_URI: i64 = -895_352_823;
 const NOT_ELEVATED: &str = "use a terminal that does not run as administrator";
 
 /// The program did not do its work.
-pub(super) fn failed(failure: Failure, method: &str) -> Error {
+pub(super) fn failed(failure: Failure) -> Error {
     let unavailable = |message: &str, error: io::Error| {
         Error::unavailable(Missing::Broker, message).with_source(error)
     };
     match failure {
-        Failure::TimedOut => {
-            Error::timed_out(format!("the Windows broker did not answer {method} in time"))
-        }
         Failure::TooMuch => Error::protocol("a reply of the Windows broker", "more than 4 MiB"),
         Failure::Unreadable(error) => unavailable("read what the Windows proxy answers", error),
         Failure::Start(error) => {

@@ -8,12 +8,11 @@
 //! the Linux side through `/proc` and on the Windows side through the task manager. The program's
 //! interface leaves no other way in. So the arguments hold what is asked for (app, directory,
 //! scopes, claims, the account's names) and nothing secret: a token that a resource refused is
-//! never named to it (invariant I5); if it comes back all the same, it is withheld. Replies come
-//! through a pipe. What the program writes to its error output never reaches ours (invariant I10).
+//! never named to it (promise I5); if it comes back all the same, it is withheld. Replies come
+//! through a pipe. What the program writes to its error output never reaches ours (promise I10).
 
 mod discovery;
 mod fault;
-mod flow;
 mod process;
 mod proxy;
 

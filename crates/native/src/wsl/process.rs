@@ -1,4 +1,4 @@
-//! One process for one answer, ended by its deadline with everything it started.
+//! One process for one answer, killed with everything it started if the caller does not wait for it.
 
 use std::ffi::OsStr;
 use std::io;
@@ -6,13 +6,10 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use keybearer_core::Deadline;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
-
-use crate::limit::now;
 
 /// The most a reply may hold, in bytes. Real ones stay below 20 kB.
 const MAX_REPLY: usize = 4 << 20;
@@ -34,14 +31,13 @@ pub(super) struct Output {
 #[derive(Debug)]
 pub(super) enum Failure {
     Start(io::Error),
-    TimedOut,
     TooMuch,
     Unreadable(io::Error),
 }
 
 impl Output {
     /// What WSL itself says about not reaching Windows. Other lines are not repeated: they are the
-    /// program's, and may hold anything (invariant I5).
+    /// program's, and may hold anything (promise I5).
     pub(super) fn complaint_of_wsl(&self) -> Option<String> {
         const LONGEST: usize = 200;
         let text = String::from_utf8_lossy(&self.stderr);
@@ -58,15 +54,13 @@ pub(super) fn clean(output: &[u8]) -> Option<String> {
     Some(text.trim_start_matches('\u{feff}').trim().to_owned())
 }
 
-/// Runs `program`, without a shell and without any of our own input or output, until `deadline`.
-/// Dropping the future ends it too.
+/// Runs `program` to its end, without a shell and without any of our own input or output. Dropping
+/// the future kills it and everything it started.
 pub(super) async fn run<A: AsRef<OsStr>>(
     program: &Path,
     arguments: &[A],
-    deadline: Deadline,
 ) -> Result<Output, Failure> {
-    let mut running = Running::start(program, arguments).map_err(Failure::Start)?;
-    timeout(deadline.left(now()), running.output()).await.unwrap_or(Err(Failure::TimedOut))
+    Running::start(program, arguments).map_err(Failure::Start)?.output().await
 }
 
 /// Starts `program` and leaves it alone, for when there is no runtime any more to wait with.

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use keybearer_core::{
-    AZURE_DEVELOPER_APP, Account, AccountChoice, AccountsRequest, Broker, CancelRequest, ClientId,
-    CorrelationId, Deadline, Error, ErrorKind, InteractiveRequest, RemoveAccountRequest, Result,
-    SilentRequest, Tenant, Token, TokenParameters,
+    AZURE_DEVELOPER_APP, Account, AccountChoice, AccountsRequest, Broker, CancelRequest,
+    Cancellable, ClientId, CorrelationId, Error, ErrorKind, InteractiveRequest, PendingRequests,
+    RemoveAccountRequest, Result, SilentRequest, Tenant, Token, TokenParameters,
 };
 use keybearer_dbus::message::windows_proxy::{
     self as messages, ListedAccount, PROTOCOL_VERSION, SIGN_OUT,
@@ -21,9 +21,9 @@ use keybearer_host::SystemRandom;
 use tokio::time::timeout;
 
 use super::fault::{explained, failed, said_nothing};
-use super::flow::{ProxyFlows, Wait};
 use super::process;
-use crate::limit::{now, within};
+use crate::Checked;
+use crate::limit::now;
 
 /// The Windows broker, as a program that is run once for each call. Cloning shares what is known of
 /// its accounts.
@@ -33,7 +33,7 @@ pub struct ProxyBroker(Arc<ProxyState>);
 #[derive(Debug)]
 struct ProxyState {
     program: PathBuf,
-    flows: ProxyFlows,
+    pending: PendingRequests,
     /// The accounts as Windows listed them to each app, because it wants them back untouched.
     known: Mutex<BTreeMap<ClientId, Vec<ListedAccount>>>,
 }
@@ -45,7 +45,6 @@ struct Run<'a> {
     /// The app, for errors that are about its registration.
     client_id: &'a ClientId,
     request: String,
-    deadline: Deadline,
 }
 
 impl Run<'_> {
@@ -72,12 +71,9 @@ const CANCEL_LIMIT: Duration = Duration::from_secs(2);
 impl ProxyBroker {
     /// The broker behind this program. Nothing is started yet.
     #[must_use]
-    pub fn new(program: PathBuf) -> Self {
-        Self(Arc::new(ProxyState {
-            program,
-            flows: ProxyFlows::default(),
-            known: Mutex::default(),
-        }))
+    pub fn new(program: PathBuf) -> Checked<Self> {
+        let (pending, known) = (PendingRequests::default(), Mutex::default());
+        Checked::new(Self(Arc::new(ProxyState { program, pending, known })))
     }
 
     /// The program.
@@ -97,7 +93,7 @@ impl ProxyBroker {
     }
 
     async fn exchange(&self, run: &Run<'_>) -> Result<String> {
-        let Run { method, correlation_id, request, deadline, .. } = run;
+        let Run { method, correlation_id, request, .. } = run;
         // A quotation mark takes two characters on a Windows command line.
         let length = request.encode_utf16().count() + request.matches(['"', '\\']).count();
         if length > LONGEST_REQUEST {
@@ -106,8 +102,7 @@ impl ProxyBroker {
                 .with_hint("ask for fewer scopes and claims at a time"));
         }
         tracing::debug!(method, %correlation_id, "run the proxy to the Windows broker");
-        let output = process::run(&self.0.program, &run.arguments(), *deadline).await;
-        let output = output.map_err(|failure| failed(failure, method))?;
+        let output = process::run(&self.0.program, &run.arguments()).await.map_err(failed)?;
         let text = process::clean(&output.stdout);
         match text.as_deref().map(reply_in) {
             // It ends with 0 whatever it answers, so the number means little beside an answer.
@@ -121,22 +116,17 @@ impl ProxyBroker {
         &self,
         client_id: &ClientId,
         correlation_id: &CorrelationId,
-        deadline: Deadline,
     ) -> Result<Vec<ListedAccount>> {
         let request = messages::accounts_request(client_id);
-        let run = Run { method: GetAccounts::NAME, correlation_id, client_id, request, deadline };
+        let run = Run { method: GetAccounts::NAME, correlation_id, client_id, request };
         let listed = self.run(run, messages::read_accounts).await?;
         self.known().insert(client_id.clone(), listed.clone());
         Ok(listed)
     }
 
     /// The account a silent request is for; `None` leaves it to Windows. An account that is not
-    /// there is never replaced by another (invariant I8).
-    async fn choose(
-        &self,
-        parameters: &TokenParameters,
-        deadline: Deadline,
-    ) -> Result<Option<ListedAccount>> {
+    /// there is never replaced by another (promise I8).
+    async fn choose(&self, parameters: &TokenParameters) -> Result<Option<ListedAccount>> {
         if parameters.account == AccountChoice::Default {
             return Ok(None);
         }
@@ -146,7 +136,7 @@ impl ProxyBroker {
             return Ok(Some(known));
         }
         let TokenParameters { client_id, correlation_id, .. } = parameters;
-        let listed = self.list(client_id, correlation_id, deadline).await?;
+        let listed = self.list(client_id, correlation_id).await?;
         let chosen = pick(&listed, parameters).cloned();
         chosen.map(Some).ok_or_else(|| {
             let message = match (&parameters.account, listed.is_empty()) {
@@ -167,15 +157,11 @@ impl ProxyBroker {
     }
 
     /// The account that is expected to sign in, if Windows knows it.
-    async fn expected(
-        &self,
-        parameters: &TokenParameters,
-        deadline: Deadline,
-    ) -> Result<Option<ListedAccount>> {
-        match self.choose(parameters, deadline).await {
+    async fn expected(&self, parameters: &TokenParameters) -> Result<Option<ListedAccount>> {
+        match self.choose(parameters).await {
             Ok(account) => Ok(account),
             Err(error) => match error.kind() {
-                ErrorKind::Unavailable(_) | ErrorKind::TimedOut => Err(error),
+                ErrorKind::Unavailable(_) => Err(error),
                 // A sign-in may work where listing fails.
                 _ => Ok(None),
             },
@@ -183,11 +169,11 @@ impl ProxyBroker {
     }
 
     /// Signs in until somebody gives up; then Windows is told so before the process is ended.
-    async fn sign_in(&self, request: &InteractiveRequest, deadline: Deadline) -> Result<Token> {
+    async fn sign_in(&self, request: &InteractiveRequest) -> Result<Token> {
         let parameters = &request.parameters;
         let account = match parameters.account {
             AccountChoice::Exact(_) | AccountChoice::LoginHint(_) => {
-                self.expected(parameters, deadline).await?
+                self.expected(parameters).await?
             }
             AccountChoice::Only | AccountChoice::Default => None,
         };
@@ -197,16 +183,17 @@ impl ProxyBroker {
         };
         let prompt = Some(request.prompt);
         let json = messages::token_request(parameters, account.as_ref(), hint, prompt);
-        let run = token_run(AcquireTokenInteractively::NAME, parameters, json, deadline);
+        let run = token_run(AcquireTokenInteractively::NAME, parameters, json);
         self.run(run, |reply| AcquireTokenInteractively::decode_reply(reply, request)).await
     }
 
     async fn send_cancel(&self, parameters: &TokenParameters) {
         let run = cancel_run(parameters);
-        let sent =
-            self.run(run, |reply| CancelInteractiveFlow::decode_reply(reply, &Cancellation::All));
-        if let Err(error) = sent.await {
-            tracing::debug!(%error, "cancelling a sign-in at the Windows broker");
+        let read = |reply: &str| CancelInteractiveFlow::decode_reply(reply, &Cancellation::All);
+        match timeout(CANCEL_LIMIT, self.run(run, read)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "could not cancel the Windows sign-in"),
+            Err(_) => tracing::debug!("the Windows broker did not answer the cancellation"),
         }
     }
 }
@@ -229,20 +216,17 @@ impl Drop for Unfinished<'_> {
 }
 
 fn cancel_run(parameters: &TokenParameters) -> Run<'_> {
-    let now = now();
-    let json = CancelInteractiveFlow::encode_request(&Cancellation::All, now);
-    let deadline = Deadline::after(CANCEL_LIMIT, now);
-    token_run(CancelInteractiveFlow::NAME, parameters, json, deadline)
+    let json = CancelInteractiveFlow::encode_request(&Cancellation::All, now());
+    token_run(CancelInteractiveFlow::NAME, parameters, json)
 }
 
 fn token_run<'a>(
     method: &'static str,
     parameters: &'a TokenParameters,
     request: String,
-    deadline: Deadline,
 ) -> Run<'a> {
     let TokenParameters { correlation_id, client_id, .. } = parameters;
-    Run { method, correlation_id, client_id, request, deadline }
+    Run { method, correlation_id, client_id, request }
 }
 
 /// The object in a reply: a runtime of Microsoft's is known to have written lines before it.
@@ -287,17 +271,6 @@ fn developer_app() -> Result<ClientId> {
     ClientId::parse(AZURE_DEVELOPER_APP)
 }
 
-/// Withholds the token that the resource refused: Windows cannot be told about it without showing
-/// it to others.
-fn renewed(token: Token, parameters: &TokenParameters) -> Result<Token> {
-    match &parameters.access_token_to_renew {
-        Some(refused) if token.access_token.same_as(refused) => Err(Error::interaction_required(
-            "the Windows broker has no other token than the refused one",
-        )),
-        _ => Ok(token),
-    }
-}
-
 #[async_trait]
 impl Broker for ProxyBroker {
     fn name(&self) -> &str {
@@ -305,84 +278,83 @@ impl Broker for ProxyBroker {
     }
 
     async fn accounts(&self, request: AccountsRequest) -> Result<Vec<Account>> {
-        let deadline = request.deadline;
         let client_id = request.client_id.map_or_else(developer_app, Ok)?;
-        let listed = self.list(&client_id, &named(request.correlation_id), deadline).await?;
+        let listed = self.list(&client_id, &named(request.correlation_id)).await?;
         Ok(listed.iter().map(|listed| listed.account().clone()).collect())
     }
 
     async fn acquire_silent(&self, request: SilentRequest) -> Result<Token> {
-        let deadline = request.parameters.deadline;
         let request = SilentRequest { parameters: with_correlation_id(request.parameters) };
         let parameters = &request.parameters;
-        let account = self.choose(parameters, deadline).await?;
+        let account = self.choose(parameters).await?;
         let json = messages::token_request(parameters, account.as_ref(), None, None);
-        let run = token_run(AcquireTokenSilently::NAME, parameters, json, deadline);
-        let read = |reply: &str| AcquireTokenSilently::decode_reply(reply, &request);
-        renewed(self.run(run, read).await?, parameters)
+        let run = token_run(AcquireTokenSilently::NAME, parameters, json);
+        self.run(run, |reply| AcquireTokenSilently::decode_reply(reply, &request)).await
     }
 
+    /// The sign-in is a task, which outlives the request a little so that Windows can be told that
+    /// the request has ended.
     async fn acquire_interactive(&self, request: InteractiveRequest) -> Result<Token> {
-        let deadline = request.parameters.deadline;
-        // The process may outlive the wait a little, so that Windows can be told.
-        let end_of_process = deadline.extended_by(CANCEL_LIMIT);
         let parameters = with_correlation_id(request.parameters);
-        let (wait, work) = self.0.flows.begin(parameters.caller.id.clone());
+        let pending = self.0.pending.register(&parameters.caller.id);
+        let given_up = CancelOnDrop(pending.cancellable());
         let (proxy, request) = (self.clone(), InteractiveRequest { parameters, ..request });
         let working = tokio::spawn(async move {
             let parameters = &request.parameters;
             let mut unfinished = Unfinished { proxy: &proxy, parameters, finished: false };
-            let mut signing_in = std::pin::pin!(proxy.sign_in(&request, end_of_process));
+            let mut signing_in = std::pin::pin!(proxy.sign_in(&request));
             let outcome = tokio::select! {
-                outcome = &mut signing_in => outcome.and_then(|token| renewed(token, parameters)),
-                () = work.given_up() => {
+                outcome = &mut signing_in => outcome,
+                () = pending.cancelled() => {
                     let told = proxy.send_cancel(parameters);
                     let (_, _) = tokio::join!(told, timeout(CANCEL_LIMIT, signing_in));
-                    Err(Error::cancelled("the sign-in was given up"))
+                    Err(sign_in_cancelled())
                 }
             };
             unfinished.finished = true;
             outcome
         });
-        waited(wait, deadline, working).await
+        tokio::select! {
+            outcome = working => outcome.unwrap_or_else(|error| {
+                Err(Error::internal("the sign-in ended without a result").with_source(error))
+            }),
+            () = given_up.0.cancelled() => Err(sign_in_cancelled()),
+        }
     }
 
     async fn remove_account(&self, request: RemoveAccountRequest) -> Result<()> {
-        let deadline = request.deadline;
         let client_id = &developer_app()?;
         let correlation_id = &named(request.correlation_id.clone());
-        let listed = self.list(client_id, correlation_id, deadline).await?;
+        let listed = self.list(client_id, correlation_id).await?;
         let meant =
             |listed: &&ListedAccount| listed.account().home_account_id == request.home_account_id;
         let account = listed.iter().find(meant).ok_or_else(|| {
             Error::invalid_request("account", "that account is not connected in Windows")
         })?;
         let json = messages::sign_out_request(client_id, account);
-        let run = Run { method: SIGN_OUT, correlation_id, client_id, request: json, deadline };
+        let run = Run { method: SIGN_OUT, correlation_id, client_id, request: json };
         self.known().clear();
         self.run(run, |reply| RemoveAccount::decode_reply(reply, &request)).await
     }
 
+    /// Returns once the sign-ins have ended, so that a later one finds the desktop free.
     async fn cancel(&self, request: CancelRequest) -> Result<()> {
-        self.0.flows.give_up(&request.caller.id).await;
+        let caller = &request.caller.id;
+        self.0.pending.cancel(caller);
+        self.0.pending.ended(caller).await;
         Ok(())
     }
 }
 
-/// Waits for the outcome of a flow, until the deadline; who leaves or is cancelled gives it up.
-async fn waited(
-    wait: Wait,
-    deadline: Deadline,
-    working: tokio::task::JoinHandle<Result<Token>>,
-) -> Result<Token> {
-    let outcome = async {
-        tokio::select! {
-            outcome = working => outcome.unwrap_or_else(|error| {
-                Err(Error::internal("the sign-in ended without a result").with_source(error))
-            }),
-            () = wait.given_up() => Err(Error::cancelled("the sign-in was given up")),
-        }
-    };
-    let late = || Error::timed_out("nobody signed in at the Windows broker in time");
-    within(deadline, late, outcome).await
+/// A request that its caller waits for: if the caller leaves, it is cancelled.
+struct CancelOnDrop(Cancellable);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+fn sign_in_cancelled() -> Error {
+    Error::cancelled("the sign-in was cancelled")
 }
