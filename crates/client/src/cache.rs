@@ -16,11 +16,11 @@ const MARGIN: Duration = Duration::from_secs(300);
 /// How long until a token that is worth renewing is asked for again.
 const RENEW_EVERY: Duration = Duration::from_secs(30);
 
-/// How long a token is the answer to the claims it was had for. Whoever names the same claims later
-/// was refused with it.
+/// How long after issue a token is assumed to satisfy the claims it was requested with. A caller that
+/// names the same claims later was refused with the token.
 const ANSWERS_A_CHALLENGE: Duration = Duration::from_secs(30);
 
-/// A moment, by the wall clock and by the one that nobody sets.
+/// A moment, by the wall clock and by the clock that cannot be set.
 #[derive(Clone, Copy)]
 pub(crate) struct ClockReading {
     pub(crate) now: Timestamp,
@@ -46,8 +46,8 @@ pub(crate) struct CacheLookup<'a> {
 #[derive(Default)]
 pub(crate) struct TokenCache(ArcSwap<Entries>);
 
-/// In the order of their hashes. The hash is a cheap one: an app whose look-ups collide slows down
-/// nobody else.
+/// In the order of their hashes. The hash is a cheap one: an app whose look-ups collide slows only
+/// itself down.
 #[derive(Clone, Default)]
 struct Entries(Vec<(u64, Arc<Entry>)>);
 
@@ -59,7 +59,7 @@ struct Entry {
     proof: Option<ProofOfPossession>,
     token: Arc<Token>,
     renew_from: AtomicI64,
-    /// By uptime: when it was kept and when it ends, whatever becomes of the wall clock.
+    /// By uptime, which the wall clock does not affect: when it was kept and when it ends.
     kept: Duration,
     ends: Duration,
 }
@@ -164,7 +164,7 @@ impl Entry {
         at.now + MARGIN < self.token.expires_on && at.uptime + MARGIN < self.ends
     }
 
-    /// Whether it was had for these claims, and so long ago that it must have been refused.
+    /// Whether it was requested with these claims, so long ago that it must have been refused.
     fn is_challenged_again(&self, query: CacheLookup<'_>, at: ClockReading) -> bool {
         query.claims.is_some() && at.uptime > self.kept + ANSWERS_A_CHALLENGE
     }
@@ -272,7 +272,7 @@ mod tests {
         assert!(renews(1800));
         assert!(!renews(1801));
         assert!(renews(1831));
-        // The same token again is no reason to ask sooner; another one counts anew.
+        // The same token again is no reason to ask sooner; for another one the time starts again.
         cache.insert(query, &scopes, &token("t"), at(1832));
         assert!(!renews(1833) && renews(1862));
         cache.insert(query, &scopes, &token("t-2"), at(1863));

@@ -24,8 +24,8 @@ use crate::tenant::{Allowed, resolve};
 
 /// A brokered credential without any SDK's types. Clones share the cache and the broker.
 ///
-/// One call ends within the options' timeout, whatever the broker, the provider or the person does
-/// (promise I7). Once an account has signed in, this credential stays with it (promise I8).
+/// One call ends within the options' timeout, even if the broker, the provider or the person does
+/// not answer (promise I7). Once an account has signed in, this credential stays with it (promise I8).
 #[derive(Clone, Debug)]
 pub struct Credential(Arc<CredentialState>);
 
@@ -85,8 +85,8 @@ impl Credential {
         self.0.settings.timeout
     }
 
-    /// A token this credential still has; `None` means that somebody has to be asked. Takes no
-    /// lock, and asks for a renewal in the background when it is time.
+    /// A token from the cache of this credential; `None` means that the broker has to be asked. Takes
+    /// no lock, and starts a renewal in the background when it is time.
     ///
     /// # Errors
     /// `InvalidRequest` names the part of the query that is wrong.
@@ -120,7 +120,7 @@ impl Credential {
     }
 
     /// A token: from this credential, from the broker, or with the person's help. Needs no async
-    /// runtime. A caller that leaves gives its request up; what others wait for too goes on for them.
+    /// runtime. Dropping the future cancels the request, unless other callers wait for the same one.
     ///
     /// # Errors
     /// Every kind; `TimedOut` after the options' timeout.
@@ -128,7 +128,7 @@ impl Credential {
         if let Some(token) = self.cached(query)? {
             return Ok(token);
         }
-        // Whoever has the token needs no room for what asking takes.
+        // On the heap, so that a hit needs no room for the state of a request.
         Box::pin(self.ask(self.0.parse(query, Purpose::Token)?)).await
     }
 
@@ -148,11 +148,11 @@ impl Credential {
         self.ask_blocking(self.0.parse(query, Purpose::Token)?, interrupted)
     }
 
-    /// Has a person sign in, and tells who it was. The token that comes of it is kept.
+    /// Lets a person sign in, and returns who it was. The token goes into the cache.
     ///
     /// A person who is named already, by a record, a login hint, `use_default_broker_account` or an
-    /// earlier token of this credential, is asked only if the broker cannot do without. Without
-    /// scopes it is the cloud's Resource Manager that the person signs in for.
+    /// earlier token of this credential, is asked only if the broker needs it. Without scopes the
+    /// person signs in for the cloud's Resource Manager.
     ///
     /// # Errors
     /// As [`acquire`](Self::acquire); `InvalidRequest` on `scopes` if there are none and the cloud's
@@ -195,7 +195,7 @@ impl Credential {
         let inner = Arc::clone(&self.0);
         let (answer, answered) = std::sync::mpsc::sync_channel(1);
         let work = background()?.spawn(async move {
-            // Nobody listens any more if the caller was interrupted.
+            // The receiver is gone if the caller was interrupted.
             let _ = answer.send(inner.ask_in_time(wanted).await);
         });
         let _abort = AbortOnDrop(work.abort_handle());
@@ -220,7 +220,7 @@ impl Credential {
         runtime.spawn(async move {
             let parameters = inner.parameters(&wanted, inner.deadline());
             if let Ok(token) = inner.acquire_silent(parameters).await {
-                // What cannot be kept is what could not be used either.
+                // A token of the wrong type is not kept, and no caller could use it either.
                 let _ = inner.keep(&wanted, token);
             }
         });
@@ -282,7 +282,7 @@ impl CredentialState {
         deadline_after(self.settings.timeout)
     }
 
-    /// Together with everybody who wants the same (promise I6).
+    /// Shares one request with all callers that want the same (promise I6).
     async fn ask_together(
         self: &Arc<Self>,
         wanted: ParsedQuery,
@@ -296,7 +296,7 @@ impl CredentialState {
             let begin = || async move { inner.ask(&asked, deadline).await };
             let (flight, boarding) = self.flights.get().join(wanted.clone(), begin);
             match flight.await {
-                // Whoever began it had less time left than this caller has.
+                // The caller that started it had less time left than this one.
                 Err(error)
                     if boarding == Boarding::Joined
                         && *error.kind() == ErrorKind::TimedOut
@@ -332,9 +332,9 @@ impl CredentialState {
         self.keep(wanted, token)
     }
 
-    /// Whether nobody has said who is to sign in, so that the person may be asked.
+    /// Whether no account was named, so that the person may choose one.
     fn may_ask_whom(&self, parameters: &TokenParameters) -> bool {
-        parameters.account == AccountChoice::Only && self.settings.asking != PromptPolicy::Never
+        parameters.account == AccountChoice::Only && self.settings.prompts != PromptPolicy::Never
     }
 
     /// The claims a sign-in has to satisfy, if the refusal is one that a sign-in can lift and the
@@ -343,8 +343,8 @@ impl CredentialState {
         let ErrorKind::InteractionRequired { claims, .. } = refusal.kind() else {
             return Err(refusal);
         };
-        match (self.settings.asking, wanted.purpose) {
-            (PromptPolicy::Never, _) => Err(nobody_to_ask(refusal)),
+        match (self.settings.prompts, wanted.purpose) {
+            (PromptPolicy::Never, _) => Err(interaction_disabled(refusal)),
             (PromptPolicy::OnDemand, Purpose::Token) => Err(refusal),
             (PromptPolicy::OnDemand, Purpose::SignIn) | (PromptPolicy::Automatic, _) => {
                 Ok(wanted.claims.clone().or_else(|| claims.clone()))
@@ -419,8 +419,8 @@ impl CredentialState {
     }
 }
 
-fn nobody_to_ask(refusal: Error) -> Error {
-    let message = "a person would have to be asked, and the credential must not ask";
+fn interaction_disabled(refusal: Error) -> Error {
+    let message = "sign-in is required, but interactive sign-in is disabled for this credential";
     Error::unavailable(Missing::UserInterface, message)
         .with_correlation_id(refusal.context().correlation_id.clone())
         .with_hint("sign in first, with `keybearer login` or another credential")
@@ -439,7 +439,7 @@ fn receive<T>(
     from.recv_timeout(patience)
 }
 
-/// A caller that leaves ends its own wait; the broker goes on if others wait for the same.
+/// Ends the wait of a caller that leaves; the request continues if other callers wait for it.
 struct AbortOnDrop(tokio::task::AbortHandle);
 
 impl Drop for AbortOnDrop {

@@ -1,5 +1,6 @@
 //! One flight per query, however many callers of one credential wait for it (promise I6). Unlike
-//! the engine's flights these belong to their callers: the last that leaves takes the flight along.
+//! the engine's flights these belong to their callers: a flight is cancelled when the last caller
+//! leaves.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -27,7 +28,7 @@ pub(crate) enum Boarding {
 }
 
 impl<K: Eq + Hash, T: Clone> Flights<K, T> {
-    /// The flight of `key`, begun with `begin` if there is none. It goes on as long as somebody
+    /// The flight of `key`, begun with `begin` if there is none. It continues as long as a caller
     /// waits for it.
     pub(crate) fn join<Fut>(
         &self,
@@ -48,8 +49,8 @@ impl<K: Eq + Hash, T: Clone> Flights<K, T> {
         (flight, Boarding::Began)
     }
 
-    /// Waits until nobody else of this credential asks the person. As long as what it returns is
-    /// held, nobody else does.
+    /// Waits until no other request of this credential asks the person. As long as the guard that it
+    /// returns is held, no other one does.
     pub(crate) async fn question(&self) -> OwnedMutexGuard<()> {
         Arc::clone(&self.questions).lock_owned().await
     }

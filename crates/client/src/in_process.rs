@@ -1,6 +1,6 @@
-//! The engine in this process, for when there is no broker. It remembers nothing on disk, so that
-//! another process of the same person asks again; unless it is told to keep what it signs in, on
-//! systems where no broker of ours runs.
+//! The engine in this process, for when there is no broker. It stores nothing on disk, so another
+//! process of the same person asks again; unless the options say to keep what it signs in, on systems
+//! where no Keybearer broker runs.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -47,7 +47,7 @@ impl InProcess {
     /// The engine, made on first use.
     pub(crate) async fn broker(&self, deadline: Deadline) -> Result<Arc<dyn Broker>> {
         let engine = self.engine.get();
-        let late = || Error::timed_out("wait for the token store");
+        let late = || Error::timed_out("timed out waiting for the token store");
         let opened = within(deadline, late, engine.get_or_try_init(|| self.open())).await?;
         Ok(Arc::clone(&opened.engine))
     }
@@ -99,7 +99,7 @@ impl InProcess {
         })
     }
 
-    /// The effects, with what the program brought in the place of ours.
+    /// The effects, with those that the program brought instead of the usual ones.
     fn chosen(&self, mut effects: Effects) -> Effects {
         if let Some(http) = &self.http {
             effects.http = Arc::clone(http);

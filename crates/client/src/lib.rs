@@ -1,9 +1,9 @@
 //! The broker of this machine, and the credential logic every language shares.
 //!
-//! [`LocalBroker`] is a [`Broker`](keybearer_core::Broker) that finds the one to use: Keybearer's
-//! own over its socket, whoever owns the name on the session bus, a broker it starts, Windows' Web
-//! Account Manager, or an engine in this process. [`Credential`] asks it for tokens the way an Azure credential does: one
-//! resource, one deadline, silently if possible, with a cache of its own.
+//! [`LocalBroker`] is a [`Broker`](keybearer_core::Broker) that finds the broker to use:
+//! Keybearer's over its socket, the owner of the name on the session bus, a broker that it starts, the
+//! operating system's broker, or an engine in this process. [`Credential`] asks it for tokens the way
+//! an Azure credential does: one resource, one deadline, silently if possible, with a private cache.
 //!
 //! This crate does not know any SDK's types; `keybearer` and `keybearer-python` map them.
 

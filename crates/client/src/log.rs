@@ -20,7 +20,7 @@ impl Settings {
     /// Notes that a request is made.
     pub(crate) fn begin(&self, what: &'static str, parameters: &TokenParameters) -> Begun {
         let (names, correlation_id) = (self.enable_support_logging, &parameters.correlation_id);
-        tracing::debug!(%correlation_id, "ask for a token {what}");
+        tracing::debug!(%correlation_id, "requesting got a token {what}");
         if names {
             tracing::debug!(
                 %correlation_id,
@@ -46,7 +46,7 @@ impl Begun {
         match &result {
             Ok(token) => {
                 let source = token.source.as_str();
-                tracing::debug!(%correlation_id, ?took, source, "a token {what}");
+                tracing::debug!(%correlation_id, ?took, source, "got a token {what}");
                 if names {
                     tracing::debug!(
                         %correlation_id,
@@ -62,11 +62,11 @@ impl Begun {
             }
             // The server's own words may name the person.
             Err(error) if names => {
-                tracing::debug!(%correlation_id, ?took, ?error, "no token {what}");
+                tracing::debug!(%correlation_id, ?took, ?error, "got no token {what}");
             }
             Err(error) => {
                 let (kind, code) = (error.kind().name(), error.context().code.as_deref());
-                tracing::debug!(%correlation_id, ?took, kind, code, "no token {what}");
+                tracing::debug!(%correlation_id, ?took, kind, code, "got no token {what}");
             }
         }
         result

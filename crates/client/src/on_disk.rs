@@ -1,4 +1,4 @@
-//! Where an engine in this process keeps what it signs in, on systems where no broker of ours runs:
+//! Where an engine in this process keeps what it signs in, on systems where no Keybearer broker runs:
 //! in the user's state directory.
 //!
 //! On Windows the directory's access list names the user and the system only, and the key of the
@@ -24,7 +24,7 @@ impl StoreLock {
         const STORE_LOCK_LIMIT: Duration = Duration::from_millis(20);
         close_to_others(paths)?;
         let failed = |error: std::io::Error| {
-            Error::internal(format!("lock {}", paths.lock.display())).with_source(error)
+            Error::internal(format!("could not lock {}", paths.lock.display())).with_source(error)
         };
         let mut options = File::options();
         options.read(true).write(true).create(true).truncate(false);

@@ -14,7 +14,7 @@ use crate::record::AuthenticationRecord;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// More is taken to mean this, so that adding it to a moment cannot overflow.
+/// A longer limit counts as this one, so that adding it to a moment cannot overflow.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// What a caller says about a credential. `None`, empty and `false` mean the default.
@@ -31,10 +31,10 @@ pub struct CredentialOptions {
     pub client_id: Option<String>,
     /// The user principal name that is expected to sign in.
     pub login_hint: Option<String>,
-    /// The account of an earlier sign-in, `object id . tenant id`. Goes before `login_hint`.
+    /// The account of an earlier sign-in, `object id . tenant id`. Takes precedence over `login_hint`.
     pub home_account_id: Option<String>,
-    /// An earlier sign-in. Its account goes before `home_account_id` and `login_hint`, its app and
-    /// authority before `client_id` and `authority`; its directory is used if `tenant_id` names
+    /// An earlier sign-in. Its account takes precedence over `home_account_id` and `login_hint`, its
+    /// app and authority over `client_id` and `authority`; its directory is used if `tenant_id` names
     /// none.
     pub authentication_record: Option<AuthenticationRecord>,
     /// Where the app's sign-in answers go; default `http://localhost` with any port.
@@ -45,8 +45,8 @@ pub struct CredentialOptions {
     /// Leave it to the program when a person is asked: fail with `InteractionRequired`, until it
     /// calls `authenticate`. Default false.
     pub disable_automatic_authentication: bool,
-    /// Never ask a person, not even in `authenticate`: fail with `Unavailable`, so that a chain goes
-    /// on to its next credential. Default false.
+    /// Never ask a person, not even in `authenticate`: fail with `Unavailable`, so that a chain
+    /// tries its next credential. Default false.
     pub disable_interactive_fallback: bool,
     /// Trust the authority's host without asking Microsoft about it, in this process. A broker
     /// trusts only what its own settings say. Default false.
@@ -65,7 +65,7 @@ pub struct CredentialOptions {
     /// Whether to use a broker. Default: if there is one.
     pub broker: BrokerChoice,
     /// Where else the broker's program may be installed, on Linux: for languages whose packages go
-    /// to places of their own. Default: only beside this program, and on `PATH`.
+    /// to separate places. Default: only beside this program, and on `PATH`.
     pub program_directory: Option<PathBuf>,
     /// What requests to the provider go through when they are made from this process; a broker uses
     /// its own. Default: HTTPS through the proxy of `HTTPS_PROXY`.
@@ -86,7 +86,7 @@ pub(crate) struct Settings {
     pub(crate) home_account_id: Option<HomeAccountId>,
     pub(crate) redirect_uri: Option<Url>,
     pub(crate) use_default_broker_account: bool,
-    pub(crate) asking: PromptPolicy,
+    pub(crate) prompts: PromptPolicy,
     pub(crate) enable_msa_passthrough: bool,
     pub(crate) enable_support_logging: bool,
     pub(crate) timeout: Duration,
@@ -134,7 +134,7 @@ impl Settings {
             home_account_id,
             redirect_uri: text(&options.redirect_uri).map(redirect_uri).transpose()?,
             use_default_broker_account: options.use_default_broker_account,
-            asking: match options {
+            prompts: match options {
                 CredentialOptions { disable_interactive_fallback: true, .. } => PromptPolicy::Never,
                 CredentialOptions { disable_automatic_authentication: true, .. } => {
                     PromptPolicy::OnDemand

@@ -2,9 +2,9 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-/// A value that a forked child has its own of: what the parent was doing with it goes on in the
-/// parent only, and threads, connections and locks do not survive a fork. There is no lock here
-/// either, which somebody else may hold at the moment of the fork.
+/// State that must not survive a fork: a forked child starts with a new value, because threads,
+/// connections and locks of the parent do not exist in the child. There is no lock in here, because
+/// another thread may hold it at the moment of the fork.
 pub(crate) struct PerProcess<T>(ArcSwap<(u32, Arc<T>)>);
 
 impl<T: Default> PerProcess<T> {

@@ -17,12 +17,12 @@ pub struct TokenQuery<'a> {
     pub claims: Option<&'a str>,
     /// Whether the caller handles claims challenges (continuous access evaluation).
     pub enable_cae: bool,
-    /// What the token is to be bound to; `None` for a bearer token.
+    /// The key to bind the token to; `None` for a bearer token.
     pub proof_of_possession: Option<&'a ProofOfPossession>,
 }
 
 /// Asks for a token that is a signed HTTP request: good for this request only, and only if it comes
-/// from whoever asked. `method` is taken in upper case; `nonce` is the one of the service's
+/// from the app that asked. `method` is taken in upper case; `nonce` is the one of the service's
 /// challenge, if it gave one.
 ///
 /// # Errors
@@ -30,7 +30,7 @@ pub struct TokenQuery<'a> {
 pub fn signed_request(method: &str, url: &str, nonce: Option<&str>) -> Result<ProofOfPossession> {
     let wrong = |message| Error::invalid_request("proof_of_possession", message);
     let url = Url::parse(url)
-        .map_err(|error| wrong("the URL of the request to sign is none").with_source(error))?;
+        .map_err(|error| wrong("the URL of the request to sign is not a URL").with_source(error))?;
     if url.host_str().is_none() {
         return Err(wrong("the URL of the request to sign has no host"));
     }
@@ -75,13 +75,12 @@ impl ParsedQuery {
         }
     }
 
-    /// A signature has a nonce and a time: nobody else can use it, and nobody can use it twice.
+    /// A signature has a nonce and a time: no other request can use it, and it cannot be used twice.
     pub(crate) const fn is_for_one_request(&self) -> bool {
         matches!(self.proof, Some(ProofOfPossession::Signed(_)))
     }
 
-    /// A token for whoever holds it is no answer to somebody who asked for a bound one, nor the
-    /// other way round.
+    /// A bearer token is no answer to a caller that asked for a bound one, nor the other way round.
     pub(crate) fn check_type(&self, token_type: TokenType) -> Result<()> {
         match (&self.proof, token_type) {
             (None, TokenType::ProofOfPossession) => {

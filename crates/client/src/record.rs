@@ -86,7 +86,7 @@ impl TryFrom<Written> for AuthenticationRecord {
 
     fn try_from(written: Written) -> Result<Self> {
         if written.version != VERSION {
-            let message = format!("its version is '{}'", written.version);
+            let message = format!("the version of the record is '{}'", written.version);
             return Err(Error::invalid_request("authentication_record", message));
         }
         Ok(Self {

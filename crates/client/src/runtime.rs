@@ -32,7 +32,9 @@ pub fn background() -> Result<Handle> {
         .thread_name("keybearer")
         .enable_all()
         .build()
-        .map_err(|error| Error::internal("start a background thread").with_source(error))?;
+        .map_err(|error| {
+            Error::internal("could not start a background thread").with_source(error)
+        })?;
     let own = Arc::new(BackgroundRuntime { process, runtime });
     // The parent's runtime must not be shut down here: its threads exist only in the parent.
     std::mem::forget(found.clone());

@@ -13,7 +13,7 @@ use keybearer_host::{Environment, private_dir};
 use keybearer_native::detached;
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-/// How long a broker may take to start, whatever the caller's own limit.
+/// How long a broker may take to start, even if the caller allows more.
 const LONGEST_START: Duration = Duration::from_secs(10);
 
 /// What to do about a broker that ended without a hint.
@@ -68,7 +68,7 @@ pub async fn start_broker(program: &Path, runtime_dir: &Path, limit: Duration) -
     match tokio::time::timeout(limit.min(LONGEST_START), wait_until_ready(stdout)).await {
         Ok(true) => Ok(()),
         Ok(false) => Err(failed("ended right after its start")),
-        Err(_) if limit < LONGEST_START => Err(Error::timed_out("start the broker")),
+        Err(_) if limit < LONGEST_START => Err(Error::timed_out("timed out starting the broker")),
         Err(_) => Err(failed("did not become ready")),
     }
 }
@@ -148,7 +148,7 @@ impl StartFailure {
     }
 }
 
-/// Whether the log can be written at all: on a full disk it stays empty, whatever the broker logs.
+/// Whether the log can be written at all: on a full disk it stays empty.
 fn probe(log: &Path) -> std::io::Result<()> {
     let mut file = File::options().append(true).open(log)?;
     file.write_all(b"\n")

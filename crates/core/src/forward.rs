@@ -12,7 +12,7 @@ use crate::{
 /// A decorator: a broker that passes requests on to another one, and treats all verbs alike.
 ///
 /// One function, [`forward`](Self::forward), serves every verb, also those to come. A verb that the
-/// decorator treats specially has a method of its own here, which by default forwards too. Whatever
+/// decorator treats specially has a separate method here, which by default forwards too. Every type that
 /// implements this trait is a [`Broker`].
 pub trait Forward: Send + Sync + fmt::Debug {
     /// See [`Broker::name`].

@@ -2,7 +2,7 @@
 //! the layer below.
 //!
 //! Every layer applies the same deadline. The innermost one knows best why there is no answer, for
-//! example that nobody finished the sign-in in the browser, so its error should reach the caller.
+//! example that the sign-in in the browser was not finished, so its error should reach the caller.
 //! Each layer therefore waits a moment longer than the layer it asks. If two graces were equal, or
 //! in the wrong order, the outer layer would answer first, with a worse error.
 //!

@@ -11,7 +11,7 @@ use crate::{
 #[derive(Clone, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
 pub struct TokenParameters {
-    /// Who is to issue the token.
+    /// The issuer of the token.
     pub authority: Authority,
     /// The app that asks.
     pub client_id: ClientId,
@@ -27,7 +27,7 @@ pub struct TokenParameters {
     pub capabilities: Capabilities,
     /// A token that the resource refused and that must not be served again.
     pub access_token_to_renew: Option<AccessToken>,
-    /// What the token is to be bound to; `None` for a bearer token.
+    /// The key to bind the token to; `None` for a bearer token.
     pub proof_of_possession: Option<ProofOfPossession>,
     /// Further parameters for the authorization endpoint.
     pub extra_query: BTreeMap<String, String>,
@@ -40,8 +40,8 @@ pub struct TokenParameters {
 }
 
 impl TokenParameters {
-    /// For brokers that know bearer tokens only: one in place of a bound token would be accepted
-    /// from whoever has it.
+    /// For brokers that issue bearer tokens only. A bearer token must not replace a bound one: a
+    /// resource accepts it from every sender.
     ///
     /// # Errors
     /// `Unavailable(Key)` if a token bound to a key is asked for.
@@ -57,21 +57,21 @@ impl TokenParameters {
     }
 }
 
-/// Which key a token is to be bound to, and what is made of it.
+/// The key that a token is bound to, and the form of the token.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 #[allow(clippy::exhaustive_enums, reason = "a broker must not hand out the other kind")]
 pub enum ProofOfPossession {
-    /// A key of the broker's. The token handed out is a finished signed HTTP request (SHR), good
-    /// for this request only.
+    /// A key of the broker. The token is a finished signed HTTP request (SHR), good for this request
+    /// only.
     Signed(HttpRequestToSign),
-    /// A key of the app's, which signs its requests itself. The token is the provider's.
+    /// A key of the app, which signs its requests itself. The token is that of the provider.
     BoundTo {
         /// The key's SHA-256 thumbprint, base64url, RFC 7638.
         key_id: String,
     },
 }
 
-/// The HTTP request that a signature is to be about, draft-ietf-oauth-signed-http-request §3.
+/// The HTTP request to sign, draft-ietf-oauth-signed-http-request §3.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 #[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct HttpRequestToSign {
@@ -200,7 +200,7 @@ pub struct SignHttpRequest {
     pub client_id: Option<ClientId>,
     /// Whose key.
     pub account: AccountChoice,
-    /// What is to be signed.
+    /// The request to sign.
     pub http: HttpRequestToSign,
     /// Ties log lines and errors together.
     pub correlation_id: CorrelationId,

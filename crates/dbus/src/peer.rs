@@ -1,4 +1,4 @@
-//! Who is at the other end, as the operating system tells it.
+//! The process at the other end, as the operating system reports it.
 
 use std::os::fd::AsFd;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ pub(crate) fn own_uid() -> u32 {
 /// The process that connected a socket, by `SO_PEERCRED`.
 pub(crate) fn of_socket(socket: impl AsFd) -> Result<Process> {
     let credentials = rustix::net::sockopt::socket_peercred(socket).map_err(|error| {
-        Error::internal("read the credentials of the peer of a socket").with_source(error)
+        Error::internal("could not read the credentials of the peer of a socket").with_source(error)
     })?;
     Ok(process(credentials.pid.as_raw_pid().unsigned_abs(), credentials.uid.as_raw()))
 }
@@ -25,7 +25,8 @@ pub(crate) fn of_socket(socket: impl AsFd) -> Result<Process> {
 pub(crate) async fn of_bus_name(bus: &Connection, name: &str) -> Result<Option<Process>> {
     let reply = call_bus(bus, "GetConnectionCredentials", &name).await;
     let body = reply.map_err(|error| {
-        Error::internal("ask the bus for the credentials of a connection").with_source(error)
+        Error::internal("could not get the credentials of a connection from the bus")
+            .with_source(error)
     })?;
     let credentials: ConnectionCredentials = body.body().deserialize().map_err(|error| {
         Error::protocol("connection credentials from the bus", "something else").with_source(error)

@@ -101,7 +101,7 @@ impl Status {
             ErrorKind::Unavailable(Missing::DeviceRegistration) => Self::DeviceNotRegistered,
             ErrorKind::Unavailable(Missing::Key) => Self::KeyNotFound,
             // A person has to sign in elsewhere, as the hint says; where there is no display, the app
-            // has no way of its own either.
+            // has no such way either.
             ErrorKind::Unavailable(Missing::UserInterface)
             | ErrorKind::InteractionRequired { .. } => Self::InteractionRequired,
             ErrorKind::Cancelled | ErrorKind::Denied(Denial::Person) => Self::UserCanceled,
@@ -117,10 +117,10 @@ impl Status {
         }
     }
 
-    /// What an error of another vendor's broker means, which has nothing else to tell it by.
+    /// What an error of another vendor's broker means, which has only this number.
     ///
     /// `server_refused` says that the text names a server error code. An unknown account means
-    /// that somebody has to sign in, whatever the request was.
+    /// that a person has to sign in, for every kind of request.
     #[must_use]
     pub fn kind(self, server_refused: bool) -> ErrorKind {
         match self {
@@ -193,7 +193,7 @@ mod tests {
         }
     }
 
-    /// What another vendor's client would be told back: a kind that leads to the same next step.
+    /// Another vendor's client gets a kind that leads to the same next step.
     #[test]
     fn each_kind_is_read_back_from_its_number_as_the_nearest_kind() {
         let sign_in = || ErrorKind::InteractionRequired { claims: None, suberror: None };

@@ -44,7 +44,7 @@ impl Vector {
             correlation_id: CorrelationId::new(correlation_id),
             received: *NOW,
             caller: sample::caller("c"),
-            line: None,
+            callback: None,
         }
     }
 

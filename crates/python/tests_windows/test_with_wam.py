@@ -120,7 +120,7 @@ def test_the_dialogue_belongs_to_the_window_of_the_program(provider: Provider) -
 def test_a_window_that_is_gone_is_named(provider: Provider) -> None:
     provider.play({"person": PERSON})
     credential = keybearer.InteractiveBrowserBrokerCredential(parent_window_handle=0x7FFFFFF0)
-    with pytest.raises(keybearer.AuthenticationError, match="the parent window is none"):
+    with pytest.raises(keybearer.AuthenticationError, match="the parent window is not a window"):
         credential.get_token(STORAGE)
     assert provider.calls("interactive") == []
 

@@ -26,6 +26,6 @@ pub(super) async fn find(
     _: &LocalBrokerOptions,
     _: Deadline,
 ) -> Result<Arc<dyn Reachable>> {
-    let message = "this build does not ask macOS (feature macos-sso-extension)";
+    let message = "this build cannot use the broker of macOS (feature macos-sso-extension)";
     Err(Error::unavailable(Missing::Broker, message))
 }

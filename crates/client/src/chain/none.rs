@@ -13,5 +13,8 @@ pub(super) async fn find(
     _: &LocalBrokerOptions,
     _: Deadline,
 ) -> Result<Arc<dyn Reachable>> {
-    Err(Error::unavailable(Missing::Broker, "find a broker: none is known on this system"))
+    Err(Error::unavailable(
+        Missing::Broker,
+        "could not find a broker: none is known on this system",
+    ))
 }

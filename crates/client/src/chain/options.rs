@@ -15,7 +15,7 @@ use crate::DesktopUi;
 pub enum BrokerChoice {
     /// If there is one or one can be started; else sign in from this process with the system
     /// browser, also where the broker cannot serve a request and a browser can. On Windows, WSL
-    /// included, there is no such way out: `Unavailable` lets a chain go on.
+    /// included, there is no such fallback: on `Unavailable` a chain tries its next credential.
     #[default]
     Auto,
     /// Only; fail with `Unavailable` if there is none.
@@ -33,11 +33,12 @@ pub struct LocalBrokerOptions {
     /// Authority hosts this process trusts without asking. A broker does not take our word for
     /// it, so a request it refuses for its authority is then made from this process.
     pub trusted_authority_hosts: BTreeSet<AuthorityHost>,
-    /// Where else the broker's program may be installed, on Linux. It goes before `PATH`.
+    /// Where else the broker's program may be installed, on Linux. It takes precedence over
+    /// `PATH`.
     pub program_directory: Option<PathBuf>,
     /// The window a broker's window belongs to.
     pub parent_window: ParentWindow,
-    /// What an engine in this process reaches the provider through, instead of its own.
+    /// The HTTP client of an engine in this process, instead of the usual one.
     pub http: Option<Arc<dyn Http>>,
     /// What takes the person through an engine's sign-ins in this process, instead of the system
     /// browser.
@@ -57,7 +58,7 @@ pub enum Persistence {
     #[default]
     InMemory,
     /// It is kept in the user's state directory, for one process at a time. For programs on systems
-    /// where no broker of ours runs; accounts there are found besides those of the system's broker.
+    /// where no Keybearer broker runs; accounts there are found besides those of the system's broker.
     #[cfg(not(target_os = "linux"))]
     OnDisk,
 }

@@ -1,8 +1,8 @@
 //! On Windows the operating system's broker is enough: Web Account Manager, if this Windows has it.
 //!
-//! No process of ours serves there, so there is no named pipe either. An app without Web Account
-//! Manager is told that there is no broker, and a chain of credentials goes on to its next one. A
-//! program that asks for an engine of its own (`BrokerChoice::Never`), or keeps what it signs in
+//! No Keybearer process serves there, so there is no named pipe either. Without Web Account Manager an
+//! app gets `Unavailable`, and a chain of credentials tries its next one. A program that asks for an
+//! engine in its process (`BrokerChoice::Never`), or keeps what it signs in
 //! ([`Persistence::OnDisk`](super::Persistence), as the command line does), signs in with the browser.
 
 use std::sync::Arc;

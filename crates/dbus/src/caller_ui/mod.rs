@@ -1,5 +1,5 @@
-//! The caller's caller_ui, across the connection: while an interactive call waits, the client serves
-//! an object of its own that the broker calls back. Only that broker is served, and only the caller
+//! The caller's user interface, across the connection: while an interactive call waits, the client
+//! serves an object that the broker calls back. Only that broker is served, and only the caller
 //! is called.
 
 mod offered;
@@ -15,7 +15,7 @@ const INTERFACE: &str = "com.keybearer.Presenter1";
 /// Above the objects of the calls.
 const ROOT: &str = "/com/keybearer/presenter";
 
-/// Where the object of one call is: each call has a correlation id of its own.
+/// Where the object of one call is: each call has its own correlation id.
 fn object_path(call: &CorrelationId) -> String {
     let name: String = call.as_str().chars().filter(char::is_ascii_alphanumeric).collect();
     format!("{ROOT}/call{name}")

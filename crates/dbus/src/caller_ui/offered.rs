@@ -20,7 +20,7 @@ pub(crate) fn ready_to_present(builder: Builder<'_>) -> Builder<'_> {
 
 struct Root;
 
-/// Has no methods of its own.
+/// Has no methods.
 #[interface(name = "com.keybearer.Presenters1")]
 impl Root {}
 
@@ -50,9 +50,10 @@ impl OfferedCallerUi {
         match connection.object_server().at(path.as_str(), object).await {
             Ok(None) => Ok(Self { connection: connection.clone(), path, _call: ends }),
             Ok(Some(_)) => Err(Error::internal("two calls have the same correlation id")),
-            Err(error) => {
-                Err(Error::internal("serve a caller_ui to the broker").with_source(error))
-            }
+            Err(error) => Err(Error::internal(
+                "could not offer the user interface of this program to the broker",
+            )
+            .with_source(error)),
         }
     }
 }
@@ -79,7 +80,7 @@ impl Object {
     #[zbus(name = "present")]
     async fn present(&self, json: &str, #[zbus(header)] header: Header<'_>) -> String {
         if self.broker.is_some() && header.sender() != self.broker.as_ref() {
-            let refused = Error::cancelled("present for another program than the broker");
+            let refused = Error::cancelled("only the broker may use this interface");
             return String::clone(&encode_outcome(&Err(refused)));
         }
         let mut ended = self.ended.clone();

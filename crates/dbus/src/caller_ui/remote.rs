@@ -13,7 +13,7 @@ use zbus::names::OwnedUniqueName;
 use super::{INTERFACE, object_path};
 use crate::message::presenting::{Act, Outcome, decode_outcome};
 
-/// The way back to whoever made a call.
+/// The way back to the caller of a method.
 #[derive(Clone)]
 pub struct CallbackChannel {
     connection: Connection,
@@ -32,7 +32,7 @@ impl CallbackChannel {
         abilities: Abilities,
         call: &CorrelationId,
     ) -> Arc<dyn CallerUi> {
-        Arc::new(RemoteCallerUi { line: self.clone(), abilities, path: object_path(call) })
+        Arc::new(RemoteCallerUi { callback: self.clone(), abilities, path: object_path(call) })
     }
 }
 
@@ -44,23 +44,28 @@ impl fmt::Debug for CallbackChannel {
 
 #[derive(Debug)]
 struct RemoteCallerUi {
-    line: CallbackChannel,
+    callback: CallbackChannel,
     abilities: Abilities,
     path: String,
 }
 
 impl RemoteCallerUi {
     async fn ask(&self, act: Act) -> Result<Outcome> {
-        let CallbackChannel { connection, caller } = &self.line;
+        let CallbackChannel { connection, caller } = &self.callback;
         let (path, method) = (self.path.as_str(), "present");
         let json = act.encode();
         let called = connection.call_method(caller.as_ref(), path, Some(INTERFACE), method, &json);
-        // The caller has left, or is no Keybearer: either way nobody waits for this sign-in.
-        let reply = called.await.map_err(|_| Error::cancelled("ask the program that signs in"))?;
+        // The caller has left, or is not Keybearer: in both cases no caller waits for this sign-in.
+        let reply = called
+            .await
+            .map_err(|_| Error::cancelled("could not reach the program that signs in"))?;
         let body = reply.body();
-        let json: &str = body
-            .deserialize()
-            .map_err(|_| Error::protocol("text as the caller_ui's reply", "another D-Bus type"))?;
+        let json: &str = body.deserialize().map_err(|_| {
+            Error::protocol(
+                "text as the reply of the caller's user interface",
+                "another D-Bus type",
+            )
+        })?;
         decode_outcome(json, &act)
     }
 }
@@ -77,7 +82,7 @@ impl CallerUi for RemoteCallerUi {
 
     async fn point_to_browser(&self) {
         if let Err(error) = self.ask(Act::PointToBrowser).await {
-            tracing::debug!(%error, "the caller was not told about the browser");
+            tracing::debug!(%error, "could not point the person to the browser");
         }
     }
 
@@ -105,5 +110,5 @@ impl CallerUi for RemoteCallerUi {
 }
 
 fn unexpected() -> Error {
-    Error::protocol("the caller_ui's answer", "another one")
+    Error::protocol("the answer of the caller's user interface", "another one")
 }

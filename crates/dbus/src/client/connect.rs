@@ -30,8 +30,8 @@ pub enum Activation {
 impl BrokerProxy {
     /// Connects to the broker of this user that listens at `path`, within `limit`.
     ///
-    /// Before a word is said, the directory must be ours and closed to others, the socket ours, and
-    /// the process behind it of our user (promise I2): another user's program must not be able to
+    /// Before anything is sent, the directory must belong to this user and be closed to others, the socket must belong to this user, and
+    /// so must the process behind it (promise I2): another user's program must not be able to
     /// take the broker's place.
     ///
     /// # Errors
@@ -41,7 +41,7 @@ impl BrokerProxy {
         check_socket(path, own)?;
         let connecting = async {
             let stream = UnixStream::connect(path).await.map_err(|error| {
-                absent(format!("connect to the broker's socket {}", path.display()))
+                absent(format!("could not connect to the broker's socket {}", path.display()))
                     .with_source(error)
             })?;
             let process = peer::of_socket(&stream)?;
@@ -58,8 +58,8 @@ impl BrokerProxy {
     /// Connects to the broker on the bus at `address`, such as `unix:path=/run/user/1000/bus`,
     /// within `limit`.
     ///
-    /// The owner of the broker's name must be of our user (promise I2); calls then go to that
-    /// owner, whoever takes the name later.
+    /// The owner of the broker's name must be of this user (promise I2); calls then go to that
+    /// owner, even if another process takes the name later.
     ///
     /// # Errors
     /// `Unavailable`, saying why, in every case.
@@ -69,10 +69,10 @@ impl BrokerProxy {
         limit: Duration,
     ) -> Result<Self> {
         let connecting = async {
-            let bus = ready_to_present(connection::Builder::address(address))
-                .build()
-                .await
-                .map_err(|error| absent("connect to the session bus").with_source(error))?;
+            let bus =
+                ready_to_present(connection::Builder::address(address)).build().await.map_err(
+                    |error| absent("could not connect to the session bus").with_source(error),
+                )?;
             if !ask::<bool, _>(&bus, "NameHasOwner", &BUS_NAME).await? {
                 start(&bus, activation).await?;
             }
@@ -100,10 +100,11 @@ async fn start(bus: &Connection, activation: Activation) -> Result<()> {
     match (installed, activation) {
         (false, _) => Err(absent("no broker is running or installed on the session bus")),
         (true, Activation::Leave) => Err(absent("no broker is running on the session bus")),
-        (true, Activation::Start) => peer::call_bus(bus, "StartServiceByName", &(BUS_NAME, 0_u32))
-            .await
-            .map(|_| ())
-            .map_err(|error| absent("start the broker on the session bus").with_source(error)),
+        (true, Activation::Start) => {
+            peer::call_bus(bus, "StartServiceByName", &(BUS_NAME, 0_u32)).await.map(|_| ()).map_err(
+                |error| absent("could not start the broker on the session bus").with_source(error),
+            )
+        }
     }
 }
 
@@ -113,9 +114,9 @@ where
     B: serde::Serialize + zbus::DynamicType,
 {
     let reply = peer::call_bus(bus, method, body).await;
-    reply
-        .and_then(|reply| reply.body().deserialize())
-        .map_err(|error| absent("ask the session bus about the broker").with_source(error))
+    reply.and_then(|reply| reply.body().deserialize()).map_err(|error| {
+        absent("could not ask the session bus about the broker").with_source(error)
+    })
 }
 
 fn check_socket(path: &Path, own: u32) -> Result<()> {
@@ -124,14 +125,14 @@ fn check_socket(path: &Path, own: u32) -> Result<()> {
     let metadata = |path: &Path| {
         std::fs::symlink_metadata(path).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => absent(format!("there is no {}", path.display())),
-            _ => absent(format!("look at {}", path.display())).with_source(error),
+            _ => absent(format!("could not inspect {}", path.display())).with_source(error),
         })
     };
     if !is_closed_directory(&metadata(directory)?, own) {
         return Err(untrusted("the directory of the broker's socket is open to others", directory));
     }
     if !is_own_socket(&metadata(path)?, own) {
-        return Err(untrusted("what is in the socket's place is not this user's socket", path));
+        return Err(untrusted("the broker's socket is not a socket of this user", path));
     }
     Ok(())
 }
@@ -146,7 +147,7 @@ fn is_own_socket(socket: &Metadata, own: u32) -> bool {
 }
 
 fn untrusted(message: &str, path: &Path) -> Error {
-    absent(message).with_hint(format!("see who owns {}", path.display()))
+    absent(message).with_hint(format!("check who owns {}", path.display()))
 }
 
 fn check_process(own: u32, process: Option<&Process>) -> Result<&Process> {
@@ -161,5 +162,6 @@ fn absent(message: impl Into<String>) -> Error {
 }
 
 fn handshake_failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    absent("what listens on the broker's socket does not speak D-Bus").with_source(error)
+    absent("the process that listens on the broker's socket does not speak D-Bus")
+        .with_source(error)
 }

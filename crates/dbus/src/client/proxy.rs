@@ -26,7 +26,7 @@ use crate::message::{
 /// A broker in another process. Cloning shares the connection, on which any number of calls can
 /// wait at the same time.
 ///
-/// The process was checked to be our user's when the connection was made, and calls go to that
+/// The process was checked to be this user's when the connection was made, and calls go to that
 /// process only: should it end, they fail, and a new proxy has to be connected.
 #[derive(Clone)]
 pub struct BrokerProxy(Arc<ProxyState>);
@@ -65,7 +65,7 @@ impl BrokerProxy {
         &self.0.connection
     }
 
-    /// Whether the broker listens on a socket of its own, as only Keybearer's does, rather than on
+    /// Whether the broker listens on a private socket, as only Keybearer's does, rather than on
     /// a bus.
     #[must_use]
     pub fn is_on_socket(&self) -> bool {
@@ -92,18 +92,18 @@ impl BrokerProxy {
         &self.0.pending
     }
 
-    /// Tells the broker; whether it hears is not waited for long.
+    /// Sends the cancellation to the broker; does not wait long for the answer.
     pub(super) async fn send_cancel(&self, cancellation: &Cancellation) {
         let deadline = Deadline::after(CancelInteractiveFlow::LIMIT, Instant::now().into_std());
         let id = cancellation.correlation_id();
         let sent = self.exchange::<CancelInteractiveFlow>(cancellation, &id, deadline).await;
         if let Err(error) = sent {
-            tracing::debug!(%error, "cancelling an interactive request");
+            tracing::debug!(%error, "could not cancel an interactive request");
         }
     }
 
-    /// Lets the broker call the request's caller_ui back. A request whose caller_ui cannot be served
-    /// goes without it.
+    /// Lets the broker call the user interface of the request back. If it cannot be served, the
+    /// request is made without it.
     async fn offer(
         &self,
         sign_in_options: &mut SignInOptions,
@@ -141,7 +141,7 @@ impl BrokerProxy {
         let limit = deadline.extended_by(grace::DBUS_CLIENT).left(now);
         let sent = timeout(limit, self.send(M::NAME, correlation_id.as_str(), &json)).await;
         let reply = sent.unwrap_or_else(|_| {
-            Err(Error::timed_out(format!("the broker did not answer {} in time", M::NAME)))
+            Err(Error::timed_out(format!("timed out waiting for the broker to answer {}", M::NAME)))
         })?;
         let body = reply.body();
         let json: &str = body
@@ -173,7 +173,7 @@ impl BrokerProxy {
     }
 }
 
-/// Whether there is nobody at the other end any more. A connection whose end shows when a call is
+/// Whether the other end has gone. A connection whose end shows when a call is
 /// written counts as open until it is read from; and one to a bus outlives the broker on it.
 fn means_gone(error: &zbus::Error) -> bool {
     use zbus::fdo::Error as Bus;
@@ -205,7 +205,7 @@ fn call_error(error: &zbus::Error) -> Error {
                 Error::unavailable(Missing::Broker, "the broker has left the bus")
             }
             Bus::AccessDenied(_) => {
-                Error::unavailable(Missing::Broker, "the bus does not let us call the broker")
+                Error::unavailable(Missing::Broker, "the bus refuses calls to the broker")
             }
             Bus::NoReply(_) | Bus::Disconnected(_) | Bus::Timeout(_) | Bus::TimedOut(_) => ended(),
             other => reply_expected(zbus::DBusError::name(other).as_str()),

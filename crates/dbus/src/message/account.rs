@@ -81,7 +81,7 @@ impl AccountMembers {
         std::mem::take(&mut self.unknown)
     }
 
-    /// The whole account; `None` if a member is missing that an account cannot do without.
+    /// The whole account; `None` if a member that an account needs is missing.
     pub(crate) fn whole(self) -> Option<Account> {
         Some(Account {
             home_account_id: HomeAccountId::parse(&self.home_account_id.lenient()?).ok()?,
@@ -94,7 +94,7 @@ impl AccountMembers {
     }
 }
 
-/// An account with every member any known client cannot do without.
+/// An account with every member that any known client needs.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct AccountObject<'a> {
@@ -167,8 +167,8 @@ fn client_info(id: &HomeAccountId) -> String {
     URL_SAFE_NO_PAD.encode(to_json_of(&ids, 2 * id.as_str().len()))
 }
 
-/// What an ID token and a `client_info` tell of the account they came with. Signatures are not
-/// checked: the broker that was asked vouches for both.
+/// The account that an ID token and a `client_info` are about. Signatures are not checked: the
+/// broker that sent both vouches for them.
 pub(crate) fn account_from_statements(
     id_token: &str,
     client_info: Option<&str>,

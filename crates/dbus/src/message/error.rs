@@ -13,7 +13,7 @@ use crate::status::{Status, tag};
 /// `context` is the whole text, with the server's code, because clients look for codes in it.
 /// `diagnostics` carries, as text, what Microsoft's broker puts there (`raw_error_code`,
 /// `oauth2_sub_error_code`) and under `keybearer_` keys what it takes to make the same [`Error`]
-/// of it again in another process of ours; of the causes only the text.
+/// of it again in another Keybearer process; of the causes only the text.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ErrorObject {
@@ -138,7 +138,7 @@ impl Details {
         self.0.get(key).cloned()
     }
 
-    /// The kind as another process of ours wrote it.
+    /// The kind as another Keybearer process wrote it.
     fn own_kind(&self) -> Option<ErrorKind> {
         let word = self.0.get(KIND)?;
         let kind = KINDS.iter().find(|(known, _)| known == word)?.1.clone();
@@ -181,7 +181,7 @@ fn kind_word(kind: &ErrorKind) -> &'static str {
     KINDS.iter().find(|(_, known)| same(known)).map_or("internal", |(word, _)| word)
 }
 
-/// Each kind's word in `keybearer_kind`; details ride under keys of their own.
+/// Each kind's word in `keybearer_kind`; details have separate keys.
 const KINDS: [(&str, ErrorKind); 15] = [
     ("unavailable.broker", ErrorKind::Unavailable(Missing::Broker)),
     ("unavailable.network", ErrorKind::Unavailable(Missing::Network)),

@@ -12,8 +12,8 @@ use super::{Call, Member, Method, Nested, check_error, from_reply, from_request,
 
 /// `generateSignedHttpRequest`: signs with the key an account's tokens are bound to.
 ///
-/// The request names an account (`popParams.homeAccountId`) and no token, and no document tells
-/// whether other brokers put one in. Ours signs without a token: the claim `at` is absent, the rest
+/// The request names an account (`popParams.homeAccountId`) and no token, and no document says
+/// whether other brokers add one. Keybearer signs without a token: the claim `at` is absent, the rest
 /// is as in a signed HTTP request that comes with a token. What a resource makes of that is between
 /// it and the app.
 ///

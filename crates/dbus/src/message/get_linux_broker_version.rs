@@ -19,9 +19,9 @@ const SPOKEN: &str = "3.0.2";
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct BrokerVersion {
-    /// `linuxBrokerVersion`: what other clients show, and tell the form of messages by.
+    /// `linuxBrokerVersion`: other clients show it, and derive the form of messages from it.
     pub linux_broker: String,
-    /// `keybearerVersion`: there if it is one of ours.
+    /// `keybearerVersion`: only Keybearer's brokers send it.
     pub keybearer: Option<String>,
 }
 

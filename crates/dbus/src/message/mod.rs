@@ -2,15 +2,16 @@
 //!
 //! Reading is tolerant, because clients differ: unknown keys are ignored, `null` and `""` mean
 //! none, numbers may be text, and everything optional may be missing. Writing is exact: every key
-//! that a known client cannot do without is there. This is one of the two places where secrets
+//! that a known client needs is there. This is one of the two places where secrets
 //! are serialised.
 //!
-//! Beyond what others know, our own client and broker exchange keys that others ignore: a
+//! Beyond that, Keybearer's client and broker exchange keys that others ignore: a
 //! `keybearer` object in requests (`timeoutMs`, `account`, `prompt`, `method`, `presenter`, `ssh`,
 //! `correlationId`) and
-//! `keybearer_` keys in `telemetry` and in the `diagnostics` of errors. A client that says none of
-//! it is taken to wait 60 seconds, or 10 minutes for a person, and to be content with the account
-//! used last where it names none. Nobody waits longer than an hour.
+//! `keybearer_` keys in `telemetry` and in the `diagnostics` of errors. The broker
+//! assumes of a client that sends none of them that it waits 60 seconds, or 10 minutes for a person,
+//! and that it accepts the account used last where it names none. No request waits longer than an
+//! hour.
 
 use std::time::Instant;
 
@@ -50,7 +51,7 @@ pub use remove_account::RemoveAccount;
 
 use error::{ErrorMembers, ErrorObject};
 use member::{Member, Nested};
-pub(crate) use parameters::wants_nobody_asked;
+pub(crate) use parameters::is_prompt_none;
 
 /// The most a request may hold, in bytes. Real ones stay below 10 kB, unless they carry a token.
 pub const MAX_REQUEST: usize = 1 << 20;
@@ -117,13 +118,13 @@ pub struct Call {
     pub correlation_id: CorrelationId,
     /// When it arrived; the limit that it names counts from here.
     pub received: Instant,
-    /// Who called.
+    /// The caller.
     pub caller: Caller,
     /// The way back to it, if there is one.
-    pub line: Option<CallbackChannel>,
+    pub callback: Option<CallbackChannel>,
 }
 
-/// Reads the JSON text of a request. The error tells the place and no content.
+/// Reads the JSON text of a request. The error names the position and shows no content.
 fn from_request<T: DeserializeOwned>(json: &str) -> Result<T> {
     if json.len() > MAX_REQUEST {
         return Err(Error::invalid_request("request", "the request is larger than 1 MiB"));

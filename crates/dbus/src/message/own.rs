@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Member, Nested};
 
-/// How long a client is taken to wait that does not say so. Other vendors' clients give up on
+/// How long a client waits that does not say how long. Other vendors' clients give up on
 /// silent calls after 10 to 40 seconds.
 pub(crate) const SILENT_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -17,7 +17,7 @@ pub(crate) const INTERACTIVE_TIMEOUT: Duration = Duration::from_secs(600);
 /// The longest wait a request may ask for; more counts as this.
 pub(crate) const MAX_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// The `keybearer` object of a request: what our own clients say and others ignore.
+/// The `keybearer` object of a request: what Keybearer's clients say and other brokers ignore.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ExtensionOut {
@@ -95,12 +95,12 @@ impl ExtensionIn {
         Deadline::after(limit, received)
     }
 
-    /// Whether our own client speaks: it always says how long it waits.
+    /// Whether the client is Keybearer's, which always says how long it waits.
     pub(crate) fn is_there(&self) -> bool {
         matches!(self.timeout_ms, Member::Is(_))
     }
 
-    /// What nobody named means to this client.
+    /// What it means to this client that no account is named.
     pub(crate) fn open_choice(&self) -> AccountChoice {
         match &self.account {
             Member::Is(word) if word == ONLY => AccountChoice::Only,

@@ -132,9 +132,9 @@ pub(crate) fn read(json: &str, call: &Call, default_limit: Duration) -> Result<R
     })
 }
 
-/// Whether the client wants nobody to be asked (`prompt=none`, OpenID Connect Core §3.1.2.1), said
-/// in either place. A request that cannot be read wants nothing; its reading will tell why.
-pub(crate) fn wants_nobody_asked(json: &str) -> bool {
+/// Whether the client wants no person to be asked (`prompt=none`, OpenID Connect Core §3.1.2.1), said
+/// in either place. `false` for a malformed request, which is refused with a reason when it is read.
+pub(crate) fn is_prompt_none(json: &str) -> bool {
     let Ok(request) = from_request::<TokenRequestMembers>(json) else { return false };
     let Some(Nested(members)) = request.auth_parameters.lenient() else { return false };
     let extra = members.additional_query_parameters_for_authorization.lenient();
@@ -145,7 +145,7 @@ pub(crate) fn wants_nobody_asked(json: &str) -> bool {
 /// Parameters for the authorization endpoint.
 struct Extra {
     query: BTreeMap<String, String>,
-    /// Some callers say among them what has a place of its own.
+    /// Some callers put parameters here that have a field.
     login_hint: Option<String>,
     prompt: Option<String>,
 }
@@ -167,7 +167,7 @@ struct App {
 impl App {
     /// An app that hosts another names it in `child_client_id`, as MSAL.js does towards platform
     /// brokers. To the provider the inner app is the one that asks, and the host its broker
-    /// (`brk_client_id`), as MSAL.js itself tells the provider where there is no platform broker.
+    /// (`brk_client_id`), as MSAL.js itself does where there is no platform broker.
     fn innermost(self, extra_query: &mut BTreeMap<String, String>) -> Self {
         let Some(client_id) = extra_query.remove("child_client_id") else { return self };
         let host =
@@ -179,12 +179,12 @@ impl App {
     }
 }
 
-/// Whoever calls without an id cannot be told from its other calls.
+/// Without a correlation id, a call cannot be distinguished from other calls of its caller.
 fn sign_in_options(own: &ExtensionIn, call: &Call) -> SignInOptions {
-    let line = call.line.as_ref().filter(|_| !call.correlation_id.is_empty());
-    let presenter = own.abilities().zip(line);
+    let callback = call.callback.as_ref().filter(|_| !call.correlation_id.is_empty());
+    let presenter = own.abilities().zip(callback);
     let presenter =
-        presenter.map(|(abilities, line)| line.caller_ui(abilities, &call.correlation_id));
+        presenter.map(|(abilities, callback)| callback.caller_ui(abilities, &call.correlation_id));
     SignInOptions { method: own.method(), caller_ui: presenter }
 }
 

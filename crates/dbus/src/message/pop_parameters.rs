@@ -5,7 +5,7 @@ use url::Url;
 use super::Member;
 use super::parameters::parse_url;
 
-/// `popParams` as clients send it: what a signed HTTP request is to be about, or the key of an app
+/// `popParams` as clients send it: the content of a signed HTTP request, or the key of an app
 /// that signs itself.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
@@ -21,7 +21,7 @@ pub(crate) struct PopMembers {
 }
 
 impl PopMembers {
-    /// What a token is to be bound to, if to anything.
+    /// What binds the token, if anything does.
     pub(crate) fn proof_of_possession(self) -> Result<Option<ProofOfPossession>> {
         if !self.asks_for_proof() {
             return Ok(None);
@@ -42,7 +42,7 @@ impl PopMembers {
         }
     }
 
-    /// What the signature is to be about. Some clients put the whole URL where the host belongs.
+    /// The request to sign. Some clients put the whole URL where the host belongs.
     pub(crate) fn http_request(self) -> Result<HttpRequestToSign> {
         let path = self.uri_path.in_request("uriPath")?;
         let host = self.uri_host.in_request("uriHost")?;
@@ -91,7 +91,7 @@ pub(crate) struct PopObject<'a> {
     uri_host: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     uri_path: Option<&'a str>,
-    /// What our own broker goes by where nothing is to be signed about.
+    /// Where there is no request to sign, Keybearer's broker reads this.
     #[serde(skip_serializing_if = "Option::is_none")]
     authentication_scheme: Option<&'static str>,
 }

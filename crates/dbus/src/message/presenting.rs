@@ -136,7 +136,7 @@ impl Act {
             _ => {
                 return Err(Error::unavailable(
                     Missing::UserInterface,
-                    "show what the broker asks for: this program is older than the broker",
+                    "could not show what the broker asks for: this program is older than the broker",
                 ));
             }
         })

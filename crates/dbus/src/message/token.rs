@@ -132,7 +132,7 @@ pub(crate) fn read(json: &str, parameters: &TokenParameters) -> Result<Token> {
     };
     let signed = matches!(parameters.proof_of_possession, Some(ProofOfPossession::Signed(_)));
     if signed && token_type == TokenType::Bearer {
-        // Not every broker knows how; a bearer token would be good for whoever steals it.
+        // Not every broker can sign. A thief could use a bearer token.
         return Err(Error::protocol("a signed HTTP request", "a bearer token"));
     }
     Ok(Token {
@@ -140,7 +140,7 @@ pub(crate) fn read(json: &str, parameters: &TokenParameters) -> Result<Token> {
         token_type,
         expires_on: expiry(present(members.expires_on, "expiresOn")?),
         refresh_on: refresh_on.map(Timestamp::from_unix_millis),
-        // What is not told, or is no set of scopes, is what was asked for.
+        // If the broker names none, or something else, the requested scopes were granted.
         granted_scopes: ScopeSet::parse(&scopes).unwrap_or_else(|_| parameters.scopes.clone()),
         account,
         id_token: id_token.map(IdToken::new),
@@ -157,7 +157,7 @@ fn present<T>(member: Member<T>, field: &'static str) -> Result<T> {
         .ok_or_else(|| Error::protocol(format!("{field} in the broker's reply"), "none"))
 }
 
-/// Some brokers tell the finer reason beside the error.
+/// Some brokers give the finer reason beside the error.
 fn with_suberror(error: Error, beside: Option<&str>) -> Error {
     match (error.kind(), beside) {
         (ErrorKind::InteractionRequired { claims, suberror: None }, Some(suberror)) => {

@@ -1,8 +1,8 @@
-//! What WSL's proxy to the Windows broker, `msal.wsl.proxy.exe`, is told.
+//! The requests to WSL's proxy to the Windows broker, `msal.wsl.proxy.exe`.
 //!
 //! It answers as any broker does, so replies are read by the methods of the interface. Its requests
-//! differ from those on D-Bus: it refuses shapes that it does not know, so nothing of ours is in
-//! them; it wants the account at the top and inside of `authParameters`, as it listed it; and a
+//! differ from those on D-Bus: it refuses shapes that it does not know, so they have no key of
+//! Keybearer's; it wants the account at the top and inside of `authParameters`, as it listed it; and a
 //! silent request has the `authorizationType` of a cookie. That this is the shape that works was
 //! found by others against the real proxy in 2026; the interactive and the sign-out request follow
 //! it with the numbers that Microsoft's own client uses, and have met the real proxy nowhere yet.
@@ -176,7 +176,7 @@ fn claims(claims: Option<&Claims>, capabilities: &Capabilities) -> String {
     merged.map(|claims| claims.as_str().to_owned()).unwrap_or_default()
 }
 
-/// A redirect URI has to be named. Windows uses its own, whatever it is:
+/// A request must name a redirect URI. Windows ignores it and uses its own:
 /// `ms-appx-web://Microsoft.AAD.BrokerPlugin/CLIENT_ID`.
 const NATIVE_CLIENT: &str = "https://login.microsoftonline.com/common/oauth2/nativeclient";
 
@@ -189,7 +189,7 @@ const INTERACTIVE: i64 = 6;
 /// `authorizationType` of signing out without asking.
 const SIGN_OUT_SILENT: i64 = 12;
 
-/// The numbers of an error by which a fault of the machine's setup is told from a refusal.
+/// The numbers of an error that distinguish a fault of the machine's setup from a refusal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct ProxyFault {

@@ -95,10 +95,10 @@ impl Adaptor {
             Ok(session) => session,
             Err(error) => return AcquireTokenInteractively::encode_error(&error),
         };
-        let line =
+        let callback =
             CallbackChannel::new(connection.clone(), header.sender().map(|s| s.to_owned().into()));
         let answer =
-            pin!(session.acquire_token_interactively(correlation_id, request_json, Some(line)));
+            pin!(session.acquire_token_interactively(correlation_id, request_json, Some(callback)));
         let gone = pin!(self.client_gone(&header, connection));
         match select(answer, gone).await {
             Either::Left((reply, _)) => reply,

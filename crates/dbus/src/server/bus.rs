@@ -20,9 +20,9 @@ use crate::peer;
 #[derive(Debug)]
 #[allow(clippy::exhaustive_enums, reason = "the two answers a bus gives")]
 pub enum BusOutcome {
-    /// The name is ours.
+    /// This process owns the name.
     Serving(BusService),
-    /// The name belongs to somebody else, and is left to them.
+    /// The name belongs to another process, which keeps it.
     Taken(NameOwner),
 }
 
@@ -32,7 +32,7 @@ pub enum BusOutcome {
 pub struct NameOwner {
     /// Its unique name on the bus.
     pub unique_name: String,
-    /// The process, if the bus tells.
+    /// The process, if the bus reports it.
     pub process: Option<Process>,
 }
 
@@ -54,7 +54,7 @@ impl BusService {
     /// `Unavailable` if the bus is gone.
     pub async fn release_name(&self) -> Result<()> {
         let released = self.connection.release_name(BUS_NAME).await;
-        released.map(|_| ()).map_err(|error| bus_gone(error, "give the broker's name up"))
+        released.map(|_| ()).map_err(|error| bus_gone(error, "could not release the broker's name"))
     }
 
     /// Answers the calls that wait, then ends the connection.
@@ -64,8 +64,8 @@ impl BusService {
 }
 
 /// Serves `broker` on the bus at `address` (such as `unix:path=/run/user/1000/bus`), under the
-/// well-known name unless somebody else has it. Nobody is replaced or queued behind, and nobody
-/// can replace us.
+/// well-known name unless another process owns it. This process does not replace that one and does
+/// not queue behind it, and no other process can replace this one.
 ///
 /// # Errors
 /// `Unavailable` if there is no bus there, or it does not answer within `deadline`.
@@ -85,19 +85,21 @@ async fn serve(address: &str, broker: Arc<dyn Broker>) -> Result<BusOutcome> {
         .serve_at(OBJECT_PATH, adaptor)
         .build()
         .await
-        .map_err(|error| bus_gone(error, "connect to the session bus"))?;
+        .map_err(|error| bus_gone(error, "could not connect to the session bus"))?;
     let flags = RequestNameFlags::DO_NOT_QUEUE;
     match connection.request_name_with_flags(BUS_NAME, flags).await {
         Ok(_) => Ok(BusOutcome::Serving(BusService { connection })),
         Err(zbus::Error::NameTaken) => name_owner(&connection).await.map(BusOutcome::Taken),
-        Err(error) => Err(bus_gone(error, "request the broker's name")),
+        Err(error) => Err(bus_gone(error, "could not request the broker's name")),
     }
 }
 
 async fn name_owner(bus: &Connection) -> Result<NameOwner> {
     let owner = peer::call_bus(bus, "GetNameOwner", &BUS_NAME).await;
     let owner = owner.and_then(|reply| reply.body().deserialize::<String>());
-    let unique_name = owner.map_err(|error| bus_gone(error, "ask who has the broker's name"))?;
+    let unique_name = owner.map_err(|error| {
+        bus_gone(error, "could not find out which process has the broker's name")
+    })?;
     let process = peer::of_bus_name(bus, &unique_name).await.ok().flatten();
     Ok(NameOwner { unique_name, process })
 }

@@ -1,6 +1,6 @@
 //! The interface, served for any [`Broker`](keybearer_core::Broker).
 //!
-//! Every call runs in a task of its own: an interactive call that waits for a person delays
+//! Every call runs in a separate task: an interactive call that waits for a person delays
 //! neither silent calls nor its own cancellation. A failed call is a reply that carries an error,
 //! never a D-Bus error, because clients turn the latter into something meaningless.
 

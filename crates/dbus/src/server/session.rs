@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::caller_ui::CallbackChannel;
 use crate::message::{
     AcquireTokenInteractively, AcquireTokenSilently, BrokerMethod, BrokerVersion, Call,
-    CancelInteractiveFlow, Cancellation, GetLinuxBrokerVersion, Method, wants_nobody_asked,
+    CancelInteractiveFlow, Cancellation, GetLinuxBrokerVersion, Method, is_prompt_none,
 };
 
 /// How many calls of one connection may wait at the same time; more are refused as transient.
@@ -26,7 +26,7 @@ const EARLY_CANCEL_WINDOW: Duration = Duration::from_millis(500);
 /// One client's connection, as the broker sees it: knows who the client is, answers its calls,
 /// text for text, and never fails to answer.
 ///
-/// Each interactive request reaches the broker under a caller id of its own, made of the
+/// Each interactive request reaches the broker under a separate caller id, made of the
 /// connection's name and the correlation id, so that cancelling can be as exact as the client is:
 /// other vendors' clients cancel all requests of their connection, our own one flow.
 #[derive(Debug)]
@@ -63,18 +63,18 @@ impl Session {
         self.answered::<M, _>(json, &call, |request| request.ask(&*self.broker)).await
     }
 
-    /// Answers `acquireTokenInteractively`; `line` leads back to the client. With `prompt=none` that
+    /// Answers `acquireTokenInteractively`; `callback` leads back to the client. With `prompt=none` that
     /// is the silent answer, in the same words.
     pub async fn acquire_token_interactively(
         &self,
         correlation_id: &str,
         json: &str,
-        line: Option<CallbackChannel>,
+        callback: Option<CallbackChannel>,
     ) -> String {
-        if wants_nobody_asked(json) {
+        if is_prompt_none(json) {
             return self.answer::<AcquireTokenSilently>(correlation_id, json).await;
         }
-        let mut call = Call { line, ..self.call(correlation_id) };
+        let mut call = Call { callback, ..self.call(correlation_id) };
         let (_pending, cancelled) = self.begin_flow(&call.correlation_id);
         call.caller.id = self.flow_caller(&call.correlation_id).id;
         self.answered::<AcquireTokenInteractively, _>(json, &call, async |request| {
@@ -164,7 +164,7 @@ impl Session {
     fn call(&self, correlation_id: &str) -> Call {
         let (correlation_id, caller) = (CorrelationId::new(correlation_id), self.caller.clone());
         let received = Instant::now().into_std();
-        Call { correlation_id, received, caller, line: None }
+        Call { correlation_id, received, caller, callback: None }
     }
 
     fn flow_caller(&self, flow: &CorrelationId) -> Caller {

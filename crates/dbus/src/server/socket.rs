@@ -50,9 +50,9 @@ impl SocketService {
         if !peer::same_user(peer::own_uid(), Some(process.uid)) {
             return Err(foreign_user());
         }
-        let stream = stream
-            .into_std()
-            .map_err(|error| Error::internal("take over a client's socket").with_source(error))?;
+        let stream = stream.into_std().map_err(|error| {
+            Error::internal("could not take over a client's socket").with_source(error)
+        })?;
         let id = CallerId::new(&format!("socket-{number}"));
         let session = Arc::new(Session::new(broker, id, Some(process.clone())));
         let builder = Builder::unix_stream(stream)
@@ -88,9 +88,9 @@ impl SocketService {
 /// The refusal of another user's process.
 pub(super) fn foreign_user() -> Error {
     let kind = ErrorKind::Denied(Denial::Configuration);
-    Error::new(kind, "serve another user's program")
-        .with_hint("each user runs a broker of their own")
+    Error::new(kind, "could not serve the client: it belongs to another user")
+        .with_hint("run a broker as that user; each user has one")
 }
 
-/// A client of ours needs well under a millisecond; a socket that says nothing is not kept.
+/// Keybearer's clients need well under a millisecond; a socket that sends nothing is closed.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(5);

@@ -44,7 +44,7 @@ impl ExtensionBroker {
         reply::accounts(&self.extension.perform(operation).await?)
     }
 
-    /// The account that is meant; none is ever taken in place of another (promise I8).
+    /// The account that the request names; no other account replaces it (promise I8).
     async fn choose(&self, parameters: &TokenParameters) -> Result<Account> {
         let TokenParameters { client_id, correlation_id, account: choice, .. } = parameters;
         let listed = self.list(client_id, correlation_id).await?;

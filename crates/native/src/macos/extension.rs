@@ -32,7 +32,7 @@ use super::errors::{AUTHORIZATION, Failure, SEE_UNDERLYING};
 use super::request::{Interface, Name, Operation};
 use super::{Dictionary, Extension};
 
-/// The extension of whoever manages this Mac's work accounts.
+/// The extension of the software that manages this Mac's work accounts.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SsoExtension;
 
@@ -69,13 +69,13 @@ impl Extension for SsoExtension {
         let (answer, answered) = oneshot::channel();
         let (begin, begun) = oneshot::channel();
         DispatchQueue::main().exec_async(move || {
-            // Nobody waits any more if the main thread was too late.
+            // The caller has left if the main thread was too late.
             if begin.send(()).is_ok() {
                 start(number, &operation, answer);
             }
         });
         if !matches!(timeout(MAIN_THREAD_LIMIT, begun).await, Ok(Ok(()))) {
-            let message = "ask macOS: the main thread of this program runs no event loop";
+            let message = "could not ask macOS: the main thread of this program runs no event loop";
             return Err(Error::unavailable(Missing::Broker, message));
         }
         answered.await.unwrap_or_else(|_| Err(Error::cancelled("macOS ended the request")))
@@ -130,7 +130,9 @@ fn provider() -> Option<Retained<ASAuthorizationSingleSignOnProvider>> {
 /// Runs on the main thread.
 fn start(number: u64, operation: &Operation, answer: oneshot::Sender<Outcome>) {
     let (Some(main_thread), Some(provider)) = (MainThreadMarker::new(), provider()) else {
-        let _ = answer.send(Err(Error::internal("perform a request outside of the main thread")));
+        let _ = answer.send(Err(Error::internal(
+            "could not perform the request: this is not the main thread",
+        )));
         return;
     };
     let request = request_of(&provider, operation);
@@ -244,7 +246,7 @@ impl Delegate {
 
     fn answer(&self, outcome: Outcome) {
         if let Some(answer) = self.ivars().answer.take() {
-            // Nobody waits any more if the request was given up.
+            // The caller has left if the request was given up.
             let _ = answer.send(outcome);
         }
         // Not from inside of the controller's own call.

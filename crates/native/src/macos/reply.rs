@@ -29,7 +29,7 @@ pub(super) fn token(
     let expires_in: Option<u64> = number("expires_in");
     let expires_on: Option<i64> =
         text("expires_on").and_then(|text| text.parse().ok()).filter(|moment| *moment > 0);
-    // Without a moment it counts as expired: better asked for again than used too long.
+    // Without a time it counts as expired: an extra request is better than an expired token.
     let expires_on = match (expires_in, expires_on) {
         (Some(seconds), _) => now + Duration::from_secs(seconds),
         (None, Some(moment)) => Timestamp::from_unix_seconds(moment),

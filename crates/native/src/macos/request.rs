@@ -1,4 +1,4 @@
-//! What the extension is told.
+//! The requests to the extension.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,7 +17,7 @@ pub(crate) struct Operation {
     pub(super) interface: Interface,
 }
 
-/// What is to be done.
+/// The operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Name {
     /// A token, with the person's help: macOS's own `Login`.

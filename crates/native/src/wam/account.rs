@@ -3,7 +3,7 @@ use keybearer_core::{Account, Authority, AuthorityHost, HomeAccountId, TenantId}
 use super::provider::{CONSUMERS_TENANT, Plugin};
 use super::transport::WebAccount;
 
-/// Reads an account of Windows, or `None` if it does not tell who it is.
+/// Reads an account of Windows, or `None` if the person is not named.
 ///
 /// For guests the two ids are those of the directory Windows met them in, so their home is only
 /// known once a token has come with it.

@@ -47,7 +47,7 @@ impl ResponseContext<'_> {
         self.issued(Members {
             response,
             access_token: response.token.clone(),
-            // Without a moment it counts as expired: better asked for again than used too long.
+            // Without a time it counts as expired: an extra request is better than an expired token.
             expires_on: expires_on.unwrap_or(self.now),
             id_token: property("wamcompat_id_token"),
             client_info: property("wamcompat_client_info"),
@@ -107,7 +107,7 @@ impl ResponseContext<'_> {
                 .as_ref()
                 .map(|account| account.home_account_id.clone())
                 .or_else(of_claims)
-                .ok_or_else(|| Error::protocol("an account", "a token of nobody"))?,
+                .ok_or_else(|| Error::protocol("an account", "a token without an account"))?,
         };
         let realm = claims.tid.as_deref().unwrap_or_else(|| home_account_id.utid());
         let oid = claims.oid.as_deref().unwrap_or_else(|| home_account_id.uid());

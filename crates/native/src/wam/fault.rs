@@ -11,11 +11,11 @@ const CANCELLED: [u32; 2] = [0x8007_04c7, 0x8000_4004];
 
 /// A call that failed as such, as an error.
 pub(super) fn of_system(error: SystemError, action: &str) -> Error {
-    let message = format!("{action} with Web Account Manager");
+    let message = format!("could not {action} with Web Account Manager");
     let outcome = match error.code {
         CLASS_NOT_REGISTERED => absent(),
-        NO_WINDOW => Error::invalid_request("parent_window", "the parent window is none")
-            .with_hint("give the handle of a window that is there, or none at all"),
+        NO_WINDOW => Error::invalid_request("parent_window", "the parent window is not a window")
+            .with_hint("pass the handle of an existing window, or none at all"),
         code if CANCELLED.contains(&code) => Error::cancelled(message),
         _ => Error::internal(message)
             .with_hint("run `keybearer doctor`; restarting Windows renews its account service"),
@@ -25,7 +25,7 @@ pub(super) fn of_system(error: SystemError, action: &str) -> Error {
 
 /// There is no Web Account Manager.
 pub(super) fn absent() -> Error {
-    Error::unavailable(Missing::Broker, "find Web Account Manager: this Windows has none")
+    Error::unavailable(Missing::Broker, "could not find Web Account Manager: this Windows has none")
         .with_hint(
             "use Windows 10 version 1703, Windows Server 2019 or newer, or sign in with \
                     the browser",
@@ -50,11 +50,11 @@ pub(super) fn check<'a>(answer: &'a Answer, client_id: &ClientId) -> Result<&'a 
         USER_CANCEL => Error::cancelled("the sign-in was closed"),
         USER_INTERACTION_REQUIRED => {
             let kind = ErrorKind::InteractionRequired { claims: None, suberror: None };
-            explained(kind, &error, "Windows has to ask the person")
+            provider_error(kind, &error, "sign-in is required by Windows")
         }
         ACCOUNT_PROVIDER_NOT_AVAILABLE => {
             let kind = ErrorKind::Unavailable(Missing::Broker);
-            explained(kind, &error, "this Windows has no provider for such accounts")
+            provider_error(kind, &error, "this Windows has no provider for such accounts")
         }
         PROVIDER_ERROR => of_provider(&error, client_id),
         other => {
@@ -85,7 +85,7 @@ pub(super) fn of_provider(error: &ProviderError, client_id: &ClientId) -> Error 
         _ => ErrorKind::Denied(Denial::Server),
     };
     let redirect = wrong_redirect || (facility == 0xaa1 && aadsts.is_none());
-    let error = explained(kind, error, "Windows' account provider failed");
+    let error = provider_error(kind, error, "the account provider of Windows failed");
     if redirect { error.with_hint(redirect_hint(client_id)) } else { error }
 }
 
@@ -98,7 +98,7 @@ fn redirect_hint(client_id: &ClientId) -> String {
     )
 }
 
-fn explained(kind: ErrorKind, error: &ProviderError, what: &str) -> Error {
+fn provider_error(kind: ErrorKind, error: &ProviderError, what: &str) -> Error {
     let mut message = what.to_owned();
     if error.code != 0 {
         message.push_str(&format!(" ({:#010x})", error.code));

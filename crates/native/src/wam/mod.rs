@@ -53,8 +53,8 @@ pub struct WamBroker {
     pending: PendingRequests,
 }
 
-/// What this process has learnt. WAM tells less than its answers do: nothing about Microsoft
-/// accounts, and not the home directory of guests.
+/// What this process has learnt. WAM's lists say less than its answers: they leave out Microsoft
+/// accounts and the home directory of guests.
 #[derive(Debug, Default)]
 struct Memory {
     accounts: Vec<Found>,
@@ -71,14 +71,14 @@ struct Found {
     account_id: String,
 }
 
-/// AccountRef is meant by a request.
+/// The account that a request means.
 #[derive(Debug)]
 enum ResolvedAccount {
     One(Box<Found>),
     /// The account of the Windows session, or the one the provider has but does not list.
     Provider(Provider),
     Several(usize),
-    Nobody,
+    NoAccount,
 }
 
 impl WamBroker {
@@ -116,7 +116,7 @@ impl WamBroker {
         }
     }
 
-    async fn meant(&self, parameters: &TokenParameters) -> Result<ResolvedAccount> {
+    async fn resolve(&self, parameters: &TokenParameters) -> Result<ResolvedAccount> {
         let (choice, host) = (&parameters.account, parameters.authority.host());
         if !host.is_known() || host.is_ciam() {
             let message = format!("Windows signs in to Microsoft's clouds, not to {host}");
@@ -145,7 +145,7 @@ impl WamBroker {
         }
         Ok(match (allowed.len(), choice) {
             (0, _) if refused => ResolvedAccount::Provider(provider),
-            (0, _) => ResolvedAccount::Nobody,
+            (0, _) => ResolvedAccount::NoAccount,
             (1, _) | (_, AccountChoice::Default) => {
                 ResolvedAccount::One(Box::new(allowed.swap_remove(0)))
             }
@@ -165,8 +165,8 @@ impl WamBroker {
         }))
     }
 
-    /// The accounts that the app may know about, those of the host's cloud where they do not say;
-    /// `None` if the provider does not tell.
+    /// The accounts that the app may know about. Those that name no cloud count as the host's;
+    /// `None` if the provider does not list accounts.
     async fn listed(
         &self,
         provider: &Provider,
@@ -204,14 +204,18 @@ impl WamBroker {
         allowed.cloned().collect()
     }
 
-    fn remember(&self, issued: Issued, recipe: (Plugin, Provider), client_id: &ClientId) -> Token {
+    fn remember(
+        &self,
+        issued: Issued,
+        (plugin, provider): (Plugin, Provider),
+        client_id: &ClientId,
+    ) -> Token {
         let Issued { token, account_id } = issued;
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         memory.apps.insert(client_id.clone());
         if let Some(account_id) = account_id {
             let account = token.account.clone();
             memory.accounts.retain(|own| own.account.home_account_id != account.home_account_id);
-            let (plugin, provider) = recipe;
             memory.accounts.insert(0, Found { account, plugin, provider, account_id });
         }
         token
@@ -227,20 +231,20 @@ impl WamBroker {
 
     async fn silent(&self, parameters: &TokenParameters) -> Result<Token> {
         let plugin = Plugin::of(&parameters.authority, &parameters.account);
-        let (provider, who) = match self.meant(parameters).await? {
+        let (provider, who) = match self.resolve(parameters).await? {
             ResolvedAccount::One(found) => (found.provider, AccountRef::Known(found.account_id)),
             ResolvedAccount::Provider(provider) => (provider, AccountRef::Provider),
             ResolvedAccount::Several(count) => {
                 return Err(Error::interaction_required(format!("{count} accounts are connected"))
                     .with_hint("name the account"));
             }
-            ResolvedAccount::Nobody => {
+            ResolvedAccount::NoAccount => {
                 return Err(Error::interaction_required("the account is not connected"));
             }
         };
         let plugin = self.plugin_of(plugin, &provider).await?;
-        let recipe = RequestPlan { plugin, provider: provider.clone(), who, mode: Mode::Silent };
-        let answer = self.transport.silent(&recipe.request(parameters)).await;
+        let plan = RequestPlan { plugin, provider: provider.clone(), who, mode: Mode::Silent };
+        let answer = self.transport.silent(&plan.request(parameters)).await;
         let issued = self.read(answer, parameters, (plugin, TokenSource::Cache))?;
         // A request that names no account to Windows is answered with the account of Windows' choice.
         // If that is another one, the account that was asked for is not connected (promise I8).
@@ -253,7 +257,7 @@ impl WamBroker {
     async fn interactive(&self, parameters: &TokenParameters, prompt: Prompt) -> Result<Token> {
         let plugin = Plugin::of(&parameters.authority, &parameters.account);
         let own = plugin.provider(&parameters.authority);
-        let meant = self.meant(parameters).await?;
+        let meant = self.resolve(parameters).await?;
         let (provider, who) = match meant {
             ResolvedAccount::One(found) if prompt != Prompt::SelectAccount => {
                 (found.provider, AccountRef::Known(found.account_id))
@@ -275,14 +279,14 @@ impl WamBroker {
             AccountRef::Known(account_id) => Some(account_id.clone()),
             AccountRef::Provider | AccountRef::Unknown => None,
         };
-        let recipe = RequestPlan { plugin, provider: provider.clone(), who, mode };
-        let answer = self.transport.interactive(&recipe.request(parameters)).await;
+        let plan = RequestPlan { plugin, provider: provider.clone(), who, mode };
+        let answer = self.transport.interactive(&plan.request(parameters)).await;
         let issued = match (self.read(answer, parameters, (plugin, TokenSource::SignIn)), known) {
             (Err(error), Some(account_id))
                 if matches!(error.kind(), ErrorKind::InteractionRequired { .. })
                     && self.unremember(&account_id) =>
             {
-                // Windows does not know it any more: the person signs in anew.
+                // Windows does not know the account any more: the person signs in again.
                 return Box::pin(self.interactive(parameters, prompt)).await;
             }
             (issued, _) => issued?,
@@ -290,7 +294,7 @@ impl WamBroker {
         Ok(self.remember(issued, (plugin, provider), &parameters.client_id))
     }
 
-    /// The session's account may be of either kind, whatever `common` was taken for.
+    /// The session's account may be of either kind, even if `common` was taken for the other.
     async fn plugin_of(&self, plugin: Plugin, provider: &Provider) -> Result<Plugin> {
         if *provider != provider::local() {
             return Ok(plugin);
@@ -332,8 +336,8 @@ impl WamBroker {
         if signed_out {
             Ok(())
         } else {
-            Err(Error::invalid_request("account", "forget an account that is not connected")
-                .with_hint("accounts of Windows itself are removed in its settings"))
+            Err(Error::invalid_request("account", "the account is not connected")
+                .with_hint("remove accounts of Windows itself in its settings"))
         }
     }
 
@@ -363,15 +367,15 @@ impl WamBroker {
             for found in listed.unwrap_or_default() {
                 let id = &found.account.home_account_id;
                 if !accounts.iter().any(|account| account.home_account_id == *id) {
-                    accounts.push(self.told(found));
+                    accounts.push(self.with_known_details(found));
                 }
             }
         }
         Ok(accounts)
     }
 
-    /// What an answer told about an account says more than Windows' list.
-    fn told(&self, found: Found) -> Account {
+    /// The account as an answer described it, which says more than the list of Windows.
+    fn with_known_details(&self, found: Found) -> Account {
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         let known = memory.accounts.iter().find(|own| own.account_id == found.account_id);
         known.map_or(found.account, |own| own.account.clone())

@@ -2,7 +2,7 @@ use keybearer_core::{AccountChoice, Authority, Tenant};
 
 use super::transport::Provider;
 
-/// Entra's and Microsoft's accounts; the authority tells which.
+/// Work accounts and Microsoft accounts; the authority says which.
 const MICROSOFT: &str = "https://login.microsoft.com";
 
 /// Stands for the account the person signed in to Windows with.

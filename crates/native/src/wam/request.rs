@@ -18,7 +18,7 @@ pub(super) enum Mode<'a> {
     },
 }
 
-/// Whose token it is to be.
+/// The account of the token.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum AccountRef {
     /// The account with this `WebAccount.Id`.

@@ -18,7 +18,7 @@ struct WamHarness(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     accounts: Vec<WebAccount>,
-    /// Whoever signs in when asked; nobody reacts otherwise.
+    /// The person who signs in when asked; without one, a sign-in stays unanswered.
     person: Option<WebAccount>,
     /// The authority of the account of the Windows session.
     session: Option<&'static str>,

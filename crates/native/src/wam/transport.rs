@@ -7,8 +7,8 @@ use keybearer_core::{AccessToken, ClientId, CorrelationId};
 /// Web Account Manager as we use it, in plain data: one function for each call across the boundary.
 ///
 /// Everything above is the same on every system and tested on Linux; the implementation for Windows
-/// below it (`winrt`) only moves values. Every future may be dropped at any moment, at which the
-/// system is told to give up; none limits its own time.
+/// below it (`winrt`) only moves values. Every future may be dropped at any moment, which cancels
+/// the operation in Windows; none has a time limit.
 #[async_trait]
 pub(crate) trait Transport: Send + Sync + fmt::Debug {
     /// The provider's own authority, or `None` if Windows has no such provider.
@@ -38,7 +38,7 @@ pub(crate) trait Transport: Send + Sync + fmt::Debug {
     ) -> Result<bool, SystemError>;
 }
 
-/// AccountRef issues tokens, in Web Account Manager's terms: an id and, for one id, one of several
+/// The issuer of tokens, in Web Account Manager's terms: an id and, for one id, one of several
 /// authorities.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Provider {
@@ -58,8 +58,8 @@ pub(crate) struct Request {
     pub(crate) correlation_id: CorrelationId,
     /// The `WebAccount.Id`; without it the provider decides, or asks.
     pub(crate) account_id: Option<String>,
-    /// A token that a resource refused: if this one is offered again, Windows is told to forget it
-    /// and asked once more.
+    /// A token that a resource refused: if Windows returns it again, it is removed from the cache of
+    /// Windows, and the request is made once more.
     pub(crate) refused: Option<AccessToken>,
 }
 
@@ -82,11 +82,11 @@ pub(crate) struct WebAccount {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Listing {
     Accounts(Vec<WebAccount>),
-    /// The provider does not tell, as that of Microsoft accounts.
+    /// The provider does not list accounts, such as that of Microsoft accounts.
     Refused,
     /// Windows has no such provider.
     NoProvider,
-    /// The provider cannot tell now.
+    /// The provider cannot list accounts now.
     Failed(ProviderError),
 }
 

@@ -19,18 +19,19 @@ use windows::core::{HSTRING, PCWSTR, PWSTR};
 /// Makes the directory if need be, and lets only this user and the system into it.
 ///
 /// A new directory has that access list from the start, and its files inherit it. That of an
-/// existing one is set again: it costs little, and mends one that was opened to others.
+/// existing one is set again, which costs little and repairs one that was opened to others.
 ///
 /// # Errors
-/// `Internal` if the directory cannot be made, belongs to somebody else, or cannot be closed.
+/// `Internal` if the directory cannot be made, belongs to another user, or cannot be closed.
 pub fn private_directory(path: &Path) -> Result<()> {
     let shown = path.display().to_string();
     let failed = |error: windows::core::Error| {
-        Error::internal(format!("close the directory {shown} to others")).with_source(error)
+        Error::internal(format!("could not close the directory {shown} to other users"))
+            .with_source(error)
     };
     let parent = path.parent().map_or(Ok(()), std::fs::create_dir_all);
     parent.map_err(|error| {
-        Error::internal(format!("create the directory {shown}")).with_source(error)
+        Error::internal(format!("could not create the directory {shown}")).with_source(error)
     })?;
     let (user, name) = (own_sid().map_err(failed)?, wide(path));
     let list = format!("D:P(A;OICI;FA;;;{user})(A;OICI;FA;;;SY)");
@@ -49,8 +50,10 @@ pub fn private_directory(path: &Path) -> Result<()> {
     const ADMINISTRATORS: &str = "S-1-5-32-544";
     let owner = owner(path).map_err(failed)?;
     if owner != user && owner != ADMINISTRATORS {
-        return Err(Error::internal(format!("open {shown}: it belongs to {owner}, not to you"))
-            .with_hint(format!("find out who made it, then move {shown} away")));
+        return Err(Error::internal(format!(
+            "could not use {shown}: it belongs to {owner}, not to you"
+        ))
+        .with_hint(format!("find out who made it, then move {shown} away")));
     }
     let what = DACL_SECURITY_INFORMATION | PROTECTED_DACL_SECURITY_INFORMATION;
     // SAFETY: as above.

@@ -57,7 +57,7 @@ fn blob(bytes: &[u8]) -> CRYPT_INTEGER_BLOB {
 
 /// Copies what the system handed out, wipes it and gives it back.
 fn take(blob: CRYPT_INTEGER_BLOB) -> Zeroizing<Vec<u8>> {
-    // SAFETY: a successful call left `cbData` bytes there, owned by nobody else, to be freed with
+    // SAFETY: a successful call left `cbData` bytes there, owned by no other code, to be freed with
     // `LocalFree`.
     unsafe {
         let bytes = std::slice::from_raw_parts_mut(blob.pbData, blob.cbData as usize);
@@ -69,9 +69,12 @@ fn take(blob: CRYPT_INTEGER_BLOB) -> Zeroizing<Vec<u8>> {
 }
 
 fn refused(verb: &str, error: windows::core::Error) -> Error {
-    Error::unavailable(Missing::Key, format!("{verb} the key of the token store with DPAPI"))
-        .with_source(error)
-        .with_hint("another user or another computer sealed it, or the profile was reset")
+    Error::unavailable(
+        Missing::Key,
+        format!("could not {verb} the key of the token store with DPAPI"),
+    )
+    .with_source(error)
+    .with_hint("sign in again; another user or computer sealed the key, or the profile was reset")
 }
 
 #[cfg(test)]

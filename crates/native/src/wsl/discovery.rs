@@ -7,13 +7,13 @@ use tokio::time::timeout;
 
 use super::process::{self, Failure};
 
-/// Where things are on a machine that may be WSL.
+/// Finds the proxy on a machine that may be WSL.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "tests name places of their own")]
+#[allow(clippy::exhaustive_structs, reason = "tests name other places")]
 pub struct WslProxyLocator {
     /// Holds the release of the kernel.
     pub os_release: PathBuf,
-    /// The program of WSL that tells where the proxy is. An absolute path, because services have no
+    /// The program of WSL that prints the path of the proxy. An absolute path, because services have no
     /// `/bin` in their `PATH`.
     pub wslinfo: PathBuf,
     /// Where the proxy is usually.
@@ -36,11 +36,11 @@ impl Default for WslProxyLocator {
 pub struct FoundProxy {
     /// The program.
     pub program: PathBuf,
-    /// What told where it is.
+    /// How it was found.
     pub by: FoundBy,
 }
 
-/// What told where the proxy is.
+/// How the proxy was found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_enums, reason = "doctor has words for each")]
 pub enum FoundBy {
@@ -87,27 +87,29 @@ impl WslProxyLocator {
                 Ok(FoundProxy { program, by: FoundBy::Variable })
             } else {
                 let message = format!("{} names no program: {}", Self::VARIABLE, program.display());
-                let hint =
-                    format!("give {} the whole path of the proxy, or unset it", Self::VARIABLE);
+                let hint = format!(
+                    "set {} to the absolute path of the proxy, or unset it",
+                    Self::VARIABLE
+                );
                 Err(Error::unavailable(Missing::Broker, message).with_hint(hint))
             };
         }
-        let complaint = match self.ask_for_proxy(limit).await {
+        let reason = match self.ask_for_proxy(limit).await {
             Ok(program) => return Ok(FoundProxy { program, by: FoundBy::Wslinfo }),
-            Err(complaint) => complaint,
+            Err(reason) => reason,
         };
-        tracing::debug!(complaint, "wslinfo names no proxy");
+        tracing::debug!(reason, "wslinfo names no proxy");
         if self.usual.is_file() {
             return Ok(FoundProxy { program: self.usual.clone(), by: FoundBy::UsualPlace });
         }
         let message = format!(
-            "find the proxy to the Windows broker: {complaint}; there is no {}",
+            "could not find the proxy to the Windows broker: {reason}; there is no {}",
             self.usual.display()
         );
         Err(Error::unavailable(Missing::Broker, message).with_hint(UPDATE))
     }
 
-    /// The version of WSL, if it tells.
+    /// The version of WSL, if `wslinfo` reports it.
     pub async fn version(&self, limit: Duration) -> Option<String> {
         const LONGEST: usize = 30;
         let version = self.ask_wslinfo(&["--wsl-version"], limit).await.ok()?;

@@ -27,38 +27,44 @@ pub(super) fn failed(failure: Failure) -> Error {
     };
     match failure {
         Failure::TooMuch => Error::protocol("a reply of the Windows broker", "more than 4 MiB"),
-        Failure::Unreadable(error) => unavailable("read what the Windows proxy answers", error),
+        Failure::Unreadable(error) => {
+            unavailable("could not read the reply of the Windows proxy", error)
+        }
         Failure::Start(error) => {
             let hint = match error.kind() {
                 io::ErrorKind::NotFound => UPDATE,
                 io::ErrorKind::ArgumentListTooLong => "ask for fewer scopes and claims at a time",
-                io::ErrorKind::PermissionDenied => "see who may execute the proxy",
+                io::ErrorKind::PermissionDenied => "check who may execute the proxy",
                 // The kernel does not know what to do with a Windows program.
                 _ => {
                     "allow Windows programs ([interop] enabled=true in /etc/wsl.conf), then run \
                      `wsl.exe --shutdown`"
                 }
             };
-            unavailable("start the proxy to the Windows broker", error).with_hint(hint)
+            unavailable("could not start the proxy to the Windows broker", error).with_hint(hint)
         }
     }
 }
 
 /// The program ended without a word.
-pub(super) fn said_nothing(output: &Output) -> Error {
+pub(super) fn no_reply(output: &Output) -> Error {
     let message =
         format!("the proxy to the Windows broker ended ({}) with no answer", output.status);
     let error = Error::unavailable(Missing::Broker, message);
-    match output.complaint_of_wsl() {
-        Some(complaint) => error
-            .with_source(complaint)
-            .with_hint("run `wsl.exe --shutdown` in Windows and try again"),
+    match output.error_of_wsl() {
+        Some(reason) => {
+            error.with_source(reason).with_hint("run `wsl.exe --shutdown` in Windows and try again")
+        }
         None => error.with_hint(format!("{NOT_ELEVATED}, or {UPDATE}")),
     }
 }
 
 /// The same error with what can be done about it.
-pub(super) fn explained(error: Error, fault: ProxyFault, client_id: Option<&ClientId>) -> Error {
+pub(super) fn with_next_step(
+    error: Error,
+    fault: ProxyFault,
+    client_id: Option<&ClientId>,
+) -> Error {
     let code = error.context().code.as_deref();
     let redirect_uri =
         matches!(code, Some("AADSTS50011" | "AADSTS7000218")) || fault.error_code == REDIRECT_URI;
@@ -99,7 +105,7 @@ mod tests {
         let mut error = Error::new(ErrorKind::Internal, context).context().clone();
         error.code = context.split(':').next().filter(|c| c.starts_with("AADSTS")).map(Into::into);
         let error = Error::from_parts(ErrorKind::Internal, error);
-        explained(error, fault, Some(&ClientId::parse("app-1").unwrap()))
+        with_next_step(error, fault, Some(&ClientId::parse("app-1").unwrap()))
     }
 
     #[test]

@@ -17,8 +17,8 @@ const MAX_REPLY: usize = 4 << 20;
 /// How much of the error output is looked at, in bytes.
 const MAX_NOISE: usize = 8 << 10;
 
-/// How long what the program started itself may hold on to its output after its end.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long the processes that the program started may keep its output open after its end.
+const OUTPUT_GRACE: Duration = Duration::from_millis(500);
 
 /// What a program left behind.
 pub(super) struct Output {
@@ -38,7 +38,7 @@ pub(super) enum Failure {
 impl Output {
     /// What WSL itself says about not reaching Windows. Other lines are not repeated: they are the
     /// program's, and may hold anything (promise I5).
-    pub(super) fn complaint_of_wsl(&self) -> Option<String> {
+    pub(super) fn error_of_wsl(&self) -> Option<String> {
         const LONGEST: usize = 200;
         let text = String::from_utf8_lossy(&self.stderr);
         let line = text.lines().find(|line| line.contains("WSL (") && line.contains("ERROR"))?;
@@ -54,7 +54,7 @@ pub(super) fn clean(output: &[u8]) -> Option<String> {
     Some(text.trim_start_matches('\u{feff}').trim().to_owned())
 }
 
-/// Runs `program` to its end, without a shell and without any of our own input or output. Dropping
+/// Runs `program` to its end, without a shell and without access to the input and output of this process. Dropping
 /// the future kills it and everything it started.
 pub(super) async fn run<A: AsRef<OsStr>>(
     program: &Path,
@@ -73,7 +73,7 @@ pub(super) fn start_and_leave<A: AsRef<OsStr>>(program: &Path, arguments: &[A]) 
         .stderr(Stdio::null())
         .spawn();
     if let Err(error) = started {
-        tracing::debug!(%error, "start {}", program.display());
+        tracing::debug!(%error, "could not start {}", program.display());
     }
 }
 
@@ -111,13 +111,13 @@ impl Running {
                     self.child.wait().await
                 }
                 status = self.child.wait() => {
-                    let rest = timeout(LAST_WORDS, &mut reading).await;
+                    let rest = timeout(OUTPUT_GRACE, &mut reading).await;
                     if let Ok((Err(error), _)) = rest {
                         return Err(Failure::Unreadable(error));
                     }
                     if rest.is_ok() {
-                        // Nobody of the group holds on to the output, and its number may be
-                        // another's from now on.
+                        // No process of the group keeps the output open, and another group may get
+                        // its number from now on.
                         self.group = None;
                     }
                     status

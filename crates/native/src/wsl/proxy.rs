@@ -20,7 +20,7 @@ use keybearer_engine::Random;
 use keybearer_host::SystemRandom;
 use tokio::time::timeout;
 
-use super::fault::{explained, failed, said_nothing};
+use super::fault::{failed, no_reply, with_next_step};
 use super::process;
 use crate::Checked;
 use crate::limit::now;
@@ -62,7 +62,7 @@ impl Run<'_> {
     }
 }
 
-/// Windows takes command lines of fewer than 32,768 characters; the rest of ours is short.
+/// Windows takes command lines of fewer than 32,768 characters; the other arguments are short.
 const LONGEST_REQUEST: usize = 32_000;
 
 /// How long the proxy may take to end a flow that was given up.
@@ -86,8 +86,9 @@ impl ProxyBroker {
     async fn run<T>(&self, run: Run<'_>, read: impl FnOnce(&str) -> Result<T>) -> Result<T> {
         let outcome = match self.exchange(&run).await {
             Err(error) => Err(error),
-            Ok(reply) => read(&reply)
-                .map_err(|error| explained(error, messages::fault(&reply), Some(run.client_id))),
+            Ok(reply) => read(&reply).map_err(|error| {
+                with_next_step(error, messages::fault(&reply), Some(run.client_id))
+            }),
         };
         outcome.map_err(|error| error.with_correlation_id(run.correlation_id.clone()))
     }
@@ -101,13 +102,13 @@ impl ProxyBroker {
             return Err(Error::invalid_request("request", message)
                 .with_hint("ask for fewer scopes and claims at a time"));
         }
-        tracing::debug!(method, %correlation_id, "run the proxy to the Windows broker");
+        tracing::debug!(method, %correlation_id, "running the proxy to the Windows broker");
         let output = process::run(&self.0.program, &run.arguments()).await.map_err(failed)?;
         let text = process::clean(&output.stdout);
         match text.as_deref().map(reply_in) {
-            // It ends with 0 whatever it answers, so the number means little beside an answer.
+            // It exits with 0 for every answer, so the exit code means little beside an answer.
             Some(reply) if !reply.is_empty() => Ok(reply.to_owned()),
-            Some(_) => Err(said_nothing(&output)),
+            Some(_) => Err(no_reply(&output)),
             None => Err(Error::protocol("a JSON object as the broker's reply", "no text")),
         }
     }
@@ -124,8 +125,8 @@ impl ProxyBroker {
         Ok(listed)
     }
 
-    /// The account a silent request is for; `None` leaves it to Windows. An account that is not
-    /// there is never replaced by another (promise I8).
+    /// The account a silent request is for; `None` leaves the choice to Windows. No other account
+    /// replaces one that is missing (promise I8).
     async fn choose(&self, parameters: &TokenParameters) -> Result<Option<ListedAccount>> {
         if parameters.account == AccountChoice::Default {
             return Ok(None);
@@ -168,7 +169,7 @@ impl ProxyBroker {
         }
     }
 
-    /// Signs in until somebody gives up; then Windows is told so before the process is ended.
+    /// Asks Windows to sign the person in.
     async fn sign_in(&self, request: &InteractiveRequest) -> Result<Token> {
         let parameters = &request.parameters;
         let account = match parameters.account {
@@ -198,8 +199,8 @@ impl ProxyBroker {
     }
 }
 
-/// A sign-in that this process may not live to see the end of: dropped with the runtime, it still
-/// has Windows told.
+/// A sign-in that may outlive this process. If it is dropped with the runtime, it still sends Windows
+/// the cancellation.
 struct Unfinished<'a> {
     proxy: &'a ProxyBroker,
     parameters: &'a TokenParameters,
@@ -292,8 +293,8 @@ impl Broker for ProxyBroker {
         self.run(run, |reply| AcquireTokenSilently::decode_reply(reply, &request)).await
     }
 
-    /// The sign-in is a task, which outlives the request a little so that Windows can be told that
-    /// the request has ended.
+    /// The sign-in is a task that outlives the request a little, so that Windows gets the
+    /// cancellation.
     async fn acquire_interactive(&self, request: InteractiveRequest) -> Result<Token> {
         let parameters = with_correlation_id(request.parameters);
         let pending = self.0.pending.register(&parameters.caller.id);
@@ -306,8 +307,8 @@ impl Broker for ProxyBroker {
             let outcome = tokio::select! {
                 outcome = &mut signing_in => outcome,
                 () = pending.cancelled() => {
-                    let told = proxy.send_cancel(parameters);
-                    let (_, _) = tokio::join!(told, timeout(CANCEL_LIMIT, signing_in));
+                    let sent = proxy.send_cancel(parameters);
+                    let (_, _) = tokio::join!(sent, timeout(CANCEL_LIMIT, signing_in));
                     Err(sign_in_cancelled())
                 }
             };

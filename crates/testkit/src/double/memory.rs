@@ -174,7 +174,7 @@ impl Broker for MemoryBroker {
         if accounts.len() < before {
             Ok(())
         } else {
-            Err(Error::invalid_request("account", "forget an account that is not connected"))
+            Err(Error::invalid_request("account", "the account is not connected"))
         }
     }
 

@@ -1,6 +1,6 @@
 //! One thread for each call. It belongs to the multithreaded apartment, so that completions come on
-//! a thread of the system and nothing has to pump messages for us, whatever apartment the caller's
-//! thread is in. A caller that gives up (its future is dropped: deadline, cancel) leaves at once;
+//! a thread of the system and no code has to pump messages, in every apartment that the caller's
+//! thread may be in. A caller that gives up (its future is dropped: deadline, cancel) leaves at once;
 //! the thread then cancels the operation and lets go of it, even if it never completes.
 
 use std::sync::OnceLock;
@@ -36,12 +36,12 @@ struct GiveUp(Sender<Event>);
 
 impl Drop for GiveUp {
     fn drop(&mut self) {
-        // The thread has ended if nobody receives.
+        // If there is no receiver, the thread has ended.
         let _ = self.0.send(Event::GivenUp);
     }
 }
 
-/// Does the work on a thread of its own.
+/// Does the work on a separate thread.
 pub(super) async fn run<T: Send + 'static>(
     work: impl FnOnce(&Call) -> Result<T> + Send + 'static,
 ) -> std::result::Result<T, SystemError> {
@@ -57,7 +57,10 @@ pub(super) async fn run<T: Send + 'static>(
     thread.map_err(|error| SystemError { code: 0x8007_000e, message: error.to_string() })?;
     let outcome = answered.await;
     drop(give_up);
-    let ended = || SystemError { code: E_ABORT.0 as u32, message: "the call ended".into() };
+    let ended = || SystemError {
+        code: E_ABORT.0 as u32,
+        message: "the call ended without a result".into(),
+    };
     outcome.map_err(|_| ended())?.map_err(system_error)
 }
 
@@ -116,11 +119,11 @@ struct Apartment;
 impl Apartment {
     fn enter() -> Result<Self> {
         // The apartment is kept for as long as the process lives: operations that were given up
-        // may still complete when the last thread of ours has left it.
+        // may still complete when the last thread of Keybearer has left it.
         static KEPT: OnceLock<Result<()>> = OnceLock::new();
         // SAFETY: takes no pointers; the cookie is not needed as the reference is never given back.
         KEPT.get_or_init(|| unsafe { CoIncrementMTAUsage() }.map(drop)).clone()?;
-        // SAFETY: this is a new thread of ours, in no apartment yet; `drop` pairs the call.
+        // SAFETY: this thread is new and in no apartment yet; `drop` pairs the call.
         unsafe { RoInitialize(RO_INIT_MULTITHREADED) }?;
         Ok(Self)
     }

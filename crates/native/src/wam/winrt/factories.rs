@@ -2,7 +2,7 @@
 //!
 //! The binding's own convenience functions are not used: where a class is not registered, they look
 //! for a DLL named like its namespace on the search path and load it. On a Windows without Web
-//! Account Manager anybody who can put a file there could then take the sign-in over. A class that
+//! Account Manager any user who can put a file there could then take the sign-in over. A class that
 //! the system does not know must stay unknown.
 
 use std::ffi::c_void;
@@ -189,6 +189,6 @@ unsafe fn received<T: Interface>(call: impl FnOnce(*mut *mut c_void) -> HRESULT)
 /// A string as functions take it: borrowed.
 fn raw(text: &HSTRING) -> *mut c_void {
     // SAFETY: `HSTRING` is a transparent wrapper of this one pointer (null for empty text), and
-    // whoever receives it only reads while the reference lives.
+    // the receiver only reads while the reference lives.
     unsafe { std::mem::transmute_copy(text) }
 }
