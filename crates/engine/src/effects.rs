@@ -170,7 +170,8 @@ pub trait SignInUi: Send + Sync + fmt::Debug {
     /// `Unavailable(UserInterface)` by default.
     async fn listen(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
         let _ = prompt;
-        Err(Error::unavailable(Missing::UserInterface, "listen for the answer of the sign-in"))
+        let message = "could not listen for the answer of the sign-in: there is no listener";
+        Err(Error::unavailable(Missing::UserInterface, message))
     }
 }
 

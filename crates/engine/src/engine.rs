@@ -169,7 +169,7 @@ impl EngineState {
         let hint = if self.providers.has_described(host) {
             unfinished
         } else {
-            Some(format!("{host} has not answered; check the network, the proxy and the authority"))
+            Some(format!("check the network, the proxy and the authority; {host} has not answered"))
         };
         hint.into_iter().fold(error, Error::with_hint)
     }

@@ -90,7 +90,7 @@ impl RequestContext<'_> {
         tracing::warn!(
             correlation_id = %self.correlation_id,
             seconds = skew.as_secs(),
-            "this machine's clock differs from the provider's; set it right"
+            "this machine's clock differs from the provider's; correct it"
         );
         date
     }

@@ -101,7 +101,7 @@ impl Redeemer {
         let mut registry = self.accounts.registry();
         registry.load_from_store(account, &token_owner, stored);
         let redemption = registry.start_redemption(account, &token_owner);
-        redemption.ok_or_else(|| Error::internal("find a refresh token"))
+        redemption.ok_or_else(|| Error::internal("could not find a refresh token to redeem"))
     }
 
     async fn redeem_started(

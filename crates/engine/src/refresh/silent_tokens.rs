@@ -59,7 +59,7 @@ impl SilentTokens {
     /// Starts a refresh that the caller, who has a valid token, does not wait for.
     fn renew_in_background(&self, refresh: RefreshRequest) {
         if self.check_throttle(&refresh).is_ok() {
-            tracing::debug!(correlation_id = %refresh.correlation_id, "renew in the background");
+            tracing::debug!(correlation_id = %refresh.correlation_id, "renewing the token in the background");
             let key = refresh.key.clone();
             let redeemer = Arc::clone(&self.redeemer);
             let start = move |_| async move {

@@ -130,7 +130,7 @@ async fn interactive_once(
     for route in SignInRoute::order(options.method, &options.abilities()) {
         match Box::pin(sign_in_by(*route, &attempt, &mut abandoned)).await {
             Err(error) if is_no_ui(&error) => {
-                tracing::debug!(correlation_id = %id, ?route, %error, "not a way to sign in");
+                tracing::debug!(correlation_id = %id, ?route, %error, "the sign-in route is not available");
                 last = Some(error);
             }
             decided => return decided,
