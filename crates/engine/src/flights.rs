@@ -149,8 +149,8 @@ fn remove<K: Eq + Hash, T>(
     }
 }
 
-/// Locks a mutex. A poisoned one is still consistent: no code in this crate panics halfway through a
-/// change.
+/// Locks a mutex. A poisoned one is still consistent: no code in this crate panics halfway through
+/// a change.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,6 +1,6 @@
-//! Tests of interactive requests: one sign-in for many callers, cancelling, answers of other sign-ins,
-//! the wrong account.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+//! Tests of interactive requests: one sign-in for many callers, cancelling, answers of other
+//! sign-ins, the wrong account.
+#![allow(clippy::expect_used, reason = "tests")]
 
 use std::time::Duration;
 

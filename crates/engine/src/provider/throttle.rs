@@ -15,8 +15,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 pub(crate) struct Throttle(HashMap<(String, ClientId), Duration>);
 
 impl Throttle {
-    /// Notes that the provider asked to wait. Requests overlap, so of several waits the one that ends
-    /// last counts.
+    /// Notes that the provider asked to wait. Requests overlap, so of several waits the one that
+    /// ends last counts.
     pub(crate) fn note(
         &mut self,
         environment: &str,

@@ -75,8 +75,8 @@ impl DeviceCodeFlow<'_> {
         Ok(authorization)
     }
 
-    /// Polls until the person is done. Without callers the polling ends between two requests, but not
-    /// during one, because its response may contain the tokens.
+    /// Polls until the person is done. Without callers the polling ends between two requests, but
+    /// not during one, because its response may contain the tokens.
     async fn poll(
         &self,
         shown: &DeviceAuthorization,

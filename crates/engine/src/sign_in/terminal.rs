@@ -176,8 +176,8 @@ pub(crate) fn paste_redirect_uri(requested: Option<&Url>) -> Result<Url> {
         .with_hint("register http://localhost as a mobile and desktop redirect URI of the app"))
 }
 
-/// Whether this is `https://login.microsoftonline.com/common/oauth2/nativeclient` or its counterpart in
-/// another cloud: an empty page of the provider, at which the broker cannot listen.
+/// Whether this is `https://login.microsoftonline.com/common/oauth2/nativeclient` or its
+/// counterpart in another cloud: an empty page of the provider, at which the broker cannot listen.
 pub(crate) fn is_native_client(url: &Url) -> bool {
     url.scheme() == "https" && url.path() == "/common/oauth2/nativeclient"
 }
