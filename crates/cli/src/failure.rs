@@ -6,20 +6,20 @@ use serde_json::json;
 use crate::exit::Exit;
 use crate::output;
 
-/// How a failure is told.
+/// How an error is reported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ErrorFormat {
-    /// To a person, on standard error.
+    /// As text on standard error, for people.
     Text,
-    /// To a program, on standard output.
+    /// As JSON on standard output, for programs.
     Json,
 }
 
-/// Tells what went wrong; the exit code says what to do next.
+/// Prints the error, and returns its exit code.
 pub(crate) fn report(error: &Error, format: ErrorFormat) -> ExitCode {
     match format {
         ErrorFormat::Text => eprint!("{}", text(error)),
-        // There is nowhere left to tell that standard output is closed.
+        // If standard output is closed, there is no other place to report it.
         ErrorFormat::Json => drop(output::json(&json(error))),
     }
     Exit::of(error.kind()).into()

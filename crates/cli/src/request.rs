@@ -9,25 +9,25 @@ use keybearer_core::{
 use keybearer_engine::Random;
 use keybearer_host::SystemRandom;
 
-/// For whom tokens are issued, and by whom.
+/// The issuer of tokens, and the app they are issued to.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Target {
     /// Directory: a GUID, a domain, organizations, common or consumers [default: organizations]
     #[arg(long, value_name = "TENANT", env = "AZURE_TENANT_ID", hide_env_values = true)]
     pub(crate) tenant: Option<String>,
-    /// Host that issues tokens
+    /// Host of the sign-in service
     #[arg(long, value_name = "HOST", env = "AZURE_AUTHORITY_HOST", hide_env_values = true)]
     #[arg(default_value = "https://login.microsoftonline.com")]
     pub(crate) authority: String,
-    /// App registration [default: Microsoft's app for Azure developer tools]
+    /// Client id of the app registration [default: Microsoft's app for Azure developer tools]
     #[arg(long, value_name = "ID")]
     pub(crate) client_id: Option<String>,
 }
 
-/// How long a command may take.
+/// The time limit of a command.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Limit {
-    /// Give up after this many seconds, a person's sign-in included
+    /// Fail after this many seconds, including the sign-in
     #[arg(long = "timeout", value_name = "SECS", default_value_t = 300)]
     seconds: u32,
 }
@@ -39,7 +39,7 @@ impl Limit {
 }
 
 impl Target {
-    /// A request for a token of these scopes.
+    /// Builds a request for a token for these scopes.
     pub(crate) fn request(
         &self,
         scopes: &[String],
@@ -92,12 +92,12 @@ fn default_scopes(client_id: &ClientId, host: &AuthorityHost) -> Result<ScopeSet
     }
 }
 
-/// Asks for the connected accounts.
+/// Builds a request for the connected accounts.
 pub(crate) fn accounts(limit: Duration) -> AccountsRequest {
     AccountsRequest { client_id: None, correlation_id: correlation_id(), timeout: limit }
 }
 
-/// The id of one command's work, here and in the server's logs.
+/// Makes the id of one command, for these logs and the server's.
 pub(crate) fn correlation_id() -> CorrelationId {
     let mut bytes = [0; 16];
     SystemRandom.fill(&mut bytes);
@@ -114,12 +114,12 @@ mod tests {
     }
 
     #[test]
-    fn without_scopes_an_unknown_cloud_is_an_error_that_asks_for_them() {
+    fn without_scopes_a_person_only_signs_in_where_the_resource_manager_is_not_known() {
         for authority in ["localhost:8443", "login.sovcloud-identity.sg", "contoso.ciamlogin.com"] {
             let request = target("", authority, None);
             let limit = Limit { seconds: 1 };
-            let error = request.request(&[], AccountChoice::Only, None, limit).unwrap_err();
-            assert!(error.hint().unwrap().contains("--scope"), "{error}");
+            let request = request.request(&[], AccountChoice::Only, None, limit).unwrap();
+            assert_eq!(request.scopes, ScopeSet::sign_in(), "{authority}");
         }
     }
 

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use keybearer_core::{
-    AccountChoice, Authority, Broker, Caller, Capabilities, Claims, CorrelationId,
-    Error, ErrorKind, HomeAccountId, InteractiveRequest, Missing, Prompt, Result, ScopeSet,
-    SilentRequest, Tenant, Token, TokenParameters,
+    AccountChoice, Authority, Broker, Caller, Capabilities, Claims, CorrelationId, Error,
+    ErrorKind, HomeAccountId, InteractiveRequest, Missing, Prompt, Result, ScopeSet, SilentRequest,
+    Tenant, Token, TokenParameters,
 };
 use keybearer_engine::Random;
 use keybearer_host::{Environment, SystemClock, SystemRandom};

@@ -13,7 +13,7 @@ use crate::encoding::decode;
 /// # Errors
 /// `Protocol` if the text is not such JSON.
 pub fn parse(encoded: &str) -> Result<ClientInfo> {
-    decode(encoded).and_then(|json| serde_json::from_slice(&json).ok()).ok_or_else(odd)
+    decode(encoded).and_then(|json| serde_json::from_slice(&json).ok()).ok_or_else(malformed)
 }
 
 /// The identity of an account, the same in every directory.
@@ -32,9 +32,9 @@ impl ClientInfo {
     /// # Errors
     /// `Protocol` if a part is empty or has unexpected characters.
     pub fn home_account_id(&self) -> Result<HomeAccountId> {
-        let id = HomeAccountId::from_parts(&self.uid, &self.utid).map_err(|_| odd())?;
+        let id = HomeAccountId::from_parts(&self.uid, &self.utid).map_err(|_| malformed())?;
         // With a dot in the uid, the id would be split at another place.
-        if self.uid.contains('.') { Err(odd()) } else { Ok(id) }
+        if self.uid.contains('.') { Err(malformed()) } else { Ok(id) }
     }
 }
 
@@ -45,7 +45,7 @@ pub fn encode(id: &HomeAccountId) -> String {
     URL_SAFE_NO_PAD.encode(format!(r#"{{"uid":"{}","utid":"{}"}}"#, id.uid(), id.utid()))
 }
 
-fn odd() -> Error {
+fn malformed() -> Error {
     Error::protocol("client_info with a uid and a utid", "something else")
 }
 

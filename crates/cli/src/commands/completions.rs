@@ -10,11 +10,11 @@ const EXAMPLE: &str = "\
 Example:
   keybearer completions bash > ~/.local/share/bash-completion/completions/keybearer";
 
-/// Print a shell's completions for this program
+/// Print shell completions for this program
 #[derive(Args, Debug)]
 #[command(after_help = below_help(EXAMPLE))]
 pub(crate) struct Completions {
-    /// The shell
+    /// Shell
     shell: Shell,
 }
 

@@ -1,4 +1,4 @@
-//! Installing the broker for this user, and removing it.
+//! Installs the broker for this user, and removes it.
 
 use std::time::Duration;
 
@@ -20,18 +20,18 @@ Examples:
 /// How long the bus may take to answer.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Have the session bus and systemd start the broker for you
+/// Let the session bus and systemd start the broker
 ///
-/// Writes the activation file of the name com.microsoft.identity.broker1 and, where systemd runs, a
-/// service and its socket, all below your home directory. Refuses if another broker is installed or
+/// Writes an activation file for the name com.microsoft.identity.broker1 and, if systemd runs, a
+/// service and its socket, all in your home directory. Fails if another broker is installed or
 /// running.
 #[derive(Args, Debug)]
 #[command(after_help = below_help(EXAMPLES))]
 pub(super) struct Install {
-    /// Write systemd's files, too
+    /// Also write the files for systemd
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     systemd: When,
-    /// Go before another broker; `uninstall` brings it back
+    /// Take precedence over another broker; `uninstall` restores it
     #[arg(long)]
     force: bool,
 }
@@ -40,9 +40,9 @@ pub(super) struct Install {
 enum When {
     /// If systemd runs on this machine
     Auto,
-    /// In any case
+    /// Even if systemd does not run
     Always,
-    /// Not at all
+    /// Never
     Never,
 }
 
@@ -73,7 +73,7 @@ impl Install {
             return Err(Installation::refusal(&conflicts));
         }
         let written = plan.write()?;
-        let reloaded = run(async { Ok(tell_bus(&environment).await) })?;
+        let reloaded = run(async { Ok(reload(&environment).await) })?;
         output::text(&describe(&written, &conflicts, &reloaded, units))
     }
 }
@@ -82,7 +82,7 @@ impl Install {
 pub(super) fn uninstall() -> Result<()> {
     let environment = Environment::current();
     let removed = Installation::remove(&environment)?;
-    let reloaded = run(async { Ok(tell_bus(&environment).await) })?;
+    let reloaded = run(async { Ok(reload(&environment).await) })?;
     let mut text = String::new();
     for removal in &removed {
         text.push_str(&match removal {
@@ -112,7 +112,7 @@ fn is_unit(path: &std::path::Path) -> bool {
     path.extension().is_some_and(|extension| extension == "socket")
 }
 
-/// Another broker that has the name now.
+/// The other broker that owns the name now, if there is one.
 async fn running(environment: &Environment) -> Option<Conflict> {
     let address = environment.session_bus_address()?;
     let owner = BrokerProxy::connect_bus(&address, Activation::Leave, LIMIT).await.ok()?;
@@ -130,17 +130,17 @@ async fn running(environment: &Environment) -> Option<Conflict> {
     })
 }
 
-/// What the session bus knows of the files.
+/// Whether the session bus has read the files.
 enum Reloaded {
     NoBus,
-    /// It knows a broker to start.
+    /// The bus can start a broker.
     Starts,
-    /// It knows none.
+    /// The bus cannot start a broker.
     StartsNone,
     Failed(Error),
 }
 
-async fn tell_bus(environment: &Environment) -> Reloaded {
+async fn reload(environment: &Environment) -> Reloaded {
     let Some(address) = environment.session_bus_address() else { return Reloaded::NoBus };
     match reload_bus(&address, LIMIT).await {
         Ok(true) => Reloaded::Starts,

@@ -15,7 +15,7 @@ Example:
 
 /// Forget an account and its tokens
 ///
-/// The browser's own session with the provider stays as it is.
+/// The browser stays signed in.
 #[derive(Args, Debug)]
 #[command(after_help = below_help(EXAMPLE))]
 pub(crate) struct Logout {
@@ -49,7 +49,7 @@ impl Logout {
         output::text(&lines.collect::<String>())
     }
 
-    /// Which accounts to forget, each person once, however many directories they were seen in.
+    /// The accounts to forget; an account that is in several directories is listed once.
     fn choose(&self, connected: Vec<Account>) -> Result<Vec<(HomeAccountId, String)>> {
         let mut chosen: Vec<(HomeAccountId, String)> = Vec::new();
         let named = self.account.as_deref().map(AccountChoice::named);

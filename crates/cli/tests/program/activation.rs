@@ -153,11 +153,11 @@ fn who_replaces_a_broker_of_the_service_manager_leaves_the_next_to_it_too() {
     manager.is_told();
     let by_hand = Running::start(&mut home.keybearer(["broker", "run", "--replace"]));
     let (status, log) = first.end();
-    assert!(status.success() && log.contains("ending: asked to"), "{log}");
+    assert!(status.success() && log.contains("stopping: asked to stop"), "{log}");
     // The one by hand knocks, which has the service manager start its own.
     let next = manager.start(&home, "");
     let (status, log) = by_hand.end();
-    assert!(status.success() && log.contains("another broker serves already"), "{log}");
+    assert!(status.success() && log.contains("another broker is already running"), "{log}");
     assert_eq!(broker_status(&home)["pid"], next.pid());
     assert!(home.run("broker stop").status.success());
     std::fs::remove_file(home.socket()).unwrap();
@@ -172,7 +172,7 @@ fn a_socket_at_another_place_is_refused() {
     let broker = ServiceManager { listener: other, ..manager }.start(&home, "");
     let (status, log) = broker.end();
     assert_eq!(status.code(), Some(1), "{log}");
-    assert!(log.contains("the service manager gave another socket"), "{log}");
+    assert!(log.contains("the service manager passed a socket at another path"), "{log}");
 }
 
 #[test]

@@ -296,9 +296,7 @@ fn a_browser_that_fails_gives_way_to_the_terminal() {
 fn with_neither_display_nor_terminal_the_error_says_where_to_sign_in() {
     let provider = Provider::start();
     let home = provider.home();
-    for command in
-        ["login", "token --interactive --scope https://storage.azure.com/.default"]
-    {
+    for command in ["login", "token --interactive --scope https://storage.azure.com/.default"] {
         let output = home.run(command);
         assert_eq!(output.status.code(), Some(3), "{output:?}");
         assert!(complaint(&output).contains("`keybearer login`"), "{output:?}");

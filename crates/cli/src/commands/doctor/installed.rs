@@ -3,7 +3,7 @@ use keybearer_host::Environment;
 
 use super::finding::{Finding, Level};
 
-/// What starts a broker when nobody of ours does: the session bus and systemd.
+/// Whether the session bus and systemd can start the broker.
 pub(super) fn examine(environment: &Environment) -> Finding {
     match Installation::find(environment) {
         Ok(found) if found.files.is_empty() => not_installed(&found.others),

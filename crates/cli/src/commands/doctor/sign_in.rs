@@ -4,7 +4,7 @@ use keybearer_host::{Environment, Settings};
 
 use super::finding::{Finding, Level};
 
-/// What a sign-in started here, such as `keybearer login`, would do.
+/// How a sign-in from this terminal would prompt the person.
 pub(super) fn examine(caller: &Abilities, settings: Option<&Settings>) -> Finding {
     const ABOUT: &str = "sign-in";
     let port = settings.and_then(|settings| settings.loopback_port).unwrap_or(FORWARDED_PORT);
@@ -33,7 +33,7 @@ pub(super) fn examine(caller: &Abilities, settings: Option<&Settings>) -> Findin
     }
 }
 
-/// The settings, if they can be read; another finding says so if not.
+/// The settings, if they can be read; otherwise another finding reports the error.
 pub(super) fn settings(environment: &Environment) -> Option<Settings> {
     let paths = keybearer_host::Paths::current(environment).ok()?;
     Settings::load(&paths.config_file, environment).ok()
