@@ -210,7 +210,7 @@ async fn i2_the_broker_calls_back_the_caller_and_nobody_else_gets_to_its_present
     let stranger = stranger.build().await.unwrap();
     let id = sample::parameters().correlation_id;
     let name: String = id.as_str().chars().filter(char::is_ascii_alphanumeric).collect();
-    let path = format!("/com/keybearer/caller_ui/call{name}");
+    let path = format!("/com/keybearer/presenter/call{name}");
     let interface = Some("com.keybearer.Presenter1");
     let act = r#"{"act":"openBrowser","url":"https://evil.example/"}"#;
     let reply = stranger.call_method(Some(client), path.as_str(), interface, "present", &act);

@@ -1,5 +1,5 @@
-//! The caller's caller_ui, across the connection: while an interactive call waits, the client serves
-//! an object of its own that the broker calls back. Only that broker is served, and only the caller
+//! The caller's user interface, across the connection: while an interactive call waits, the client
+//! serves an object that the broker calls back. Only that broker is served, and only the caller
 //! is called.
 
 mod offered;
@@ -12,8 +12,8 @@ pub use remote::CallbackChannel;
 /// The interface of the object.
 const INTERFACE: &str = "com.keybearer.Presenter1";
 
-/// Above the objects of the calls.
-const ROOT: &str = "/com/keybearer/caller_ui";
+/// The parent path of the objects. It stays as it is: client and broker may differ in version.
+const ROOT: &str = "/com/keybearer/presenter";
 
 /// Where the object of one call is: each call has a correlation id of its own.
 fn object_path(call: &CorrelationId) -> String {

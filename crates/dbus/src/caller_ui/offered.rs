@@ -51,7 +51,8 @@ impl OfferedCallerUi {
             Ok(None) => Ok(Self { connection: connection.clone(), path, _call: ends }),
             Ok(Some(_)) => Err(Error::internal("two calls have the same correlation id")),
             Err(error) => {
-                Err(Error::internal("serve a caller_ui to the broker").with_source(error))
+                let message = "could not offer the caller's user interface to the broker";
+                Err(Error::internal(message).with_source(error))
             }
         }
     }

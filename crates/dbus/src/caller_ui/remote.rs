@@ -55,12 +55,17 @@ impl RemoteCallerUi {
         let (path, method) = (self.path.as_str(), "present");
         let json = act.encode();
         let called = connection.call_method(caller.as_ref(), path, Some(INTERFACE), method, &json);
-        // The caller has left, or is no Keybearer: either way nobody waits for this sign-in.
-        let reply = called.await.map_err(|_| Error::cancelled("ask the program that signs in"))?;
+        // The caller has disconnected or is not Keybearer: no caller waits for this sign-in.
+        let reply = called.await.map_err(|_| {
+            Error::cancelled("the program that started the sign-in has disconnected")
+        })?;
         let body = reply.body();
-        let json: &str = body
-            .deserialize()
-            .map_err(|_| Error::protocol("text as the caller_ui's reply", "another D-Bus type"))?;
+        let json: &str = body.deserialize().map_err(|_| {
+            Error::protocol(
+                "text as the reply of the caller's user interface",
+                "another D-Bus type",
+            )
+        })?;
         decode_outcome(json, &act)
     }
 }
@@ -105,5 +110,5 @@ impl CallerUi for RemoteCallerUi {
 }
 
 fn unexpected() -> Error {
-    Error::protocol("the caller_ui's answer", "another one")
+    Error::protocol("the answer that belongs to the request", "another one")
 }
