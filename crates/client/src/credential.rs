@@ -8,10 +8,10 @@ use keybearer_core::{
     ErrorKind, HomeAccountId, InteractiveRequest, Missing, Prompt, Result, ScopeSet, SilentRequest,
     Tenant, Token, TokenParameters,
 };
-use keybearer_engine::Random;
+use keybearer_engine::{ClockReading, Random};
 use keybearer_host::{Environment, SystemClock, SystemRandom};
 
-use crate::cache::{CacheLookup, CachedToken, ClockReading, TokenCache};
+use crate::cache::{CacheLookup, CachedToken, TokenCache};
 use crate::chain::{LocalBroker, LocalBrokerOptions};
 use crate::flights::{Boarding, Flights};
 use crate::options::{CredentialOptions, PromptPolicy, Settings};

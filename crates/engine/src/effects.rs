@@ -64,6 +64,24 @@ pub trait Clock: Send + Sync + fmt::Debug {
     async fn sleep(&self, duration: Duration);
 }
 
+/// The same moment by both clocks of a [`Clock`].
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "plain data")]
+pub struct ClockReading {
+    /// The wall clock.
+    pub now: Timestamp,
+    /// The time since a fixed moment.
+    pub uptime: Duration,
+}
+
+impl ClockReading {
+    /// Reads both clocks.
+    #[must_use]
+    pub fn of(clock: &(impl Clock + ?Sized)) -> Self {
+        Self { now: clock.now(), uptime: clock.uptime() }
+    }
+}
+
 /// A cryptographically secure source of random bytes.
 pub trait Random: Send + Sync + fmt::Debug {
     /// Fills the buffer with random bytes.

@@ -36,8 +36,8 @@ mod store;
 
 pub use accounts::family_refresh_tokens::FamilyRefreshTokens;
 pub use effects::{
-    Change, Clock, Effects, Http, KeyStore, Random, Record, RecordKey, SealedRecord, SignIn,
-    SignInOutcome, SignInPrompt, SignInUi, Spawner, TokenStore,
+    Change, Clock, ClockReading, Effects, Http, KeyStore, Random, Record, RecordKey, SealedRecord,
+    SignIn, SignInOutcome, SignInPrompt, SignInUi, Spawner, TokenStore,
 };
 pub use engine::{Engine, EngineSettings, FORWARDED_PORT};
 pub use keybearer_core::AccountPick;

@@ -6,8 +6,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use keybearer_core::{AccessToken, Timestamp, Token};
+use keybearer_core::{AccessToken, Token};
 
+use crate::effects::ClockReading;
 use crate::refresh::cache_key::CacheKey;
 use crate::store::record_name::AccountKey;
 
@@ -47,13 +48,6 @@ struct Pause {
     /// The uptime at which the pause is over.
     until: Duration,
     length: Duration,
-}
-
-/// The same reading by both clocks.
-#[derive(Clone, Copy)]
-pub(crate) struct ClockReading {
-    pub(crate) now: Timestamp,
-    pub(crate) uptime: Duration,
 }
 
 impl Entry {
@@ -141,7 +135,7 @@ mod tests {
 
     use keybearer_core::{
         Account, Capabilities, Claims, ClientId, HomeAccountId, ScopeSet, Tenant, TenantId,
-        TokenSource, TokenType,
+        Timestamp, TokenSource, TokenType,
     };
 
     use super::*;
