@@ -14,13 +14,13 @@ use keybearer_testkit::provider::{CONTOSO, DEV, FakeProvider, User};
 use crate::provider::QuickProvider;
 use crate::shifted_clock::ShiftedClock;
 
-/// An engine with real effects, but for the provider and the person.
+/// An engine with real effects, except for the provider and the person.
 #[derive(Debug)]
 #[allow(clippy::exhaustive_structs, reason = "the programs reach for its parts")]
 pub struct EngineAt {
     /// The engine.
     pub engine: Engine,
-    /// Who signs in.
+    /// The person who signs in.
     pub person: ScriptedPerson,
     http: ScriptedHttp,
 }
@@ -66,7 +66,7 @@ impl EngineAt {
         Ok(())
     }
 
-    /// Signs so many different people in.
+    /// Signs this number of different users in.
     ///
     /// # Errors
     /// If that fails.
@@ -86,8 +86,8 @@ impl EngineAt {
     }
 }
 
-/// An engine in memory with so many cached tokens of one account, which is the last that signed in of
-/// so many.
+/// An engine in memory with this number of accounts, and this number of cached tokens for the account
+/// that signed in last.
 ///
 /// # Errors
 /// If filling it fails.
@@ -104,7 +104,7 @@ pub async fn filled_engine(accounts: usize, tokens: usize) -> Result<Engine> {
     Ok(at.engine)
 }
 
-/// What asks for the token of this number.
+/// The request for the token with this number.
 ///
 /// # Errors
 /// Never: the scope is well formed.

@@ -49,7 +49,7 @@ impl Http for QuickProvider {
     }
 }
 
-/// The provider in memory issues short refresh tokens. Nobody shows these again.
+/// Replaces the short refresh tokens of the provider in memory. They are never redeemed.
 fn real_size(answer: Response<Body>) -> Response<Body> {
     let (head, body) = answer.into_parts();
     let mut json: serde_json::Value = serde_json::from_slice(body.expose()).unwrap_or_default();
@@ -60,7 +60,7 @@ fn real_size(answer: Response<Body>) -> Response<Body> {
     Response::from_parts(head, Body::new(json.to_string().into_bytes()))
 }
 
-/// As long as a refresh token of Entra.
+/// The length of a refresh token of Entra.
 const REFRESH_TOKEN_LENGTH: usize = 1300;
 
 const GRANT: &[u8] = b"grant_type=refresh_token";

@@ -58,7 +58,7 @@ impl Target {
         };
         let client_id = ClientId::parse(self.client_id.as_deref().unwrap_or(AZURE_DEVELOPER_APP))?;
         let scopes = match scopes {
-            [] => ScopeSet::parse(&[sign_in_scope(&client_id, &host)?])?,
+            [] => default_scopes(&client_id, &host)?,
             scopes => ScopeSet::parse(scopes)?,
         };
         Ok(TokenParameters {
@@ -79,17 +79,17 @@ impl Target {
     }
 }
 
-/// The scope of a sign-in without `--scope`. For Microsoft's developer app, which has permission in
-/// every directory, it is Azure Resource Manager. For other apps it is Graph's `User.Read`, which
-/// every new app registration has.
-fn sign_in_scope(client_id: &ClientId, host: &AuthorityHost) -> Result<String> {
+/// The scopes of a sign-in without `--scope`: Azure Resource Manager for Microsoft's developer app,
+/// which has permission in every directory, and Graph's `User.Read` for other apps, which every new
+/// app registration has. If the cloud's Resource Manager is not known, the sign-in is for no resource.
+fn default_scopes(client_id: &ClientId, host: &AuthorityHost) -> Result<ScopeSet> {
     if client_id.as_str() != AZURE_DEVELOPER_APP {
-        return Ok("User.Read".to_owned());
+        return ScopeSet::parse(&["User.Read"]);
     }
-    let resource_manager = host.resource_manager();
-    resource_manager
-        .map(|manager| format!("https://{}/.default", manager.host))
-        .map_err(|error| error.with_hint("name what to sign in for with `--scope`"))
+    match host.resource_manager() {
+        Ok(manager) => ScopeSet::parse(&[format!("https://{}/.default", manager.host)]),
+        Err(_) => Ok(ScopeSet::sign_in()),
+    }
 }
 
 /// Builds a request for the connected accounts.
@@ -114,12 +114,12 @@ mod tests {
     }
 
     #[test]
-    fn without_scopes_an_unknown_cloud_is_an_error_that_asks_for_them() {
+    fn without_scopes_a_sign_in_to_an_unknown_cloud_is_for_no_resource() {
         for authority in ["localhost:8443", "login.sovcloud-identity.sg", "contoso.ciamlogin.com"] {
-            let request = target("", authority, None);
+            let target = target("", authority, None);
             let limit = Limit { seconds: 1 };
-            let error = request.request(&[], AccountChoice::Only, None, limit).unwrap_err();
-            assert!(error.hint().unwrap().contains("--scope"), "{error}");
+            let request = target.request(&[], AccountChoice::Only, None, limit).unwrap();
+            assert_eq!(request.scopes, ScopeSet::sign_in(), "{authority}");
         }
     }
 

@@ -13,6 +13,7 @@ mod claims;
 mod cloud;
 mod error;
 mod ids;
+pub mod promises;
 mod request;
 mod scope;
 mod secret;

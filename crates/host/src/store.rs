@@ -1,12 +1,13 @@
 //! The store on disk: one redb file of sealed records.
 //!
 //! Invariant I3: redb writes a new version beside the old one and switches with a checksummed
-//! header, so after a crash the file opens as the old or the new state. The file itself appears
-//! under its name only when it is a whole, empty database.
+//! header, so after a crash the file opens in the old or the new state. A new file gets its name only
+//! when it is a complete database.
 //!
-//! Opening trusts the file, because checking every page would cost most of the broker's start; what
-//! that lets through is caught (a panic of redb) or noticed above (a record that does not unseal).
-//! Before the first write the whole file is checked, so damage is never built upon.
+//! Opening does not check every page, because that would take most of the broker's start. Damage
+//! that goes unnoticed makes redb panic, which is caught, or yields a record that cannot be unsealed,
+//! which the engine notices. The whole file is checked before the first write, so damage does not
+//! spread.
 
 #[cfg_attr(not(unix), path = "store/holder_unknown.rs")]
 mod holder;
@@ -29,14 +30,14 @@ use redb::{
 
 use crate::private_dir::{PrivateDir, private_dir};
 
-/// Keys are UTF-8; as bytes, a damaged one spoils itself only and not the reading of all.
+/// Keys are UTF-8. The table has bytes, so that one damaged key does not make the others unreadable.
 const RECORDS: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("records");
 const FILE: &str = "store.redb";
-/// All records are read once, at the start; what is cached afterwards serves a refresh, which reads
-/// and writes one: with this little, that reads two or three pages of 1,000 accounts again. redb's
-/// default of 1 GiB is for servers.
+/// All records are read once, at the start. Later a refresh reads and writes one record; with a cache
+/// of this size and 1,000 accounts, that reads two or three pages from disk. redb's default of 1 GiB
+/// is for servers.
 const CACHE_BYTES: usize = 128 * 1024;
-/// How many records are handed over at a time.
+/// How many records are returned at a time.
 const PAGE: usize = 64;
 
 /// A [`TokenStore`] in the file `store.redb` of a private directory, for one process at a time.
@@ -46,26 +47,25 @@ pub struct FileStore(Arc<StoreState>);
 #[derive(Debug)]
 struct StoreState {
     dir: PathBuf,
-    slot: Mutex<Slot>,
+    database: Mutex<DatabaseState>,
     notices: Mutex<Vec<StoreNotice>>,
 }
 
 #[derive(Debug, Default)]
-enum Slot {
+enum DatabaseState {
     #[default]
     Unopened,
     Open(OpenStore),
-    /// Another process may have the file now.
+    /// Closed permanently; another process may use the file now.
     Closed,
 }
 
-/// What happened to the store that a person should know.
+/// Damage to the store that a person should know about.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct StoreNotice {
-    /// Where the damaged file is now.
+    /// The new path of the damaged file.
     pub set_aside: PathBuf,
-    /// How many records could still be read from it and are in the new file.
+    /// How many records were read from it and copied to the new file.
     pub recovered: usize,
 }
 
@@ -74,7 +74,7 @@ impl fmt::Display for StoreNotice {
         let (path, recovered) = (self.set_aside.display(), self.recovered);
         write!(
             f,
-            "the token store was damaged; it was set aside as {path}, and {recovered} records were recovered"
+            "the token store was damaged; it was renamed to {path}, and {recovered} records were recovered"
         )
     }
 }
@@ -85,7 +85,7 @@ impl FileStore {
     pub fn new(state_dir: &Path) -> Self {
         Self(Arc::new(StoreState {
             dir: state_dir.to_owned(),
-            slot: Mutex::default(),
+            database: Mutex::default(),
             notices: Mutex::default(),
         }))
     }
@@ -96,12 +96,12 @@ impl FileStore {
         self.0.notices.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Closes the file for good, once what is being written is written: another process may open
-    /// it. Whoever still has the store or a clone of it is refused from then on.
+    /// Closes the file permanently after the writes under way, so that another process may open it.
+    /// Later uses of the store and its clones return an error.
     pub async fn close(&self) {
         let inner = Arc::clone(&self.0);
         let closing = tokio::task::spawn_blocking(move || inner.close());
-        // The runtime ends, and the file with it.
+        // It fails only if the runtime is shutting down, which closes the file as well.
         let _ = closing.await;
     }
 
@@ -112,7 +112,7 @@ impl FileStore {
     ) -> Result<T> {
         let inner = Arc::clone(&self.0);
         let task = tokio::task::spawn_blocking(move || inner.run(verb, work));
-        task.await.map_err(|error| inner_failure(verb, error))?
+        task.await.map_err(|error| task_failed(verb, error))?
     }
 }
 
@@ -138,12 +138,14 @@ impl TokenStore for FileStore {
 }
 
 impl StoreState {
-    fn slot(&self) -> MutexGuard<'_, Slot> {
-        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    fn database(&self) -> MutexGuard<'_, DatabaseState> {
+        self.database.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn close(&self) {
-        if let Slot::Open(open) = std::mem::replace(&mut *self.slot(), Slot::Closed) {
+        if let DatabaseState::Open(open) =
+            std::mem::replace(&mut *self.database(), DatabaseState::Closed)
+        {
             discard(open);
         }
     }
@@ -153,14 +155,14 @@ impl StoreState {
         verb: &str,
         work: impl Fn(&mut OpenStore) -> Result<T, redb::Error>,
     ) -> Result<T> {
-        let mut slot = self.slot();
-        if matches!(*slot, Slot::Closed) {
+        let mut database = self.database();
+        if matches!(*database, DatabaseState::Closed) {
             return Err(closed(verb));
         }
         let dir = private_dir(&self.dir)?;
-        let mut open = match std::mem::take(&mut *slot) {
-            Slot::Open(open) => open,
-            Slot::Unopened | Slot::Closed => self.open(&dir)?,
+        let mut open = match std::mem::take(&mut *database) {
+            DatabaseState::Open(open) => open,
+            DatabaseState::Unopened | DatabaseState::Closed => self.open(&dir)?,
         };
         let mut outcome = catch(|| work(&mut open));
         if let Err(fault) = &outcome
@@ -173,10 +175,10 @@ impl StoreState {
         }
         match outcome {
             Ok(value) => {
-                *slot = Slot::Open(open);
+                *database = DatabaseState::Open(open);
                 Ok(value)
             }
-            // redb does not go on after a failed write: the next use opens the file anew.
+            // redb refuses to work after a failed write, so the next use opens the file again.
             Err(fault) => {
                 discard(open);
                 Err(unusable(&dir, &format!("{verb} the token store"), fault))
@@ -196,9 +198,9 @@ impl StoreState {
         }
     }
 
-    /// Sets a damaged file aside, never deletes it (though redb's own attempt to recover may have
-    /// changed it), and goes on with what can be read from it:
-    /// records are sealed one by one, so a wrong one is noticed above (invariant I4).
+    /// Renames a damaged file, and copies the readable records to a new one. The damaged file is
+    /// never deleted, although redb's attempt to recover may have changed it. Each record is sealed
+    /// separately, so the engine notices a wrong one (invariant I4).
     fn replace(
         &self,
         dir: &PrivateDir,
@@ -221,7 +223,7 @@ struct OpenStore {
 }
 
 impl OpenStore {
-    /// Verifies the checksums of all pages, once.
+    /// Verifies the checksums of all pages, on the first call only.
     fn check(&mut self) -> Result<(), redb::Error> {
         if !self.checked {
             self.database.check_integrity()?;
@@ -237,7 +239,7 @@ impl fmt::Debug for OpenStore {
     }
 }
 
-/// Why redb could not do something.
+/// Why redb failed.
 #[derive(Debug)]
 enum StoreFault {
     Refused(Box<redb::Error>),
@@ -306,7 +308,7 @@ fn database(file: File) -> Result<Database, redb::Error> {
     Ok(builder.create_with_backend(FileBackend::new(file)?)?)
 }
 
-/// Makes the database under another name and gives it its own when it is whole.
+/// Creates the database under another name, and renames it when it is complete.
 fn create(dir: &PrivateDir, changes: &[Change]) -> Result<OpenStore> {
     const UNFINISHED: &str = "store.redb.new";
     dir.remove_file(UNFINISHED)?;
@@ -321,8 +323,8 @@ fn create(dir: &PrivateDir, changes: &[Change]) -> Result<OpenStore> {
         return Ok(OpenStore { database, checked: true });
     }
     dir.remove_file(UNFINISHED)?;
-    Err(Error::internal(format!("create the token store in {}", dir.path().display()))
-        .with_hint("another keybearer process has just made one: stop one of them"))
+    Err(Error::internal(format!("could not create the token store in {}", dir.path().display()))
+        .with_hint("stop the other keybearer process, which has just created one"))
 }
 
 type Records = ReadOnlyTable<&'static [u8], &'static [u8]>;
@@ -345,7 +347,7 @@ fn read_one(
     Ok(value.map(|value| Record { key: key.clone(), value }))
 }
 
-/// The records after a key, `limit` of them at the most.
+/// At most `limit` records after a key.
 fn read(
     transaction: &redb::ReadTransaction,
     after: Option<&RecordKey>,
@@ -386,7 +388,7 @@ fn write(database: &Database, changes: &[Change]) -> Result<(), redb::Error> {
     Ok(transaction.commit()?)
 }
 
-/// Reads what a damaged file still tells, without changing it.
+/// Reads what is readable of a damaged file, without changing it.
 fn salvage(file: File) -> Result<Vec<Record>, StoreFault> {
     catch(|| {
         let backend = FileBackend::new(file)?;
@@ -403,8 +405,11 @@ fn set_aside(dir: &PrivateDir) -> Result<String> {
             return Ok(aside);
         }
     }
-    Err(Error::internal(format!("set the damaged token store in {} aside", dir.path().display()))
-        .with_hint("remove the old damaged files there"))
+    Err(Error::internal(format!(
+        "could not rename the damaged token store in {}",
+        dir.path().display()
+    ))
+    .with_hint("remove the old damaged files there"))
 }
 
 fn unusable(dir: &PrivateDir, action: &str, fault: StoreFault) -> Error {
@@ -412,15 +417,15 @@ fn unusable(dir: &PrivateDir, action: &str, fault: StoreFault) -> Error {
     let shown = shown.display();
     let (message, hint) = match &fault {
         StoreFault::Refused(error) if matches!(**error, redb::Error::DatabaseAlreadyOpen) => (
-            format!("{action} {shown}: {} uses it", holder::of(&dir.path().join(FILE))),
-            "stop that process, or let it serve you".to_owned(),
+            format!("could not {action} {shown}: {} uses it", holder::of(&dir.path().join(FILE))),
+            "stop that process".to_owned(),
         ),
         StoreFault::Refused(error) if matches!(**error, redb::Error::UpgradeRequired(_)) => (
-            format!("{action} {shown}: another version of keybearer wrote it"),
+            format!("could not {action} {shown}: another version of keybearer wrote it"),
             format!("use that version, or move {shown} away and sign in again"),
         ),
         _ => (
-            format!("{action} {shown}"),
+            format!("could not {action} {shown}"),
             "check the free space and the health of that disk".to_owned(),
         ),
     };
@@ -428,10 +433,10 @@ fn unusable(dir: &PrivateDir, action: &str, fault: StoreFault) -> Error {
 }
 
 fn closed(verb: &str) -> Error {
-    Error::transient(None, format!("{verb} the token store: this broker ends and has closed it"))
-        .with_hint("try again: the next broker answers")
+    Error::transient(None, format!("could not {verb} the token store: this broker is stopping"))
+        .with_hint("try again; the next broker answers")
 }
 
-fn inner_failure(verb: &str, error: tokio::task::JoinError) -> Error {
-    Error::internal(format!("{verb} the token store")).with_source(error)
+fn task_failed(verb: &str, error: tokio::task::JoinError) -> Error {
+    Error::internal(format!("could not {verb} the token store")).with_source(error)
 }

@@ -23,7 +23,7 @@ async fn beside_the_provider(
     let mut person = desktop.chromium.person().await;
     person.clicks(0, "[value=continue]").await;
     person.reads(1, "Provider").await;
-    person.reads(0, "Go on in the other tab").await;
+    person.reads(0, "Continue in the other tab").await;
     (sign_in, person)
 }
 
@@ -140,7 +140,7 @@ async fn a_reloaded_page_and_a_provider_that_cuts_the_tie_are_not_taken_for_clos
     for _ in 0..2 {
         assert_quiet(&mut *sign_in).await;
         person.call(Some(0), "Page.reload", json!({})).await;
-        person.reads(0, "Go on in the other tab").await;
+        person.reads(0, "Continue in the other tab").await;
     }
     answered(&mut *sign_in, &mut person, 1).await;
     sign_in.finish(signed_in()).await;

@@ -1,4 +1,4 @@
-//! A sign-in through the loopback listener, over real sockets (invariant I9, checks T19 and T20).
+//! A sign-in through the loopback listener, over real sockets (promise I9).
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;

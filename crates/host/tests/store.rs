@@ -1,4 +1,4 @@
-//! The store on disk: invariants I3 and I4, checks T1 to T3.
+//! The store on disk: promises I3 and I4, damaged files, and who may access the files.
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -132,7 +132,7 @@ async fn a_store_that_others_could_have_touched_is_refused_with_the_remedy() {
     }
 }
 
-/// T2. The store does not judge contents: a record whose sealed bytes changed is refused above. But
+/// The store does not judge contents: a record whose sealed bytes changed is refused above. But
 /// no record may come back under another's key, nothing may panic, and the file is kept.
 #[test]
 fn no_damage_makes_the_store_panic_or_mix_up_records() {
@@ -204,7 +204,7 @@ fn damaged_case(state: &Path, bytes: &[u8], values: &BTreeMap<String, Vec<u8>>) 
 
 const CHILD: &str = "KEYBEARER_TEST_STORE";
 
-/// T1, invariant I3.
+/// Promise I3.
 #[test]
 fn a_killed_writer_leaves_the_old_or_the_new_state() {
     let temporary = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! Which certificates are trusted, and what is said about the others (T25). `SSL_CERT_FILE` is read
+//! Which certificates are trusted, and what is said about the others. `SSL_CERT_FILE` is read
 //! from the environment of a process, so a child process asks.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 

@@ -2,11 +2,10 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use keybearer_broker::{
-    BrokerControl, BrokerOptions, BusStatus, DEFAULT_IDLE_EXIT, Found, Incumbent, Installation,
-    KeyStatus, SignIns, Status,
+    BrokerControl, BrokerOptions, DEFAULT_IDLE_EXIT, Found, Incumbent, Installation, SignIns,
+    Status,
 };
 use keybearer_core::Result;
-use keybearer_dbus::interface::BUS_NAME;
 use keybearer_host::{Environment, Paths};
 use serde_json::json;
 
@@ -84,7 +83,7 @@ impl Broker {
                 let idle_exit = (!limit.is_zero()).then_some(limit);
                 let incumbent = if replace { Incumbent::Replaced } else { Incumbent::Stays };
                 let options = BrokerOptions { idle_exit, incumbent, ..BrokerOptions::default() }
-                    .with_handed_over();
+                    .with_passed_listener();
                 keybearer_broker::run(options).map(drop)
             }
             Action::Status { output } => status(output),
@@ -139,80 +138,85 @@ fn not_running(error: keybearer_core::Error) -> keybearer_core::Error {
     error.with_hint("run `keybearer login` to start a broker, if none is running")
 }
 
-/// What starts the broker beside programs that want it, in words.
+/// Describes what starts the broker besides programs that need it.
 fn installed(found: Result<Found>) -> String {
     match found {
-        Ok(Found { files, .. }) if files.is_empty() => "no: programs start it".into(),
+        Ok(Found { files, .. }) if files.is_empty() => "no: programs start the broker".into(),
         Ok(Found { program: Some(program), .. }) => format!("yes: {}", program.display()),
-        Ok(Found { program: None, .. }) => "in part: run `keybearer broker install` again".into(),
+        Ok(Found { program: None, .. }) => {
+            "incomplete: run `keybearer broker install` again".into()
+        }
         Err(error) => format!("unknown: {}", error.message()),
     }
 }
 
 fn describe(status: &Status, installed: &str) -> String {
-    let mut rows = vec![
-        ["broker".into(), format!("running, process {}, version {}", status.pid, status.version)],
-        ["socket".into(), format!("{} ({} clients)", status.socket.display(), status.clients)],
-        ["bus".into(), bus(&status.bus)],
-        ["key".into(), key(status.key).to_owned()],
+    let mut rows = vec![[
+        "broker".into(),
+        format!("running, process {}, version {}", status.pid, status.version),
+    ]];
+    rows.extend(status.doors.iter().map(|door| [door.name.clone(), door.state.clone()]));
+    rows.push(["key".into(), status.key.description()]);
+    let problem = status.key.problem.as_ref();
+    let hint = problem.and_then(|problem| problem.hint.as_ref());
+    rows.extend(hint.map(|hint| [String::new(), format!("hint: {hint}")]));
+    rows.extend([
         ["store".into(), status.store.display().to_string()],
         ["accounts".into(), status.accounts.to_string()],
         ["installed".into(), installed.to_owned()],
-    ];
+    ]);
     rows.extend(another_version(status).map(|notice| ["notice".into(), notice]));
     rows.extend(status.notices.iter().map(|notice| ["notice".into(), notice.clone()]));
     output::table(&rows)
 }
 
-/// An update replaces the program, not the broker that runs.
+/// Explains how to restart a broker of another version: an update replaces the program, not the
+/// running broker.
 pub(super) fn another_version(status: &Status) -> Option<String> {
     let own = env!("CARGO_PKG_VERSION");
     (status.version != own).then(|| {
-        format!("this program is version {own}; run `keybearer broker stop --after-sign-ins`, and the next broker is, too")
+        format!("run `keybearer broker stop --after-sign-ins` to restart the broker as version {own}, that of this program")
     })
-}
-
-/// A broker's place on the bus, in words.
-pub(super) fn bus(status: &BusStatus) -> String {
-    match status {
-        BusStatus::Absent => "there is no session bus".into(),
-        BusStatus::Connecting => "connecting to the session bus".into(),
-        BusStatus::Owned => format!("has the name {BUS_NAME}"),
-        BusStatus::Taken(holder) => format!("{holder} has the name {BUS_NAME}, and keeps it"),
-        BusStatus::Failed { reason } => format!("the session bus cannot be used: {reason}"),
-        BusStatus::Lost => "the session bus has ended".into(),
-    }
-}
-
-/// What protects the key, in words.
-pub(super) const fn key(status: KeyStatus) -> &'static str {
-    match status {
-        KeyStatus::Keyring => "in the desktop's keyring",
-        KeyStatus::File => "in a file only you can read",
-        KeyStatus::Memory => "in memory: nothing outlives the broker",
-        KeyStatus::Unknown => "not made yet",
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use keybearer_broker::{BusStatus, DoorStatus};
+    use keybearer_host::{KeyProblem, KeyStatus};
+
     use super::*;
 
-    #[test]
-    fn a_broker_of_another_version_is_told_with_the_next_step() {
-        let status = |version: &str| Status {
+    fn status(version: &str) -> Status {
+        Status {
             pid: 7,
             version: version.into(),
             socket: "/r/broker.sock".into(),
             bus: BusStatus::Absent,
-            key: KeyStatus::File,
+            key: KeyStatus::absent(),
             store: "/s".into(),
             accounts: 1,
             clients: 2,
+            doors: vec![DoorStatus { name: "post".into(), state: "2 letters".into() }],
             notices: vec![],
-        };
+        }
+    }
+
+    #[test]
+    fn a_broker_of_another_version_is_told_with_the_next_step() {
         let told = describe(&status("0.0.1"), "no");
         assert!(told.contains("version 0.0.1") && told.contains("keybearer broker stop"), "{told}");
         assert!(!describe(&status(env!("CARGO_PKG_VERSION")), "no").contains("notice"));
+    }
+
+    #[test]
+    fn every_door_has_a_line_and_a_damaged_key_its_next_step() {
+        let mut status = status("1");
+        assert!(describe(&status, "no").contains("not made yet"));
+        let hint = Some("restore it".to_owned());
+        status.key.problem = Some(KeyProblem { message: "the key is damaged".into(), hint });
+        let text = describe(&status, "no");
+        for line in ["post       2 letters", "the key is damaged", "hint: restore it"] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
     }
 }

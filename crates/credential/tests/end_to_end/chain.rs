@@ -13,7 +13,7 @@ use keybearer_client::{LocalBroker, LocalBrokerOptions};
 use keybearer_host::Environment;
 use keybearer_testkit::double::{Answer, ScriptedBroker};
 
-use crate::stage::STORAGE;
+use crate::emulated_machine::STORAGE;
 
 /// A chain like those of the other SDKs: it skips unavailable credentials.
 #[derive(Debug)]

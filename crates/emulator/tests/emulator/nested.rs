@@ -2,17 +2,17 @@
 
 use serde_json::json;
 
-use crate::support::{ALL, AZURE, Lab, Person, REDIRECT, SAMPLE, VERIFIER};
+use crate::support::{ALL, AZURE, Lab, REDIRECT, SAMPLE, VERIFIER};
 
 #[tokio::test]
 async fn nested_app_goes_on_by_way_of_the_host_it_began_with() {
     let lab = Lab::start();
-    let person = Person::new(&lab, "dev");
+    let person = lab.person("dev");
     let native = "https://login.microsoftonline.com/common/oauth2/nativeclient";
     let host = [("brk_client_id", SAMPLE), ("brk_redirect_uri", native)];
     let other = [("brk_client_id", "1950a258-227b-4e31-a9cf-717495945fc2")];
     for (redeemed_by, expected) in [(&host[..], 200), (&other[..], 400), (&[][..], 400)] {
-        let landing = person.visit(&lab.authorize_url(&host)).await;
+        let landing = person.visit(&lab.authorize_url(&host)).await.unwrap();
         let code = landing.parameters()["code"].clone();
         let mut form = vec![
             ("grant_type", "authorization_code"),
@@ -40,7 +40,7 @@ async fn host_that_is_unknown_or_answers_elsewhere_is_refused() {
         &[("brk_client_id", SAMPLE), ("brk_redirect_uri", "https://evil.example")],
         &[("brk_redirect_uri", "http://localhost")],
     ] {
-        let landing = Person::new(&lab, "dev").visit(&lab.authorize_url(wrong)).await;
+        let landing = lab.person("dev").visit(&lab.authorize_url(wrong)).await.unwrap();
         assert_eq!(landing.parameters()["error"], json!("invalid_request"), "{wrong:?}");
     }
 }

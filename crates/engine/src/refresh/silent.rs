@@ -172,7 +172,7 @@ impl EngineState {
             return Err(account_removed());
         }
         if rotated {
-            // The successor is durable before the token leaves (design: one request, step 6).
+            // The successor is durable before the token leaves (promise I3).
             self.persist(&key.account, &redemption.token_owner).await?;
         }
         let moment = self.moment();

@@ -4,7 +4,6 @@
 
 pub(crate) mod desktop;
 mod tls_page;
-mod trusting;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -14,13 +13,13 @@ use serde_json::{Value, json};
 pub(crate) use tls_page::TlsPage;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
-pub(crate) use trusting::Trusting;
 
 /// A page is there by then, on a busy machine.
 const TEST_LIMIT: Duration = Duration::from_secs(30);
 /// Pages answer at once; one that is replaced in that moment never does.
 const REPLY: Duration = Duration::from_secs(1);
-const TAP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/tap.py");
+const DEVTOOLS_PROXY: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/devtools_proxy.py");
 
 /// A Chromium that a test can reach into.
 #[derive(Debug)]
@@ -43,11 +42,11 @@ impl Chromium {
             eprintln!("not tested: Chromium is not installed (apt-get install chromium)");
             return None;
         };
-        let (program, socket) = (directory.join("chromium"), directory.join("tap"));
+        let (program, socket) = (directory.join("chromium"), directory.join("devtools"));
         // Whoever wants to watch sets HEADFUL, with a display.
         let headless = std::env::var_os("HEADFUL").map_or("HEADLESS=1", |_| "");
         let script = format!(
-            "#!/bin/sh\nexport PATH='{}' {headless} CHROMIUM='{}' TAP='{}'\nexec python3 '{TAP}' \"$@\"\n",
+            "#!/bin/sh\nexport PATH='{}' {headless} CHROMIUM='{}' DEVTOOLS_SOCKET='{}'\nexec python3 '{DEVTOOLS_PROXY}' \"$@\"\n",
             path.to_str().unwrap(),
             chromium.display(),
             socket.display(),
@@ -65,7 +64,7 @@ impl Chromium {
     /// The person at the window that the program under test has opened, or will.
     pub(crate) async fn person(&self) -> Person {
         let socket = patiently(|| UnixStream::connect(&self.socket)).await;
-        Person { tap: BufReader::new(socket), asked: 0 }
+        Person { devtools: BufReader::new(socket), asked: 0 }
     }
 
     /// Waits until the window is closed for good.
@@ -77,7 +76,7 @@ impl Chromium {
 /// Looks at pages and clicks.
 #[derive(Debug)]
 pub(crate) struct Person {
-    tap: BufReader<UnixStream>,
+    devtools: BufReader<UnixStream>,
     asked: u64,
 }
 
@@ -96,10 +95,10 @@ impl Person {
         self.asked += 1;
         message["id"] = self.asked.into();
         let answer = async {
-            self.tap.write_all(format!("{message}\n").as_bytes()).await.ok()?;
+            self.devtools.write_all(format!("{message}\n").as_bytes()).await.ok()?;
             loop {
                 let mut line = String::new();
-                self.tap.read_line(&mut line).await.ok()?;
+                self.devtools.read_line(&mut line).await.ok()?;
                 let answer: Value = serde_json::from_str(&line).ok()?;
                 if answer["id"] == self.asked {
                     return Some(answer);
@@ -159,7 +158,7 @@ impl Person {
     pub(crate) async fn goes(&mut self, page: usize, url: &str) {
         let message = json!({ "id": 0, "page": page, "method": "Page.navigate",
             "params": { "url": url } });
-        self.tap.write_all(format!("{message}\n").as_bytes()).await.unwrap();
+        self.devtools.write_all(format!("{message}\n").as_bytes()).await.unwrap();
     }
 
     /// Presses a key: `Tab` or `Enter`.

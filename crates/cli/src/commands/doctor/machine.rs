@@ -8,5 +8,5 @@ pub(super) async fn examine(paths: &Paths, environment: &Environment, findings: 
     let status = broker::examine(paths, findings).await;
     broker::examine_bus(environment, status.as_ref(), findings).await;
     findings.push(installed::examine(environment));
-    storage::examine(paths, environment, status.as_ref(), findings);
+    storage::examine(paths, environment, status.as_ref(), findings).await;
 }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use keybearer_client::{BrokerChoice, LocalBroker, LocalBrokerOptions};
 use keybearer_core::{ErrorKind, Missing};
-use keybearer_host::{Environment, Paths};
+use keybearer_host::{Environment, KeyPlaceKind, Paths};
 
 use super::finding::{Finding, Level};
 
@@ -31,12 +31,9 @@ pub(super) async fn examine(paths: &Paths, environment: &Environment, findings: 
             Finding::new(Level::Info, "store", found)
         }
     });
-    for (file, found) in [
-        ("master.key.sealed", "in a file sealed by Windows for your account (DPAPI)"),
-        ("master.key", "in a file only you can read"),
-    ] {
-        if paths.state_dir.join(file).exists() {
-            findings.push(Finding::new(Level::Ok, "key", found));
+    for kind in KeyPlaceKind::all() {
+        if kind.file.is_some_and(|file| paths.state_dir.join(file).exists()) {
+            findings.push(Finding::new(Level::Ok, "key", kind.description));
         }
     }
 }
