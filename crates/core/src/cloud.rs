@@ -31,7 +31,7 @@ enum LoginHosts {
 pub struct ResourceManager {
     /// The host of its REST interface.
     pub host: &'static str,
-    /// The audience its tokens had before; Azure Identity still signs in for it.
+    /// The audience of its older tokens, which Azure Identity still requests when it signs in.
     pub audience: &'static str,
 }
 
