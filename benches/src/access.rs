@@ -21,7 +21,7 @@ pub enum Channel {
 }
 
 impl Channel {
-    /// As arguments of the server program.
+    /// The arguments for the server program.
     #[must_use]
     pub fn arguments(&self) -> [String; 2] {
         match self {
@@ -46,13 +46,13 @@ impl Channel {
 pub struct Server(Child);
 
 impl Server {
-    /// Starts it.
+    /// Starts the server.
     ///
     /// # Errors
-    /// If it does not start.
+    /// If the server does not start.
     pub fn start(mut command: Command) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::null());
-        Ok(Self(command.spawn().with_context(|| format!("start {command:?}"))?))
+        Ok(Self(command.spawn().with_context(|| format!("could not start {command:?}"))?))
     }
 
     /// The processor time it has used so far.
@@ -163,7 +163,7 @@ impl Hits {
         Ok(samples)
     }
 
-    /// The name under which the broker is found on a bus.
+    /// The broker's name on a bus.
     #[must_use]
     pub const fn broker_name() -> &'static str {
         BUS_NAME

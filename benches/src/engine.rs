@@ -26,7 +26,7 @@ pub struct EngineAt {
 }
 
 impl EngineAt {
-    /// An engine over this store.
+    /// Opens an engine on this store.
     ///
     /// # Errors
     /// If the store does not open.
@@ -52,7 +52,7 @@ impl EngineAt {
     /// Signs a user in.
     ///
     /// # Errors
-    /// If that fails.
+    /// If the sign-in fails.
     pub async fn sign_in(&self, user: User) -> Result<()> {
         self.person.will(Conduct::SignsIn(user));
         self.engine
@@ -69,10 +69,10 @@ impl EngineAt {
     /// Signs this number of different users in.
     ///
     /// # Errors
-    /// If that fails.
+    /// If the sign-in fails.
     pub async fn sign_in_others(&self, count: usize) -> Result<()> {
         for number in 0..count {
-            // Lives as long as the program: the doubles know people as constants.
+            // Leaked, because the doubles take users with static names.
             let text = |text: String| -> &'static str { Box::leak(text.into_boxed_str()) };
             self.sign_in(User {
                 username: text(format!("person{number}@contoso.example")),

@@ -11,9 +11,9 @@ use serde_json::json;
 pub struct Figure<'a> {
     /// The row of the table.
     pub row: &'a str,
-    /// Which number of that row: `ours`, `peer`, or a remark.
+    /// Which value of the row: `ours`, `peer`, or a remark.
     pub what: &'a str,
-    /// The number.
+    /// The value.
     pub value: f64,
     /// The unit.
     pub unit: &'a str,
@@ -32,7 +32,7 @@ pub fn report(figure: &Figure<'_>) {
     );
 }
 
-/// Durations of the same thing, measured one by one.
+/// Measured durations of the same operation.
 #[derive(Clone, Debug, Default)]
 pub struct Samples(Vec<Duration>);
 
@@ -66,7 +66,7 @@ pub fn thread_time() -> Duration {
 /// The resident memory of a process, in MB.
 ///
 /// # Errors
-/// If it has ended.
+/// If the process has ended.
 pub fn resident_megabytes(process: u32) -> Result<f64> {
     let path = Path::new("/proc").join(process.to_string()).join("status");
     let status = std::fs::read_to_string(path)?;

@@ -11,8 +11,8 @@ use serde_json::json;
 
 use crate::ACCESS_TOKEN_LENGTH;
 
-/// The provider in memory, except that a refresh is answered at once, without signing an id token:
-/// a hundred thousand of them would take minutes.
+/// The provider in memory, except that it answers a refresh without signing an id token, because
+/// a hundred thousand signatures would take minutes.
 #[derive(Clone, Debug)]
 pub struct QuickProvider {
     signing: ScriptedHttp,
@@ -20,7 +20,7 @@ pub struct QuickProvider {
 }
 
 impl QuickProvider {
-    /// Leaves everything but refreshes to `signing`.
+    /// Passes all requests but refreshes to `signing`.
     #[must_use]
     pub fn new(signing: ScriptedHttp) -> Self {
         Self { signing, issued: Arc::default() }

@@ -1,5 +1,5 @@
 //! Rows `broker-start` and `broker-memory`: from starting the broker with 1,000 connected accounts
-//! to its first answer, and what it then holds while idle.
+//! to its first answer, and its memory when idle after that.
 //!
 //! `broker_start PROGRAM [ARGUMENT]...`, such as `broker_start target/release/keybearer broker run`.
 
@@ -18,9 +18,9 @@ use tokio::time::sleep;
 
 const ROUNDS: usize = 5;
 const START_LIMIT: Duration = Duration::from_secs(10);
-/// How often it is tried whether the broker answers.
+/// The pause between two attempts to connect.
 const PAUSE: Duration = Duration::from_micros(500);
-/// Until the broker is idle.
+/// The time until the broker is idle.
 const SETTLE: Duration = Duration::from_secs(2);
 
 #[tokio::main]
@@ -62,7 +62,7 @@ impl BrokerHome {
     /// Milliseconds to the first answer, and resident megabytes when idle.
     async fn start(&self, accounts: usize) -> Result<(f64, f64)> {
         let start = Instant::now();
-        let mut broker = Ended(self.command()?.spawn().context("start the broker")?);
+        let mut broker = Ended(self.command()?.spawn().context("could not start the broker")?);
         let proxy = loop {
             match BrokerProxy::connect_socket(&self.paths.socket, START_LIMIT).await {
                 Ok(proxy) => break proxy,
@@ -100,7 +100,7 @@ impl BrokerHome {
     }
 }
 
-/// A process that ends with the value.
+/// A process that is killed when this is dropped.
 struct Ended(Child);
 
 impl Drop for Ended {

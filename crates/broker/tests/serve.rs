@@ -1,4 +1,4 @@
-//! The broker as a part of this process, with directories of its own.
+//! The broker inside this process, with temporary directories.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -128,7 +128,7 @@ async fn silent_clients_do_not_keep_others_out() {
     let home = BrokerHome::new();
     let broker = home.start().await;
     let mut silent = Vec::new();
-    // Of these, the first make room for the last.
+    // The first of these are disconnected to make room for the last.
     for _ in 0..700 {
         silent.push(tokio::net::UnixStream::connect(&home.paths.socket).await.unwrap());
         if silent.len() > 300 {

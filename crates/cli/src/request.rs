@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn without_scopes_a_sign_in_to_an_unknown_cloud_is_for_no_resource() {
+    fn without_scopes_a_person_only_signs_in_where_the_resource_manager_is_not_known() {
         for authority in ["localhost:8443", "login.sovcloud-identity.sg", "contoso.ciamlogin.com"] {
             let target = target("", authority, None);
             let limit = Limit { seconds: 1 };

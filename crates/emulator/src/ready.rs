@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// What a client needs to know: the content of `ready.json`.
+/// The content of `ready.json`: what a client needs to know.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Ready {
@@ -19,10 +19,10 @@ pub struct Ready {
     pub apps: Vec<ReadyApp>,
     /// `https://localhost:P2/devstoreaccount1`, without a final slash; or see [`HostNames::Azure`].
     pub blob_endpoint: String,
-    /// Where on loopback both listen, whatever they are called.
+    /// The ports on loopback of both endpoints, also if their names are Azure's.
     pub ports: ReadyPorts,
-    /// The PEM file of the authority that signed both endpoints' certificate. Beside it are
-    /// `server.pem` and `server.key`, for other servers of the same test.
+    /// The PEM file of the authority that signed both endpoints' certificate. The same directory
+    /// contains `server.pem` and `server.key`, for other servers of the same test.
     pub ca: PathBuf,
     /// The process that serves.
     pub pid: u32,
@@ -75,9 +75,9 @@ pub struct ReadyPorts {
 pub struct ReadyUser {
     /// The sign-in name.
     pub upn: String,
-    /// A password that opens nothing but the emulator.
+    /// The password, which is valid at the emulator only.
     pub password: String,
-    /// The object id in [`Ready::tenant`]; a guest has another one at home.
+    /// The object id in [`Ready::tenant`]; a guest has another one in the home tenant.
     pub oid: String,
 }
 
@@ -87,8 +87,8 @@ pub struct ReadyUser {
 pub struct ReadyApp {
     /// The app's id.
     pub client_id: String,
-    /// What sign-in pages call it.
+    /// Its name on sign-in pages.
     pub name: String,
-    /// As registered.
+    /// The registered redirect URIs.
     pub redirect_uris: Vec<String>,
 }

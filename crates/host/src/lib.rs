@@ -23,6 +23,8 @@ mod random;
 mod settings;
 mod spawner;
 mod store;
+#[cfg(target_os = "linux")]
+mod tcp_peer;
 #[cfg(unix)]
 mod window;
 
@@ -48,3 +50,5 @@ pub use random::SystemRandom;
 pub use settings::{Config, Settings};
 pub use spawner::RuntimeSpawner;
 pub use store::{FileStore, StoreNotice};
+#[cfg(target_os = "linux")]
+pub use tcp_peer::Peer;

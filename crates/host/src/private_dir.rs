@@ -138,6 +138,14 @@ impl PrivateDir {
         }
     }
 
+    /// Gives a file the name of another, which it replaces in one step; durable on return.
+    pub(crate) fn replace_file(&self, from: &str, to: &str) -> Result<()> {
+        let dir = self.handle.as_fd();
+        renameat(dir, from, dir, to)
+            .and_then(|()| fsync(dir))
+            .map_err(|error| self.failed("replace", to, error))
+    }
+
     /// Removes a file; it is no error if it is absent.
     pub(crate) fn remove_file(&self, name: &str) -> Result<()> {
         match unlinkat(&self.handle, name, AtFlags::empty()) {

@@ -109,6 +109,12 @@ impl PrivateDir {
         renamed.map(|()| true).map_err(|error| self.failed("rename to", to, error))
     }
 
+    /// Gives a file the name of another, which it replaces.
+    pub(crate) fn replace_file(&self, from: &str, to: &str) -> Result<()> {
+        let renamed = std::fs::rename(self.path.join(from), self.path.join(to));
+        renamed.map_err(|error| self.failed("replace", to, error))
+    }
+
     /// Removes a file; it is no error if it is absent.
     pub(crate) fn remove_file(&self, name: &str) -> Result<()> {
         match std::fs::remove_file(self.path.join(name)) {

@@ -14,7 +14,7 @@ use keybearer_host::{Environment, Host, KeyPlace, Keyring, Paths, SystemRandom, 
 
 const STATE: &str = "KEYBEARER_TEST_STATE";
 
-/// Runs `test` of this program on a private bus where `prepare` (shell) was done before.
+/// Runs `test` of this program on a private bus, after the shell commands `prepare`.
 fn on_a_private_bus(prepare: &str, test: &str, home: &Path) {
     let program = std::env::current_exe().unwrap();
     let script = format!("{prepare}\nexec '{}' --exact {test} --nocapture", program.display());
@@ -71,11 +71,11 @@ fn the_key_survives_in_the_keyring_and_a_locked_keyring_is_told_within_a_second(
 #[test]
 fn without_a_secret_service_the_key_is_kept_in_a_file() {
     let temporary = tempfile::tempdir().unwrap();
-    let nobody = "export DBUS_SESSION_BUS_ADDRESS=unix:path=/nonexistent/bus";
-    on_a_private_bus(nobody, "without_a_keyring", temporary.path());
+    let no_service = "export DBUS_SESSION_BUS_ADDRESS=unix:path=/nonexistent/bus";
+    on_a_private_bus(no_service, "without_a_keyring", temporary.path());
 }
 
-/// Not a test of its own: run by the tests above, as are the next two.
+/// Run by the tests above in a child process, like the next two.
 #[tokio::test]
 async fn in_an_unlocked_keyring() {
     let Some(machine) = Machine::of_child() else { return };

@@ -1,4 +1,4 @@
-//! The two calls of Azure Resource Manager that sign-in programs make: tenants and subscriptions.
+//! The two requests to Azure Resource Manager that sign-in programs make: tenants and subscriptions.
 
 use serde_json::{Value, json};
 
@@ -9,9 +9,9 @@ use crate::server::state::EmulatorState;
 
 const RESOURCE: &str = "https://management.azure.com";
 
-/// `GET /tenants`: those where the caller is known.
-pub(crate) fn tenants(state: &EmulatorState, call: &EndpointRequest) -> Reply {
-    answer(state, call, |state, bearer| {
+/// `GET /tenants`: the tenants of which the user is a member or a guest.
+pub(crate) fn tenants(state: &EmulatorState, received: &EndpointRequest) -> Reply {
+    answer(state, received, |state, bearer| {
         let known = state
             .directory
             .tenants
@@ -34,9 +34,9 @@ pub(crate) fn tenants(state: &EmulatorState, call: &EndpointRequest) -> Reply {
     })
 }
 
-/// `GET /subscriptions`: the one of the token's tenant.
-pub(crate) fn subscriptions(state: &EmulatorState, call: &EndpointRequest) -> Reply {
-    answer(state, call, |state, bearer| {
+/// `GET /subscriptions`: the subscription of the token's tenant.
+pub(crate) fn subscriptions(state: &EmulatorState, received: &EndpointRequest) -> Reply {
+    answer(state, received, |state, bearer| {
         let tenant = state.directory.tenant(&bearer.tenant);
         tenant
             .map(|tenant| {
@@ -62,10 +62,10 @@ pub(crate) fn subscriptions(state: &EmulatorState, call: &EndpointRequest) -> Re
 
 fn answer(
     state: &EmulatorState,
-    call: &EndpointRequest,
+    received: &EndpointRequest,
     list: impl Fn(&EmulatorState, &Bearer<'_>) -> Vec<Value>,
 ) -> Reply {
-    match Bearer::of(state, call, RESOURCE) {
+    match Bearer::of(state, received, RESOURCE) {
         Ok(bearer) => {
             let list = list(state, &bearer);
             Reply::json(

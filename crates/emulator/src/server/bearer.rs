@@ -1,4 +1,4 @@
-//! What a resource does with an access token before it serves anyone.
+//! How a resource checks an access token.
 
 use serde_json::Value;
 
@@ -6,7 +6,7 @@ use crate::server::endpoint_request::EndpointRequest;
 use crate::server::fixture::{Resource, User};
 use crate::server::state::EmulatorState;
 
-/// The caller a good token stands for.
+/// The caller that a valid token identifies.
 pub(crate) struct Bearer<'a> {
     pub(crate) user: &'a User,
     pub(crate) tenant: String,
@@ -14,7 +14,7 @@ pub(crate) struct Bearer<'a> {
     pub(crate) resource: &'a Resource,
     pub(crate) contexts: Vec<String>,
     pub(crate) not_before: i64,
-    /// The client said that it understands claims challenges.
+    /// Whether the client declared that it understands claims challenges.
     pub(crate) takes_challenges: bool,
 }
 
@@ -22,7 +22,7 @@ pub(crate) struct Bearer<'a> {
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Unacceptable {
     Audience,
-    /// It is bound to a key, and nothing proves that the sender has it.
+    /// The token is bound to a key, and the request does not prove possession of that key.
     Bound,
     Expired,
     Issuer,
@@ -33,21 +33,21 @@ pub(crate) enum Unacceptable {
 }
 
 impl<'a> Bearer<'a> {
-    /// The caller, if the request carries a token for the resource that is called `uri`.
+    /// The caller, if the request contains a token for the resource with this URI.
     pub(crate) fn of(
         state: &'a EmulatorState,
-        call: &EndpointRequest,
+        received: &EndpointRequest,
         uri: &str,
     ) -> Result<Self, Unacceptable> {
-        let token = call.bearer().ok_or(Unacceptable::Missing)?;
+        let token = received.bearer().ok_or(Unacceptable::Missing)?;
         let claims = state.keys.verify(token).ok_or(Unacceptable::Signature)?;
         if !claims["cnf"].is_null() {
             return Err(Unacceptable::Bound);
         }
-        Self::from_claims(state, &claims, uri, call.now())
+        Self::from_claims(state, &claims, uri, received.now())
     }
 
-    /// The caller a token stands for whose sender has proved to have its key.
+    /// The caller of a bound token, if the sender has proved possession of its key.
     pub(crate) fn with_proof(
         state: &'a EmulatorState,
         claims: &Value,
@@ -127,7 +127,7 @@ mod tests {
                 Some(Unacceptable::Issuer),
             ),
             ("tid", json!("other"), Some(Unacceptable::Issuer)),
-            ("oid", json!("nobody"), Some(Unacceptable::Subject)),
+            ("oid", json!("unknown"), Some(Unacceptable::Subject)),
             ("appid", json!(null), Some(Unacceptable::Subject)),
             ("nbf", json!(151), Some(Unacceptable::NotYetValid)),
             ("exp", json!(150), Some(Unacceptable::Expired)),

@@ -4,14 +4,14 @@ use serde_json::{Map, Value};
 
 use crate::server::entra_error::EntraError;
 
-/// What a request wants in its access token.
+/// The claims that a request asks for in its access token.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Claims {
     access_token: Map<String, Value>,
 }
 
 impl Claims {
-    /// Reads the parameter. Empty and absent mean the same: nothing is wanted.
+    /// Reads the parameter. An empty one asks for nothing.
     pub(crate) fn parse(text: &str) -> Result<Self, EntraError> {
         if text.trim().is_empty() {
             return Ok(Self::default());
@@ -29,33 +29,33 @@ impl Claims {
         Some(Self { access_token })
     }
 
-    /// The client capabilities (`xms_cc`), as they were written. `cp1`, in either case, stands for
-    /// "understands claims challenges".
+    /// The client capabilities (`xms_cc`), as the client wrote them. `cp1`, in any case, means that the
+    /// client understands claims challenges.
     pub(crate) fn capabilities(&self) -> Vec<String> {
-        self.wanted("xms_cc")
+        self.values_of("xms_cc")
     }
 
-    /// The authentication contexts asked for (`acrs`).
+    /// The requested authentication contexts (`acrs`).
     pub(crate) fn contexts(&self) -> Vec<String> {
-        self.wanted("acrs")
+        self.values_of("acrs")
     }
 
     /// The time the token must not be older than (`nbf`), in seconds since 1970.
     pub(crate) fn not_before(&self) -> Option<i64> {
-        self.wanted("nbf").first()?.parse().ok()
+        self.values_of("nbf").first()?.parse().ok()
     }
 
-    /// Whether this is the challenge of a token request refused with AADSTS50076.
+    /// Whether these are the claims of the error AADSTS50076.
     pub(crate) fn demand_mfa(&self) -> bool {
-        !self.wanted("capolids").is_empty()
+        !self.values_of("capolids").is_empty()
     }
 
-    /// As it is sent: compact JSON.
+    /// The parameter as compact JSON.
     pub(crate) fn to_json(&self) -> String {
         serde_json::json!({ "access_token": self.access_token }).to_string()
     }
 
-    fn wanted(&self, name: &str) -> Vec<String> {
+    fn values_of(&self, name: &str) -> Vec<String> {
         let Some(entry) = self.access_token.get(name) else {
             return Vec::new();
         };

@@ -17,7 +17,7 @@ impl Clock {
         seconds.saturating_add(self.offset_seconds.load(Ordering::Relaxed))
     }
 
-    /// Sets how far ahead of the system clock this one is.
+    /// Sets by how many seconds this clock is ahead of the system clock.
     pub(crate) fn set_offset(&self, seconds: i64) {
         self.offset_seconds.store(seconds, Ordering::Relaxed);
     }

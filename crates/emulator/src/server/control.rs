@@ -1,5 +1,5 @@
-//! What tests change and look at while the emulator runs: `/emulator/...`.
-//! These requests are neither logged nor spoiled by faults.
+//! The control endpoints for tests, `/emulator/...`. Their requests are not logged, and faults do not
+//! apply to them.
 
 use std::sync::Arc;
 
@@ -74,7 +74,7 @@ async fn clear_requests(State(state): Shared) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// Whose sign-ins to end.
+/// The user whose sign-ins end.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Revoke {
@@ -89,7 +89,7 @@ async fn revoke(State(state): Shared, body: Bytes) -> Response {
     }))
 }
 
-/// How far the emulator's clock is ahead of the machine's.
+/// The offset of the emulator's clock from the machine's.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SetClock {

@@ -1,4 +1,4 @@
-//! Who and what exists: lookups over the fixture, and which tenant a request's path names.
+//! The directory: lookups in the fixture, and the tenant that the path of a request names.
 
 use crate::server::entra_error::EntraError;
 use crate::server::fixture::{App, Fixture, Resource, Tenant, User};
@@ -9,17 +9,17 @@ const CONSUMERS: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 /// The first segment of an endpoint's path.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Authority {
-    /// Any account; the tenant is the user's home.
+    /// `common`: any account; the tenant is the user's home tenant.
     Common,
     Consumers,
-    /// Any work account; the tenant is the user's home.
+    /// `organizations`: any work account; the tenant is the user's home tenant.
     Organizations,
     /// A tenant's id.
     Tenant(String),
 }
 
 impl Authority {
-    /// The path segment of endpoints: a tenant's id even where the request named its domain.
+    /// The path segment of endpoints. It is the tenant's id also if the request named its domain.
     pub(crate) fn segment(&self) -> &str {
         match self {
             Self::Common => "common",
@@ -29,7 +29,7 @@ impl Authority {
         }
     }
 
-    /// The tenant that issues tokens for `user` here.
+    /// The tenant that issues tokens for `user` at this authority.
     pub(crate) fn tenant_for<'a>(&'a self, user: &'a User) -> &'a str {
         match self {
             Self::Common | Self::Organizations => &user.tenant,
@@ -57,7 +57,7 @@ impl Directory {
         }
     }
 
-    /// Reads the path segment that names a tenant: a GUID, a domain, or one of the three words.
+    /// Parses the path segment of the tenant: a GUID, a domain, `common`, `organizations` or `consumers`.
     pub(crate) fn authority(&self, segment: &str) -> Result<Authority, EntraError> {
         match segment.to_ascii_lowercase().as_str() {
             "common" => Ok(Authority::Common),
@@ -77,7 +77,7 @@ impl Directory {
         self.tenants.iter().find(|tenant| tenant.id == id)
     }
 
-    /// The tenant's name for people; its id if it is none of ours.
+    /// The tenant's display name; its id if the directory has no such tenant.
     pub(crate) fn tenant_name<'a>(&'a self, id: &'a str) -> &'a str {
         self.tenant(id).map_or(id, |tenant| &tenant.name)
     }

@@ -1,4 +1,4 @@
-//! The emulator as a value: started, running, stopped.
+//! A running emulator as a value.
 
 use std::fmt;
 use std::fs;
@@ -17,29 +17,31 @@ use crate::server::listener::{Listener, authority_router, blob_router};
 use crate::server::state::EmulatorState;
 use crate::server::tls::Certificates;
 
-/// What [`Emulator::start`] is told. The default is a fresh emulator with the built-in fixture.
+/// Options of [`Emulator::start`]. The default is an emulator with the built-in fixture.
 #[derive(Clone, Debug, Default)]
 pub struct EmulatorOptions {
-    /// The port of the authority. 0, the default, takes any; the blob endpoint always takes any.
+    /// The port of the authority. 0, the default, means any free port. The blob endpoint always gets
+    /// any free port.
     pub port: u16,
-    /// Where certificates and `ready.json` go. Absent: a new directory, removed at the end.
+    /// The directory for certificates and `ready.json`. Absent: a new directory, which the emulator
+    /// removes when it stops.
     pub dir: Option<PathBuf>,
-    /// TOML text laid over the built-in fixture.
+    /// TOML text that is laid over the built-in fixture.
     pub fixture: Option<String>,
-    /// The user who is signed in at once, without pages, whatever account the app hints at.
+    /// The user who is signed in at once, without pages, also if the app hints at another account.
     pub auto_sign_in: Option<String>,
-    /// What clients call the endpoints.
+    /// The names of the endpoints.
     pub host_names: HostNames,
 }
 
 /// A running emulator. It stops when dropped.
 ///
-/// It runs on a thread of its own, so that it can be used with or without an async runtime.
+/// It has its own thread, so that it works with and without an async runtime.
 pub struct Emulator {
     ready: Ready,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
-    /// Held for its removal.
+    /// Kept, because dropping it removes the directory.
     _temporary: Option<tempfile::TempDir>,
 }
 
@@ -48,8 +50,8 @@ impl Emulator {
     ///
     /// # Errors
     ///
-    /// [`Error::Fixture`] and [`Error::UnknownUser`] if the options are wrong, the others if the
-    /// machine does not allow it.
+    /// [`Error::Fixture`] and [`Error::UnknownUser`] if the options are wrong, the other errors if the
+    /// system refuses.
     pub fn start(options: EmulatorOptions) -> Result<Self, Error> {
         let fixture = Fixture::load(options.fixture.as_deref())?;
         let certificates = Certificates::generate(options.host_names)?;
@@ -65,7 +67,7 @@ impl Emulator {
                 Err(error) => return drop(started.send(Err(error))),
             };
             runtime.block_on(async move {
-                // Nobody waits for the outcome any more only if `start` panicked.
+                // Sending fails only if `start` has panicked.
                 let _ = started.send(run(fixture, options, &certificates).await);
                 let _ = stopped.await;
             });
@@ -80,7 +82,7 @@ impl Emulator {
         Ok(emulator)
     }
 
-    /// Where it listens, who its users are, which certificate to trust.
+    /// Its addresses, its users and apps, and the certificate to trust.
     #[must_use]
     pub fn ready(&self) -> &Ready {
         &self.ready
@@ -92,7 +94,7 @@ impl Emulator {
     }
 
     fn end(&mut self) {
-        // Both are gone when the thread ended by itself; then there is nothing to stop.
+        // Both fail only if the thread has ended already.
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
         }
@@ -160,7 +162,7 @@ fn ready(state: &EmulatorState, ca: PathBuf) -> Ready {
     }
 }
 
-/// The directory asked for, made if need be, or a new one that goes when the emulator goes. Both are private.
+/// The requested directory, or a new one that is removed with the emulator. Either is private.
 fn directory(asked: Option<&Path>) -> Result<(PathBuf, Option<tempfile::TempDir>), Error> {
     let Some(path) = asked else {
         let temporary = tempfile::Builder::new().prefix("keybearer-emulator-").tempdir();
@@ -183,7 +185,7 @@ fn write_certificates(dir: &Path, certificates: &Certificates) -> Result<(), Err
     write_private(&dir.join("server.key"), &certificates.server_key_pem)
 }
 
-/// `ready.json` appears whole or not at all.
+/// Writes `ready.json` atomically.
 fn write_ready(dir: &Path, ready: &Ready) -> Result<(), Error> {
     let (partial, path) = (dir.join("ready.json.partial"), dir.join("ready.json"));
     let failed = |source| Error::Write { path: path.clone(), source };

@@ -1,4 +1,4 @@
-//! One request as handlers see it.
+//! A request as handlers get it.
 
 use axum::body::Bytes;
 use axum::http::request::Parts;
@@ -15,7 +15,7 @@ pub(crate) struct EndpointRequest {
     pub(crate) query: Params,
     pub(crate) form: Params,
     pub(crate) trace: Trace,
-    /// The fault that meets this request, for the handler to act out.
+    /// The fault for this request, which the handler applies.
     pub(crate) fault: Option<Action>,
     headers: HeaderMap,
 }
@@ -39,7 +39,7 @@ impl EndpointRequest {
         }
     }
 
-    /// Seconds since 1970, as this request is to see them.
+    /// The time of this request, in seconds since 1970. A fault may set it wrong.
     pub(crate) fn now(&self) -> i64 {
         self.trace.now
     }
@@ -49,12 +49,12 @@ impl EndpointRequest {
         self.path.trim_start_matches('/').split('/').next().unwrap_or_default()
     }
 
-    /// A parameter of the body or, if not there, of the query.
+    /// A parameter of the body or, if it is not there, of the query.
     pub(crate) fn param(&self, name: &str) -> Option<&str> {
         self.form.first(name).or_else(|| self.query.first(name))
     }
 
-    /// A header, if it is text.
+    /// A header, if its value is text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         text(&self.headers, name)
     }
@@ -81,7 +81,7 @@ impl EndpointRequest {
         }
     }
 
-    /// The line of the request log, without an outcome yet.
+    /// The entry of the request log, still without an outcome.
     pub(crate) fn entry(&self) -> Entry {
         let owned = |text: &str| text.to_owned();
         let in_tenant = !matches!(self.endpoint, Endpoint::Blob | Endpoint::Page | Endpoint::Arm);
@@ -106,7 +106,7 @@ impl EndpointRequest {
     }
 }
 
-/// Name and value pairs of a query or a form.
+/// The names and values of a query or a form.
 #[derive(Debug, Default)]
 pub(crate) struct Params(Vec<(String, String)>);
 
@@ -116,12 +116,12 @@ impl Params {
         Self(url::form_urlencoded::parse(bytes).into_owned().collect())
     }
 
-    /// Every name with its value, in their order.
+    /// All names and values, in their order.
     pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// The first value that is not empty.
+    /// The first value of this name, unless it is empty.
     pub(crate) fn first(&self, name: &str) -> Option<&str> {
         let value = self.0.iter().find(|pair| pair.0 == name).map(|pair| pair.1.as_str());
         value.filter(|value| !value.is_empty())
@@ -138,7 +138,7 @@ mod tests {
 
     use super::*;
 
-    fn call(request: axum::http::request::Builder, body: &'static str) -> EndpointRequest {
+    fn received(request: axum::http::request::Builder, body: &'static str) -> EndpointRequest {
         let (parts, ()) = request.body(()).unwrap().into_parts();
         EndpointRequest::new(Endpoint::Token, &parts, &Bytes::from_static(body.as_bytes()), 7)
     }
@@ -150,7 +150,7 @@ mod tests {
             .header("cookie", "ESTS=cookie-secret");
         let body = "grant_type=g&refresh_token=form-secret&code_verifier=form-secret\
                     &client_id=app&scope=openid+a%2Fb&password=form-secret";
-        let entry = serde_json::to_string(&call(request, body).entry()).unwrap();
+        let entry = serde_json::to_string(&received(request, body).entry()).unwrap();
         assert!(!entry.contains("secret"), "{entry}");
         assert!(
             entry.contains(r#""scopes":["openid","a/b"]"#) && entry.contains(r#""tenant":"t""#)
@@ -161,9 +161,9 @@ mod tests {
     fn cookie_and_bearer_are_found_among_others() {
         let request =
             Request::get("/").header("cookie", "a=1; b=2").header("authorization", "bearer  xyz");
-        let call = call(request, "");
+        let received = received(request, "");
         assert_eq!(
-            (call.cookie("b"), call.cookie("c"), call.bearer()),
+            (received.cookie("b"), received.cookie("c"), received.bearer()),
             (Some("2"), None, Some("xyz"))
         );
     }

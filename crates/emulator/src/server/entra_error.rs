@@ -1,11 +1,11 @@
-//! Entra's errors: OAuth error, AADSTS code, text, and the JSON body they travel in.
+//! Entra's errors: OAuth error, AADSTS code, text, and JSON body.
 
 use serde_json::{Value, json};
 
 use crate::server::clock::entra_date;
 use crate::server::random::guid;
 
-/// One refusal. Where and when it happened is added by [`EntraError::body`].
+/// An error without the request and the time, which [`EntraError::body`] adds.
 #[derive(Clone, Debug)]
 pub(crate) struct EntraError {
     /// The HTTP status at the token endpoint.
@@ -82,7 +82,7 @@ impl EntraError {
         Self::invalid_grant(50_020, message)
     }
 
-    /// More proof is needed: the caller must send the person to the authorize endpoint with `claims`.
+    /// More authentication is needed: the client must sign the user in interactively with `claims`.
     pub(crate) fn mfa_required(resource: &str) -> Self {
         let claims = json!({"access_token": {"capolids": {
             "essential": true,
@@ -109,7 +109,7 @@ impl EntraError {
         format!("AADSTS{}", self.code)
     }
 
-    /// The text with everything support would ask for.
+    /// The text with the ids and the time that Entra adds for its support.
     pub(crate) fn description(&self, trace: &Trace) -> String {
         format!(
             "{}: {} Trace ID: {} Correlation ID: {} Timestamp: {}",
@@ -121,7 +121,7 @@ impl EntraError {
         )
     }
 
-    /// The page that explains the code.
+    /// The address of the page that explains the code.
     pub(crate) fn uri(&self) -> String {
         format!("https://login.microsoftonline.com/error?code={}", self.code)
     }
@@ -146,11 +146,11 @@ impl EntraError {
     }
 }
 
-/// Which request an answer belongs to, and when it was.
+/// The ids and the time of a request.
 #[derive(Clone, Debug)]
 pub(crate) struct Trace {
     pub(crate) trace_id: String,
-    /// What the client sent as `client-request-id`, or a new one.
+    /// The client's `client-request-id`, or a new id.
     pub(crate) correlation_id: String,
     /// Seconds since 1970.
     pub(crate) now: i64,

@@ -1,4 +1,4 @@
-//! What can stop the emulator from starting.
+//! The errors of starting the emulator.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,33 +8,33 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// No listening socket on loopback: the port is taken, or loopback is not available.
-    #[error("cannot listen on {address}")]
+    #[error("could not listen on {address}")]
     Bind {
-        /// The address that was asked for, with its port.
+        /// The requested address with its port.
         address: String,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         source: io::Error,
     },
     /// A certificate or key could not be made.
-    #[error("cannot make the certificates: {0}")]
+    #[error("could not make the certificates: {0}")]
     Certificates(String),
     /// A fixture is not TOML, has an unknown field, or names a tenant that it does not define.
-    #[error("cannot read the fixture: {0}")]
+    #[error("could not read the fixture: {0}")]
     Fixture(String),
-    /// `auto_sign_in` names nobody in the fixture.
-    #[error("cannot sign in {0} without asking: no such user in the fixture")]
+    /// `auto_sign_in` names a user who is not in the fixture.
+    #[error("could not sign in {0} without pages: the fixture has no such user")]
     UnknownUser(String),
     /// A file of the emulator's directory could not be written.
-    #[error("cannot write {path}")]
+    #[error("could not write {path}")]
     Write {
         /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         source: io::Error,
     },
     /// The thread or runtime that serves could not be started.
-    #[error("cannot start serving")]
+    #[error("could not start the server")]
     Runtime(#[source] io::Error),
 }

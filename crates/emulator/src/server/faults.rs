@@ -1,23 +1,23 @@
-//! Scripted misbehaviour: which requests it meets, and what it does to them.
+//! Scripted faults: the requests they apply to, and their effects.
 
 use serde::{Deserialize, Serialize};
 
 use crate::server::entra_error::EntraError;
 
-/// One scripted fault, as `POST /emulator/faults` and `[[faults]]` write it.
+/// A scripted fault, as `POST /emulator/faults` and `[[faults]]` write it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct InjectedFault {
     pub(crate) endpoint: Endpoint,
-    /// Only requests with this grant type, in whichever spelling the client used.
+    /// Only requests with this grant type, in the spelling of the client.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) grant: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) client_id: Option<String>,
-    /// How many matching requests it still spoils. Absent: until removed.
+    /// The number of matching requests that it still applies to. Absent: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) times: Option<u32>,
-    /// How many matching requests it still lets pass first.
+    /// The number of matching requests that it still lets pass first.
     #[serde(default)]
     pub(crate) after: u32,
     pub(crate) action: Action,
@@ -32,7 +32,7 @@ impl InjectedFault {
     }
 }
 
-/// The endpoints a fault can be aimed at.
+/// The endpoints that faults can apply to.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Endpoint {
@@ -45,29 +45,29 @@ pub(crate) enum Endpoint {
     Jwks,
     /// OpenID configuration.
     Metadata,
-    /// Pages a person looks at, and everything unknown: no fault is aimed at these.
+    /// Pages and unknown paths, to which no fault applies.
     #[serde(skip)]
     Page,
     Token,
 }
 
-/// What happens to the request.
+/// The effect of a fault.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Action {
-    /// Seconds the clock is wrong by, in the `Date` header and in tokens.
+    /// The clock is wrong by so many seconds, in the `Date` header and in tokens.
     ClockOffsetSeconds(i64),
     /// The connection is closed.
     Cut(Cut),
-    /// One of Entra's errors.
+    /// The reply is one of Entra's errors.
     Error(ScriptedError),
-    /// The reply's JSON stops half way.
+    /// The reply's JSON is cut off.
     MalformedJson,
     /// The reply's JSON lacks this field.
     MissingField(String),
     Stall(Stall),
     Status(Status),
-    /// The id token does not say what it should.
+    /// The id token has a wrong part.
     WrongIdToken(WrongPart),
 }
 
@@ -78,7 +78,7 @@ pub(crate) enum Cut {
     MidResponse,
 }
 
-/// An Entra error to answer with, whatever was asked.
+/// The Entra error of a fault.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ScriptedError {
@@ -105,16 +105,16 @@ impl ScriptedError {
     }
 }
 
-/// The reply comes late, or never.
+/// A late reply, or none.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Stall {
-    /// Absent: the reply never comes.
+    /// Absent: there is no reply.
     #[serde(default)]
     pub(crate) milliseconds: Option<u64>,
 }
 
-/// An HTTP status instead of a reply.
+/// An HTTP status without the reply.
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Status {
@@ -122,7 +122,7 @@ pub(crate) struct Status {
     /// `Retry-After` as a number of seconds.
     #[serde(default)]
     pub(crate) retry_after: Option<u32>,
-    /// `Retry-After` as the HTTP date this many seconds ahead.
+    /// `Retry-After` as an HTTP date so many seconds ahead.
     #[serde(default)]
     pub(crate) retry_after_date: Option<u32>,
 }
@@ -137,20 +137,20 @@ pub(crate) enum WrongPart {
     Tenant,
 }
 
-/// What of a request a fault looks at.
+/// The parts of a request by which faults match.
 pub(crate) struct Target<'a> {
     pub(crate) endpoint: Endpoint,
     pub(crate) grant: Option<&'a str>,
     pub(crate) client_id: Option<&'a str>,
 }
 
-/// The faults still to come, oldest first.
+/// The faults that still apply, oldest first.
 #[derive(Debug, Default)]
 pub(crate) struct Faults(pub(crate) Vec<InjectedFault>);
 
 impl Faults {
-    /// The action for this request, if a fault strikes it. Counts the request with every fault
-    /// that lets it pass.
+    /// The action for this request, if a fault applies to it. Counts the request for every fault that
+    /// lets it pass.
     pub(crate) fn strike(&mut self, target: &Target<'_>) -> Option<Action> {
         let index = self.0.iter_mut().position(|fault| {
             let strikes = fault.matches(target) && fault.after == 0;

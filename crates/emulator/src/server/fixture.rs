@@ -6,7 +6,7 @@ use crate::server::error::Error;
 use crate::server::faults::InjectedFault;
 use crate::server::policies::Policy;
 
-/// Everything a fixture file may say. A file is laid over the built-in one by [`Fixture::overlaid`].
+/// The content of a fixture file. [`Fixture::overlaid`] lays a file over the built-in one.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Fixture {
@@ -46,7 +46,7 @@ impl Fixture {
         }
     }
 
-    /// Every tenant and resource that is named exists.
+    /// Checks that every tenant and resource that an entry names exists.
     fn check(&self) -> Result<(), Error> {
         let named = self
             .users
@@ -72,7 +72,7 @@ impl Fixture {
     }
 }
 
-/// How long things live, in seconds of the emulator's clock.
+/// Lifetimes, in seconds of the emulator's clock.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Lifetimes {
@@ -95,7 +95,7 @@ impl Default for Lifetimes {
     }
 }
 
-/// The one storage account.
+/// The storage account; there is one.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BlobAccount {
@@ -111,7 +111,7 @@ pub(crate) struct Tenant {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) domains: Vec<String>,
-    /// The one subscription that Azure Resource Manager lists for members.
+    /// The subscription that Azure Resource Manager lists for members of the tenant.
     pub(crate) subscription: String,
 }
 
@@ -131,7 +131,7 @@ pub(crate) struct User {
 }
 
 impl User {
-    /// The object id of this user in `tenant`, if the user is known there.
+    /// The object id of this user in `tenant`, if the user is a member or a guest there.
     pub(crate) fn oid_in(&self, tenant: &str) -> Option<&str> {
         if self.tenant == tenant {
             return Some(&self.oid);
@@ -141,7 +141,7 @@ impl User {
     }
 }
 
-/// A user's sign_in_options in a tenant that is not the home tenant.
+/// A user's guest account in another tenant than the home tenant.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Membership {
@@ -162,15 +162,15 @@ pub(crate) struct App {
     pub(crate) client_id: String,
     pub(crate) name: String,
     pub(crate) redirect_uris: Vec<String>,
-    /// Member of the family of client ids whose refresh tokens serve each other (`foci`).
+    /// Whether the app belongs to the family of client ids that share refresh tokens (`foci`).
     #[serde(default)]
     pub(crate) family: bool,
-    /// Never asks for consent, as Microsoft's own apps.
+    /// Whether the app needs no consent, like Microsoft's own apps.
     #[serde(default)]
     pub(crate) preauthorized: bool,
 }
 
-/// An API that tokens are for.
+/// An API that tokens are issued for.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Resource {
@@ -178,7 +178,7 @@ pub(crate) struct Resource {
     #[serde(default)]
     pub(crate) aliases: Vec<String>,
     pub(crate) name: String,
-    /// 1: issuer `sts.windows.net`, `appid`; 2: issuer of the authority, `azp`.
+    /// 1: tokens have the issuer `sts.windows.net` and `appid`; 2: the authority's issuer and `azp`.
     pub(crate) token_version: u8,
     pub(crate) scopes: Vec<String>,
 }

@@ -1,19 +1,19 @@
-//! What clients call the two endpoints.
+//! The names of the two endpoints.
 
-/// How the emulator's endpoints are called.
+/// The names by which clients reach the emulator's endpoints.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 #[non_exhaustive]
 pub enum HostNames {
     /// `localhost` and the port.
     #[default]
     Loopback,
-    /// The names of Azure's public cloud, for clients that cannot be told of others or of a port.
-    /// The emulator listens on loopback all the same: a proxy of the test brings its clients there.
+    /// The names of Azure's public cloud, for clients that accept no other names and no port. The
+    /// emulator still listens on loopback; a proxy of the test leads its clients there.
     Azure,
 }
 
 impl HostNames {
-    /// The names the certificate is for, beside those of loopback.
+    /// The names in the certificate besides those of loopback.
     pub(crate) const fn certified(self) -> &'static [&'static str] {
         match self {
             Self::Loopback => &[],
@@ -39,7 +39,7 @@ impl HostNames {
         }
     }
 
-    /// Where in a path the storage account is named, if not in the host.
+    /// The part of the path that names the storage account; empty if the host names it.
     pub(crate) const fn account_path(self) -> &'static str {
         match self {
             Self::Loopback => "/devstoreaccount1",

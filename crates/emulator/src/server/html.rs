@@ -1,13 +1,13 @@
-//! Pages that work without JavaScript. Every text that goes into one is escaped here.
+//! Pages that work without JavaScript. This module escapes every text of a page.
 
-/// A page under construction: a card with a heading, text, and at most one form.
+/// A page: a card with a heading, text, and at most one form.
 #[derive(Debug)]
 pub(crate) struct Page {
     title: String,
     body: String,
 }
 
-/// What a button is for: the first one a person should think of, or another.
+/// Whether a button is the page's main one.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Weight {
     Main,
@@ -25,7 +25,7 @@ impl Page {
         self
     }
 
-    /// A text that must not be overlooked.
+    /// Adds an alert, if there is one.
     #[must_use]
     pub(crate) fn alert(mut self, text: Option<&str>) -> Self {
         if let Some(text) = text {
@@ -40,7 +40,7 @@ impl Page {
         self
     }
 
-    /// Submits the page's form as soon as it is shown, where scripts run.
+    /// Submits the page's form as soon as it is shown, if scripts run.
     #[must_use]
     pub(crate) fn submitting_itself(mut self) -> Self {
         self.body += "<script>document.forms[0].submit()</script>";
@@ -59,7 +59,7 @@ impl Page {
     }
 }
 
-/// A form that is sent by POST. Buttons have the name `action` unless said otherwise.
+/// A form that is sent by POST. Buttons have the name `action` unless another name is given.
 #[derive(Debug)]
 pub(crate) struct Form(String);
 
@@ -75,7 +75,7 @@ impl Form {
         self
     }
 
-    /// `kind` is both the input's type and, for browsers, what to fill in.
+    /// Adds an input. `kind` is its type, and also selects its `autocomplete`.
     #[must_use]
     pub(crate) fn input(mut self, label: &str, name: &str, kind: &str, value: &str) -> Self {
         let name = escape(name);
@@ -106,7 +106,7 @@ impl Form {
         label: &str,
         weight: Weight,
     ) -> Self {
-        // Only the main button asks the browser to check that inputs are filled.
+        // The browser checks that inputs are filled only for the main button.
         let (class, checks) = match weight {
             Weight::Main => ("main", ""),
             Weight::Other => ("other", " formnovalidate"),

@@ -10,10 +10,10 @@ use crate::server::claims::Claims;
 use crate::server::faults::WrongPart;
 use crate::server::fixture::{Resource, User};
 
-/// Whom tokens are about and how that person signed in.
+/// The user that tokens are about, and how that user signed in.
 pub(crate) struct Subject<'a> {
     pub(crate) user: &'a User,
-    /// The tenant that issues.
+    /// The tenant that issues the tokens.
     pub(crate) tenant: &'a str,
     /// The user's object id in that tenant.
     pub(crate) oid: &'a str,
@@ -21,15 +21,15 @@ pub(crate) struct Subject<'a> {
     pub(crate) proof: Proof,
 }
 
-/// How much a person proved.
+/// How the user has authenticated.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(crate) enum Proof {
     Password,
-    /// Password and the extra approval.
+    /// A password and the extra approval.
     MultiFactor,
 }
 
-/// When a token begins and ends, in seconds since 1970.
+/// The lifetime of a token, in seconds since 1970.
 #[derive(Clone, Copy)]
 pub(crate) struct Validity {
     pub(crate) from: i64,
@@ -66,7 +66,7 @@ impl Subject<'_> {
         claims
     }
 
-    /// The access token for `resource`, called `audience` by the client.
+    /// The access token for `resource`, whose URI the client wrote as `audience`.
     pub(crate) fn access_token(&self, grant: &AccessGrant<'_>, authority_host: &str) -> Value {
         let mut claims = json!({
             "aud": grant.audience,
@@ -156,7 +156,7 @@ pub(crate) struct AccessGrant<'a> {
     pub(crate) validity: Validity,
 }
 
-/// Makes the named claim of an id token say something else. The signature is not a claim.
+/// Replaces the named claim of an id token with a wrong value. The signature is not a claim.
 pub(crate) fn spoil(id_token: &mut Value, part: WrongPart) {
     const NOBODY: &str = "00000000-0000-4000-8000-00000000dead";
     let (name, value) = match part {

@@ -1,4 +1,4 @@
-//! The key that signs tokens, and the set of keys that is published (RFC 7515, RFC 7517).
+//! The key that signs tokens, and the published set of keys (RFC 7515, RFC 7517).
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 
 use crate::server::error::Error;
 
-/// One RSA-2048 key, new in every run.
+/// An RSA-2048 key, new in every run.
 pub(crate) struct Keys {
     pair: RsaKeyPair,
     key_id: String,
 }
 
-/// Whether a token is to verify.
+/// Whether the signature of a token is valid.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Signature {
     Good,
@@ -51,7 +51,7 @@ impl Keys {
         format!("{signed}.{}", URL_SAFE_NO_PAD.encode(bytes))
     }
 
-    /// The claims of a JWT that this key signed; nothing for any other text.
+    /// The claims of a JWT that this key signed; `None` for any other text.
     pub(crate) fn verify(&self, jwt: &str) -> Option<Value> {
         let (signed, signature) = jwt.rsplit_once('.')?;
         let (header, claims) = signed.split_once('.')?;
@@ -67,7 +67,7 @@ impl Keys {
         serde_json::from_slice(&claims?).ok()
     }
 
-    /// The JWK set. `issuer` is what Entra adds to each key.
+    /// The JWK set. Entra adds `issuer` to each key.
     pub(crate) fn key_set(&self, issuer: &str) -> Value {
         let public = self.pair.public_key();
         json!({"keys": [{

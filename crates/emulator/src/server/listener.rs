@@ -1,4 +1,4 @@
-//! Listening, TLS, and the way of a request: log, fault, handler, log.
+//! Listening, TLS, and the order in which a request is handled: log, fault, handler, log.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -28,10 +28,10 @@ use crate::server::reply::{ClosesConnection, Reply};
 use crate::server::state::EmulatorState;
 use crate::server::{arm, authorize, blob, control, metadata, pop, token};
 
-/// More than any form or container request needs.
+/// The maximum size of a request body. Forms and container requests are far smaller.
 const MAX_BODY: usize = 1 << 20;
 
-/// A port on loopback, in both families where the machine has both: clients resolve `localhost` to either.
+/// A port on loopback, in IPv4 and, if the machine has it, IPv6: clients resolve `localhost` to either.
 pub(crate) struct Listener {
     pub(crate) port: u16,
     sockets: Vec<TcpListener>,
@@ -51,7 +51,7 @@ impl Listener {
                 Ok(v6) => {
                     return Ok(Self { port: bound, sockets: vec![v4, v6] });
                 }
-                // Somebody else would get half of our clients.
+                // The process that has the port in IPv6 would get some of the emulator's clients.
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                     if port != 0 || attempts == 10 {
                         return Err(Error::Bind {
@@ -76,7 +76,7 @@ impl Listener {
     }
 }
 
-/// Sign-in, tokens, Azure Resource Manager, and control.
+/// The routes of the authority: sign-in, tokens, Azure Resource Manager, and control.
 pub(crate) fn authority_router(state: Arc<EmulatorState>) -> Router {
     let authorize = || at(Endpoint::Authorize, authorize::authorize);
     let device = || at(Endpoint::Page, token::page);
@@ -105,7 +105,7 @@ pub(crate) fn authority_router(state: Arc<EmulatorState>) -> Router {
         .with_state(state)
 }
 
-/// The storage account.
+/// The routes of the storage account.
 pub(crate) fn blob_router(state: Arc<EmulatorState>) -> Router {
     let account = at(Endpoint::Blob, blob::account);
     let router = match state.host_names.account_path() {
@@ -124,7 +124,7 @@ pub(crate) fn blob_router(state: Arc<EmulatorState>) -> Router {
 
 type Answer = fn(&EmulatorState, &EndpointRequest) -> Reply;
 
-/// A handler for axum out of one that takes the request as a whole and does not wait for anything.
+/// Wraps a synchronous handler of a complete request into a handler for axum.
 fn at(
     endpoint: Endpoint,
     answer: Answer,
@@ -142,43 +142,43 @@ async fn exchange(
 ) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let body = to_bytes(body, MAX_BODY).await.unwrap_or_else(|_| Bytes::new());
-    let mut call = EndpointRequest::new(endpoint, &parts, &body, state.clock.now());
-    let seq = state.requests().begin(call.entry());
-    call.fault = state.faults().strike(&call.target());
-    if let Some(Action::ClockOffsetSeconds(offset)) = call.fault {
-        call.trace.now = call.trace.now.saturating_add(offset);
+    let mut received = EndpointRequest::new(endpoint, &parts, &body, state.clock.now());
+    let seq = state.requests().begin(received.entry());
+    received.fault = state.faults().strike(&received.target());
+    if let Some(Action::ClockOffsetSeconds(offset)) = received.fault {
+        received.trace.now = received.trace.now.saturating_add(offset);
     }
-    if let Some(Action::Stall(stall)) = call.fault {
+    if let Some(Action::Stall(stall)) = received.fault {
         state.requests().finish(seq, "stall");
         match stall.milliseconds {
             Some(milliseconds) => tokio::time::sleep(Duration::from_millis(milliseconds)).await,
             None => std::future::pending().await,
         }
     }
-    let reply = match &call.fault {
-        Some(Action::Status(status)) => Reply::status(status, endpoint, &call.trace),
-        Some(Action::Error(error)) => Reply::error(&error.to_entra_error(), &call.trace),
-        _ => answer(state, &call),
+    let reply = match &received.fault {
+        Some(Action::Status(status)) => Reply::status(status, endpoint, &received.trace),
+        Some(Action::Error(error)) => Reply::error(&error.to_entra_error(), &received.trace),
+        _ => answer(state, &received),
     };
-    let reply = match &call.fault {
+    let reply = match &received.fault {
         Some(action) => reply.spoiled(action),
         None => reply,
     };
-    if let Some(Action::Cut(cut)) = call.fault {
+    if let Some(Action::Cut(cut)) = received.fault {
         state.requests().finish(seq, "cut");
-        return reply.into_cut_response(cut, &call.trace);
+        return reply.into_cut_response(cut, &received.trace);
     }
     state.requests().finish(seq, &reply.outcome);
-    reply.into_response(&call.trace)
+    reply.into_response(&received.trace)
 }
 
-fn nothing_here(_: &EmulatorState, call: &EndpointRequest) -> Reply {
-    let page = Page::new("Nothing here").text(&call.path);
+fn nothing_here(_: &EmulatorState, received: &EndpointRequest) -> Reply {
+    let page = Page::new("Nothing here").text(&received.path);
     Reply::page(&page, "404").with_status(404)
 }
 
-fn no_such_account(_: &EmulatorState, call: &EndpointRequest) -> Reply {
-    blob::error(404, "ResourceNotFound", "The specified resource does not exist.", &call.trace)
+fn no_such_account(_: &EmulatorState, received: &EndpointRequest) -> Reply {
+    blob::error(404, "ResourceNotFound", "The specified resource does not exist.", &received.trace)
 }
 
 async fn accept(socket: TcpListener, tls: TlsAcceptor, service: TowerToHyperService<Router>) {
@@ -187,7 +187,7 @@ async fn accept(socket: TcpListener, tls: TlsAcceptor, service: TowerToHyperServ
             Ok((stream, _)) => {
                 tokio::spawn(serve_connection(stream, tls.clone(), service.clone()));
             }
-            // Out of file descriptors, most likely; others may finish meanwhile.
+            // Most likely there are no file descriptors left; other connections may end meanwhile.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
         }
     }

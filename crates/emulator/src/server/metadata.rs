@@ -1,4 +1,4 @@
-//! What clients read before they ask for anything: OpenID configuration, keys, instance discovery.
+//! The metadata that clients read first: OpenID configuration, keys, instance discovery.
 
 use serde_json::{Value, json};
 use url::Url;
@@ -11,39 +11,39 @@ use crate::server::state::EmulatorState;
 
 /// `GET /{tenant}/v2.0/.well-known/openid-configuration` (OpenID Connect Discovery §4).
 ///
-/// A domain is answered with the tenant's GUID. `common` and `organizations` keep their word in the
-/// endpoints, and `{tenantid}` in the issuer, as Entra does.
-pub(crate) fn configuration(state: &EmulatorState, call: &EndpointRequest) -> Reply {
-    match state.directory.authority(call.tenant()) {
+/// For a domain, the endpoints contain the tenant's GUID. For `common` and `organizations` they contain
+/// that word, and the issuer contains `{tenantid}`, as Entra's do.
+pub(crate) fn configuration(state: &EmulatorState, received: &EndpointRequest) -> Reply {
+    match state.directory.authority(received.tenant()) {
         Ok(authority) => Reply::json(&document(&state.authority_host, &authority), "metadata"),
-        Err(error) => Reply::error(&error, &call.trace),
+        Err(error) => Reply::error(&error, &received.trace),
     }
 }
 
 /// `GET /{tenant}/discovery/v2.0/keys`.
-pub(crate) fn keys(state: &EmulatorState, call: &EndpointRequest) -> Reply {
-    match state.directory.authority(call.tenant()) {
+pub(crate) fn keys(state: &EmulatorState, received: &EndpointRequest) -> Reply {
+    match state.directory.authority(received.tenant()) {
         Ok(_) => {
             let issuer = format!("{}/{{tenantid}}/v2.0", state.authority_host);
             Reply::json(&state.keys.key_set(&issuer), "keys")
         }
-        Err(error) => Reply::error(&error, &call.trace),
+        Err(error) => Reply::error(&error, &received.trace),
     }
 }
 
-/// `GET /common/discovery/instance`: whether an authority host is to be trusted.
-pub(crate) fn instance(state: &EmulatorState, call: &EndpointRequest) -> Reply {
-    match discovered(state, call) {
+/// `GET /common/discovery/instance`: whether an authority host is known.
+pub(crate) fn instance(state: &EmulatorState, received: &EndpointRequest) -> Reply {
+    match discovered(state, received) {
         Ok(document) => Reply::json(&document, "discovery"),
-        Err(error) => Reply::error(&error, &call.trace),
+        Err(error) => Reply::error(&error, &received.trace),
     }
 }
 
-fn discovered(state: &EmulatorState, call: &EndpointRequest) -> Result<Value, EntraError> {
-    if call.query.first("api-version").is_none() {
+fn discovered(state: &EmulatorState, received: &EndpointRequest) -> Result<Value, EntraError> {
+    if received.query.first("api-version").is_none() {
         return Err(EntraError::missing_parameter("api-version"));
     }
-    let endpoint = call.query.first("authorization_endpoint");
+    let endpoint = received.query.first("authorization_endpoint");
     let endpoint =
         endpoint.ok_or_else(|| EntraError::missing_parameter("authorization_endpoint"))?;
     let unknown = || EntraError {

@@ -1,4 +1,4 @@
-//! The emulator itself: what it knows, what it answers, and how it listens.
+//! The emulator itself: its state, its endpoints and its listeners.
 
 mod arm;
 mod authorize;

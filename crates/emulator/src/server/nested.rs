@@ -1,28 +1,27 @@
-//! Nested apps: an app inside another that signs in by way of its host, as MSAL.js says it
-//! (`brk_client_id`, `brk_redirect_uri`).
+//! Nested apps: an app inside a host app that signs in through its host, with MSAL.js' parameters
+//! `brk_client_id` and `brk_redirect_uri`.
 //!
-//! Entra's own rules are not public. Here the host has to be an app of the directory, its redirect
-//! URI, where there is one, has to be registered, and a code is redeemed by way of the host that it
-//! was asked for by.
+//! Entra's own rules are not public. Here the host must be an app of the directory, its redirect URI, if
+//! sent, must be registered, and a code must be redeemed with the host that requested it.
 
 use crate::server::directory::Directory;
 use crate::server::endpoint_request::EndpointRequest;
 use crate::server::entra_error::EntraError;
 
-/// The client id of the app that hosts the one that asks, if one does.
+/// The client id of the host app, if the client is a nested app.
 pub(crate) fn host(
     directory: &Directory,
-    call: &EndpointRequest,
+    received: &EndpointRequest,
 ) -> Result<Option<String>, EntraError> {
-    let redirect_uri = call.param("brk_redirect_uri");
-    let Some(id) = call.param("brk_client_id") else {
+    let redirect_uri = received.param("brk_redirect_uri");
+    let Some(id) = received.param("brk_client_id") else {
         return match redirect_uri {
             Some(_) => Err(EntraError::missing_parameter("brk_client_id")),
             None => Ok(None),
         };
     };
     let app = directory.app(id).ok_or_else(|| EntraError::bad_parameter("brk_client_id"))?;
-    if call.param("client_id") == Some(id) {
+    if received.param("client_id") == Some(id) {
         return Err(EntraError::bad_parameter("brk_client_id"));
     }
     let registered =

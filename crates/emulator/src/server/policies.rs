@@ -1,4 +1,4 @@
-//! Conditions a resource puts on the tokens it is reached with.
+//! The conditions of resources for access tokens.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -6,11 +6,11 @@ use serde_json::Value;
 use crate::server::claims::Claims;
 use crate::server::fixture::Resource;
 
-/// One policy, as `POST /emulator/policies` and `[[policies]]` write it.
+/// A policy, as `POST /emulator/policies` and `[[policies]]` write it.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Policy {
-    /// The resource's URI, in any of its spellings.
+    /// The resource's URI or one of its aliases.
     pub(crate) resource: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) client_id: Option<String>,
@@ -25,13 +25,13 @@ pub(crate) struct Policy {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Requirement {
-    /// The resource itself challenges until a token with the claims comes.
+    /// The resource sends a claims challenge until it gets a token with the claims.
     Claims,
-    /// Entra gives tokens only after an interactive sign-in with the extra approval.
+    /// Entra issues tokens only after an interactive sign-in with the extra approval.
     Mfa,
 }
 
-/// Who reaches for what.
+/// The resource, app and user of a token.
 pub(crate) struct Access<'a> {
     /// The resource's own URI, not an alias.
     pub(crate) resource: &'a Resource,
@@ -39,13 +39,13 @@ pub(crate) struct Access<'a> {
     pub(crate) upn: &'a str,
 }
 
-/// What an access token shows of how it was obtained.
+/// The claims of an access token that show how it was obtained.
 pub(crate) struct Evidence<'a> {
     pub(crate) contexts: &'a [String],
     pub(crate) not_before: i64,
 }
 
-/// The policies in force.
+/// The policies that apply now.
 #[derive(Debug, Default)]
 pub(crate) struct Policies(pub(crate) Vec<Policy>);
 
@@ -54,11 +54,11 @@ impl Policies {
         self.applying(access).any(|policy| policy.require == Requirement::Mfa)
     }
 
-    /// The claims the resource still wants, if the evidence does not satisfy them.
+    /// The claims that the resource requires, if the evidence does not satisfy them.
     pub(crate) fn challenge(&self, access: &Access<'_>, evidence: &Evidence<'_>) -> Option<Claims> {
         self.applying(access)
             .filter(|policy| policy.require == Requirement::Claims)
-            .filter_map(Policy::wanted)
+            .filter_map(Policy::required_claims)
             .find(|claims| !satisfied(claims, evidence))
     }
 
@@ -72,13 +72,13 @@ impl Policies {
 }
 
 impl Policy {
-    /// Whether it can ever apply: its resource exists, and its claims are claims.
+    /// Whether the policy can apply: its resource exists, and its claims are a claims object.
     pub(crate) fn is_sound(&self, resources: &[Resource]) -> bool {
         resources.iter().any(|resource| resource.is_named(&self.resource))
-            && self.wanted().is_some()
+            && self.required_claims().is_some()
     }
 
-    fn wanted(&self) -> Option<Claims> {
+    fn required_claims(&self) -> Option<Claims> {
         match &self.claims {
             Some(value) => Claims::from_value(value),
             None => {

@@ -1,9 +1,9 @@
-//! A resource that takes only signed HTTP requests
-//! (draft-ietf-oauth-signed-http-request-03): anything under `/pop` on the storage account's port.
+//! A resource that accepts only signed HTTP requests
+//! (draft-ietf-oauth-signed-http-request-03): all paths below `/pop` on the storage account's port.
 //!
-//! It checks what the draft's §4 asks, that method, host and path are signed (as Microsoft's
-//! validation for resources asks by default), and that no signature comes twice. Below `/pop/nonce`
-//! the nonce has to be one that the resource gave out in a challenge.
+//! It checks what §4 of the draft requires, that method, host and path are signed (Microsoft's
+//! validation for resources requires that by default), and that no signature is used twice. Below
+//! `/pop/nonce` the nonce must be one from a challenge of the resource.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -20,7 +20,7 @@ use crate::server::random;
 use crate::server::reply::Reply;
 use crate::server::state::EmulatorState;
 
-/// How far the time of a signature may be from ours, in seconds.
+/// The maximum difference between the time of a signature and the emulator's time, in seconds.
 const TOLERANCE: i64 = 300;
 
 const NOT_OURS: &str = "nonce of the resource";
@@ -29,9 +29,9 @@ const RESOURCE: &str = "https://storage.azure.com";
 
 #[derive(Default)]
 pub(crate) struct Nonces {
-    /// Of the signatures seen.
+    /// The nonces of signatures that were used.
     seen: HashSet<String>,
-    /// Given out and not used yet.
+    /// The nonces of challenges that were not used yet.
     offered: HashSet<String>,
 }
 
@@ -43,9 +43,9 @@ impl Nonces {
     }
 }
 
-/// Anything under `/pop`: whose token it was and what was signed, or why not.
-pub(crate) fn resource(state: &EmulatorState, call: &EndpointRequest) -> Reply {
-    match check(state, call) {
+/// All paths below `/pop`. The reply names the user and the signed parts, or the reason for a refusal.
+pub(crate) fn resource(state: &EmulatorState, received: &EndpointRequest) -> Reply {
+    match check(state, received) {
         Ok(body) => Reply::json(&body, "served"),
         Err(why) => {
             let mut challenge = format!("PoP error=\"invalid_token\", error_description=\"{why}\"");
@@ -59,9 +59,9 @@ pub(crate) fn resource(state: &EmulatorState, call: &EndpointRequest) -> Reply {
     }
 }
 
-fn check(state: &EmulatorState, call: &EndpointRequest) -> Result<Value, &'static str> {
+fn check(state: &EmulatorState, received: &EndpointRequest) -> Result<Value, &'static str> {
     let (scheme, signed) =
-        call.header("authorization").and_then(|text| text.split_once(' ')).ok_or("missing")?;
+        received.header("authorization").and_then(|text| text.split_once(' ')).ok_or("missing")?;
     if !scheme.eq_ignore_ascii_case("pop") {
         return Err("scheme");
     }
@@ -71,27 +71,28 @@ fn check(state: &EmulatorState, call: &EndpointRequest) -> Result<Value, &'stati
     if token["cnf"]["kid"] != thumbprint.as_str() {
         return Err("another key");
     }
-    let bearer = Bearer::with_proof(state, &token, RESOURCE, call.now()).map_err(|_| "token")?;
+    let bearer =
+        Bearer::with_proof(state, &token, RESOURCE, received.now()).map_err(|_| "token")?;
     let ts = claims["ts"].as_i64().ok_or("ts")?;
-    if ts.abs_diff(call.now()) > TOLERANCE.unsigned_abs() {
+    if ts.abs_diff(received.now()) > TOLERANCE.unsigned_abs() {
         return Err("ts");
     }
     let is = |name: &str, expected: &str| claims[name] == expected;
-    if !is("m", call.method.as_str()) {
+    if !is("m", received.method.as_str()) {
         return Err("m");
     }
-    if !is("u", call.header("host").unwrap_or_default()) {
+    if !is("u", received.header("host").unwrap_or_default()) {
         return Err("u");
     }
-    if !is("p", &call.path) {
+    if !is("p", &received.path) {
         return Err("p");
     }
-    if !claims["q"].is_null() && !query_matches(&claims["q"], call) {
+    if !claims["q"].is_null() && !query_matches(&claims["q"], received) {
         return Err("q");
     }
     let nonce = claims["nonce"].as_str().ok_or("nonce")?;
     let mut nonces = state.nonces();
-    if call.path.starts_with("/pop/nonce") && !nonces.offered.remove(nonce) {
+    if received.path.starts_with("/pop/nonce") && !nonces.offered.remove(nonce) {
         return Err(NOT_OURS);
     }
     if !nonces.seen.insert(nonce.to_owned()) {
@@ -105,7 +106,8 @@ fn check(state: &EmulatorState, call: &EndpointRequest) -> Result<Value, &'stati
     }))
 }
 
-/// The claims of a signature that its own key made, and that key's thumbprint (RFC 7638).
+/// The claims of a signed request, if the key inside made the signature, and that key's thumbprint
+/// (RFC 7638).
 fn verified(signed: &str) -> Result<(Value, String), &'static str> {
     let (input, signature) = signed.rsplit_once('.').ok_or("not a JWS")?;
     let (header, claims) = input.split_once('.').ok_or("not a JWS")?;
@@ -132,13 +134,13 @@ fn verified(signed: &str) -> Result<(Value, String), &'static str> {
     Ok((claims, thumbprint))
 }
 
-/// §4 of the draft: every parameter named was signed with the value it has now.
-fn query_matches(signed: &Value, call: &EndpointRequest) -> bool {
+/// Whether the signed query parameters have their signed values (§4 of the draft).
+fn query_matches(signed: &Value, received: &EndpointRequest) -> bool {
     let (Some(names), Some(hash)) = (signed[0].as_array(), signed[1].as_str()) else {
         return false;
     };
     let mut present: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for (name, value) in call.query.pairs() {
+    for (name, value) in received.query.pairs() {
         present.entry(name).or_default().push(value);
     }
     let mut text = form_urlencoded::Serializer::new(String::new());

@@ -1,4 +1,4 @@
-//! Identifiers and secrets nobody can guess.
+//! Random identifiers and secrets.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -12,13 +12,13 @@ pub(crate) fn guid() -> String {
     format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
-/// 256 random bits behind `prefix`, in letters that need no escaping in a URL.
+/// `prefix` and 256 random bits, in characters that need no escaping in a URL.
 pub(crate) fn secret(prefix: &str) -> String {
     let bytes: [u8; 32] = bytes();
     format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes))
 }
 
-/// What a person types in the device flow: nine letters and digits that are not mistaken for each other.
+/// The user code of the device flow: nine letters and digits that are hard to confuse.
 pub(crate) fn user_code() -> String {
     const LETTERS: &[u8; 32] = b"ABCDEFGHJKLMNPQRSTUVWXYZ23456789";
     let bytes: [u8; 9] = bytes();
@@ -29,12 +29,9 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-#[expect(
-    clippy::expect_used,
-    reason = "without randomness nothing the emulator says is worth having"
-)]
+#[expect(clippy::expect_used, reason = "the emulator cannot work without randomness")]
 fn bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    aws_lc_rs::rand::fill(&mut bytes).expect("the system gives random bytes");
+    aws_lc_rs::rand::fill(&mut bytes).expect("the system returns random bytes");
     bytes
 }

@@ -1,4 +1,4 @@
-//! What a handler answers, and what faults make of it.
+//! The replies of handlers, and how faults change them.
 
 use std::io;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::server::entra_error::{EntraError, Trace};
 use crate::server::faults::{Action, Cut, Endpoint, Status};
 use crate::server::html::Page;
 
-/// A response that is still text, with the word the request log has for it.
+/// A response as text, with its outcome for the request log.
 #[derive(Debug)]
 pub(crate) struct Reply {
     status: u16,
@@ -59,7 +59,7 @@ impl Reply {
         reply
     }
 
-    /// The answer of a service that is overloaded or broken.
+    /// The reply of a service that is overloaded or broken.
     pub(crate) fn status(status: &Status, endpoint: Endpoint, trace: &Trace) -> Self {
         let outcome = status.code.to_string();
         let reply = if endpoint == Endpoint::Blob {
@@ -128,7 +128,7 @@ impl Reply {
         response
     }
 
-    /// The response, or no response, with the connection closed under it.
+    /// The response of a fault that closes the connection before or within it.
     pub(crate) fn into_cut_response(self, cut: Cut, trace: &Trace) -> Response<Body> {
         let body = self.body.clone();
         let mut response = self.into_response(trace);
@@ -146,7 +146,7 @@ impl Reply {
     }
 }
 
-/// Waits a moment before the error, so that the first half has left.
+/// Waits before the error, so that the first half has been sent.
 fn half_then_error(body: String) -> Body {
     let half = Bytes::copy_from_slice(&body.as_bytes()[..body.len() / 2]);
     let first = stream::once(async move { Ok::<_, io::Error>(half) });

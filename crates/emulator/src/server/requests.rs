@@ -1,25 +1,25 @@
-//! What the emulator was asked, for tests to look at. Never holds a secret.
+//! The log of requests, for tests. It never contains a secret.
 
 use serde::Serialize;
 
-/// One request, as `GET /emulator/requests` tells it.
+/// A request, as `GET /emulator/requests` shows it.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Entry {
-    /// Counts from 1, over the whole run.
+    /// The number of the request in this run, from 1.
     pub(crate) seq: u64,
     pub(crate) method: String,
-    /// Without the query, which may hold codes.
+    /// Without the query, which may contain codes.
     pub(crate) path: String,
     pub(crate) grant: Option<String>,
     pub(crate) client_id: Option<String>,
-    /// The app that the client is in.
+    /// The app that hosts the client.
     pub(crate) brk_client_id: Option<String>,
-    /// How the token asked for is to be presented: `pop` or nothing.
+    /// `pop` for a token that is bound to a key, or nothing.
     pub(crate) token_type: Option<String>,
     pub(crate) scopes: Vec<String>,
     pub(crate) tenant: Option<String>,
     pub(crate) correlation_id: String,
-    /// `token`, `page`, an AADSTS code, a status, or what a fault did. `pending` while unanswered.
+    /// `token`, `page`, an AADSTS code, a status, or the effect of a fault. `pending` until the reply.
     pub(crate) outcome: String,
 }
 

@@ -1,30 +1,30 @@
-//! The `scope` parameter: OpenID scopes, and names of exactly one resource.
+//! The `scope` parameter: OpenID scopes, and scopes of exactly one resource.
 
 use crate::server::entra_error::EntraError;
 use crate::server::fixture::Resource;
 
 const GRAPH: &str = "https://graph.microsoft.com";
 
-/// What a request asks for, understood.
+/// The parsed scopes of a request.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(crate) struct Scopes {
-    /// Those of `openid profile email offline_access` that were asked for.
+    /// The requested ones of `openid profile email offline_access`.
     reserved: Vec<String>,
-    /// Absent: only reserved scopes were asked for.
+    /// Absent if only reserved scopes were requested.
     pub(crate) target: Option<Target>,
 }
 
-/// The one resource that is asked for.
+/// The requested resource.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) struct Target {
-    /// As the client wrote it; it becomes the audience, final slash included.
+    /// The URI as the client wrote it; it becomes the audience, including a final slash.
     pub(crate) resource: String,
-    /// Scope names without the resource, in the order asked for.
+    /// Scope names without the resource, in the order of the request.
     names: Vec<String>,
 }
 
 impl Scopes {
-    /// Reads the parameter against what exists.
+    /// Parses the parameter and checks it against the resources.
     pub(crate) fn parse(text: &str, resources: &[Resource]) -> Result<Self, EntraError> {
         let mut scopes = Self::default();
         for scope in text.split_ascii_whitespace() {
@@ -53,7 +53,7 @@ impl Scopes {
         Ok(scopes)
     }
 
-    /// Whether there is anything to give a token for.
+    /// Whether a token can be issued for these scopes.
     pub(crate) fn is_empty(&self) -> bool {
         self.reserved.is_empty() && self.target.is_none()
     }
@@ -66,7 +66,7 @@ impl Scopes {
         self.asked("offline_access")
     }
 
-    /// The URI the token is for, as asked; Graph when only reserved scopes were asked for.
+    /// The token's audience as requested; Graph's if only reserved scopes were requested.
     pub(crate) fn audience(&self) -> &str {
         self.target.as_ref().map_or(GRAPH, |target| &target.resource)
     }
@@ -83,7 +83,8 @@ impl Scopes {
         target.names.join(" ")
     }
 
-    /// The `scope` of the reply: what was granted, by full name, and `.default` if asked for, as MSAL caches by it.
+    /// The `scope` of the reply: the full names of the granted scopes, and `.default` if requested, because
+    /// MSAL caches by it.
     pub(crate) fn reply(&self, resource: &Resource) -> String {
         let granted = self.granted(resource);
         let Some(target) = &self.target else {
@@ -101,7 +102,7 @@ impl Scopes {
         self.reserved.iter().any(|reserved| reserved == scope)
     }
 
-    /// `.default` stands alone.
+    /// Checks that `.default` is the only scope of its resource.
     fn check_default(&self, text: &str) -> Result<(), EntraError> {
         let names = self.target.as_ref().map_or(&[][..], |target| &target.names);
         if names.iter().any(|name| name == ".default")
@@ -122,7 +123,8 @@ impl Scopes {
     }
 }
 
-/// `https://storage.azure.com//.default` is `.default` of `https://storage.azure.com/`; a bare name is Graph's.
+/// Splits a scope into resource and name: `https://storage.azure.com//.default` is `.default` of
+/// `https://storage.azure.com/`, and a bare name belongs to Graph.
 fn split(scope: &str) -> Result<(&str, &str), EntraError> {
     match scope.rsplit_once('/') {
         None if scope.contains(':') => Err(invalid_scope(scope)),

@@ -1,7 +1,7 @@
-//! Everything the emulator knows, shared by all connections.
+//! The state of the emulator, shared by all connections.
 //!
-//! Each changing part has its own lock. Handlers are not async, so no lock is ever held across an
-//! await; where two are needed, the order is that of the fields.
+//! Each changing part has its own lock. Handlers are not async, so no lock is held across an await.
+//! A handler that needs two locks takes them in the order of the fields.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -25,9 +25,9 @@ pub(crate) struct EmulatorState {
     pub(crate) keys: Keys,
     pub(crate) clock: Clock,
     pub(crate) lifetimes: Lifetimes,
-    /// What clients call the endpoints.
+    /// The names of the endpoints.
     pub(crate) host_names: HostNames,
-    /// Where they listen.
+    /// The ports of the endpoints.
     pub(crate) ports: ReadyPorts,
     /// `https://localhost:P`.
     pub(crate) authority_host: String,
@@ -35,7 +35,7 @@ pub(crate) struct EmulatorState {
     pub(crate) blob_endpoint: String,
     /// The tenant whose tokens the storage account accepts.
     pub(crate) blob_tenant: Option<String>,
-    /// Signed in without being asked.
+    /// The user who is signed in at once, without pages.
     pub(crate) auto_sign_in: Option<String>,
     sign_ins: Mutex<SignIns>,
     codes: Mutex<Codes>,
@@ -43,7 +43,7 @@ pub(crate) struct EmulatorState {
     refresh_tokens: Mutex<RefreshTokens>,
     policies: Mutex<Policies>,
     faults: Mutex<Faults>,
-    /// Container names, with the time of creation.
+    /// The containers' names and times of creation.
     containers: Mutex<BTreeMap<String, i64>>,
     requests: Mutex<RequestLog>,
     nonces: Mutex<Nonces>,
@@ -119,7 +119,7 @@ impl EmulatorState {
         lock(&self.nonces)
     }
 
-    /// Whether this app may reach this resource for this user only after the extra approval.
+    /// Whether this app gets tokens of this user for this resource only after the extra approval.
     pub(crate) fn requires_mfa(&self, audience: &str, client_id: &str, upn: &str) -> bool {
         let Some(resource) = self.directory.resource(audience) else {
             return false;
@@ -127,14 +127,14 @@ impl EmulatorState {
         self.policies().requires_mfa(&Access { resource, client_id, upn })
     }
 
-    /// Forgets everything this user signed in to: browsers and refresh tokens.
+    /// Ends this user's browser sessions and refresh tokens.
     pub(crate) fn revoke(&self, upn: &str) {
         self.sign_ins().forget(upn);
         self.refresh_tokens().revoke_user(upn);
     }
 }
 
-/// A handler that panicked leaves usable data: each change is one step.
+/// Locks, also after a handler has panicked: each change is one step, so the data are consistent.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,4 +1,4 @@
-//! The emulator's own certificate authority, and the certificate it serves with.
+//! The emulator's own certificate authority and its server certificate.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use crate::server::error::Error;
 use crate::server::host_names::HostNames;
 
-/// Certificates of one run: P-256, for `localhost`, `127.0.0.1`, `::1`, and the names asked for.
+/// The certificates of one run: P-256, for `localhost`, `127.0.0.1`, `::1`, and the requested names.
 pub(crate) struct Certificates {
     pub(crate) ca_pem: String,
-    /// The leaf, then the authority.
+    /// The server's certificate, then the authority's.
     pub(crate) server_pem: String,
     pub(crate) server_key_pem: String,
     chain: Vec<CertificateDer<'static>>,
@@ -27,7 +27,7 @@ impl Certificates {
         Self::try_generate(names).map_err(|error| Error::Certificates(error.to_string()))
     }
 
-    /// TLS for a listener that speaks HTTP/1.1.
+    /// The TLS configuration of an HTTP/1.1 listener.
     pub(crate) fn server_config(&self) -> Result<Arc<ServerConfig>, Error> {
         let failed = |error: rustls::Error| Error::Certificates(error.to_string());
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

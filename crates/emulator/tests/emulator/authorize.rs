@@ -103,7 +103,7 @@ async fn session_signs_in_without_a_page_unless_the_prompt_asks_for_one() {
         (("prompt", "consent"), Some("Permissions requested")),
         (("login_hint", "dev@contoso.example"), None),
         (("login_hint", "ops@contoso.example"), Some("Enter password")),
-        (("login_hint", "nobody@contoso.example"), Some("Sign in")),
+        (("login_hint", "unknown@contoso.example"), Some("Sign in")),
         (("domain_hint", "contoso.example"), None),
     ];
     for (change, title) in cases {

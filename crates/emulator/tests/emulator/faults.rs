@@ -124,12 +124,15 @@ async fn clock_is_wrong_in_the_date_header_and_in_tokens() {
 #[tokio::test]
 async fn scripted_error_reads_as_entras() {
     let lab = Lab::start();
-    let error = json!({"error": "invalid_grant", "code": 50_173, "message": "Told to.", "suberror": "bad_token"});
+    let error = json!({"error": "invalid_grant", "code": 50_173, "message": "Scripted.", "suberror": "bad_token"});
     lab.control("faults", always("token", json!({"error": error}))).await;
     let (status, body) = lab.token("common", &[("grant_type", "refresh_token")]).await;
     assert_eq!((status, &body["suberror"]), (400, &json!("bad_token")));
     assert!(
-        body["error_description"].as_str().unwrap().starts_with("AADSTS50173: Told to. Trace ID: ")
+        body["error_description"]
+            .as_str()
+            .unwrap()
+            .starts_with("AADSTS50173: Scripted. Trace ID: ")
     );
     assert_eq!(lab.outcomes().await, ["AADSTS50173"]);
 }

@@ -27,8 +27,9 @@ async fn nested_app_goes_on_by_way_of_the_host_it_began_with() {
         assert_eq!(status, expected, "{redeemed_by:?}: {body}");
     }
     let requests: serde_json::Value = lab.get("/emulator/requests").await.json().await.unwrap();
-    let told = requests.as_array().unwrap().iter().filter(|entry| entry["brk_client_id"] == SAMPLE);
-    assert!(told.count() > 1);
+    let nested =
+        requests.as_array().unwrap().iter().filter(|entry| entry["brk_client_id"] == SAMPLE);
+    assert!(nested.count() > 1);
 }
 
 #[tokio::test]

@@ -42,7 +42,7 @@ impl Lab {
         self.client().http()
     }
 
-    /// A person who goes nowhere but to the emulator.
+    /// A person who opens pages of the emulator only.
     pub(crate) fn person(&self, name: &str) -> Person {
         self.0.person(name).unwrap().staying_at(&self.url(""))
     }
@@ -78,7 +78,7 @@ impl Lab {
         self.http().post(self.url(&format!("/{tenant}/oauth2/v2.0/token"))).form(form).send().await
     }
 
-    /// The authorize URL of a good request, with some parameters changed; an empty value takes one away.
+    /// The authorize URL of a good request, with some parameters changed; an empty value removes one.
     pub(crate) fn authorize_url(&self, changes: &[(&str, &str)]) -> String {
         let mut parameters = HashMap::from([
             ("client_id", AZURE),
@@ -131,7 +131,7 @@ impl Lab {
     }
 }
 
-/// The claims of a JWT whose signature and audience an implementation that is not ours has checked.
+/// The claims of a JWT whose signature and audience another implementation of JWT has checked.
 pub(crate) async fn verified(lab: &Lab, jwt: &str, audience: &str) -> Value {
     let path = format!("/{}/discovery/v2.0/keys", lab.tenant());
     let keys: jsonwebtoken::jwk::JwkSet = lab.get(&path).await.json().await.unwrap();
@@ -144,7 +144,7 @@ pub(crate) async fn verified(lab: &Lab, jwt: &str, audience: &str) -> Value {
     jsonwebtoken::decode::<Value>(jwt, &key, &validation).unwrap().claims
 }
 
-/// A fault that strikes every request of an endpoint.
+/// A fault that applies to every request to an endpoint.
 pub(crate) fn always(endpoint: &str, action: Value) -> Value {
     json!({"endpoint": endpoint, "action": action})
 }

@@ -85,8 +85,8 @@ impl MasterKeys {
             });
         }
         // A process that ended between the two writes left a key, but no location.
-        let kinds = self.places.iter().map(|place| place.kind());
-        let kind = kinds.filter(|kind| kind.file.is_some_and(|file| dir.contains(file))).next();
+        let mut kinds = self.places.iter().map(|place| place.kind());
+        let kind = kinds.find(|kind| kind.file.is_some_and(|file| dir.contains(file)));
         Ok(kind.map(|kind| Location { place: kind.name.to_owned(), reference: String::new() }))
     }
 
@@ -183,7 +183,8 @@ fn start_over(dir: &PrivateDir) -> String {
     format!("move {} away and sign in again", dir.path().display())
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::collections::BTreeMap;
     use std::os::unix::fs::PermissionsExt;

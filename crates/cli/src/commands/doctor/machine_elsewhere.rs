@@ -20,7 +20,7 @@ pub(super) async fn examine(paths: &Paths, environment: &Environment, findings: 
         }
         Err(error) => Finding::of_error("broker", Level::Warning, &error),
     });
-    let (shown, store) = (paths.state_dir.display(), paths.state_dir.join("store.redb"));
+    let (shown, store) = (paths.state_dir.display(), paths.state_dir.join("store.log"));
     findings.push(match store.metadata() {
         Ok(file) => {
             let found = format!("{shown}, {} bytes, for sign-ins with the browser", file.len());

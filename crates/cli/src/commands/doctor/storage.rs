@@ -18,7 +18,7 @@ pub(super) async fn examine(
     if let Err(error) = private_dir(&paths.state_dir) {
         return findings.push(Finding::of_error("store", Level::Error, &error));
     }
-    findings.push(match (status, paths.state_dir.join("store.redb").metadata()) {
+    findings.push(match (status, paths.state_dir.join("store.log").metadata()) {
         (Some(status), _) => {
             let accounts = match status.accounts {
                 1 => "1 account".to_owned(),

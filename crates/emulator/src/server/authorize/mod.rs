@@ -1,4 +1,4 @@
-//! The authorize endpoint and the pages a person signs in on.
+//! The authorize endpoint and the sign-in pages.
 //!
 //! A request becomes a [`Transaction`]; each page posts to `/{tenant}/login` with the transaction's
 //! id, until there is an [`Agreement`] (or a refusal) to carry back to the app.
@@ -26,42 +26,42 @@ use crate::server::state::EmulatorState;
 const COOKIE: &str = "ESTSAUTHPERSISTENT";
 
 /// `GET` and `POST /{tenant}/oauth2/v2.0/authorize`.
-pub(crate) fn authorize(state: &EmulatorState, call: &EndpointRequest) -> Reply {
-    match AuthorizeRequest::parse(state, call) {
-        Err(Rejected::Page(error)) => error_page(&error, call),
-        Err(Rejected::Redirect(redirect, error)) => redirect.refuse(&error, &call.trace),
+pub(crate) fn authorize(state: &EmulatorState, received: &EndpointRequest) -> Reply {
+    match AuthorizeRequest::parse(state, received) {
+        Err(Rejected::Page(error)) => error_page(&error, received),
+        Err(Rejected::Redirect(redirect, error)) => redirect.refuse(&error, &received.trace),
         Ok(request) => {
             let id = secret("");
             let transaction = Transaction::of_code(request, state.auto_sign_in.clone());
             state.sign_ins().transactions.insert(id.clone(), transaction);
-            advance(state, call, &id, None)
+            advance(state, received, &id, None)
         }
     }
 }
 
-/// `POST /{tenant}/login`: a person pressed a button.
-pub(crate) fn login(state: &EmulatorState, call: &EndpointRequest) -> Reply {
-    let id = call.form.first("ctx").unwrap_or_default();
-    match act(state, call, id) {
-        Act::Continue => advance(state, call, id, None),
-        Act::Again(alert) => advance(state, call, id, Some(&alert)),
+/// `POST /{tenant}/login`: the person pressed a button.
+pub(crate) fn login(state: &EmulatorState, received: &EndpointRequest) -> Reply {
+    let id = received.form.first("ctx").unwrap_or_default();
+    match act(state, received, id) {
+        Act::Continue => advance(state, received, id, None),
+        Act::Again(alert) => advance(state, received, id, Some(&alert)),
         Act::SignedIn(upn, proof) => {
-            let session = state.sign_ins().remember(call.cookie(COOKIE), &upn, proof);
+            let session = state.sign_ins().remember(received.cookie(COOKIE), &upn, proof);
             let cookie = format!(
                 "{COOKIE}={session}; Path=/; Max-Age=7776000; Secure; HttpOnly; SameSite=None"
             );
-            advance(state, call, id, None).with("set-cookie", &cookie)
+            advance(state, received, id, None).with("set-cookie", &cookie)
         }
         Act::Refused(error) => {
             let transaction = state.sign_ins().transactions.remove(id);
-            transaction.map_or_else(lost, |transaction| transaction.refuse(state, call, &error))
+            transaction.map_or_else(lost, |transaction| transaction.refuse(state, received, &error))
         }
     }
 }
 
 /// `GET /{tenant}/oauth2/v2.0/logout`.
-pub(crate) fn logout(state: &EmulatorState, call: &EndpointRequest) -> Reply {
-    if let Some(cookie) = call.cookie(COOKIE) {
+pub(crate) fn logout(state: &EmulatorState, received: &EndpointRequest) -> Reply {
+    if let Some(cookie) = received.cookie(COOKIE) {
         state.sign_ins().end_session(cookie);
     }
     Reply::page(&Page::new("You signed out of your account"), "page").with(
@@ -75,7 +75,7 @@ pub(crate) fn native_client(_: &EmulatorState, _: &EndpointRequest) -> Reply {
     Reply::page(&Page::new("You may close this window"), "page")
 }
 
-/// What a person's button does to the transaction.
+/// Applies the pressed button to the transaction.
 enum Act {
     Again(String),
     Continue,
@@ -83,17 +83,17 @@ enum Act {
     SignedIn(String, Proof),
 }
 
-fn act(state: &EmulatorState, call: &EndpointRequest, id: &str) -> Act {
+fn act(state: &EmulatorState, received: &EndpointRequest, id: &str) -> Act {
     let mut sign_ins = state.sign_ins();
-    let known = sign_ins.session(call.cookie(COOKIE));
+    let known = sign_ins.session(received.cookie(COOKIE));
     let Some(transaction) = sign_ins.transactions.get_mut(id) else {
         return Act::Continue;
     };
-    if let Some(account) = call.form.first("account") {
+    if let Some(account) = received.form.first("account") {
         transaction.choose(account, &known);
         return Act::Continue;
     }
-    match call.form.first("action").unwrap_or("next") {
+    match received.form.first("action").unwrap_or("next") {
         "cancel" | "deny" => Act::Refused(declined()),
         "disapprove" => Act::Refused(EntraError::new(
             400,
@@ -105,7 +105,7 @@ fn act(state: &EmulatorState, call: &EndpointRequest, id: &str) -> Act {
             transaction.choose("", &known);
             Act::Continue
         }
-        "signin" => sign_in(state, call, transaction),
+        "signin" => sign_in(state, received, transaction),
         "approve" => match transaction.approve() {
             Some(upn) => Act::SignedIn(upn, Proof::MultiFactor),
             None => Act::Continue,
@@ -115,15 +115,19 @@ fn act(state: &EmulatorState, call: &EndpointRequest, id: &str) -> Act {
             Act::Continue
         }
         _ => {
-            transaction.choose(call.form.first("username").unwrap_or_default(), &[]);
+            transaction.choose(received.form.first("username").unwrap_or_default(), &[]);
             Act::Continue
         }
     }
 }
 
-fn sign_in(state: &EmulatorState, call: &EndpointRequest, transaction: &mut Transaction) -> Act {
+fn sign_in(
+    state: &EmulatorState,
+    received: &EndpointRequest,
+    transaction: &mut Transaction,
+) -> Act {
     let user = transaction.upn().and_then(|upn| state.directory.user(upn));
-    let user = user.filter(|user| call.form.first("password") == Some(user.password.as_str()));
+    let user = user.filter(|user| received.form.first("password") == Some(user.password.as_str()));
     let Some(user) = user else {
         return Act::Again(
             "AADSTS50126: Error validating credentials due to invalid username or password.".into(),
@@ -136,13 +140,13 @@ fn sign_in(state: &EmulatorState, call: &EndpointRequest, transaction: &mut Tran
 /// Shows the next page, or ends the transaction.
 pub(crate) fn advance(
     state: &EmulatorState,
-    call: &EndpointRequest,
+    received: &EndpointRequest,
     id: &str,
     alert: Option<&str>,
 ) -> Reply {
     let step = {
         let mut sign_ins = state.sign_ins();
-        let known = sign_ins.session(call.cookie(COOKIE));
+        let known = sign_ins.session(received.cookie(COOKIE));
         let Some(mut transaction) = sign_ins.transactions.remove(id) else {
             return lost();
         };
@@ -159,18 +163,18 @@ pub(crate) fn advance(
     match step {
         (transaction, Step::Show(screen)) => {
             let error = without_asking(state, &transaction, &screen);
-            transaction.refuse(state, call, &error)
+            transaction.refuse(state, received, &error)
         }
         (transaction, Step::Done(agreement)) => {
             state.sign_ins().consent(&agreement);
-            transaction.finish(state, call, agreement)
+            transaction.finish(state, received, agreement)
         }
     }
 }
 
-/// Why `prompt=none` fails where a person would have been asked.
+/// The error of `prompt=none` where a page would be needed.
 fn without_asking(state: &EmulatorState, transaction: &Transaction, screen: &Screen) -> EntraError {
-    let client = &transaction.wanted.client_id;
+    let client = &transaction.requested.client_id;
     match screen {
         Screen::Username | Screen::Password(_) => EntraError::new(
             400,
@@ -188,10 +192,10 @@ fn without_asking(state: &EmulatorState, transaction: &Transaction, screen: &Scr
         ),
         Screen::NotAMember(upn) => EntraError {
             error: "interaction_required".into(),
-            ..EntraError::not_a_member(upn, transaction.wanted.authority.segment())
+            ..EntraError::not_a_member(upn, transaction.requested.authority.segment())
         },
         Screen::Approve(_) => {
-            let audience = transaction.wanted.scopes.audience();
+            let audience = transaction.requested.scopes.audience();
             EntraError::mfa_required(
                 state.directory.resource(audience).map_or(audience, |r| &r.uri),
             )
@@ -208,14 +212,14 @@ fn without_asking(state: &EmulatorState, transaction: &Transaction, screen: &Scr
     }
 }
 
-/// The person said no.
+/// The person declined.
 pub(crate) fn declined() -> EntraError {
     EntraError::new(400, "access_denied", 65_004, "User declined to consent to access the app.")
 }
 
-pub(crate) fn error_page(error: &EntraError, call: &EndpointRequest) -> Reply {
+pub(crate) fn error_page(error: &EntraError, received: &EndpointRequest) -> Reply {
     let page = Page::new("Sorry, but we're having trouble signing you in.")
-        .alert(Some(&error.description(&call.trace)));
+        .alert(Some(&error.description(&received.trace)));
     Reply::page(&page, &error.name()).with_status(error.status)
 }
 

@@ -1,4 +1,4 @@
-//! The pages of a sign-in. The first button of each goes on; the last one gives up.
+//! The pages of a sign-in. The first button of each page continues, and the last one gives up.
 
 use super::transaction::{Screen, Transaction};
 use crate::server::html::{Form, Page, Weight};
@@ -11,9 +11,9 @@ pub(crate) fn page(
     id: &str,
     alert: Option<&str>,
 ) -> Page {
-    let app = state.directory.app(&transaction.wanted.client_id);
+    let app = state.directory.app(&transaction.requested.client_id);
     let app = app.map_or("the app", |app| app.name.as_str());
-    let action = format!("/{}/login", transaction.wanted.authority.segment());
+    let action = format!("/{}/login", transaction.requested.authority.segment());
     let form = Form::to(&action).hidden("ctx", id);
     match screen {
         Screen::Username => username(form, app, transaction.upn()),
@@ -63,7 +63,7 @@ fn pick_account(form: Form, app: &str, accounts: &[String]) -> Page {
 }
 
 fn not_a_member(state: &EmulatorState, transaction: &Transaction, form: Form, upn: &str) -> Page {
-    let tenant = transaction.wanted.authority.segment();
+    let tenant = transaction.requested.authority.segment();
     let error = crate::server::entra_error::EntraError::not_a_member(
         upn,
         state.directory.tenant_name(tenant),
@@ -93,7 +93,7 @@ fn consent(transaction: &Transaction, form: Form, app: &str, upn: &str) -> Page 
         .text(upn)
         .text(&format!(
             "{app} would like to access {} as you.",
-            transaction.wanted.scopes.audience()
+            transaction.requested.scopes.audience()
         ))
         .form(
             &form

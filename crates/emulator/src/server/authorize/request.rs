@@ -1,5 +1,5 @@
 //! The authorization request (RFC 6749 §4.1.1, RFC 7636 §4.3, OpenID Connect Core §3.1.2.1), and
-//! how its answer travels back.
+//! its response.
 
 use url::Url;
 
@@ -17,50 +17,53 @@ use crate::server::state::EmulatorState;
 
 const NATIVE_CLIENT: &str = "https://login.microsoftonline.com/common/oauth2/nativeclient";
 
-/// A request that may be shown to a person.
+/// A valid request.
 #[derive(Clone, Debug)]
 pub(crate) struct AuthorizeRequest {
-    pub(crate) wanted: RequestedSignIn,
+    pub(crate) requested: RequestedSignIn,
     pub(crate) code: CodeRequest,
     pub(crate) prompt: Prompt,
     pub(crate) login_hint: Option<String>,
 }
 
-/// What an app wants, by whichever flow.
+/// The sign-in that an app requests, by the code flow or the device flow.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestedSignIn {
     pub(crate) authority: Authority,
     pub(crate) client_id: String,
-    /// The app that the client is in.
+    /// The app that hosts the client.
     pub(crate) host: Option<String>,
     pub(crate) scopes: Scopes,
     pub(crate) claims: Claims,
 }
 
-/// Why a request is refused, and where that is said.
+/// Why a request is refused, and where the error is shown.
 pub(crate) enum Rejected {
-    /// To the person: the redirect URI is not to be trusted.
+    /// On a page, because the redirect URI cannot be trusted.
     Page(EntraError),
     Redirect(Redirect, Box<EntraError>),
 }
 
 impl AuthorizeRequest {
-    pub(crate) fn parse(state: &EmulatorState, call: &EndpointRequest) -> Result<Self, Rejected> {
+    pub(crate) fn parse(
+        state: &EmulatorState,
+        received: &EndpointRequest,
+    ) -> Result<Self, Rejected> {
         let directory = &state.directory;
-        let authority = directory.authority(call.tenant()).map_err(Rejected::Page)?;
-        let (app, redirect) = client(state, call, &authority).map_err(Rejected::Page)?;
+        let authority = directory.authority(received.tenant()).map_err(Rejected::Page)?;
+        let (app, redirect) = client(state, received, &authority).map_err(Rejected::Page)?;
         let app_id = app.client_id.clone();
-        match Self::parse_rest(directory, call, &redirect) {
+        match Self::parse_rest(directory, received, &redirect) {
             Ok((host, scopes, claims, challenge, prompt)) => Ok(Self {
-                wanted: RequestedSignIn { authority, client_id: app_id, host, scopes, claims },
+                requested: RequestedSignIn { authority, client_id: app_id, host, scopes, claims },
                 code: CodeRequest {
                     redirect,
                     challenge,
-                    nonce: call.param("nonce").map(str::to_owned),
-                    client_info: call.param("client_info") == Some("1"),
+                    nonce: received.param("nonce").map(str::to_owned),
+                    client_info: received.param("client_info") == Some("1"),
                 },
                 prompt,
-                login_hint: call.param("login_hint").map(str::to_owned),
+                login_hint: received.param("login_hint").map(str::to_owned),
             }),
             Err(error) => Err(Rejected::Redirect(redirect, Box::new(error))),
         }
@@ -68,10 +71,10 @@ impl AuthorizeRequest {
 
     fn parse_rest(
         directory: &Directory,
-        call: &EndpointRequest,
+        received: &EndpointRequest,
         redirect: &Redirect,
     ) -> Result<(Option<String>, Scopes, Claims, String, Prompt), EntraError> {
-        let response_type = call.param("response_type");
+        let response_type = received.param("response_type");
         if response_type != Some("code") {
             let asked = response_type.unwrap_or_default();
             return Err(EntraError::new(
@@ -81,20 +84,21 @@ impl AuthorizeRequest {
                 format!("response_type '{asked}' is not enabled for the application."),
             ));
         }
-        if let Some(mode) = call.param("response_mode")
+        if let Some(mode) = received.param("response_mode")
             && redirect.mode.name() != mode
         {
             return Err(EntraError::bad_parameter("response_mode"));
         }
-        let scope = call.param("scope").ok_or_else(|| EntraError::missing_parameter("scope"))?;
+        let scope =
+            received.param("scope").ok_or_else(|| EntraError::missing_parameter("scope"))?;
         let scopes = Scopes::parse(scope, &directory.resources)?;
-        let claims = Claims::parse(call.param("claims").unwrap_or_default())?;
-        let host = nested::host(directory, call)?;
-        Ok((host, scopes, claims, challenge(call)?, Prompt::parse(call.param("prompt"))?))
+        let claims = Claims::parse(received.param("claims").unwrap_or_default())?;
+        let host = nested::host(directory, received)?;
+        Ok((host, scopes, claims, challenge(received)?, Prompt::parse(received.param("prompt"))?))
     }
 }
 
-/// Where the answer goes, and in which form.
+/// The redirect URI and the response mode.
 #[derive(Clone, Debug)]
 pub(crate) struct Redirect {
     pub(crate) uri: String,
@@ -121,7 +125,7 @@ impl Redirect {
         self.carry(fields, &error.name())
     }
 
-    /// The answer, with the request's `state`, in the response mode that was asked for.
+    /// The response with the request's `state`, in the requested response mode.
     pub(crate) fn carry(&self, mut fields: Vec<(&str, String)>, outcome: &str) -> Reply {
         if let Some(state) = &self.state {
             fields.push(("state", state.clone()));
@@ -157,7 +161,7 @@ enum ResponseMode {
 }
 
 impl ResponseMode {
-    /// An unknown mode is answered by query, to say that it is unknown.
+    /// The error about an unknown mode is returned in the query.
     fn parse(name: Option<&str>) -> Self {
         match name {
             Some("form_post") => Self::FormPost,
@@ -175,18 +179,20 @@ impl ResponseMode {
     }
 }
 
-/// The app and the redirect URI: what must be right before anything is redirected anywhere.
+/// The app and the redirect URI, which must be valid before anything is redirected.
 fn client<'a>(
     state: &'a EmulatorState,
-    call: &EndpointRequest,
+    received: &EndpointRequest,
     authority: &Authority,
 ) -> Result<(&'a App, Redirect), EntraError> {
-    let id = call.param("client_id").ok_or_else(|| EntraError::missing_parameter("client_id"))?;
+    let id =
+        received.param("client_id").ok_or_else(|| EntraError::missing_parameter("client_id"))?;
     let directory = &state.directory;
     let tenant = directory.tenant_name(authority.segment());
     let app = directory.app(id).ok_or_else(|| EntraError::unknown_client(id, tenant))?;
-    let uri =
-        call.param("redirect_uri").ok_or_else(|| EntraError::missing_parameter("redirect_uri"))?;
+    let uri = received
+        .param("redirect_uri")
+        .ok_or_else(|| EntraError::missing_parameter("redirect_uri"))?;
     let ours = format!("{}/common/oauth2/nativeclient", state.authority_host);
     let registered = app.redirect_uris.iter().any(|registered| {
         redirect_matches(registered, uri) || (registered == NATIVE_CLIENT && uri == ours)
@@ -205,13 +211,14 @@ fn client<'a>(
     }
     let redirect = Redirect {
         uri: uri.to_owned(),
-        mode: ResponseMode::parse(call.param("response_mode")),
-        state: call.param("state").map(str::to_owned),
+        mode: ResponseMode::parse(received.param("response_mode")),
+        state: received.param("state").map(str::to_owned),
     };
     Ok((app, redirect))
 }
 
-/// Literal, except that a loopback URI may have any port (RFC 8252 §7.3), and `/` is the empty path.
+/// Compares literally, except that a loopback URI may have any port (RFC 8252 §7.3), and `/` equals the
+/// empty path.
 fn redirect_matches(registered: &str, uri: &str) -> bool {
     if registered == uri {
         return true;
@@ -231,14 +238,14 @@ fn redirect_matches(registered: &str, uri: &str) -> bool {
         && uri.fragment().is_none()
 }
 
-fn challenge(call: &EndpointRequest) -> Result<String, EntraError> {
-    let challenge = call.param("code_challenge").ok_or_else(|| {
+fn challenge(received: &EndpointRequest) -> Result<String, EntraError> {
+    let challenge = received.param("code_challenge").ok_or_else(|| {
         EntraError::invalid_request(
             9_002_325,
             "Proof Key for Code Exchange is required for authorization code redemption.",
         )
     })?;
-    if call.param("code_challenge_method") != Some("S256") {
+    if received.param("code_challenge_method") != Some("S256") {
         return Err(EntraError::invalid_request(
             501_491,
             "The code challenge method must be S256.",

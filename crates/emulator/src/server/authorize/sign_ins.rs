@@ -1,4 +1,4 @@
-//! Browser sessions, sign-ins under way, and who has consented to what.
+//! Browser sessions, pending sign-ins, and the consents that users have given.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,9 +8,9 @@ use crate::server::random::secret;
 
 #[derive(Default)]
 pub(crate) struct SignIns {
-    /// By the cookie's value.
+    /// By the value of the cookie.
     sessions: HashMap<String, Vec<SignedIn>>,
-    /// By the `ctx` of the pages.
+    /// By the `ctx` field of the pages.
     pub(crate) transactions: HashMap<String, Transaction>,
     /// User and client id.
     consents: HashSet<(String, String)>,

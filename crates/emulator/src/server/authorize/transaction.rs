@@ -1,4 +1,4 @@
-//! One sign-in under way: what is asked for, and how far the person has come.
+//! A pending sign-in: what the app requested, and the steps that the person has taken.
 
 use super::request::{AuthorizeRequest, Redirect, RequestedSignIn};
 use super::sign_ins::{SignIns, SignedIn};
@@ -14,27 +14,27 @@ use crate::server::state::EmulatorState;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Transaction {
-    pub(crate) wanted: RequestedSignIn,
+    pub(crate) requested: RequestedSignIn,
     pub(crate) prompt: Prompt,
     purpose: Purpose,
     login_hint: Option<String>,
-    /// The chosen account; it need not exist.
+    /// The chosen account; it may not exist.
     upn: Option<String>,
     proof: Option<Proof>,
     accepted: bool,
-    /// The person wants an account that is not offered.
+    /// The person chose to use an account that the page does not offer.
     wants_other: bool,
 }
 
-/// What the person's agreement is for.
+/// What receives the result of the sign-in.
 #[derive(Clone, Debug)]
 pub(crate) enum Purpose {
     Code(CodeRequest),
-    /// A device that waits, by its device code.
+    /// A waiting device, by its device code.
     Device(String),
 }
 
-/// What only the code flow has.
+/// The parameters of the code flow.
 #[derive(Clone, Debug)]
 pub(crate) struct CodeRequest {
     pub(crate) redirect: Redirect,
@@ -47,7 +47,7 @@ pub(crate) struct CodeRequest {
 /// OpenID Connect Core §3.1.2.1 `prompt`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Prompt {
-    /// Absent: ask only what is needed.
+    /// Absent: show only the pages that are needed.
     AsNeeded,
     Consent,
     Login,
@@ -55,7 +55,7 @@ pub(crate) enum Prompt {
     SelectAccount,
 }
 
-/// What a person is shown next.
+/// The next page.
 #[derive(Clone, Debug)]
 pub(crate) enum Screen {
     Approve(String),
@@ -71,14 +71,14 @@ pub(crate) enum Step {
     Show(Screen),
 }
 
-/// What a person agreed to: the ground for tokens.
+/// What a person has agreed to; tokens are issued for it.
 #[derive(Clone, Debug)]
 pub(crate) struct Agreement {
     pub(crate) upn: String,
     /// The tenant that issues the tokens.
     pub(crate) tenant: String,
     pub(crate) client_id: String,
-    /// The app that the client is in.
+    /// The app that hosts the client.
     pub(crate) host: Option<String>,
     pub(crate) scopes: Scopes,
     pub(crate) claims: Claims,
@@ -104,22 +104,22 @@ impl Prompt {
 
 impl Transaction {
     pub(crate) fn of_code(request: AuthorizeRequest, auto_sign_in: Option<String>) -> Self {
-        let AuthorizeRequest { wanted, code, prompt, login_hint } = request;
-        let transaction = Self::new(wanted, Purpose::Code(code), auto_sign_in);
+        let AuthorizeRequest { requested, code, prompt, login_hint } = request;
+        let transaction = Self::new(requested, Purpose::Code(code), auto_sign_in);
         Self { prompt, login_hint, ..transaction }
     }
 
     pub(crate) fn of_device(
-        wanted: RequestedSignIn,
+        requested: RequestedSignIn,
         device_code: String,
         auto_sign_in: Option<String>,
     ) -> Self {
-        Self::new(wanted, Purpose::Device(device_code), auto_sign_in)
+        Self::new(requested, Purpose::Device(device_code), auto_sign_in)
     }
 
-    fn new(wanted: RequestedSignIn, purpose: Purpose, auto_sign_in: Option<String>) -> Self {
+    fn new(requested: RequestedSignIn, purpose: Purpose, auto_sign_in: Option<String>) -> Self {
         Self {
-            wanted,
+            requested,
             prompt: Prompt::AsNeeded,
             purpose,
             login_hint: None,
@@ -138,7 +138,7 @@ impl Transaction {
         matches!(self.purpose, Purpose::Device(_))
     }
 
-    /// Takes the account the person named; an empty name means none of those offered.
+    /// Sets the account that the person named; an empty name means another one than those offered.
     pub(crate) fn choose(&mut self, upn: &str, known: &[SignedIn]) {
         self.wants_other = upn.is_empty();
         self.upn = (!upn.is_empty()).then(|| upn.trim().to_owned());
@@ -149,7 +149,7 @@ impl Transaction {
         self.proof = Some(proof);
     }
 
-    /// The extra approval. Worth nothing before the password. Returns who approved.
+    /// Records the extra approval, which counts only after the password. Returns the user.
     pub(crate) fn approve(&mut self) -> Option<String> {
         self.proof = self.proof.map(|_| Proof::MultiFactor);
         self.proof.and_then(|_| self.upn.clone())
@@ -159,7 +159,7 @@ impl Transaction {
         self.accepted = self.proof.is_some();
     }
 
-    /// What is still missing, in the order in which a person is asked for it.
+    /// The page for the first step that is still missing.
     pub(crate) fn next(
         &mut self,
         state: &EmulatorState,
@@ -179,7 +179,7 @@ impl Transaction {
         let Some(proof) = self.proof else {
             return Step::Show(Screen::Password(upn));
         };
-        let tenant = self.wanted.authority.tenant_for(user);
+        let tenant = self.requested.authority.tenant_for(user);
         if user.oid_in(tenant).is_none() {
             return Step::Show(Screen::NotAMember(upn));
         }
@@ -192,15 +192,15 @@ impl Transaction {
         Step::Done(self.agreement(user, tenant, proof))
     }
 
-    /// Brings the person's refusal, or ours, to where it belongs.
+    /// Reports a refusal, by the person or by the emulator, to the app or the device.
     pub(crate) fn refuse(
         self,
         state: &EmulatorState,
-        call: &EndpointRequest,
+        received: &EndpointRequest,
         error: &EntraError,
     ) -> Reply {
         match self.purpose {
-            Purpose::Code(code) => code.redirect.refuse(error, &call.trace),
+            Purpose::Code(code) => code.redirect.refuse(error, &received.trace),
             Purpose::Device(device_code) => {
                 state.device_codes().decline(&device_code);
                 let page = Page::new("You declined the sign-in").text("You may close this window.");
@@ -209,11 +209,11 @@ impl Transaction {
         }
     }
 
-    /// Brings the agreement to where it belongs.
+    /// Reports the agreement to the app or the device.
     pub(crate) fn finish(
         self,
         state: &EmulatorState,
-        call: &EndpointRequest,
+        received: &EndpointRequest,
         agreement: Agreement,
     ) -> Reply {
         let code = match self.purpose {
@@ -226,7 +226,7 @@ impl Transaction {
             }
         };
         let client_info = state.directory.user(&agreement.upn).map(client_info);
-        let expires = call.now() + state.lifetimes.authorization_code_seconds;
+        let expires = received.now() + state.lifetimes.authorization_code_seconds;
         let value = state.codes().issue(&code, agreement, expires);
         let mut fields = vec![("code", value)];
         if let Some(client_info) = client_info.filter(|_| code.client_info) {
@@ -236,7 +236,7 @@ impl Transaction {
         code.redirect.carry(fields, "code")
     }
 
-    /// Settles on an account, or says how to ask for one.
+    /// Picks the account, or returns the page that asks for one.
     fn choose_account(&mut self, known: &[SignedIn]) -> Option<Screen> {
         let offered = || known.iter().map(|account| account.upn.clone()).collect();
         if self.wants_other {
@@ -263,12 +263,12 @@ impl Transaction {
     }
 
     fn needs_mfa(&self, state: &EmulatorState, upn: &str) -> bool {
-        let RequestedSignIn { scopes, client_id, claims, .. } = &self.wanted;
+        let RequestedSignIn { scopes, client_id, claims, .. } = &self.requested;
         claims.demand_mfa() || state.requires_mfa(scopes.audience(), client_id, upn)
     }
 
     fn needs_consent(&self, state: &EmulatorState, sign_ins: &SignIns, upn: &str) -> bool {
-        let client_id = &self.wanted.client_id;
+        let client_id = &self.requested.client_id;
         let preauthorized = state.directory.app(client_id).is_some_and(|app| app.preauthorized);
         self.prompt == Prompt::Consent
             || self.is_for_device()
@@ -279,10 +279,10 @@ impl Transaction {
         Agreement {
             upn: user.upn.clone(),
             tenant: tenant.to_owned(),
-            client_id: self.wanted.client_id.clone(),
-            host: self.wanted.host.clone(),
-            scopes: self.wanted.scopes.clone(),
-            claims: self.wanted.claims.clone(),
+            client_id: self.requested.client_id.clone(),
+            host: self.requested.host.clone(),
+            scopes: self.requested.scopes.clone(),
+            claims: self.requested.claims.clone(),
             proof,
             nonce: match &self.purpose {
                 Purpose::Code(code) => code.nonce.clone(),

@@ -13,48 +13,47 @@ use crate::server::fixture::BlobRole;
 use crate::server::reply::Reply;
 use crate::server::state::EmulatorState;
 
-/// The most a page of a listing may hold.
+/// The maximum number of containers on one page of a listing.
 const MAX_RESULTS: usize = 5000;
 
 pub(super) fn serve(
     state: &EmulatorState,
-    call: &EndpointRequest,
+    received: &EndpointRequest,
     role: Option<BlobRole>,
 ) -> Reply {
-    let path = call.path.strip_prefix(state.host_names.account_path()).unwrap_or_default();
+    let path = received.path.strip_prefix(state.host_names.account_path()).unwrap_or_default();
     let container = path.strip_prefix('/').unwrap_or_default();
-    let is_container = call.query.first("restype") == Some("container");
-    let lists = call.query.first("comp") == Some("list");
-    let (needed, operation): (_, fn(&EmulatorState, &EndpointRequest, &str) -> Reply) = match call
-        .method
-    {
-        Method::GET if container.is_empty() && lists => (BlobRole::Reader, list),
-        Method::PUT if is_container => (BlobRole::Contributor, create),
-        Method::GET | Method::HEAD if is_container => (BlobRole::Reader, properties),
-        _ => {
-            let message = "The emulator lists and creates containers and tells their properties.";
-            return error(400, "InvalidUri", message, &call.trace);
-        }
-    };
+    let is_container = received.query.first("restype") == Some("container");
+    let lists = received.query.first("comp") == Some("list");
+    let (needed, operation): (_, fn(&EmulatorState, &EndpointRequest, &str) -> Reply) =
+        match received.method {
+            Method::GET if container.is_empty() && lists => (BlobRole::Reader, list),
+            Method::PUT if is_container => (BlobRole::Contributor, create),
+            Method::GET | Method::HEAD if is_container => (BlobRole::Reader, properties),
+            _ => {
+                let message = "The emulator supports listing and creating containers and reading their properties.";
+                return error(400, "InvalidUri", message, &received.trace);
+            }
+        };
     let permitted = role == Some(BlobRole::Contributor) || role == Some(needed);
     if !permitted {
         let message =
             "This request is not authorized to perform this operation using this permission.";
-        return error(403, "AuthorizationPermissionMismatch", message, &call.trace);
+        return error(403, "AuthorizationPermissionMismatch", message, &received.trace);
     }
-    operation(state, call, container)
-        .with("x-ms-version", call.header("x-ms-version").unwrap_or_default())
+    operation(state, received, container)
+        .with("x-ms-version", received.header("x-ms-version").unwrap_or_default())
 }
 
-fn list(state: &EmulatorState, call: &EndpointRequest, _: &str) -> Reply {
-    let query = |name| call.query.first(name).unwrap_or_default();
+fn list(state: &EmulatorState, received: &EndpointRequest, _: &str) -> Reply {
+    let query = |name| received.query.first(name).unwrap_or_default();
     let limit = match query("maxresults") {
         "" => MAX_RESULTS,
         text => match text.parse() {
             Ok(limit @ 1..=MAX_RESULTS) => limit,
             _ => {
                 let message = "One of the query parameters specified in the request URI is outside the permissible range.";
-                return error(400, "OutOfRangeQueryParameterValue", message, &call.trace);
+                return error(400, "OutOfRangeQueryParameterValue", message, &received.trace);
             }
         },
     };
@@ -82,26 +81,29 @@ fn list(state: &EmulatorState, call: &EndpointRequest, _: &str) -> Reply {
     Reply::new(200, "application/xml", body, "list")
 }
 
-fn create(state: &EmulatorState, call: &EndpointRequest, name: &str) -> Reply {
+fn create(state: &EmulatorState, received: &EndpointRequest, name: &str) -> Reply {
     if !is_valid(name) {
         let message =
             "The specified resource name contains invalid characters or has a bad length.";
-        return error(400, "InvalidResourceName", message, &call.trace);
+        return error(400, "InvalidResourceName", message, &received.trace);
     }
     let mut containers = state.containers();
     if containers.contains_key(name) {
         let message = "The specified container already exists.";
-        return error(409, "ContainerAlreadyExists", message, &call.trace);
+        return error(409, "ContainerAlreadyExists", message, &received.trace);
     }
-    containers.insert(name.to_owned(), call.now());
-    dated(Reply::new(201, "application/xml", String::new(), "create"), call.now())
+    containers.insert(name.to_owned(), received.now());
+    dated(Reply::new(201, "application/xml", String::new(), "create"), received.now())
 }
 
-fn properties(state: &EmulatorState, call: &EndpointRequest, name: &str) -> Reply {
+fn properties(state: &EmulatorState, received: &EndpointRequest, name: &str) -> Reply {
     match state.containers().get(name) {
-        None => {
-            error(404, "ContainerNotFound", "The specified container does not exist.", &call.trace)
-        }
+        None => error(
+            404,
+            "ContainerNotFound",
+            "The specified container does not exist.",
+            &received.trace,
+        ),
         Some(created) => {
             dated(Reply::new(200, "application/xml", String::new(), "properties"), *created)
                 .with("x-ms-lease-status", "unlocked")
@@ -141,7 +143,7 @@ fn etag(created: i64) -> String {
     format!("\"0x{created:016X}\"")
 }
 
-/// 3 to 63 lower-case letters, digits and single hyphens, not at the ends.
+/// Whether this is 3 to 63 lower-case letters, digits and single hyphens, with no hyphen at the ends.
 fn is_valid(name: &str) -> bool {
     let letter =
         |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';

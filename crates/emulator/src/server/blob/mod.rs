@@ -1,5 +1,5 @@
-//! One storage account that looks at its callers' tokens more closely than Azurite does:
-//! signature, audience, issuer, tenant, times, role, and claims challenges.
+//! One storage account that checks access tokens more strictly than Azurite does: signature,
+//! audience, issuer, tenant, times, role, and claims challenges.
 
 mod containers;
 mod xml;
@@ -20,17 +20,17 @@ use crate::server::state::EmulatorState;
 const RESOURCE: &str = "https://storage.azure.com";
 
 /// Anything under `/devstoreaccount1`, or in the host of that name.
-pub(crate) fn account(state: &EmulatorState, call: &EndpointRequest) -> Reply {
-    if call.header("x-ms-version").is_none_or(|version| version < "2017-11-09") {
+pub(crate) fn account(state: &EmulatorState, received: &EndpointRequest) -> Reply {
+    if received.header("x-ms-version").is_none_or(|version| version < "2017-11-09") {
         return error(
             400,
             "MissingRequiredHeader",
             "x-ms-version of 2017-11-09 or later is required with a bearer token.",
-            &call.trace,
+            &received.trace,
         );
     }
-    match admit(state, call) {
-        Ok(role) => containers::serve(state, call, role),
+    match admit(state, received) {
+        Ok(role) => containers::serve(state, received, role),
         Err(refusal) => *refusal,
     }
 }
@@ -43,24 +43,27 @@ pub(crate) fn error(status: u16, code: &str, message: &str, trace: &Trace) -> Re
     Reply::new(status, "application/xml", body, code).with("x-ms-error-code", code)
 }
 
-/// The caller's role, or the refusal.
-fn admit(state: &EmulatorState, call: &EndpointRequest) -> Result<Option<BlobRole>, Box<Reply>> {
-    let bearer = Bearer::of(state, call, RESOURCE)
+/// The role of the caller, or the reply that refuses the request.
+fn admit(
+    state: &EmulatorState,
+    received: &EndpointRequest,
+) -> Result<Option<BlobRole>, Box<Reply>> {
+    let bearer = Bearer::of(state, received, RESOURCE)
         .and_then(|bearer| {
-            let ours = state.blob_tenant.as_ref() == Some(&bearer.tenant);
-            if ours { Ok(bearer) } else { Err(Unacceptable::Issuer) }
+            let is_own_tenant = state.blob_tenant.as_ref() == Some(&bearer.tenant);
+            if is_own_tenant { Ok(bearer) } else { Err(Unacceptable::Issuer) }
         })
-        .map_err(|why| Box::new(unauthenticated(state, call, why)))?;
+        .map_err(|why| Box::new(unauthenticated(state, received, why)))?;
     let access =
         Access { resource: bearer.resource, client_id: &bearer.client_id, upn: &bearer.user.upn };
     let evidence = Evidence { contexts: &bearer.contexts, not_before: bearer.not_before };
     match state.policies().challenge(&access, &evidence) {
-        Some(claims) => Err(Box::new(challenge(state, call, &bearer, &claims))),
+        Some(claims) => Err(Box::new(challenge(state, received, &bearer, &claims))),
         None => Ok(bearer.user.blob_role),
     }
 }
 
-fn unauthenticated(state: &EmulatorState, call: &EndpointRequest, why: Unacceptable) -> Reply {
+fn unauthenticated(state: &EmulatorState, received: &EndpointRequest, why: Unacceptable) -> Reply {
     let (code, message) = match why {
         Unacceptable::Missing => (
             "NoAuthenticationInformation",
@@ -78,21 +81,21 @@ fn unauthenticated(state: &EmulatorState, call: &EndpointRequest, why: Unaccepta
         "Bearer authorization_uri={}/{tenant}/oauth2/authorize resource_id={RESOURCE}",
         state.authority_host
     );
-    error(401, code, &message, &call.trace).with("www-authenticate", &challenge)
+    error(401, code, &message, &received.trace).with("www-authenticate", &challenge)
 }
 
-/// Continuous access evaluation, as documented with everybody's directory
-/// (<https://learn.microsoft.com/entra/identity-platform/claims-challenge>): only for clients that
-/// declared `cp1`; the others could not answer it.
+/// The claims challenge of continuous access evaluation, as documented with the tenant `common`
+/// (<https://learn.microsoft.com/entra/identity-platform/claims-challenge>). Only clients that declared
+/// `cp1` get it, because the others cannot answer it.
 fn challenge(
     state: &EmulatorState,
-    call: &EndpointRequest,
+    received: &EndpointRequest,
     bearer: &Bearer<'_>,
     claims: &Claims,
 ) -> Reply {
     if !bearer.takes_challenges {
         let message = "This request is not authorized to perform this operation.";
-        return error(403, "AuthorizationFailure", message, &call.trace);
+        return error(403, "AuthorizationFailure", message, &received.trace);
     }
     let header = format!(
         "Bearer realm=\"\", authorization_uri=\"{}/common/oauth2/authorize\", \
@@ -100,8 +103,8 @@ fn challenge(
         state.authority_host,
         STANDARD.encode(claims.to_json())
     );
-    let message = "The token does not have the claims that this resource wants.";
-    let mut reply = error(401, "InvalidAuthenticationInfo", message, &call.trace)
+    let message = "The token does not have the claims that this resource requires.";
+    let mut reply = error(401, "InvalidAuthenticationInfo", message, &received.trace)
         .with("www-authenticate", &header);
     reply.outcome = "insufficient_claims".to_owned();
     reply

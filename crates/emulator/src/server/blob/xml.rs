@@ -1,4 +1,4 @@
-//! The little XML the storage service writes.
+//! The XML of the storage service.
 
 /// A document whose root holds these elements, each with text only.
 pub(super) fn document(root: &str, fields: &[(&str, &str)]) -> String {

@@ -15,7 +15,7 @@ use crate::server::random::secret;
 use crate::server::reply::Reply;
 use crate::server::state::EmulatorState;
 
-/// The codes given out, redeemed ones too: a second redemption must be noticed.
+/// The issued codes, also the redeemed ones, so that a second redemption is detected.
 #[derive(Default)]
 pub(crate) struct Codes(HashMap<String, Code>);
 
@@ -25,7 +25,7 @@ struct Code {
     challenge: String,
     /// Seconds since 1970.
     expires: i64,
-    /// The refresh-token family made from it.
+    /// The family of refresh tokens that began with this code.
     redeemed: Option<String>,
 }
 
@@ -51,11 +51,11 @@ impl Codes {
 
 pub(super) fn redeem(
     state: &EmulatorState,
-    call: &EndpointRequest,
+    received: &EndpointRequest,
     request: &TokenRequest<'_>,
 ) -> Result<Reply, EntraError> {
     let mut codes = state.codes();
-    let code = codes.0.get_mut(required(call, "code")?);
+    let code = codes.0.get_mut(required(received, "code")?);
     let code = code.ok_or_else(|| {
         EntraError::invalid_grant(9_002_313, "Invalid request. Request is malformed or invalid.")
     })?;
@@ -67,9 +67,9 @@ pub(super) fn redeem(
              or use an existing refresh token.",
         ));
     }
-    check(code, call, request)?;
+    check(code, received, request)?;
     let agreement = agreed(code, request)?;
-    let issuance = Issuance::new(state, call, request, &agreement)?;
+    let issuance = Issuance::new(state, received, request, &agreement)?;
     let (family, refresh_token) =
         state.refresh_tokens().begin(&agreement, request.app.family, issuance.refresh_expiry());
     code.redeemed = Some(family);
@@ -78,7 +78,7 @@ pub(super) fn redeem(
 
 fn check(
     code: &Code,
-    call: &EndpointRequest,
+    received: &EndpointRequest,
     request: &TokenRequest<'_>,
 ) -> Result<(), EntraError> {
     if code.agreement.client_id != request.app.client_id {
@@ -93,14 +93,14 @@ fn check(
             "The provided authorization code was issued by way of a different broker.",
         ));
     }
-    if call.now() >= code.expires {
+    if received.now() >= code.expires {
         return Err(EntraError::invalid_grant(
             70_008,
             "The provided authorization code or refresh token has expired due to inactivity. Send \
              a new interactive authorization request for this user and resource.",
         ));
     }
-    let redirect_uri = required(call, "redirect_uri")?;
+    let redirect_uri = required(received, "redirect_uri")?;
     if redirect_uri != code.redirect_uri {
         return Err(EntraError::new(
             400,
@@ -113,7 +113,7 @@ fn check(
             ),
         ));
     }
-    let verifier = required(call, "code_verifier")?;
+    let verifier = required(received, "code_verifier")?;
     if !verifies(verifier, &code.challenge) {
         return Err(EntraError::invalid_grant(
             501_481,
@@ -123,7 +123,8 @@ fn check(
     Ok(())
 }
 
-/// What was agreed, narrowed to what is asked for now. Another resource needs another code or a refresh token.
+/// The agreement, narrowed to the requested scopes. Another resource needs another code or a refresh
+/// token.
 fn agreed(code: &Code, request: &TokenRequest<'_>) -> Result<Agreement, EntraError> {
     let mut agreement = code.agreement.clone();
     if let Some(scopes) = &request.scopes {

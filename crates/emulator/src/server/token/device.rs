@@ -1,4 +1,4 @@
-//! The device flow (RFC 8628): the request for a code, the page where a person types it, the poll.
+//! The device flow (RFC 8628): the request for a code, the page on which a person types it, the poll.
 
 use std::collections::HashMap;
 
@@ -16,13 +16,13 @@ use crate::server::reply::Reply;
 use crate::server::scopes::Scopes;
 use crate::server::state::EmulatorState;
 
-/// The devices that wait, by device code.
+/// The waiting devices, by device code.
 #[derive(Default)]
 pub(crate) struct DeviceCodes(HashMap<String, Device>);
 
 struct Device {
     user_code: String,
-    wanted: RequestedSignIn,
+    requested: RequestedSignIn,
     state: State,
     /// Seconds since 1970.
     expires: i64,
@@ -44,13 +44,14 @@ impl DeviceCodes {
         self.settle(device_code, State::Declined);
     }
 
-    /// The waiting device whose code a person typed, in whichever case and with whichever spaces.
+    /// The waiting device with this user code, in any case and with any spaces.
     fn typed(&self, user_code: &str, now: i64) -> Option<(String, RequestedSignIn)> {
         let typed: String = user_code.chars().filter(char::is_ascii_alphanumeric).collect();
         let (device_code, device) = self.0.iter().find(|(_, device)| {
             device.user_code.eq_ignore_ascii_case(&typed) && now < device.expires
         })?;
-        matches!(device.state, State::Waiting).then(|| (device_code.clone(), device.wanted.clone()))
+        matches!(device.state, State::Waiting)
+            .then(|| (device_code.clone(), device.requested.clone()))
     }
 
     fn settle(&mut self, device_code: &str, state: State) {
@@ -63,24 +64,24 @@ impl DeviceCodes {
 }
 
 /// `POST /{tenant}/oauth2/v2.0/devicecode`.
-pub(crate) fn authorization(state: &EmulatorState, call: &EndpointRequest) -> Reply {
-    match begin(state, call) {
+pub(crate) fn authorization(state: &EmulatorState, received: &EndpointRequest) -> Reply {
+    match begin(state, received) {
         Ok(reply) => reply,
-        Err(error) => Reply::error(&error, &call.trace),
+        Err(error) => Reply::error(&error, &received.trace),
     }
 }
 
-fn begin(state: &EmulatorState, call: &EndpointRequest) -> Result<Reply, EntraError> {
-    let authority = state.directory.authority(call.tenant())?;
-    let client_id = public_client(state, call, &authority)?.client_id.clone();
-    let scopes = Scopes::parse(required(call, "scope")?, &state.directory.resources)?;
-    let claims = Claims::parse(call.form.first("claims").unwrap_or_default())?;
+fn begin(state: &EmulatorState, received: &EndpointRequest) -> Result<Reply, EntraError> {
+    let authority = state.directory.authority(received.tenant())?;
+    let client_id = public_client(state, received, &authority)?.client_id.clone();
+    let scopes = Scopes::parse(required(received, "scope")?, &state.directory.resources)?;
+    let claims = Claims::parse(received.form.first("claims").unwrap_or_default())?;
     let lifetime = state.lifetimes.device_code_seconds;
     let device = Device {
         user_code: user_code(),
-        wanted: RequestedSignIn { authority, client_id, host: None, scopes, claims },
+        requested: RequestedSignIn { authority, client_id, host: None, scopes, claims },
         state: State::Waiting,
-        expires: call.now() + lifetime,
+        expires: received.now() + lifetime,
     };
     let device_code = secret("D");
     let uri = format!("{}/devicelogin", state.authority_host);
@@ -100,26 +101,26 @@ fn begin(state: &EmulatorState, call: &EndpointRequest) -> Result<Reply, EntraEr
     Ok(Reply::json(&reply, "device code"))
 }
 
-/// `GET` and `POST /devicelogin`. A code in the query is taken as typed.
-pub(crate) fn page(state: &EmulatorState, call: &EndpointRequest) -> Reply {
-    if call.form.first("action") == Some("cancel") {
+/// `GET` and `POST /devicelogin`. A code in the query counts as typed.
+pub(crate) fn page(state: &EmulatorState, received: &EndpointRequest) -> Reply {
+    if received.form.first("action") == Some("cancel") {
         return Reply::page(&Page::new("You cancelled the sign-in"), "page");
     }
-    let Some(typed) = call.param("user_code").or_else(|| call.param("otc")) else {
+    let Some(typed) = received.param("user_code").or_else(|| received.param("otc")) else {
         return Reply::page(&code_page(None), "page");
     };
-    let found = state.device_codes().typed(typed, call.now());
-    let Some((device_code, wanted)) = found else {
+    let found = state.device_codes().typed(typed, received.now());
+    let Some((device_code, requested)) = found else {
         let alert = "That code didn't work. Check the code and try again.";
         return Reply::page(&code_page(Some(alert)), "page");
     };
-    if wanted.scopes.is_empty() {
-        return error_page(&EntraError::missing_parameter("scope"), call);
+    if requested.scopes.is_empty() {
+        return error_page(&EntraError::missing_parameter("scope"), received);
     }
     let id = secret("");
-    let transaction = Transaction::of_device(wanted, device_code, state.auto_sign_in.clone());
+    let transaction = Transaction::of_device(requested, device_code, state.auto_sign_in.clone());
     state.sign_ins().transactions.insert(id.clone(), transaction);
-    advance(state, call, &id, None)
+    advance(state, received, &id, None)
 }
 
 fn code_page(alert: Option<&str>) -> Page {
@@ -135,18 +136,18 @@ fn code_page(alert: Option<&str>) -> Page {
 
 pub(super) fn redeem(
     state: &EmulatorState,
-    call: &EndpointRequest,
+    received: &EndpointRequest,
     request: &TokenRequest<'_>,
 ) -> Result<Reply, EntraError> {
-    let device_code = call.form.first("device_code").or_else(|| call.form.first("code"));
+    let device_code = received.form.first("device_code").or_else(|| received.form.first("code"));
     let device_code = device_code.ok_or_else(|| EntraError::missing_parameter("device_code"))?;
     let mut devices = state.device_codes();
     let device = devices.0.get_mut(device_code);
-    let device = device.filter(|device| device.wanted.client_id == request.app.client_id);
+    let device = device.filter(|device| device.requested.client_id == request.app.client_id);
     let device = device.ok_or_else(|| {
         refused("bad_verification_code", 70_018, "The verification code is invalid.")
     })?;
-    if call.now() >= device.expires {
+    if received.now() >= device.expires {
         return Err(refused("expired_token", 70_019, "Verification code expired."));
     }
     match &device.state {
@@ -164,7 +165,7 @@ pub(super) fn redeem(
         }
         State::Approved(agreement) => {
             let agreement = agreement.clone();
-            let issuance = Issuance::new(state, call, request, &agreement)?;
+            let issuance = Issuance::new(state, received, request, &agreement)?;
             let expires = issuance.refresh_expiry();
             device.state = State::Redeemed;
             let (_, refresh_token) =

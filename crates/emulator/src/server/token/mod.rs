@@ -1,4 +1,4 @@
-//! The token endpoint: three grants, one reply.
+//! The token endpoint with its three grants.
 
 mod code;
 mod device;
@@ -24,23 +24,23 @@ use crate::server::scopes::Scopes;
 use crate::server::state::EmulatorState;
 
 /// `POST /{tenant}/oauth2/v2.0/token`.
-pub(crate) fn token(state: &EmulatorState, call: &EndpointRequest) -> Reply {
-    match grant(state, call) {
+pub(crate) fn token(state: &EmulatorState, received: &EndpointRequest) -> Reply {
+    match grant(state, received) {
         Ok(reply) => reply,
-        Err(error) => Reply::error(&error, &call.trace),
+        Err(error) => Reply::error(&error, &received.trace),
     }
 }
 
-fn grant(state: &EmulatorState, call: &EndpointRequest) -> Result<Reply, EntraError> {
-    let authority = state.directory.authority(call.tenant())?;
-    let grant_type = required(call, "grant_type")?;
-    let request = TokenRequest::parse(state, call, &authority)?;
+fn grant(state: &EmulatorState, received: &EndpointRequest) -> Result<Reply, EntraError> {
+    let authority = state.directory.authority(received.tenant())?;
+    let grant_type = required(received, "grant_type")?;
+    let request = TokenRequest::parse(state, received, &authority)?;
     match grant_type {
-        "authorization_code" => code::redeem(state, call, &request),
-        "refresh_token" => refresh::redeem(state, call, &request),
-        // MSAL for JavaScript uses the short name, the others that of RFC 8628 §3.4.
+        "authorization_code" => code::redeem(state, received, &request),
+        "refresh_token" => refresh::redeem(state, received, &request),
+        // MSAL for JavaScript uses the short name, other libraries the name of RFC 8628 §3.4.
         "device_code" | "urn:ietf:params:oauth:grant-type:device_code" => {
-            device::redeem(state, call, &request)
+            device::redeem(state, received, &request)
         }
         other => Err(EntraError::new(
             400,
@@ -51,63 +51,68 @@ fn grant(state: &EmulatorState, call: &EndpointRequest) -> Result<Reply, EntraEr
     }
 }
 
-/// What all grants have in common.
+/// The parameters that all grants share.
 pub(crate) struct TokenRequest<'a> {
     authority: &'a Authority,
     app: &'a App,
-    /// Absent: as agreed before.
+    /// Absent: the scopes of the agreement.
     scopes: Option<Scopes>,
     claims: Claims,
-    /// The key the access token is to be bound to, by its thumbprint.
+    /// The thumbprint of the key to bind the access token to.
     key_id: Option<String>,
-    /// The app that the client is in.
+    /// The app that hosts the client.
     host: Option<String>,
 }
 
 impl<'a> TokenRequest<'a> {
     fn parse(
         state: &'a EmulatorState,
-        call: &EndpointRequest,
+        received: &EndpointRequest,
         authority: &'a Authority,
     ) -> Result<Self, EntraError> {
-        let scope = call.form.first("scope");
+        let scope = received.form.first("scope");
         let scopes = scope.map(|scope| Scopes::parse(scope, &state.directory.resources));
         Ok(Self {
             authority,
-            app: public_client(state, call, authority)?,
+            app: public_client(state, received, authority)?,
             scopes: scopes.transpose()?,
-            claims: Claims::parse(call.form.first("claims").unwrap_or_default())?,
-            key_id: key_id(call)?,
-            host: nested::host(&state.directory, call)?,
+            claims: Claims::parse(received.form.first("claims").unwrap_or_default())?,
+            key_id: key_id(received)?,
+            host: nested::host(&state.directory, received)?,
         })
     }
 }
 
-/// `token_type=pop` and `req_cnf`, the key by its thumbprint in base64url JSON.
-fn key_id(call: &EndpointRequest) -> Result<Option<String>, EntraError> {
-    match call.form.first("token_type") {
+/// Reads `token_type=pop` and `req_cnf`, base64url JSON with the thumbprint of the key.
+fn key_id(received: &EndpointRequest) -> Result<Option<String>, EntraError> {
+    match received.form.first("token_type") {
         None => return Ok(None),
         Some(kind) if kind.eq_ignore_ascii_case("bearer") => return Ok(None),
         Some("pop") => {}
         Some(_) => return Err(EntraError::bad_parameter("token_type")),
     }
-    let confirmation = URL_SAFE_NO_PAD.decode(required(call, "req_cnf")?).ok();
+    let confirmation = URL_SAFE_NO_PAD.decode(required(received, "req_cnf")?).ok();
     let confirmation = confirmation.and_then(|json| serde_json::from_slice::<Value>(&json).ok());
     let key_id = confirmation.as_ref().and_then(|confirmation| confirmation["kid"].as_str());
     let key_id = key_id.filter(|id| URL_SAFE_NO_PAD.decode(id).is_ok_and(|hash| hash.len() == 32));
     key_id.map(|id| Some(id.to_owned())).ok_or_else(|| EntraError::bad_parameter("req_cnf"))
 }
 
-/// The app that asks. All of ours are public: one that shows a secret is mistaken.
+/// The client. All apps of the emulator are public clients, which must not send a secret.
 pub(crate) fn public_client<'a>(
     state: &'a EmulatorState,
-    call: &EndpointRequest,
+    received: &EndpointRequest,
     authority: &Authority,
 ) -> Result<&'a App, EntraError> {
-    let id = required(call, "client_id")?;
+    let id = required(received, "client_id")?;
     let tenant = state.directory.tenant_name(authority.segment());
     let app = state.directory.app(id).ok_or_else(|| EntraError::unknown_client(id, tenant))?;
-    if call.form.first("client_secret").or_else(|| call.form.first("client_assertion")).is_some() {
+    if received
+        .form
+        .first("client_secret")
+        .or_else(|| received.form.first("client_assertion"))
+        .is_some()
+    {
         return Err(EntraError::new(
             401,
             "invalid_client",
@@ -118,6 +123,6 @@ pub(crate) fn public_client<'a>(
     Ok(app)
 }
 
-fn required<'a>(call: &'a EndpointRequest, name: &str) -> Result<&'a str, EntraError> {
-    call.form.first(name).ok_or_else(|| EntraError::missing_parameter(name))
+fn required<'a>(received: &'a EndpointRequest, name: &str) -> Result<&'a str, EntraError> {
+    received.form.first(name).ok_or_else(|| EntraError::missing_parameter(name))
 }

@@ -1,9 +1,9 @@
-//! Refresh tokens: rotated at every use, with one step of grace.
+//! Refresh tokens, which rotate at every use.
 //!
-//! Redeeming a token makes a successor. The token itself stays redeemable until the successor has
-//! been used once, so that a client that crashed before storing the successor is not signed out.
-//! After that, another use of it is taken for theft and ends the whole family. Entra is more
-//! lenient: it leaves old tokens valid until they expire.
+//! Redeeming a token makes a successor. The token stays redeemable until the successor has been used
+//! once, so that a client that crashed before it stored the successor is not signed out. Another use
+//! after that is treated as theft and ends the whole family. Entra is more lenient: its old tokens stay
+//! valid until they expire.
 
 use std::collections::HashMap;
 
@@ -17,7 +17,7 @@ use crate::server::random::{guid, secret};
 use crate::server::reply::Reply;
 use crate::server::state::EmulatorState;
 
-/// The refresh tokens given out, by value.
+/// The issued refresh tokens, by value.
 #[derive(Default)]
 pub(crate) struct RefreshTokens(HashMap<String, RefreshToken>);
 
@@ -26,12 +26,12 @@ pub(crate) struct RefreshTokens(HashMap<String, RefreshToken>);
 struct RefreshToken {
     upn: String,
     client_id: String,
-    /// Serves every app of the family of client ids.
+    /// Whether every app of the family of client ids may redeem it.
     foci: bool,
     proof: Proof,
-    /// What was agreed when the family began; used when a request names no scope.
+    /// The agreement at the sign-in; its scopes apply if a request names none.
     agreement: Agreement,
-    /// All tokens that descend from one sign-in.
+    /// The id that all tokens of one sign-in share.
     family: String,
     predecessor: Option<String>,
     state: State,
@@ -48,7 +48,7 @@ enum State {
 }
 
 impl RefreshTokens {
-    /// Begins a family. Returns its name and its first token.
+    /// Begins a family. Returns its id and its first token.
     pub(crate) fn begin(
         &mut self,
         agreement: &Agreement,
@@ -83,7 +83,7 @@ impl RefreshTokens {
         }
     }
 
-    /// The token, if `client_id` may use it now. A superseded one ends its family.
+    /// The token, if `client_id` may use it now. A superseded token ends its family.
     fn check(
         &mut self,
         value: &str,
@@ -135,7 +135,7 @@ impl RefreshTokens {
         Ok(token)
     }
 
-    /// Makes the successor, and closes the predecessor of the token that was used.
+    /// Makes the successor, and invalidates the predecessor of the used token.
     fn rotate(
         &mut self,
         value: &str,
@@ -164,7 +164,7 @@ impl RefreshTokens {
     }
 }
 
-/// Who redeems.
+/// The app that redeems a token.
 struct Client<'a> {
     id: &'a str,
     foci: bool,
@@ -172,20 +172,20 @@ struct Client<'a> {
 
 pub(super) fn redeem(
     state: &EmulatorState,
-    call: &EndpointRequest,
+    received: &EndpointRequest,
     request: &TokenRequest<'_>,
 ) -> Result<Reply, EntraError> {
-    let value = required(call, "refresh_token")?;
+    let value = required(received, "refresh_token")?;
     let client = Client { id: &request.app.client_id, foci: request.app.family };
     let mut tokens = state.refresh_tokens();
-    let token = tokens.check(value, &client, call.now())?;
+    let token = tokens.check(value, &client, received.now())?;
     let agreement = agreement(state, request, &token);
-    let issuance = Issuance::new(state, call, request, &agreement)?;
+    let issuance = Issuance::new(state, received, request, &agreement)?;
     let next = tokens.rotate(value, token, &client, issuance.refresh_expiry());
     Ok(issuance.reply(Some(next)))
 }
 
-/// The tokens asked for now: any resource, and any tenant where the user is known.
+/// The agreement for the requested tokens: any resource, and any tenant of which the user is a member.
 fn agreement(state: &EmulatorState, request: &TokenRequest<'_>, token: &RefreshToken) -> Agreement {
     let user = state.directory.user(&token.upn);
     let tenant =

@@ -13,23 +13,23 @@ use crate::server::keys::Signature;
 use crate::server::reply::Reply;
 use crate::server::state::EmulatorState;
 
-/// Tokens that may be issued: everything has been checked.
+/// Tokens that may be issued, because every check has passed.
 pub(super) struct Issuance<'a> {
     state: &'a EmulatorState,
-    call: &'a EndpointRequest,
+    received: &'a EndpointRequest,
     agreement: &'a Agreement,
     subject: Subject<'a>,
     resource: &'a Resource,
     foci: bool,
-    /// The key the access token is bound to.
+    /// The thumbprint of the key that the access token is bound to.
     key_id: Option<&'a str>,
 }
 
 impl<'a> Issuance<'a> {
-    /// Checks what can change between the sign-in and now: membership and policies.
+    /// Checks what may have changed since the sign-in: membership and policies.
     pub(super) fn new(
         state: &'a EmulatorState,
-        call: &'a EndpointRequest,
+        received: &'a EndpointRequest,
         request: &'a TokenRequest<'a>,
         agreement: &'a Agreement,
     ) -> Result<Self, EntraError> {
@@ -49,7 +49,7 @@ impl<'a> Issuance<'a> {
         let subject = Subject { user, tenant, oid, client_id, proof: *proof };
         Ok(Self {
             state,
-            call,
+            received,
             agreement,
             subject,
             resource,
@@ -58,9 +58,9 @@ impl<'a> Issuance<'a> {
         })
     }
 
-    /// When a refresh token made now ends, in seconds since 1970.
+    /// The expiry of a refresh token issued now, in seconds since 1970.
     pub(super) fn refresh_expiry(&self) -> i64 {
-        self.call.now() + self.state.lifetimes.refresh_token_seconds
+        self.received.now() + self.state.lifetimes.refresh_token_seconds
     }
 
     /// The reply with new tokens.
@@ -83,7 +83,7 @@ impl<'a> Issuance<'a> {
         if self.agreement.scopes.openid() {
             body["id_token"] = json!(self.id_token());
         }
-        if self.call.form.first("client_info") == Some("1") {
+        if self.received.form.first("client_info") == Some("1") {
             body["client_info"] = json!(client_info(self.subject.user));
         }
         Reply::json(&body, "token")
@@ -107,7 +107,7 @@ impl<'a> Issuance<'a> {
     fn id_token(&self) -> String {
         let nonce = self.agreement.nonce.as_deref();
         let mut claims = self.subject.id_token(&self.state.authority_host, nonce, self.validity());
-        let wrong = match &self.call.fault {
+        let wrong = match &self.received.fault {
             Some(Action::WrongIdToken(part)) => Some(*part),
             _ => None,
         };
@@ -122,7 +122,7 @@ impl<'a> Issuance<'a> {
     }
 
     fn validity(&self) -> Validity {
-        let from = self.call.now();
+        let from = self.received.now();
         Validity { from, until: from + self.state.lifetimes.access_token_seconds }
     }
 }

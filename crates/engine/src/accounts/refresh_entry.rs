@@ -1,25 +1,19 @@
 use keybearer_core::RefreshToken;
 
-/// The refresh token of one account for one app. It is in the store, sealed; it is here only from
-/// the start of a redemption until that has ended and its successor is in the store.
+use crate::store::records::StoredRefresh;
+
+/// The refresh token of one account for one app, in memory.
+///
+/// The token itself is in the store, sealed. It is in memory only while it is being redeemed, or until
+/// its successor has been written.
 pub(crate) struct RefreshEntry {
     family: Option<String>,
-    /// Tells entries apart when a new sign-in replaces one in mid-flight.
+    /// Distinguishes this entry from one that a new sign-in replaced during a redemption.
     generation: u64,
     rotation: Option<Box<Rotation>>,
 }
 
-/// What the store has of a refresh token.
-pub(crate) struct StoredRefresh {
-    /// What to redeem next time nothing is in flight.
-    pub(crate) current: RefreshToken,
-    /// The one before, kept until the current one has been used once.
-    pub(crate) previous: Option<RefreshToken>,
-    /// The family of apps that may redeem it, if the provider named one.
-    pub(crate) family: Option<String>,
-}
-
-/// A refresh token that is being redeemed, and its neighbours.
+/// A refresh token that is being redeemed, its successor and its predecessor.
 struct Rotation {
     active: RefreshToken,
     successor: Option<RefreshToken>,
@@ -28,20 +22,13 @@ struct Rotation {
     in_flight: u32,
 }
 
-impl StoredRefresh {
-    /// Of a sign-in: nobody has redeemed it yet.
-    pub(crate) fn new(token: RefreshToken, family: Option<String>) -> Self {
-        Self { current: token, previous: None, family }
-    }
-}
-
 impl RefreshEntry {
-    /// A token of which the store has the newest.
+    /// An entry whose newest token is in the store.
     pub(crate) fn new(family: Option<String>, generation: u64) -> Self {
         Self { family, generation, rotation: None }
     }
 
-    /// Which entry it is.
+    /// The generation that the entry was created with.
     pub(crate) fn generation(&self) -> u64 {
         self.generation
     }
@@ -51,8 +38,8 @@ impl RefreshEntry {
         self.family.as_deref()
     }
 
-    /// Takes over what the store has, unless something newer is here.
-    pub(crate) fn hold(&mut self, stored: StoredRefresh) {
+    /// Takes over the token that was read from the store, unless a newer one is in memory.
+    pub(crate) fn load_from_store(&mut self, stored: StoredRefresh) {
         let StoredRefresh { current, previous, family: _ } = stored;
         self.rotation.get_or_insert_with(|| {
             Box::new(Rotation {
@@ -65,22 +52,24 @@ impl RefreshEntry {
         });
     }
 
-    /// What to redeem now, which [`land`](Self::land) has to end; and what may be redeemed if the
-    /// provider refuses that. `None` if it is only in the store.
-    pub(crate) fn start(&mut self) -> Option<(RefreshToken, Option<RefreshToken>)> {
+    /// The token to redeem, and its predecessor, which may be redeemed if the provider refuses the
+    /// token. `None` if the token is only in the store.
+    ///
+    /// [`finish_redemption`](Self::finish_redemption) must follow.
+    pub(crate) fn start_redemption(&mut self) -> Option<(RefreshToken, Option<RefreshToken>)> {
         let rotation = self.rotation.as_mut()?;
-        Some((rotation.start(), rotation.previous.clone()))
+        Some((rotation.start_redemption(), rotation.previous.clone()))
     }
 
-    /// Ends one redemption.
-    pub(crate) fn land(&mut self, successor: Option<RefreshToken>) {
+    /// Ends one redemption, with the token that the provider issued as successor.
+    pub(crate) fn finish_redemption(&mut self, successor: Option<RefreshToken>) {
         if let Some(rotation) = &mut self.rotation {
-            rotation.land(successor);
+            rotation.finish_redemption(successor);
         }
         self.drop_if_durable();
     }
 
-    /// What the store should have, if that is not known to be there.
+    /// What the store may not contain yet.
     pub(crate) fn pending_write(&self) -> Option<StoredRefresh> {
         let rotation = self.rotation.as_ref()?;
         Some(StoredRefresh {
@@ -90,7 +79,7 @@ impl RefreshEntry {
         })
     }
 
-    /// The store has this token; if it is the newest, it may be used.
+    /// The store now contains this token. If it is the newest, it may be redeemed.
     pub(crate) fn set_durable(&mut self, token: &RefreshToken) {
         if let Some(rotation) = &mut self.rotation {
             rotation.newest_is_durable |= rotation.newest().same_as(token);
@@ -98,6 +87,7 @@ impl RefreshEntry {
         self.drop_if_durable();
     }
 
+    /// Drops the tokens from memory once no redemption needs them and the store has the newest.
     fn drop_if_durable(&mut self) {
         self.rotation.take_if(|rotation| rotation.newest_is_durable && rotation.in_flight == 0);
     }
@@ -112,7 +102,7 @@ impl Rotation {
         if self.successor.is_some() { Some(&self.active) } else { self.previous.as_ref() }
     }
 
-    fn start(&mut self) -> RefreshToken {
+    fn start_redemption(&mut self) -> RefreshToken {
         if self.in_flight == 0
             && self.newest_is_durable
             && let Some(successor) = self.successor.take()
@@ -123,10 +113,10 @@ impl Rotation {
         self.active.clone()
     }
 
-    fn land(&mut self, successor: Option<RefreshToken>) {
+    fn finish_redemption(&mut self, successor: Option<RefreshToken>) {
         self.in_flight = self.in_flight.saturating_sub(1);
         if let Some(successor) = successor {
-            // The active token has now been used, so the one before it is spent.
+            // The active token has now been redeemed, so its predecessor is no longer needed.
             self.previous = None;
             self.successor = Some(successor);
             self.newest_is_durable = false;
@@ -144,12 +134,12 @@ mod tests {
 
     fn held(text: &str) -> RefreshEntry {
         let mut entry = RefreshEntry::new(None, 1);
-        entry.hold(StoredRefresh::new(token(text), None));
+        entry.load_from_store(StoredRefresh::new(token(text), None));
         entry
     }
 
     fn started(entry: &mut RefreshEntry) -> String {
-        entry.start().unwrap().0.expose().to_owned()
+        entry.start_redemption().unwrap().0.expose().to_owned()
     }
 
     fn pending_write(entry: &RefreshEntry) -> Option<(String, Option<String>)> {
@@ -164,30 +154,30 @@ mod tests {
         let mut entry = held("1");
         assert_eq!(started(&mut entry), "1");
         assert_eq!(started(&mut entry), "1");
-        entry.land(Some(token("2")));
+        entry.finish_redemption(Some(token("2")));
         entry.set_durable(&token("2"));
         assert_eq!(started(&mut entry), "1", "another redemption of 1 is still in flight");
-        entry.land(Some(token("3")));
-        entry.land(None);
+        entry.finish_redemption(Some(token("3")));
+        entry.finish_redemption(None);
         assert_eq!(pending_write(&entry), Some(("3".into(), Some("1".into()))));
         entry.set_durable(&token("3"));
-        assert!(entry.start().is_none(), "the store has the newest");
+        assert!(entry.start_redemption().is_none(), "the store has the newest");
     }
 
     #[test]
     fn the_token_before_is_kept_until_the_new_one_has_been_used() {
         let mut entry = held("1");
         started(&mut entry);
-        entry.land(Some(token("2")));
+        entry.finish_redemption(Some(token("2")));
         assert_eq!(pending_write(&entry), Some(("2".into(), Some("1".into()))));
         let mut entry = RefreshEntry::new(None, 1);
         let stored =
             StoredRefresh { previous: Some(token("1")), ..StoredRefresh::new(token("2"), None) };
-        entry.hold(stored);
-        let (active, spare) = entry.start().unwrap();
+        entry.load_from_store(stored);
+        let (active, spare) = entry.start_redemption().unwrap();
         assert_eq!((active.expose(), spare.unwrap().expose()), ("2", "1"));
         assert_eq!(pending_write(&entry), Some(("2".into(), Some("1".into()))));
-        entry.land(Some(token("3")));
+        entry.finish_redemption(Some(token("3")));
         assert_eq!(pending_write(&entry), Some(("3".into(), Some("2".into()))));
     }
 
@@ -196,12 +186,12 @@ mod tests {
         let mut entry = held("1");
         started(&mut entry);
         assert!(pending_write(&entry).is_some());
-        entry.land(None);
+        entry.finish_redemption(None);
         assert!(pending_write(&entry).is_none(), "it was not rotated");
-        entry.hold(StoredRefresh::new(token("1"), None));
+        entry.load_from_store(StoredRefresh::new(token("1"), None));
         started(&mut entry);
-        entry.land(Some(token("2")));
-        entry.hold(StoredRefresh::new(token("1"), None));
+        entry.finish_redemption(Some(token("2")));
+        entry.load_from_store(StoredRefresh::new(token("1"), None));
         assert_eq!(pending_write(&entry).unwrap().0, "2", "the store has an older one");
         entry.set_durable(&token("1"));
         assert_eq!(pending_write(&entry).unwrap().0, "2");

@@ -1,5 +1,5 @@
-//! Sign-ins that the caller shows: device code, pasted answers, a forwarded port, and which of them is
-//! chosen when.
+//! Tests of sign-ins that the caller shows: device codes, pasted answers, a forwarded port, and which
+//! route is chosen when.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::sync::Arc;
@@ -58,7 +58,7 @@ async fn a_device_code_is_polled_at_its_interval_until_somebody_has_signed_in() 
     let caller_ui = ScriptedCallerUi::new(console());
     let call = spawn(&engine, request(SignInMethod::DeviceCode, &caller_ui));
     world.clock.advance(Duration::from_secs(14)).await;
-    assert_eq!(world.http.token_requests(), 2, "one each five seconds");
+    assert_eq!(world.http.token_requests(), 2, "one every five seconds");
     let code = caller_ui.shown().codes.pop().unwrap();
     assert_eq!(code.verification_uri.as_str(), "https://login.microsoft.com/device");
     assert_eq!(code.expires_in, Duration::from_secs(900));
@@ -84,11 +84,11 @@ async fn a_provider_that_asks_to_slow_down_or_is_out_of_reach_is_asked_less_ofte
     world.http.rule(Rule::tokens(Action::Answer(slow_down)).times(1));
     let caller_ui = ScriptedCallerUi::new(console());
     let call = spawn(&engine, request(SignInMethod::DeviceCode, &caller_ui));
-    // After 5 s, and from then on each 10 s.
+    // A poll after 5 s, and from then on every 10 s.
     world.clock.advance(Duration::from_secs(26)).await;
     assert_eq!(world.http.token_requests(), 3);
     world.http.rule(Rule::tokens(Action::Unreachable).times(1));
-    // At 35 s in vain, and then twice as slowly.
+    // The poll at 35 s fails, and then the interval doubles.
     world.clock.advance(Duration::from_secs(28)).await;
     assert_eq!(world.http.token_requests(), 4);
     world.provider.enter_device_codes(DEV);
@@ -177,12 +177,12 @@ async fn the_wrong_account_is_refused_with_a_device_code_too_inv_i8() {
     assert_eq!(usernames(&engine).await, [DEV.username]);
 }
 
-/// Signs in at the address that was shown, and tells what the address bar shows then.
+/// Signs in at the address that was shown, and returns what the address bar shows then.
 async fn signed_in_elsewhere(world: &EngineHarness, caller_ui: &ScriptedCallerUi) -> String {
     world.clock.advance(Duration::from_secs(1)).await;
     let address = caller_ui.shown().addresses.pop().unwrap();
     let query = |name: &str| address.url.query_pairs().find(|(own, _)| own == name).unwrap().1;
-    assert_eq!(query("response_mode"), "query", "the address bar is to show the answer");
+    assert_eq!(query("response_mode"), "query", "the address bar must show the answer");
     format!("{}?{}", query("redirect_uri"), world.provider.sign_in(&address.url, DEV))
 }
 
@@ -257,7 +257,7 @@ async fn over_ssh_the_same_port_is_used_each_time_unless_it_is_taken() {
     }
 }
 
-/// Its port and path are the app's registration; another place may not be registered.
+/// The port and path come from the app's registration; another redirect URI may not be registered.
 #[tokio::test(start_paused = true)]
 async fn over_ssh_a_redirect_uri_that_names_a_port_is_used_as_it_is_and_pasted_if_it_is_taken() {
     for (taken, listened) in [(None, Some(8400)), (Some(8400), None)] {
@@ -306,13 +306,13 @@ async fn the_way_follows_from_where_the_person_is() {
 async fn where_nobody_can_be_asked_the_error_says_what_to_do() {
     let world = EngineHarness::default();
     let engine = world.connected(DEV).await;
-    let mut nobody = interactive(STORAGE, Prompt::Login);
+    let mut request = interactive(STORAGE, Prompt::Login);
     world.person.will(Conduct::IsAway);
-    let result = engine.acquire_interactive(nobody.clone()).await;
+    let result = engine.acquire_interactive(request.clone()).await;
     assert_eq!(kind(&result), &ErrorKind::Unavailable(Missing::UserInterface));
     for method in [SignInMethod::DeviceCode, SignInMethod::Paste] {
-        nobody.sign_in_options.method = method;
-        let result = engine.acquire_interactive(nobody.clone()).await;
+        request.sign_in_options.method = method;
+        let result = engine.acquire_interactive(request.clone()).await;
         assert_eq!(kind(&result), &ErrorKind::Unavailable(Missing::UserInterface));
         assert!(result.unwrap_err().hint().unwrap().contains("`keybearer login`"));
     }
@@ -351,8 +351,8 @@ async fn each_terminal_has_a_sign_in_of_its_own_and_browsers_share_one() {
         let world = EngineHarness::default();
         let engine = world.engine().await;
         world.person.will(Conduct::NeverAnswers);
-        let presenters = [0, 1].map(|_| ScriptedCallerUi::new(caller.clone()));
-        let calls: Vec<_> = presenters
+        let caller_uis = [0, 1].map(|_| ScriptedCallerUi::new(caller.clone()));
+        let calls: Vec<_> = caller_uis
             .iter()
             .enumerate()
             .map(|(number, caller_ui)| {
@@ -364,8 +364,8 @@ async fn each_terminal_has_a_sign_in_of_its_own_and_browsers_share_one() {
             .collect();
         world.clock.advance(Duration::from_secs(1)).await;
         assert_eq!(world.person.seen().opened, opened, "{caller:?}");
-        for caller_ui in &presenters {
-            // Nobody is left in silence.
+        for caller_ui in &caller_uis {
+            // Each person is shown where the sign-in is.
             let shown = caller_ui.shown();
             assert_eq!((shown.pointed, shown.addresses.len()), (opened, 1 - opened), "{caller:?}");
         }

@@ -1,60 +1,35 @@
-//! Access tokens in memory. Looking one up costs the same however many there are.
+//! Access tokens in memory. The cost of a lookup does not depend on the number of tokens.
 //!
-//! A token ends by the wall clock or by the uptime, whichever comes first: a wall clock that is set
-//! back must not prolong it, and one that was wrong when the token came must not either.
+//! A token ends by the wall clock or by the uptime, whichever is first. A wall clock that is set back
+//! must not prolong a token, and neither must one that was wrong when the token was issued.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::Duration;
 
-use keybearer_core::{
-    AccessToken, Capabilities, Claims, ClientId, ScopeSet, Tenant, Timestamp, Token,
-};
+use keybearer_core::{AccessToken, Timestamp, Token};
 
-use crate::accounts::registry::AccountKey;
+use crate::refresh::cache_key::CacheKey;
+use crate::store::record_name::AccountKey;
 
-/// Tokens that end sooner than this are not handed out: the request they are for must still arrive.
-const MARGIN: Duration = Duration::from_secs(300);
+/// A token that ends sooner than this is not returned, because the request that it is for must still
+/// arrive at the resource.
+const EXPIRY_MARGIN: Duration = Duration::from_secs(300);
 
-/// After a renewal has failed, the next waits this long, and after each further failure twice as
-/// long as before.
+/// The pause before the next renewal after one has failed. It doubles with each further failure.
 const FIRST_PAUSE: Duration = Duration::from_secs(15);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// Expired tokens are swept out when one arrives and there have been this many since the last time,
-/// or that was so long ago.
+/// A new token makes the cache remove expired ones, if so many tokens have come since the last removal
+/// or it was so long ago.
 const SWEEP_EVERY: usize = 1024;
 const SWEEP_AFTER: Duration = Duration::from_secs(300);
 
-/// Everything that makes one token different from another.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct CacheKey {
-    pub(crate) account: AccountKey,
-    pub(crate) client_id: ClientId,
-    pub(crate) tenant: Tenant,
-    pub(crate) scopes: ScopeSet,
-    pub(crate) claims: Option<Claims>,
-    pub(crate) capabilities: Capabilities,
-    pub(crate) binding: Binding,
-    /// Parameters of nested app authentication, which the provider reads at every step.
-    pub(crate) nested: BTreeMap<String, String>,
-}
-
-/// What a token is bound to.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Binding {
-    /// Nothing: whoever has the token may use it.
-    Bearer,
-    /// The broker's key for the account, by its thumbprint (RFC 7638).
-    OwnKey(Box<str>),
-    /// A key that the app has, by its thumbprint.
-    KeyOfApp(Box<str>),
-}
-
+/// Access tokens by key.
 #[derive(Default)]
 pub(crate) struct TokenCache {
     entries: HashMap<CacheKey, Entry>,
     inserted: usize,
-    /// The uptime of the last sweep.
+    /// The uptime of the last removal of expired tokens.
     swept: Duration,
 }
 
@@ -63,18 +38,18 @@ struct Entry {
     token: Token,
     /// The uptime at which the token ends.
     ends: Duration,
-    /// Set by renewals that have failed.
+    /// Set after a renewal has failed.
     pause: Option<Pause>,
 }
 
 #[derive(Clone, Copy)]
 struct Pause {
-    /// The uptime at which it is over.
+    /// The uptime at which the pause is over.
     until: Duration,
     length: Duration,
 }
 
-/// The same moment by both clocks.
+/// The same reading by both clocks.
 #[derive(Clone, Copy)]
 pub(crate) struct ClockReading {
     pub(crate) now: Timestamp,
@@ -89,26 +64,26 @@ impl Entry {
     }
 
     fn is_renewable(&self, at: ClockReading) -> bool {
-        let worthwhile = self.token.refresh_on.is_some_and(|moment| at.now >= moment);
+        let worthwhile = self.token.refresh_on.is_some_and(|refresh_on| at.now >= refresh_on);
         worthwhile && self.pause.is_none_or(|pause| at.uptime >= pause.until)
     }
 
-    /// The token as it is valid by the wall clock of this moment.
+    /// The token, with its end by the wall clock of this reading.
     fn token(&self, at: ClockReading) -> Token {
         Token { expires_on: at.now + self.left(at), ..self.token.clone() }
     }
 }
 
-/// What a look-up found.
+/// The result of a lookup.
 pub(crate) enum CachedToken {
-    /// Good for a while.
+    /// Not due for renewal.
     Fresh(Token),
-    /// Good, but worth renewing in the background.
+    /// Valid, and due for renewal in the background.
     Renewable(Token),
 }
 
 impl TokenCache {
-    /// A usable token, unless it is the one the caller was refused with.
+    /// A valid token, unless it is the one that the resource refused.
     pub(crate) fn find(
         &self,
         key: &CacheKey,
@@ -116,7 +91,7 @@ impl TokenCache {
         at: ClockReading,
     ) -> Option<CachedToken> {
         let entry = self.entries.get(key)?;
-        if entry.left(at) <= MARGIN {
+        if entry.left(at) <= EXPIRY_MARGIN {
             return None;
         }
         if refused.is_some_and(|refused| refused.same_as(&entry.token.access_token)) {
@@ -130,8 +105,7 @@ impl TokenCache {
         })
     }
 
-    /// Keeps a token under its key. One that satisfies a claims challenge also takes the place of
-    /// the one that did not.
+    /// Adds a token. One that satisfies a claims challenge also replaces the token that did not.
     pub(crate) fn insert(&mut self, key: CacheKey, token: Token, at: ClockReading) {
         let ends = at.uptime + token.expires_on.saturating_since(at.now);
         let entry = Entry { token, ends, pause: None };
@@ -146,7 +120,7 @@ impl TokenCache {
         }
     }
 
-    /// A renewal has failed: the next is not for now.
+    /// Delays the next renewal, after one has failed.
     pub(crate) fn postpone_renewal(&mut self, key: &CacheKey, at: ClockReading) {
         if let Some(entry) = self.entries.get_mut(key) {
             let length = entry.pause.map_or(FIRST_PAUSE, |pause| pause.length * 2);
@@ -155,7 +129,7 @@ impl TokenCache {
         }
     }
 
-    /// Forgets every token of an account.
+    /// Removes every token of an account.
     pub(crate) fn remove_account(&mut self, account: &AccountKey) {
         self.entries.retain(|key, _| key.account != *account);
     }
@@ -163,15 +137,21 @@ impl TokenCache {
 
 #[cfg(test)]
 mod tests {
-    use keybearer_core::{Account, HomeAccountId, TenantId, TokenSource, TokenType};
+    use std::collections::BTreeMap;
+
+    use keybearer_core::{
+        Account, Capabilities, Claims, ClientId, HomeAccountId, ScopeSet, Tenant, TenantId,
+        TokenSource, TokenType,
+    };
 
     use super::*;
+    use crate::proof::Binding;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_unix_seconds(1_000_000 + seconds)
     }
 
-    fn moment(seconds: u32) -> ClockReading {
+    fn reading(seconds: u32) -> ClockReading {
         let uptime = Duration::from_secs(seconds.into());
         ClockReading { now: at(seconds.into()), uptime }
     }
@@ -214,23 +194,23 @@ mod tests {
 
     fn cache(token: Token) -> TokenCache {
         let mut cache = TokenCache::default();
-        cache.insert(key(None), token, moment(0));
+        cache.insert(key(None), token, reading(0));
         cache
     }
 
     #[test]
     fn a_token_is_served_until_shortly_before_it_expires() {
         let cache = cache(token("a", at(3600), None));
-        assert!(matches!(cache.find(&key(None), None, moment(3299)), Some(CachedToken::Fresh(_))));
-        assert!(cache.find(&key(None), None, moment(3300)).is_none());
+        assert!(matches!(cache.find(&key(None), None, reading(3299)), Some(CachedToken::Fresh(_))));
+        assert!(cache.find(&key(None), None, reading(3300)).is_none());
     }
 
     #[test]
     fn from_refresh_on_a_token_is_served_and_worth_renewing() {
         let cache = cache(token("a", at(3600), Some(at(1800))));
-        assert!(matches!(cache.find(&key(None), None, moment(1799)), Some(CachedToken::Fresh(_))));
+        assert!(matches!(cache.find(&key(None), None, reading(1799)), Some(CachedToken::Fresh(_))));
         assert!(matches!(
-            cache.find(&key(None), None, moment(1800)),
+            cache.find(&key(None), None, reading(1800)),
             Some(CachedToken::Renewable(_))
         ));
     }
@@ -241,13 +221,13 @@ mod tests {
         let mut seconds = 0;
         for pause in [15, 30, 60, 120, 240, 300, 300] {
             assert!(matches!(
-                cache.find(&key(None), None, moment(seconds)),
+                cache.find(&key(None), None, reading(seconds)),
                 Some(CachedToken::Renewable(_))
             ));
-            cache.postpone_renewal(&key(None), moment(seconds));
+            cache.postpone_renewal(&key(None), reading(seconds));
             seconds += pause;
             assert!(matches!(
-                cache.find(&key(None), None, moment(seconds - 1)),
+                cache.find(&key(None), None, reading(seconds - 1)),
                 Some(CachedToken::Fresh(_))
             ));
         }
@@ -268,17 +248,17 @@ mod tests {
     fn a_refused_token_is_not_served_again() {
         let cache = cache(token("a", at(3600), None));
         let refused = |text: &str| AccessToken::new(text.into());
-        assert!(cache.find(&key(None), Some(&refused("a")), moment(0)).is_none());
-        assert!(cache.find(&key(None), Some(&refused("older")), moment(0)).is_some());
+        assert!(cache.find(&key(None), Some(&refused("a")), reading(0)).is_none());
+        assert!(cache.find(&key(None), Some(&refused("older")), reading(0)).is_some());
     }
 
     #[test]
     fn a_token_for_a_challenge_replaces_the_one_that_was_challenged() {
         let mut cache = cache(token("old", at(3600), None));
         let challenge = key(Some(r#"{"access_token":{"nbf":{"value":"1"}}}"#));
-        assert!(cache.find(&challenge, None, moment(0)).is_none());
-        cache.insert(challenge, token("new", at(3600), None), moment(0));
-        let Some(CachedToken::Fresh(found)) = cache.find(&key(None), None, moment(0)) else {
+        assert!(cache.find(&challenge, None, reading(0)).is_none());
+        cache.insert(challenge, token("new", at(3600), None), reading(0));
+        let Some(CachedToken::Fresh(found)) = cache.find(&key(None), None, reading(0)) else {
             panic!("a hit")
         };
         assert_eq!(found.access_token.expose(), "new");
@@ -289,8 +269,8 @@ mod tests {
         let mut cache = TokenCache::default();
         for index in 0..SWEEP_EVERY {
             let scopes = ScopeSet::parse(&[format!("s{index}")]).unwrap();
-            let moment = moment(if index + 1 == SWEEP_EVERY { 9 } else { 0 });
-            cache.insert(CacheKey { scopes, ..key(None) }, token("a", at(5), None), moment);
+            let reading = reading(if index + 1 == SWEEP_EVERY { 9 } else { 0 });
+            cache.insert(CacheKey { scopes, ..key(None) }, token("a", at(5), None), reading);
         }
         assert!(cache.entries.is_empty());
     }
@@ -299,9 +279,9 @@ mod tests {
     fn expired_tokens_are_swept_out_when_one_arrives_after_five_minutes() {
         let mut cache = cache(token("a", at(5), None));
         let other = CacheKey { scopes: ScopeSet::parse(&["other"]).unwrap(), ..key(None) };
-        cache.insert(other.clone(), token("b", at(3600), None), moment(299));
+        cache.insert(other.clone(), token("b", at(3600), None), reading(299));
         assert_eq!(cache.entries.len(), 2, "a sweep for every token would cost too much");
-        cache.insert(other, token("c", at(3600), None), moment(300));
+        cache.insert(other, token("c", at(3600), None), reading(300));
         assert_eq!(cache.entries.len(), 1);
     }
 }

@@ -1,4 +1,4 @@
-//! From what the token endpoint answered to a token: whose it is, how long it lasts.
+//! Turns a token response into a token: whose it is, and how long it lasts.
 
 use std::time::Duration;
 
@@ -10,44 +10,36 @@ use keybearer_protocol::id_token::{self, Expectation, IdTokenClaims, Invalid};
 use keybearer_protocol::metadata::ProviderMetadata;
 use keybearer_protocol::token::TokenResponse;
 
-use crate::engine::EngineState;
+use crate::provider::providers::Providers;
 
-/// A clock that differs from the provider's by more than this is not used to judge id tokens.
+/// If this machine's clock differs from the provider's by more than this, the provider's clock is used
+/// to validate id tokens.
 const TOLERATED_SKEW: Duration = Duration::from_secs(300);
 
-/// The request an answer belongs to.
+/// The request that a token response answers.
 pub(crate) struct RequestContext<'a> {
+    pub(crate) providers: &'a Providers,
     pub(crate) authority: &'a Authority,
     pub(crate) metadata: &'a ProviderMetadata,
     pub(crate) client_id: &'a ClientId,
     pub(crate) scopes: &'a ScopeSet,
-    /// Of the authorization request; a refresh has none.
+    /// The nonce of the authorization request. Other requests have none.
     pub(crate) nonce: Option<&'a str>,
     pub(crate) correlation_id: &'a CorrelationId,
 }
 
-/// What a sign-in needs to become a token.
-pub(crate) struct Issued<'a> {
-    pub(crate) asked: &'a RequestContext<'a>,
-    pub(crate) response: &'a TokenResponse,
-    pub(crate) source: TokenSource,
-}
-
-impl EngineState {
-    /// Whose token this is, as the validated id token and the client info say.
-    pub(crate) async fn identify(
-        &self,
-        asked: &RequestContext<'_>,
-        response: &TokenResponse,
-    ) -> Result<Option<Account>> {
-        let Some(claims) = self.validate(asked, response).await? else { return Ok(None) };
+impl RequestContext<'_> {
+    /// The account of the token, from the validated id token and the client info. `None` if there is
+    /// no id token.
+    pub(crate) async fn identify(&self, response: &TokenResponse) -> Result<Option<Account>> {
+        let Some(claims) = self.validate(response).await? else { return Ok(None) };
         let home_account_id = match &response.client_info {
             Some(info) => info.home_account_id()?,
             None => HomeAccountId::from_parts(&claims.oid, claims.tid.as_str())?,
         };
         Ok(Some(Account {
             home_account_id,
-            environment: asked.authority.host().environment().to_owned(),
+            environment: self.authority.host().environment().to_owned(),
             local_account_id: claims.oid.clone(),
             username: claims.username().to_owned(),
             name: claims.name,
@@ -55,69 +47,69 @@ impl EngineState {
         }))
     }
 
-    /// Checks the id token. If its key is missing, the provider may have a new one, or one for this
-    /// app alone.
-    async fn validate(
-        &self,
-        asked: &RequestContext<'_>,
-        response: &TokenResponse,
-    ) -> Result<Option<IdTokenClaims>> {
+    /// Validates the id token. If its key is unknown, the provider may have a new key, or one for
+    /// this app alone.
+    async fn validate(&self, response: &TokenResponse) -> Result<Option<IdTokenClaims>> {
         let Some(id_token) = &response.id_token else { return Ok(None) };
-        let now = self.provider_time(response.date, asked);
+        let now = self.provider_time(response.date);
         let check = |keys: &_| {
             let expectation = Expectation {
-                client_id: asked.client_id,
-                metadata: asked.metadata,
+                client_id: self.client_id,
+                metadata: self.metadata,
                 keys,
-                nonce: asked.nonce,
-                tenant: asked.authority.tenant(),
+                nonce: self.nonce,
+                tenant: self.authority.tenant(),
                 now,
             };
             id_token::validate(id_token, &expectation)
         };
-        let (metadata, id) = (asked.metadata, asked.correlation_id);
-        let known = self.providers.keys(&self.effects, metadata, id).await?;
+        let (providers, metadata, id) = (self.providers, self.metadata, self.correlation_id);
+        let known = providers.keys(metadata, id).await?;
         match check(&known) {
             Err(Invalid::UnknownKey { .. }) => {}
             result => return Ok(Some(result?)),
         }
-        let renewed = self.providers.fetch_keys(&self.effects, metadata, id).await?;
+        let renewed = providers.fetch_keys(metadata, id).await?;
         match check(&renewed) {
             Err(Invalid::UnknownKey { .. }) => {}
             result => return Ok(Some(result?)),
         }
-        let own = self.providers.fetch_keys_of_app(&self.effects, metadata, asked.client_id, id);
+        let own = providers.fetch_keys_of_app(metadata, self.client_id, id);
         Ok(Some(check(&own.await?)?))
     }
 
-    /// The provider's own time if this machine's clock is far off, so that a wrong clock does not
-    /// refuse good tokens. The time comes over the same TLS connection as the token.
-    fn provider_time(&self, date: Option<Timestamp>, asked: &RequestContext<'_>) -> Timestamp {
-        let now = self.effects.clock.now();
+    /// The time of the provider if this machine's clock is far off, so that a wrong clock does not
+    /// make valid tokens fail. The time came over the same TLS connection as the token.
+    fn provider_time(&self, date: Option<Timestamp>) -> Timestamp {
+        let now = self.providers.now();
         let Some(date) = date else { return now };
         let skew = date.saturating_since(now).max(now.saturating_since(date));
         if skew <= TOLERATED_SKEW {
             return now;
         }
         tracing::warn!(
-            correlation_id = %asked.correlation_id,
+            correlation_id = %self.correlation_id,
             seconds = skew.as_secs(),
             "this machine's clock differs from the provider's; set it right"
         );
         date
     }
 
-    /// Builds the token, by this machine's clock.
-    pub(crate) fn token(&self, issued: Issued<'_>, account: Account) -> Token {
-        let Issued { asked, response, source } = issued;
-        let now = self.effects.clock.now();
+    /// The token for the caller. Its times are by this machine's clock.
+    pub(crate) fn token(
+        &self,
+        response: &TokenResponse,
+        source: TokenSource,
+        account: Account,
+    ) -> Token {
+        let now = self.providers.now();
         let granted = ScopeSet::parse(&response.granted);
         Token {
             access_token: response.access_token.clone(),
             token_type: response.token_type,
             expires_on: now + response.expires_in,
             refresh_on: Some(now + response.refresh_in.unwrap_or(response.expires_in / 2)),
-            granted_scopes: granted.unwrap_or_else(|_| asked.scopes.clone()),
+            granted_scopes: granted.unwrap_or_else(|_| self.scopes.clone()),
             account,
             id_token: response.id_token.clone(),
             source,
