@@ -5,8 +5,8 @@
 //! effects, so its tests are deterministic. It does not know where records are kept, how a page is
 //! shown, or which programs may call.
 //!
-//! Its modules are rooms. The state of each is built once, in [`Engine::open`], and a room uses only
-//! rooms above it:
+//! Its modules are rooms. The state of each is built once, in [`Engine::open`], and a room uses
+//! only rooms above it:
 //!
 //! | room | contains | uses |
 //! |---|---|---|

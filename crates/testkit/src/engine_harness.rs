@@ -306,6 +306,6 @@ mod tests {
         engine.acquire_silent(silent(STORAGE)).await.unwrap();
         world.clock.advance(Duration::from_secs(1800)).await;
         engine.acquire_silent(silent(STORAGE)).await.unwrap();
-        assert!(world.log.text().contains("renew in the background"));
+        assert!(world.log.text().contains("renewing the token in the background"));
     }
 }

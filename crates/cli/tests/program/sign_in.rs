@@ -80,9 +80,9 @@ fn what_is_pasted_is_explained_if_wrong_and_never_shown_inv_i5() {
     let ended_at = provider.sign_in(DEV, &address);
     let (_, answer) = ended_at.split_once('?').unwrap();
     for (pasted, complaint) in [
-        (address.clone(), "there is no answer in it"),
+        (address.clone(), "contains no answer"),
         (format!("{answer}&state=x"), "another sign-in"),
-        (answer.replace("state=", "else="), "a part is missing"),
+        (answer.replace("state=", "else="), "is incomplete"),
     ] {
         terminal.wait_until_it_listens();
         terminal.press(&format!("{pasted}\r"));

@@ -1,7 +1,7 @@
 //! Access tokens in memory. The cost of a lookup does not depend on the number of tokens.
 //!
-//! A token ends by the wall clock or by the uptime, whichever is first. A wall clock that is set back
-//! must not prolong a token, and neither must one that was wrong when the token was issued.
+//! A token ends by the wall clock or by the uptime, whichever is first. A wall clock that is set
+//! back must not prolong a token, and neither must one that was wrong when the token was issued.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,16 +11,16 @@ use keybearer_core::{AccessToken, Timestamp, Token};
 use crate::refresh::cache_key::CacheKey;
 use crate::store::record_name::AccountKey;
 
-/// A token that ends sooner than this is not returned, because the request that it is for must still
-/// arrive at the resource.
+/// A token that ends sooner than this is not returned, because the request that it is for must
+/// still arrive at the resource.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(300);
 
 /// The pause before the next renewal after one has failed. It doubles with each further failure.
 const FIRST_PAUSE: Duration = Duration::from_secs(15);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// A new token makes the cache remove expired ones, if so many tokens have come since the last removal
-/// or it was so long ago.
+/// A new token makes the cache remove expired ones, if so many tokens have come since the last
+/// removal or it was so long ago.
 const SWEEP_EVERY: usize = 1024;
 const SWEEP_AFTER: Duration = Duration::from_secs(300);
 
