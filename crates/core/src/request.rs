@@ -10,7 +10,6 @@ use crate::{
 
 /// The parameters of every token request.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
 pub struct TokenParameters {
     /// The issuer of the token.
     pub authority: Authority,
@@ -60,7 +59,6 @@ impl TokenParameters {
 
 /// The key to bind a token to, and the form of the token.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "a broker must not hand out the other kind")]
 pub enum ProofOfPossession {
     /// A key of the broker. The returned token is a finished signed HTTP request (SHR), valid for this
     /// request only.
@@ -74,7 +72,6 @@ pub enum ProofOfPossession {
 
 /// The HTTP request to sign, draft-ietf-oauth-signed-http-request §3.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct HttpRequestToSign {
     /// Upper-case method; signed as `m`.
     pub method: Option<String>,
@@ -90,7 +87,6 @@ pub struct HttpRequestToSign {
 
 /// Requests a token without a user interface.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
 pub struct SilentRequest {
     /// The parameters.
     pub parameters: TokenParameters,
@@ -98,7 +94,6 @@ pub struct SilentRequest {
 
 /// Requests a token; the person may be prompted to sign in.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
 pub struct InteractiveRequest {
     /// The parameters.
     pub parameters: TokenParameters,
@@ -118,7 +113,6 @@ impl InteractiveRequest {
 
 /// When the provider asks the person, OpenID Connect Core §3.1.2.1 `prompt`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-#[allow(clippy::exhaustive_enums, reason = "every broker must decide about every prompt")]
 pub enum Prompt {
     /// Only if it cannot issue a token otherwise.
     #[default]
@@ -157,7 +151,6 @@ impl Prompt {
 
 /// Requests the connected accounts.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
 pub struct AccountsRequest {
     /// The app that asks, if it says.
     pub client_id: Option<ClientId>,
@@ -169,7 +162,6 @@ pub struct AccountsRequest {
 
 /// Requests to remove an account and all its tokens.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
 pub struct RemoveAccountRequest {
     /// Which account.
     pub home_account_id: HomeAccountId,
@@ -181,7 +173,6 @@ pub struct RemoveAccountRequest {
 
 /// Requests a browser's single sign-on cookie, \[MS-OAPXBC\] §3.2.5.1.3.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
 pub struct SsoCookieRequest {
     /// The account of the session.
     pub account: AccountChoice,
@@ -195,7 +186,6 @@ pub struct SsoCookieRequest {
 
 /// Requests a signature over an HTTP request with the key that an account's tokens are bound to.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
 pub struct SignHttpRequest {
     /// The app that asks.
     pub client_id: Option<ClientId>,
@@ -211,7 +201,6 @@ pub struct SignHttpRequest {
 
 /// Cancels the pending interactive requests of one caller.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
 pub struct CancelRequest {
     /// The caller of the requests.
     pub caller: Caller,
