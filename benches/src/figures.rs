@@ -7,7 +7,6 @@ use serde_json::json;
 
 /// One measured number, in the format that `xtask` reads.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "built field by field by the programs")]
 pub struct Figure<'a> {
     /// The row of the table.
     pub row: &'a str,

@@ -1,10 +1,10 @@
-//! The real program on a Windows without Web Account Manager: it signs in with the browser and keeps
-//! that itself.
+//! The real program on a Windows without Web Account Manager: it signs in with the browser and
+//! stores the account itself.
 //!
 //! `cargo xtask test` runs this in Wine, with the emulator on the other side of loopback and
 //! `xtask browse` as the browser.
 #![cfg(windows)]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -148,7 +148,6 @@ pub struct SealedRecord(pub Vec<u8>);
 
 /// One step of a commit.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "a store must apply every change")]
 pub enum Change {
     /// Adds or replaces a record.
     Put(Record),
@@ -254,7 +253,6 @@ pub trait SignIn: Send {
 
 /// How a sign-in ended, for the last page.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "the last page shows every outcome")]
 pub enum SignInOutcome {
     /// The person has signed in.
     SignedIn {

@@ -23,7 +23,6 @@ use tokio::time::{Instant, timeout};
 
 /// The state of a broker when a check starts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "every fixture makes every one")]
 pub enum Situation {
     /// No account is connected, and no person answers a sign-in.
     NoAccount,
@@ -37,7 +36,6 @@ pub enum Situation {
 
 /// One program that uses the broker.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "fixtures build it")]
 pub struct Party {
     /// Its connection to the broker.
     pub broker: Arc<dyn Broker>,

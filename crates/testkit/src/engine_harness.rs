@@ -32,7 +32,6 @@ pub const MANAGEMENT: &str = "https://management.azure.com/.default";
 /// The doubles around an engine. When it is dropped, it searches the log (at the level TRACE) and the
 /// store for every secret that occurred (invariants I4 and I5).
 #[derive(Debug)]
-#[allow(clippy::exhaustive_structs, reason = "tests reach for its parts")]
 pub struct EngineHarness {
     /// Time.
     pub clock: ManualClock,

@@ -17,7 +17,7 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
-    /// What was run before, and went well.
+    /// Commands that are run before, and succeed.
     #[serde(default)]
     after: Vec<Vec<String>>,
     run: Vec<String>,

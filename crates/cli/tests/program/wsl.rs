@@ -10,11 +10,11 @@ use crate::home::home;
 
 const ACCOUNT: &str = r#"{"homeAccountId":"11111111-1111-1111-1111-111111111111.22222222-2222-2222-2222-222222222222","environment":"login.windows.net","realm":"22222222-2222-2222-2222-222222222222","localAccountId":"11111111-1111-1111-1111-111111111111","username":"dev@contoso.example"}"#;
 
-/// A machine whose proxy does what `body` says.
+/// A machine whose proxy is a script with this body.
 fn wsl(body: &str) -> Home {
     let home = home();
     let proxy = home.at("msal.wsl.proxy.exe");
-    // A child writes it: what this process has open for writing cannot be executed.
+    // A child writes it, because a file that this process has open for writing cannot be executed.
     let mut install = Command::new("install")
         .args(["-m", "755", "/dev/stdin"])
         .arg(&proxy)

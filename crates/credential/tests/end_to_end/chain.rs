@@ -40,7 +40,7 @@ impl TokenCredential for Chain {
     }
 }
 
-/// The one at the end of the chain.
+/// The credential at the end of the chain.
 #[derive(Debug)]
 struct Other;
 
@@ -55,8 +55,8 @@ impl TokenCredential for Other {
     }
 }
 
-/// The outcome of a chain of this credential, with this broker, and another credential: a token's text, or the
-/// name of the kind of our error.
+/// The outcome of a chain of this credential, with this broker, and another
+/// credential: the text of a token, or the name of the error's kind.
 async fn chained(broker: Arc<dyn Broker>, options: Options) -> String {
     let ours = InteractiveBrowserBrokerCredential::with_broker(broker, Some(options)).unwrap();
     match Chain(vec![ours, Arc::new(Other)]).get_token(&[STORAGE], None).await {

@@ -28,7 +28,7 @@ use keybearer::{
 use keybearer::{AuthenticationRecord, InteractiveBrowserBrokerCredentialOptions as Options};
 use serde_json::json;
 
-/// The storage account wants what no token has that was had before.
+/// The storage account demands claims that no earlier token has.
 fn wants_more() -> serde_json::Value {
     json!({"resource": "https://storage.azure.com", "require": "claims"})
 }
@@ -36,7 +36,7 @@ fn wants_more() -> serde_json::Value {
 #[tokio::test]
 async fn a_client_with_our_policy_recovers_from_a_claims_challenge() {
     let machine = EmulatedMachine::start().await;
-    // The challenge names everybody's directory, which is no reason to leave this one.
+    // The challenge names `common`, so the directory stays the same.
     let tenant_id = Some(machine.laboratory.ready().tenant.clone());
     let credential = machine.credential(Options { tenant_id, ..machine.options() });
     let policy = claims_challenge_policy(credential, [STORAGE]);

@@ -14,7 +14,7 @@ async fn client_with_our_policy_signs_each_request_and_takes_the_nonce_it_is_giv
     let endpoint = Url::parse(&machine.laboratory.ready().blob_endpoint).unwrap();
     let cases = [
         ("/pop/items?top=1&filter=a%20b", Method::Get),
-        // The same again is another signature.
+        // The same request again has another signature.
         ("/pop/items?top=1&filter=a%20b", Method::Get),
         ("/pop/items", Method::Delete),
         ("/pop/nonce/items", Method::Get),

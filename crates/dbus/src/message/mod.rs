@@ -102,7 +102,6 @@ pub trait Method {
 
 /// What a caller sends besides the JSON text, and how long it waits.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct Envelope {
     /// The second argument.
     pub correlation_id: CorrelationId,
@@ -112,7 +111,6 @@ pub struct Envelope {
 
 /// What a broker knows of a call besides its JSON text.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct Call {
     /// The second argument; may be empty.
     pub correlation_id: CorrelationId,

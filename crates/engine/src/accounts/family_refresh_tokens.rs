@@ -5,7 +5,6 @@
 /// CLI, Azure PowerShell, Visual Studio, Office, Teams, OneDrive and others. The setting affects no
 /// other app, and never lets an app use another account.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[allow(clippy::exhaustive_enums, reason = "the whole policy")]
 pub enum FamilyRefreshTokens {
     /// An app uses only its own refresh token. This is the default, because a program that can
     /// reach the broker can name any app: with shared families, a sign-in for Azure CLI would also

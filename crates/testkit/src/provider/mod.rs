@@ -48,7 +48,6 @@ struct State {
 
 /// How long access tokens last, in seconds.
 #[derive(Clone, Copy, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct Lifetimes {
     /// `expires_in`.
     pub expires_in: u64,
