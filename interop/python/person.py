@@ -11,23 +11,23 @@ class Person:
     """Signs in as one user. Cookies are kept, so a second sign-in finds the session of the first."""
 
     def __init__(self, upn, password, ca, presses=()):
-        """`presses` are values of buttons to prefer to the first one of a page, for example "deny"."""
+        """Prefer buttons with the values in `presses`, for example "deny", to the first one of a page."""
         self.upn, self.password, self.presses = upn, password, presses
         self.browser = requests.Session()
         self.browser.verify = ca
         self.seen = []
 
     def visit(self, url):
-        """Goes on until a page has no form. Returns that page, which is usually the app's own."""
-        return self._go_on(self.browser.get(url))
+        """Answers pages until one has no form, and returns it. It is usually the app's page."""
+        return self._answer(self.browser.get(url))
 
     def enter_code(self, url, user_code):
-        """Types a device's code and goes on."""
+        """Types the code of a device and answers the following pages."""
         form = Form.of(self.browser.get(url))
         fields = form.filled({"text": user_code}, form.buttons[0])
-        return self._go_on(self.browser.post(urljoin(url, form.action), data=fields))
+        return self._answer(self.browser.post(urljoin(url, form.action), data=fields))
 
-    def _go_on(self, page):
+    def _answer(self, page):
         for _ in range(12):
             form = Form.of(page)
             if form is None:
@@ -35,11 +35,11 @@ class Person:
             self.seen.append(form.title)
             fields = form.filled({"email": self.upn, "password": self.password}, self._press(form))
             page = self.browser.post(urljoin(page.url, form.action), data=fields)
-        raise AssertionError(f"no end of pages: {self.seen}")
+        raise AssertionError(f"the pages did not end: {self.seen}")
 
     # The protocol of the standard library's `webbrowser`.
     def open(self, url, new=0, autoraise=True):
-        # A program serves its redirect only after the browser is open.
+        # A program serves its redirect URI only after the browser is open.
         threading.Thread(target=self.visit, args=(url,), daemon=True).start()
         return True
 

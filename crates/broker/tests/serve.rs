@@ -1,4 +1,4 @@
-//! The broker as a part of this process, with directories of its own.
+//! The broker in this process, with private directories.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

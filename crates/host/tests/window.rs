@@ -70,7 +70,7 @@ async fn open(home: &WindowHome) -> (Box<dyn SignIn>, Person) {
     (sign_in.unwrap(), person)
 }
 
-/// Goes to the provider's page, by way of ours if that was not shown yet.
+/// Goes to the provider's page, through Keybearer's page if that was not shown yet.
 async fn visit(sign_in: &mut dyn SignIn, person: &mut Person, provider: &TlsPage) {
     sign_in.visit(&provider.url()).await.unwrap();
     person
@@ -101,7 +101,7 @@ fn request(laboratory: &Laboratory, client_id: &str, account: AccountChoice) -> 
     InteractiveRequest::new(parameters, Prompt::IfNeeded)
 }
 
-/// A call that fails early does not leave the person waiting.
+/// Waits for the request and the person, and fails as soon as the request fails.
 async fn signed_in(
     call: impl Future<Output = Result<Token>>,
     person: impl Future<Output = ()>,

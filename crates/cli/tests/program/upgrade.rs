@@ -19,7 +19,7 @@ use crate::terminal::Terminal;
 const DEV: &str = "dev@contoso.example";
 const ROUNDS: usize = 8;
 
-/// The program at a place of its own.
+/// The program, installed in the home.
 struct Installed(PathBuf);
 
 impl Installed {
@@ -33,7 +33,7 @@ impl Installed {
     /// As a package manager does it: the new file takes the name, the old one runs on.
     fn upgrade(&self) {
         let new = self.0.with_extension("new");
-        // In a process of its own: a program that a thread of ours starts meanwhile would hold the
+        // In a separate process: a program that another thread starts meanwhile would hold the
         // file open for writing, and a program that is written to cannot be run.
         let copy = Command::new("cp").arg(env!("CARGO_BIN_EXE_keybearer")).arg(&new).status();
         assert!(copy.unwrap().success());
@@ -69,14 +69,14 @@ impl Stream {
     }
 }
 
-/// A program of its own for every request.
+/// Starts a new program for the request.
 fn token(installed: &Installed, home: &Home) -> Result<(), String> {
     let arguments = "token --silent --scope https://storage.azure.com/.default";
     let output = installed.program(home, arguments).output().unwrap();
     if output.status.success() { Ok(()) } else { Err(complaint(&output)) }
 }
 
-/// One program that stays connected. A broker that it starts is to be at home here, too.
+/// One program that stays connected. A broker that it starts uses the same home.
 fn staying(installed: &Installed, home: &Home) -> impl FnMut() -> Result<(), String> {
     let program = home.at("start");
     let variables = installed.program(home, "");
@@ -131,7 +131,7 @@ fn no_request_is_lost(home: &Home, installed: &Installed) {
             let before: Vec<usize> = streams.iter().map(Stream::count).collect();
             installed.upgrade();
             let stopped = installed.program(home, "broker stop").output().unwrap();
-            // There is none for a moment; a stop that comes just then says so.
+            // For a moment there is no broker, and then `stop` reports that.
             assert!(matches!(stopped.status.code(), Some(0 | 5)), "{stopped:?}");
             eventually("each has been answered again", || {
                 let more =
@@ -148,7 +148,7 @@ fn no_request_is_lost(home: &Home, installed: &Installed) {
     assert!(brokers.len() > ROUNDS / 2, "{brokers:?}");
 }
 
-/// Whatever fails, the others must not go on for ever.
+/// Ends the other threads when one fails.
 struct EndsWhenDropped<'a>(&'a AtomicBool);
 
 impl Drop for EndsWhenDropped<'_> {

@@ -1,4 +1,5 @@
-//! In a chain of credentials "not here" and "here and refused" are told apart.
+//! A chain of credentials continues after a credential that is unavailable, and stops at one that was
+//! refused.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use keybearer_testkit::double::{Answer, ScriptedBroker};
 
 use crate::emulated_machine::STORAGE;
 
-/// As chained credentials of the other SDKs: whoever is not there is passed over.
+/// Like the chained credentials of other SDKs, it skips credentials that are unavailable.
 #[derive(Debug)]
 struct Chain(Vec<Arc<dyn TokenCredential>>);
 
@@ -55,7 +56,7 @@ impl TokenCredential for Other {
     }
 }
 
-/// What a chain of ours, over this broker, and another credential comes to: a token's text, or the
+/// The outcome of a chain of Keybearer's credential with this broker and another credential: the token, or the
 /// name of the kind of our error.
 async fn chained(broker: Arc<dyn Broker>, options: Options) -> String {
     let ours = InteractiveBrowserBrokerCredential::with_broker(broker, Some(options)).unwrap();
@@ -68,7 +69,7 @@ async fn chained(broker: Arc<dyn Broker>, options: Options) -> String {
 #[tokio::test]
 async fn a_chain_goes_on_from_what_is_not_here_and_stops_at_a_refusal() {
     let denied = |denial| Error::new(ErrorKind::Denied(denial), "no");
-    let nobody = || Error::interaction_required("nobody is connected");
+    let no_account = || Error::interaction_required("no account is connected");
     let automatic = Options::default;
     let on_demand = || Options { disable_automatic_authentication: true, ..automatic() };
     let never = || Options { disable_interactive_fallback: true, ..automatic() };
@@ -76,8 +77,8 @@ async fn a_chain_goes_on_from_what_is_not_here_and_stops_at_a_refusal() {
         (automatic(), Error::unavailable(Missing::Broker, "none"), "other"),
         (automatic(), Error::unavailable(Missing::Network, "offline"), "other"),
         (automatic(), Error::unavailable(Missing::UserInterface, "no display"), "other"),
-        (never(), nobody(), "other"),
-        (on_demand(), nobody(), "interaction_required"),
+        (never(), no_account(), "other"),
+        (on_demand(), no_account(), "interaction_required"),
         (automatic(), denied(Denial::Server), "denied"),
         (automatic(), denied(Denial::Person), "denied"),
         (automatic(), denied(Denial::Configuration), "denied"),

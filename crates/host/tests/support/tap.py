@@ -87,7 +87,7 @@ for frame in frames(browser.stdout.fileno()):
     event = json.loads(frame)
     if event.get("id", 0) >= OURS:
         connection, own = waiting.pop(event["id"])
-        with contextlib.suppress(OSError):  # Whoever asked may have left.
+        with contextlib.suppress(OSError):  # The test may have closed its connection.
             connection.sendall(json.dumps(event | {"id": own}).encode() + b"\n")
         continue
     params = event.get("params", {})
