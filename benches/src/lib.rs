@@ -3,7 +3,7 @@
 //!
 //! If Keybearer's part and its peer are both Rust, one program measures both in turns. The programs
 //! report medians, and `xtask` repeats whole runs, to reduce the noise of other load.
-#![allow(clippy::print_stdout, reason = "the lines are the output of these programs")]
+#![expect(clippy::print_stdout, reason = "the lines are the output of these programs")]
 
 mod access;
 mod accounts;

@@ -1,6 +1,6 @@
 //! A real Chromium, and a person who looks at its pages and clicks.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
-#![allow(dead_code, unused_imports, reason = "each test uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(dead_code, reason = "each test uses its part")]
 
 pub(crate) mod desktop;
 mod tls_page;
