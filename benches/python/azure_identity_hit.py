@@ -1,10 +1,10 @@
 """The peer of the rows about cache hits: azure-identity with a filled token cache.
 
-`azure_identity_hit.py ROW ACCOUNTS`. Each account with access, refresh and id token of the usual sizes, as a persisted cache would hold
-them, and an AuthenticationRecord, so that the credential finds the account by itself. The class is
-the one without a broker: with one, msal would load a runtime that needs a desktop's libraries, and
-ask it instead of its cache. Prints the nanoseconds of processor time one get_token takes: it waits
-for nothing, and other programs' load is not in it.
+`azure_identity_hit.py ROW ACCOUNTS`. The cache holds an access, a refresh and an id token of the usual
+sizes for each account, as a persisted cache would; an AuthenticationRecord identifies the credential's
+own. The class without a broker is measured: with one, msal would load a runtime that needs a desktop's
+libraries and ask it instead of the cache. Prints the processor time of one get_token in nanoseconds,
+which does not depend on the load of other programs.
 """
 
 import base64
@@ -26,7 +26,7 @@ BATCHES = 15
 
 
 class Response:
-    """What msal's HTTP client reads of the one document it needs."""
+    """The HTTP response with the OpenID configuration, the only document that msal requests here."""
 
     status_code = 200
     headers = {}
@@ -43,7 +43,7 @@ class Response:
 
 
 def cache(accounts):
-    """A cache as msal would have filled it, the credential's own account first."""
+    """A cache as msal fills it, with the credential's own account first."""
     filled = msal.TokenCache()
     fill(filled, OBJECT, NAME)
     for number in range(1, accounts):

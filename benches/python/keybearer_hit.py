@@ -1,7 +1,7 @@
 """The rows `python-hit*`: get_token of the Python credential when its own cache has the token.
 
-`keybearer_hit.py ROW`. The first token comes from a broker that listens below XDG_RUNTIME_DIR. Prints the nanoseconds
-of processor time one get_token takes: it waits for nothing, and other programs' load is not in it.
+`keybearer_hit.py ROW`. The first token comes from a broker that listens below XDG_RUNTIME_DIR. Prints
+the processor time of one get_token in nanoseconds, which does not depend on the load of other programs.
 """
 
 import json

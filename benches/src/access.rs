@@ -10,7 +10,7 @@ use zbus::{Connection, connection};
 
 use crate::Samples;
 
-/// A connection to a service.
+/// The connection to a service.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_enums, reason = "the two ways there are")]
 pub enum Channel {
@@ -41,7 +41,7 @@ impl Channel {
     }
 }
 
-/// A server process. It is killed when this is dropped.
+/// A server process; dropping the value ends it.
 #[derive(Debug)]
 pub struct Server(Child);
 
@@ -76,7 +76,7 @@ impl Drop for Server {
     }
 }
 
-/// A client that requests a token from one service repeatedly, over one connection.
+/// A client that requests tokens of one service repeatedly, over one connection.
 #[derive(Clone, Debug)]
 pub struct Hits {
     connection: Connection,
@@ -85,10 +85,10 @@ pub struct Hits {
 }
 
 impl Hits {
-    /// Connects as soon as the service is ready.
+    /// Connects as soon as a service answers.
     ///
     /// # Errors
-    /// If there is no answer within ten seconds.
+    /// If no service answers within ten seconds.
     pub async fn connect(channel: &Channel, destination: &str, request: &str) -> Result<Self> {
         let on_bus = matches!(channel, Channel::Bus(_));
         let destination = on_bus.then(|| destination.to_owned());
@@ -105,10 +105,10 @@ impl Hits {
             }
             sleep(Duration::from_millis(10)).await;
         }
-        bail!("timed out after 10 s waiting for an answer on {channel:?}")
+        bail!("no service answered on {channel:?}")
     }
 
-    /// Sends one request and returns the reply.
+    /// Sends one request.
     ///
     /// # Errors
     /// If the service is gone.
@@ -127,7 +127,7 @@ impl Hits {
         Ok(reply.body().deserialize()?)
     }
 
-    /// Sends requests from so many concurrent tasks for this long. Returns the replies per second.
+    /// Sends requests from this number of tasks for this long; returns the answers a second.
     ///
     /// # Errors
     /// If the service is gone.
@@ -149,7 +149,7 @@ impl Hits {
         Ok(f64::from(total) / start.elapsed().as_secs_f64())
     }
 
-    /// Sends so many requests one after the other.
+    /// Sends one request after the other.
     ///
     /// # Errors
     /// If the service is gone.

@@ -3,7 +3,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
-/// A private message bus. It ends when this is dropped.
+/// A private message bus; dropping the value ends it.
 #[derive(Debug)]
 pub struct PrivateBus {
     daemon: Child,
@@ -32,7 +32,7 @@ impl PrivateBus {
         Ok(bus)
     }
 
-    /// Where it listens.
+    /// The address of the bus.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address

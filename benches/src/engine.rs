@@ -66,7 +66,7 @@ impl EngineAt {
         Ok(())
     }
 
-    /// Signs in so many different users.
+    /// Signs this number of different users in.
     ///
     /// # Errors
     /// If the sign-in fails.
@@ -86,8 +86,8 @@ impl EngineAt {
     }
 }
 
-/// An engine in memory with so many accounts, and so many cached tokens of the account that signed in
-/// last.
+/// An engine in memory with this number of accounts, and this number of cached tokens for the account
+/// that signed in last.
 ///
 /// # Errors
 /// If filling it fails.
@@ -104,7 +104,7 @@ pub async fn filled_engine(accounts: usize, tokens: usize) -> Result<Engine> {
     Ok(at.engine)
 }
 
-/// The request for the token of this number.
+/// The request for the token with this number.
 ///
 /// # Errors
 /// Never: the scope is well formed.

@@ -5,7 +5,7 @@ use anyhow::{Context as _, Result};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
-/// A measured value, as `xtask` reads it.
+/// One measured number, in the format that `xtask` reads.
 #[derive(Clone, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "built field by field by the programs")]
 pub struct Figure<'a> {
@@ -17,7 +17,7 @@ pub struct Figure<'a> {
     pub value: f64,
     /// The unit.
     pub unit: &'a str,
-    /// The number of single measurements.
+    /// The number of single measurements behind it.
     pub n: usize,
 }
 
@@ -63,7 +63,7 @@ pub fn thread_time() -> Duration {
     clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
 }
 
-/// The resident memory of a process, in megabytes.
+/// The resident memory of a process, in MB.
 ///
 /// # Errors
 /// If the process has ended.
@@ -72,7 +72,8 @@ pub fn resident_megabytes(process: u32) -> Result<f64> {
     let status = std::fs::read_to_string(path)?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    let kilobytes: f64 = kilobytes.context("the kernel reported no resident size")?.parse()?;
+    let kilobytes: f64 =
+        kilobytes.context("the kernel did not report the resident size")?.parse()?;
     Ok(kilobytes / 1024.0)
 }
 

@@ -1,9 +1,9 @@
-//! Shared by the programs of `cargo xtask bench`. Each program measures rows of the performance targets
-//! and prints the figures as JSON lines. `xtask` compares them with the targets. Unpublished.
+//! Shared code of the programs of `cargo xtask bench`. Each measures one row of the performance targets
+//! and prints numbers as JSON lines; `xtask` compares them with the targets. Unpublished.
 //!
-//! If Keybearer's part and its peer are both Rust, one program measures both in turns. The programs
-//! report medians, and `xtask` repeats whole runs, to reduce the noise of other load.
-#![expect(clippy::print_stdout, reason = "the lines are the output of these programs")]
+//! If Keybearer and its peer are both Rust, one program measures both in turns. It reports medians, and
+//! `xtask` repeats whole runs, because other load on the machine cannot be removed here.
+#![expect(clippy::print_stdout, reason = "the lines are these programs' answer")]
 
 mod access;
 mod accounts;

@@ -49,8 +49,7 @@ impl Http for QuickProvider {
     }
 }
 
-/// Makes a refresh token as long as Entra's. The provider in memory issues short ones, and no benchmark
-/// redeems these.
+/// Replaces the short refresh tokens of the provider in memory. They are never redeemed.
 fn real_size(answer: Response<Body>) -> Response<Body> {
     let (head, body) = answer.into_parts();
     let mut json: serde_json::Value = serde_json::from_slice(body.expose()).unwrap_or_default();

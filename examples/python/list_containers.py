@@ -31,7 +31,7 @@ def main() -> None:
         **{name: value for name, value in chosen.items() if value is not None},
     )
 
-    # Asking by hand tells more than the client shows: whose token it is, and where it came from.
+    # `acquire` also returns the account and the source of the token, which the client does not show.
     token = credential.acquire(STORAGE)
     print(f"token for {token.username} from {token.source}")
 

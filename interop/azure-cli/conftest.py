@@ -1,4 +1,4 @@
-"""A desk with Azure CLI on it."""
+"""A test machine with Azure CLI."""
 
 import pathlib
 import re
@@ -8,46 +8,46 @@ import pytest
 
 sys.path.append(str(pathlib.Path(__file__).parents[1] / "broker"))
 
-from desk import REFRESH_TOKEN, Desk  # noqa: E402 - shared with the tests of the broker's clients
+from machine import REFRESH_TOKEN, Machine  # noqa: E402 - shared with the tests of the broker's clients
 
-# Azure CLI starts slowly, more so on a busy machine; only a test that fails waits this long.
-PATIENCE = 180
+# Seconds. Azure CLI starts slowly, more so on a busy machine; only a failing test waits this long.
+TEST_LIMIT = 180
 
 
 class AzureCli:
-    """`az`, by the runner that puts keybearer.msal_runtime in the place of Microsoft's runtime."""
+    """`az`, started by the runner that replaces Microsoft's runtime with keybearer.msal_runtime."""
 
-    def __init__(self, desk):
-        self.desk = desk
+    def __init__(self, machine):
+        self.machine = machine
         self._settings = {
-            "AZURE_CONFIG_DIR": str(desk.at("azure")),
+            "AZURE_CONFIG_DIR": str(machine.at("azure")),
             "AZURE_CORE_COLLECT_TELEMETRY": "no",
             "AZURE_CORE_LOGIN_EXPERIENCE_V2": "off",
             "AZURE_CORE_NO_COLOR": "yes",
             "AZURE_CORE_OUTPUT": "json",
         }
-        desk.environment.update(self._settings)
-        script = desk.at("bin/az")
+        machine.environment.update(self._settings)
+        script = machine.at("bin/az")
         script.parent.mkdir()
         script.write_text(f'#!/bin/sh\nexec {sys.executable} -m keybearer.msal_runtime -m azure.cli "$@"\n')
         script.chmod(0o700)
-        desk.environment["PATH"] = f"{script.parent}:{desk.environment['PATH']}"
+        machine.environment["PATH"] = f"{script.parent}:{machine.environment['PATH']}"
 
     def __call__(self, *arguments):
-        return self.desk.run([self.desk.at("bin/az"), *arguments], timeout=PATIENCE)
+        return self.machine.run([self.machine.at("bin/az"), *arguments], timeout=TEST_LIMIT)
 
     def secrets(self):
-        """What of its files holds a refresh token."""
-        files = (path for path in self.desk.at("azure").rglob("*") if path.is_file())
+        """The names of its files that contain a refresh token."""
+        files = (path for path in self.machine.at("azure").rglob("*") if path.is_file())
         return [path.name for path in files if REFRESH_TOKEN.search(path.read_bytes().decode(errors="replace"))]
 
 
 @pytest.fixture
 def az():
-    desk = Desk()
+    machine = Machine()
     try:
-        yield AzureCli(desk)
-        unknown = {re.sub(r"^CONNECT ", "", name) for name in desk.proxy.refused}
-        assert not unknown, "somebody asked for a host that is not Azure's"
+        yield AzureCli(machine)
+        unknown = {re.sub(r"^CONNECT ", "", name) for name in machine.proxy.refused}
+        assert not unknown, "a client asked for a host that is not Azure's"
     finally:
-        desk.close()
+        machine.close()

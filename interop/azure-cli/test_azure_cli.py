@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from conftest import PATIENCE
+from conftest import TEST_LIMIT
 
 DEV = "dev@contoso.example"
 CONTAINERS = ("storage", "container", "list", "--auth-mode", "login", "--account-name", "devstoreaccount1")
@@ -27,8 +27,8 @@ def test_one_sign_in_serves_its_commands_and_the_sdk_until_it_signs_out(az):
     assert signed_in.status == 0, signed_in
     [subscription] = json.loads(signed_in.stdout)
     assert subscription["user"] == {"name": DEV, "type": "user"}
-    # The broker did it, and keeps what can be renewed.
-    assert az.desk.status()["accounts"] == 1
+    # The broker signed in, and only the broker keeps the refresh token.
+    assert az.machine.status()["accounts"] == 1
     assert az.secrets() == []
     for more in ([], ["--resource", "https://vault.azure.net"]):
         token = az("account", "get-access-token", *more)
@@ -36,9 +36,9 @@ def test_one_sign_in_serves_its_commands_and_the_sdk_until_it_signs_out(az):
         assert json.loads(token.stdout)["accessToken"].count(".") == 2
     listed = az(*CONTAINERS, "--query", "[].name")
     assert (listed.status, json.loads(listed.stdout)) == (0, ["alpha", "beta"]), listed
-    by_sdk = az.desk.run([sys.executable, "-c", BY_SDK], timeout=PATIENCE)
+    by_sdk = az.machine.run([sys.executable, "-c", BY_SDK], timeout=TEST_LIMIT)
     assert (by_sdk.status, by_sdk.stdout) == (0, "2\n"), by_sdk
-    assert az.desk.visits() == 1
+    assert az.machine.visits() == 1
     assert az.secrets() == []
     assert az("logout").status == 0
     refused = az("account", "get-access-token")
@@ -47,17 +47,17 @@ def test_one_sign_in_serves_its_commands_and_the_sdk_until_it_signs_out(az):
 
 
 def test_whoever_is_connected_to_the_broker_need_only_be_picked(az):
-    assert az.desk.keybearer("login").status == 0
+    assert az.machine.keybearer("login").status == 0
     signed_in = az("login")
     assert signed_in.status == 0, signed_in
     assert json.loads(signed_in.stdout)[0]["user"]["name"] == DEV
-    # Nobody typed a password again: the account was picked on the broker's page.
-    assert len(az.desk.grants("authorization_code")) == 1
+    # No second password: the account was picked on the broker's page.
+    assert len(az.machine.grants("authorization_code")) == 1
 
 
 def test_a_person_who_declines_is_told_so_and_nothing_is_kept(az):
-    az.desk.person("dev", "--deny")
+    az.machine.person("dev", "--deny")
     refused = az("login")
     assert refused.status == 1
-    assert "gave the sign-in up" in refused.stderr, refused
-    assert az.desk.status()["accounts"] == 0
+    assert "cancelled the sign-in" in refused.stderr, refused
+    assert az.machine.status()["accounts"] == 0

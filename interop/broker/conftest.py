@@ -1,4 +1,4 @@
-"""A desk for each test, and at the end which client of which version did what."""
+"""A machine for each test, and a summary of what each client in which version did."""
 
 import importlib.metadata
 import pathlib
@@ -6,13 +6,13 @@ import subprocess
 
 import pytest
 
-from desk import Desk
+from machine import Machine
 
 
 @pytest.fixture
-def bare_desk():
-    """No broker runs and none is installed."""
-    made = Desk()
+def bare_machine():
+    """A machine on which no broker runs and none is installed."""
+    made = Machine()
     try:
         yield made
     finally:
@@ -20,12 +20,12 @@ def bare_desk():
 
 
 @pytest.fixture
-def desk(bare_desk):
-    """Our broker has the name on the bus, and there is an unlocked keyring."""
-    bare_desk.start_keyring()
-    bare_desk.start_broker()
-    yield bare_desk
-    assert not bare_desk.proxy.refused, "somebody asked for a host that is not Azure's"
+def machine(bare_machine):
+    """A machine on which Keybearer's broker owns the bus name, with an unlocked keyring."""
+    bare_machine.start_keyring()
+    bare_machine.start_broker()
+    yield bare_machine
+    assert not bare_machine.proxy.refused, "a client asked for a host that is not Azure's"
 
 
 def version_of(*command):
@@ -42,7 +42,7 @@ CLIENTS = {
     "test_busctl.py": lambda: f"busctl of {version_of('busctl', '--version')}",
     "test_gdbus.py": lambda: f"gdbus of GLib {version_of('gdbus', '--version') or version_of('gio', 'version')}",
     "test_activation.py": lambda: "each of them, with no broker running",
-    "test_upgrade.py": lambda: "our own program and gdbus, during an upgrade",
+    "test_upgrade.py": lambda: "keybearer and gdbus, during an upgrade",
 }
 
 

@@ -1,4 +1,4 @@
-"""What a developer writes with Microsoft's package: sign in through the broker, list the blob containers."""
+"""A program as a developer writes it with Microsoft's package: sign in and list the blob containers."""
 
 import sys
 

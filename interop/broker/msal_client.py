@@ -1,6 +1,6 @@
-"""Does what it is told with MSAL Python and Microsoft's runtime, in this one process, and tells the outcome as JSON.
+"""Runs steps with MSAL Python and Microsoft's runtime in this one process and prints the results as JSON.
 
-Tokens stay here; their claims are told.
+Tokens are not printed, only their claims.
 """
 
 import base64
@@ -15,7 +15,7 @@ import pymsalruntime
 
 APP = "04b07795-8ddb-461a-bbee-02f9e1bf7b46"
 WINDOW = msal.PublicClientApplication.CONSOLE_WINDOW_HANDLE
-PATIENCE = 60
+TEST_LIMIT = 60
 
 
 class Client:
@@ -34,11 +34,11 @@ class Client:
         return {"broker": self._app._enable_broker}
 
     def interactive(self, scope, **kwargs):
-        return told(self._app.acquire_token_interactive([scope], parent_window_handle=WINDOW, **kwargs))
+        return without_secrets(self._app.acquire_token_interactive([scope], parent_window_handle=WINDOW, **kwargs))
 
     def silent(self, scope, user=None, **kwargs):
         [account] = self._app.get_accounts(user)
-        return told(self._app.acquire_token_silent_with_error([scope], account, **kwargs))
+        return without_secrets(self._app.acquire_token_silent_with_error([scope], account, **kwargs))
 
     def sign_out(self, user):
         [account] = self._app.get_accounts(user)
@@ -49,12 +49,12 @@ class Client:
         return sorted(account["username"] for account in self._app.get_accounts())
 
     def discover(self):
-        """The accounts that the runtime itself knows."""
+        """The accounts in the runtime's own list."""
         result = wait(lambda done: pymsalruntime.discover_accounts(self.client_id, str(uuid.uuid4()), done))
         return sorted(account.get_user_name() for account in result.get_accounts())
 
     def renew(self, scope, user):
-        """A token, and another one in its place."""
+        """Get a token, then ask for another one to replace it."""
         account = self._runtime_account(user)
         first = wait(lambda done: pymsalruntime.acquire_token_silently(
             self._parameters(scope), str(uuid.uuid4()), account, done))
@@ -65,7 +65,7 @@ class Client:
         return {"renewed": first.get_access_token() != second.get_access_token(), **outcome(second)}
 
     def cancelled(self, scope):
-        """A sign-in that the app gives up as it begins."""
+        """Start a sign-in and cancel it at once."""
         def begin(done):
             parameters = self._parameters(scope)
             handle = pymsalruntime.signin_interactively(1, parameters, str(uuid.uuid4()), None, done)
@@ -87,7 +87,7 @@ class Client:
 def wait(begin):
     done, results = threading.Event(), []
     begin(lambda result: (results.append(result), done.set()))
-    assert done.wait(PATIENCE), "the runtime did not answer"
+    assert done.wait(TEST_LIMIT), "the runtime did not answer"
     return results[0]
 
 
@@ -97,8 +97,7 @@ def outcome(result):
     return {"claims": claims_of(result.get_access_token())}
 
 
-def told(result):
-    """The answer without its secrets."""
+def without_secrets(result):
     if result is None:
         return None
     if "access_token" not in result:

@@ -1,14 +1,14 @@
-"""An HTTP proxy that leads Azure's host names to the emulator, and nowhere else."""
+"""An HTTP proxy that connects Azure's host names to the emulator and refuses all others."""
 
 import asyncio
 import threading
 
 
 class Proxy:
-    """CONNECT only (RFC 9110 §9.3.6). TLS is between the client and the emulator."""
+    """Supports CONNECT only (RFC 9110 §9.3.6). TLS is between the client and the emulator."""
 
     def __init__(self, ports):
-        """`ports` are those of the emulator's `ready.json`."""
+        """Listen on a free port; `ports` is the entry of the emulator's `ready.json`."""
         self.ports = ports
         self.refused = []
         self._loop = asyncio.new_event_loop()

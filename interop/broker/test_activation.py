@@ -1,4 +1,4 @@
-"""Each client starts our broker, by what `keybearer broker install` wrote."""
+"""Each client starts Keybearer's broker through the files that `keybearer broker install` wrote."""
 
 import json
 import os
@@ -9,20 +9,20 @@ import subprocess
 
 import pytest
 
-from desk import INTERFACE, NAME, PATH, PROGRAMS
+from machine import INTERFACE, NAME, PATH, PROGRAMS
 
 STORAGE = "https://storage.azure.com/.default"
 
 
 @pytest.fixture
-def installed(bare_desk):
-    """The bus is older than the files and their directory; no broker runs."""
-    bare_desk.start_keyring()
-    output = bare_desk.keybearer("broker", "install", "--systemd", "never")
+def installed(bare_machine):
+    """A machine whose bus was started before the files and their directory existed; no broker runs."""
+    bare_machine.start_keyring()
+    output = bare_machine.keybearer("broker", "install", "--systemd", "never")
     assert output.status == 0, output
-    assert bare_desk.status() is None
-    yield bare_desk
-    assert not bare_desk.proxy.refused
+    assert bare_machine.status() is None
+    yield bare_machine
+    assert not bare_machine.proxy.refused
 
 
 def test_busctl_starts_the_broker(installed):
@@ -61,14 +61,13 @@ def test_nothing_is_started_after_uninstall(installed):
     assert output.status != 0 and "ServiceUnknown" in output.stderr, output
 
 
-# The service manager, as far as the broker sees it: a socket it listens at, handed over as descriptor 3.
-
-
 class ServiceManager:
-    def __init__(self, desk):
-        self.desk = desk
-        desk.at("runtime/keybearer").mkdir(mode=0o700)
-        self.path = desk.at("runtime/keybearer/broker.sock")
+    """Listens on a socket and passes it to the broker as descriptor 3, as systemd does."""
+
+    def __init__(self, machine):
+        self.machine = machine
+        machine.at("runtime/keybearer").mkdir(mode=0o700)
+        self.path = machine.at("runtime/keybearer/broker.sock")
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.bind(str(self.path))
         self.path.chmod(0o600)
@@ -77,25 +76,25 @@ class ServiceManager:
     def start(self, name, *arguments):
         script = f"exec 3<&{self.socket.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 exec \"$@\""
         program = [str(PROGRAMS / "keybearer"), "broker", "run", *arguments]
-        with self.desk.at(f"{name}.log").open("w") as log:
+        with self.machine.at(f"{name}.log").open("w") as log:
             return subprocess.Popen(
-                ["bash", "-c", script, "bash", *program], env=self.desk.environment, stdout=log, stderr=log,
+                ["bash", "-c", script, "bash", *program], env=self.machine.environment, stdout=log, stderr=log,
                 pass_fds=[self.socket.fileno()], start_new_session=True,
             )
 
 
-def test_socket_that_the_service_manager_listens_at_outlives_the_broker(bare_desk):
-    manager = ServiceManager(bare_desk)
+def test_socket_that_the_service_manager_listens_at_outlives_the_broker(bare_machine):
+    manager = ServiceManager(bare_machine)
     for round in range(2):
-        # The client comes first, and its coming is what starts the broker.
-        log = bare_desk.at(f"client{round}.out")
+        # The client connects first; its connection is what makes a service manager start the broker.
+        log = bare_machine.at(f"client{round}.out")
         with log.open("w") as out:
             client = subprocess.Popen(
-                [PROGRAMS / "keybearer", "accounts", "--output", "json"], env=bare_desk.environment, stdout=out
+                [PROGRAMS / "keybearer", "accounts", "--output", "json"], env=bare_machine.environment, stdout=out
             )
         broker = manager.start(f"handed-over-{round}")
         assert client.wait(30) == 0 and json.loads(log.read_text()) == []
-        assert bare_desk.status()["pid"] == broker.pid
+        assert bare_machine.status()["pid"] == broker.pid
         os.kill(broker.pid, signal.SIGTERM)
         assert broker.wait(30) == 0
         assert manager.path.exists()
@@ -103,43 +102,43 @@ def test_socket_that_the_service_manager_listens_at_outlives_the_broker(bare_des
     manager.path.unlink()
 
 
-def test_broker_that_a_program_starts_leaves_the_service_managers_socket_alone(bare_desk):
-    manager = ServiceManager(bare_desk)
+def test_broker_that_a_program_starts_leaves_the_service_managers_socket_alone(bare_machine):
+    manager = ServiceManager(bare_machine)
     before = manager.path.stat().st_ino
-    contender = bare_desk.start("contender", [PROGRAMS / "keybearer", "broker", "run"])
-    # It knocks, which is what has a service manager start its broker.
+    contender = bare_machine.start("contender", [PROGRAMS / "keybearer", "broker", "run"])
+    # It connects, which makes a service manager start its broker.
     readable, _, _ = select.select([manager.socket], [], [], 30)
     assert readable
     broker = manager.start("handed-over")
     assert contender.wait(30) == 0
-    assert "ready " in bare_desk.said("contender")
-    assert (bare_desk.status()["pid"], manager.path.stat().st_ino) == (broker.pid, before)
+    assert "ready " in bare_machine.output_of("contender")
+    assert (bare_machine.status()["pid"], manager.path.stat().st_ino) == (broker.pid, before)
     os.kill(broker.pid, signal.SIGTERM)
     assert broker.wait(30) == 0
     manager.socket.close()
     manager.path.unlink()
 
 
-def test_socket_at_another_place_is_refused(bare_desk):
-    manager = ServiceManager(bare_desk)
+def test_socket_at_another_place_is_refused(bare_machine):
+    manager = ServiceManager(bare_machine)
     manager.path.rename(manager.path.with_name("elsewhere.sock"))
     manager.socket = socket.socket(socket.AF_UNIX)
     manager.socket.bind(str(manager.path.with_name("other.sock")))
     manager.socket.listen()
     broker = manager.start("refused")
     assert broker.wait(30) == 1
-    assert "the service manager gave another socket" in bare_desk.at("refused.log").read_text()
+    assert "the service manager passed a socket at another path" in bare_machine.at("refused.log").read_text()
 
 
-def test_systemds_own_hand_over_is_understood(bare_desk):
-    bare_desk.at("runtime/keybearer").mkdir(mode=0o700)
-    path = bare_desk.at("runtime/keybearer/broker.sock")
-    variables = [f"--setenv={name}={value}" for name, value in bare_desk.environment.items()]
-    bare_desk.start(
+def test_systemds_own_hand_over_is_understood(bare_machine):
+    bare_machine.at("runtime/keybearer").mkdir(mode=0o700)
+    path = bare_machine.at("runtime/keybearer/broker.sock")
+    variables = [f"--setenv={name}={value}" for name, value in bare_machine.environment.items()]
+    bare_machine.start(
         "systemd", ["systemd-socket-activate", "--listen", str(path), *variables, PROGRAMS / "keybearer", "broker", "run"]
     )
-    bare_desk.wait_for("the socket", path.exists)
+    bare_machine.wait_for("the socket", path.exists)
     path.chmod(0o600)
-    output = bare_desk.keybearer("accounts", "--output", "json")
+    output = bare_machine.keybearer("accounts", "--output", "json")
     assert (output.status, json.loads(output.stdout)) == (0, []), output
-    assert bare_desk.status()["clients"] >= 1
+    assert bare_machine.status()["clients"] >= 1

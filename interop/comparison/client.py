@@ -1,6 +1,6 @@
-"""One case with one of the two classes, in a process of its own.
+"""Runs one case with one of the two classes: `client.py official|keybearer CODE`.
 
-Says as lines of JSON when a step begins and what came of it. Tokens stay here; what they say of themselves is told.
+Prints a line of JSON when a step begins and one with its result. Tokens are not printed, only their claims.
 """
 
 import asyncio
@@ -17,9 +17,9 @@ import time
 
 import msal
 
-PACKAGES = {"official": "azure.identity.broker", "ours": "keybearer"}
-# Where the rest of the official class's world is.
-IDENTITIES = {"official": "azure.identity", "ours": "keybearer"}
+PACKAGES = {"official": "azure.identity.broker", "keybearer": "keybearer"}
+# Where AuthenticationRecord and the exceptions of each class are.
+IDENTITIES = {"official": "azure.identity", "keybearer": "keybearer"}
 
 SIDE = sys.argv[1]
 package = importlib.import_module(PACKAGES[SIDE])
@@ -46,7 +46,7 @@ RECORD_OF_DEV = json.dumps({
 
 
 def credential(**keywords):
-    """The console's window is named unless the case is about that: without it the official one uses no broker."""
+    """Make a credential with the console's window handle, without which the official class uses no broker."""
     return package.InteractiveBrowserBrokerCredential(**{"parent_window_handle": WINDOW, **keywords})
 
 
@@ -56,38 +56,38 @@ def credential_for_asyncio(**keywords):
 
 
 def step(call, *arguments, **keywords):
-    """Does it, and tells what came of it and how often a person was asked meanwhile."""
-    say(begin=True)
+    """Make the call and print its result and how many browsers were opened meanwhile."""
+    report(begin=True)
     visits, begun = visited(), time.monotonic()
     value = None
     try:
         value = call(*arguments, **keywords)
         if asyncio.iscoroutine(value):
             value = asyncio.run(value)
-        came = described(value)
+        result = described(value)
     except (Exception, KeyboardInterrupt) as error:
-        came = told(error)
-    say(step=came, seconds=time.monotonic() - begun, asked=visited() - visits)
+        result = described_error(error)
+    report(step=result, seconds=time.monotonic() - begun, asked=visited() - visits)
     return value
 
 
 def fact(text):
-    """Something the case found out itself."""
-    say(fact=text)
+    """Print something that the code of the case found out."""
+    report(fact=text)
 
 
 def interrupt_soon():
-    """Ctrl-C, a second from now."""
+    """Send this process SIGINT, as Ctrl-C does, in a second."""
     threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start()
 
 
 def kill_broker_soon():
-    """The broker dies a second from now."""
+    """Kill the broker in a second."""
     threading.Timer(1, os.kill, (int(os.environ["TEST_BROKER"]), signal.SIGKILL)).start()
 
 
 def in_threads(count, call):
-    """Has this many threads make the call at the same time, and says how many got a token."""
+    """Make the call in `count` threads at the same time and print how many got a token."""
     barrier, results = threading.Barrier(count), []
 
     def work():
@@ -95,7 +95,7 @@ def in_threads(count, call):
         try:
             results.append(described(call()).removeprefix("the same "))
         except Exception as error:
-            results.append(told(error))
+            results.append(described_error(error))
 
     def run():
         threads = [threading.Thread(target=work) for _ in range(count)]
@@ -109,7 +109,7 @@ def in_threads(count, call):
 
 
 def others_run_during(call):
-    """Whether another thread gets anywhere while this one waits."""
+    """Print whether another thread runs while this one waits for the call."""
     ticks, done = [], threading.Event()
 
     def tick():
@@ -123,12 +123,12 @@ def others_run_during(call):
     seconds = time.monotonic() - begun
     done.set()
     thread.join()
-    # Half of what an idle machine would do is plenty on a busy one.
-    fact("another thread ran on" if len(ticks) > 5 * seconds else "no other thread ran")
+    # An idle machine reaches 100 ticks a second; a busy one may reach few.
+    fact("another thread ran" if len(ticks) > 5 * seconds else "no other thread ran")
 
 
 def in_child(call):
-    """Forks, makes the call there, and waits for the end of it."""
+    """Make the call in a forked child and wait for the child."""
     child = os.fork()
     if child == 0:
         step(call)
@@ -140,7 +140,7 @@ def in_child(call):
 
 
 class CapturedLog:
-    """What this process says on standard error and by Python's logging at DEBUG, meanwhile."""
+    """Captures standard error and Python's logging at DEBUG while the block runs."""
 
     def __enter__(self):
         self._file = tempfile.TemporaryFile("w+")
@@ -159,10 +159,10 @@ class CapturedLog:
 
 
 class Summary(list):
-    """What several callers got."""
+    """The results of several callers."""
 
 
-def told(error):
+def described_error(error):
     return f"{type(error).__name__}: {error}".strip(": ")
 
 
@@ -183,7 +183,7 @@ def described_token(token):
     noun = "the same token" if token in seen else "token"
     seen.add(token)
     claims = claims_of(token)
-    if "at" in claims:  # A signed HTTP request holds the token.
+    if "at" in claims:  # A signed HTTP request contains the token.
         noun, claims = "signed request", claims_of(claims["at"])
     words = [f"{noun} of {short(claims.get('upn') or claims.get('preferred_username', ''))}"]
     if claims.get("tid") != CONTOSO:
@@ -207,7 +207,7 @@ def claims_of(token):
 
 
 def visited():
-    """How often a browser was opened on this machine."""
+    """How many times a browser was opened on this machine."""
     try:
         with open(os.environ["TEST_VISITS"]) as visits:
             return visits.read().count("\n")
@@ -215,8 +215,8 @@ def visited():
         return 0
 
 
-def say(**what):
-    print(json.dumps(what), flush=True)
+def report(**values):
+    print(json.dumps(values), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Environments that programs run in, and a desk for each test."""
+"""The virtual environments in which programs run, and a machine for each test."""
 
 import pathlib
 import sys
@@ -9,29 +9,29 @@ from environments import PROJECT, Environment
 
 sys.path.append(str(pathlib.Path(__file__).parents[1] / "broker"))
 
-from desk import Desk  # noqa: E402 - shared with the tests of the broker's clients
+from machine import Machine  # noqa: E402 - shared with the tests of the broker's clients
 
 
 @pytest.fixture
-def desk():
-    """No broker runs: the credential starts it."""
-    made = Desk()
+def machine():
+    """A machine on which no broker runs: the credential starts one."""
+    made = Machine()
     try:
         yield made
-        assert not made.proxy.refused, "somebody asked for a host that is not Azure's"
+        assert not made.proxy.refused, "a client asked for a host that is not Azure's"
     finally:
         made.close()
 
 
 @pytest.fixture
 def new_environment(tmp_path, identity):
-    """What a test may change; azure-identity is there."""
+    """An environment with azure-identity that the test may change."""
     return Environment(tmp_path / "environment", copy_of=identity)
 
 
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory):
-    """The distribution, built where nothing stands against it."""
+    """The distribution, built in an environment without azure-identity-broker."""
     directory = tmp_path_factory.mktemp("wheel")
     built = Environment(tmp_path_factory.mktemp("builder")).pip("wheel", "--no-deps", "-w", directory, PROJECT)
     assert built.returncode == 0, built.stdout + built.stderr
@@ -48,7 +48,7 @@ def identity(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def without_identity(tmp_path_factory, wheel):
-    """What the how-to installs: the package, msal, and the client of the service."""
+    """An environment with what the how-to installs: the package, msal and the storage client."""
     environment = Environment(tmp_path_factory.mktemp("without-identity"))
     environment.install(wheel, "azure-storage-blob", "msal")
     return environment
@@ -56,7 +56,7 @@ def without_identity(tmp_path_factory, wheel):
 
 @pytest.fixture(scope="session")
 def with_identity(tmp_path_factory, identity, wheel):
-    """As most programs have it: beside azure-identity."""
+    """An environment as most programs have it: with azure-identity."""
     environment = Environment(tmp_path_factory.mktemp("with-identity") / "environment", copy_of=identity)
     environment.install("azure-storage-blob", wheel)
     return environment

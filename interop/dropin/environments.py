@@ -1,4 +1,4 @@
-"""Virtual environments as a person makes them, with a real pip and no network."""
+"""Virtual environments as a developer makes them, with a real pip and no network."""
 
 import os
 import pathlib
@@ -8,7 +8,7 @@ import sys
 
 ROOT = pathlib.Path(__file__).parents[2]
 PROJECT = ROOT / "python/keybearer-azure-identity-broker"
-# What was downloaded once, and the keybearer wheel that was built just now.
+# The packages that were downloaded once, and the wheel of keybearer that was built just now.
 PACKAGES = [
     pathlib.Path(os.environ.get(variable, ROOT / ".keybearer" / name))
     for variable, name in (("KEYBEARER_PACKAGES", "interop-dropin/packages"), ("KEYBEARER_WHEELS", "wheels"))
@@ -17,7 +17,7 @@ PACKAGES = [
 OURS = "keybearer-azure-identity-broker"
 THEIRS = "azure-identity-broker"
 
-PATIENCE = 120
+TEST_LIMIT = 120
 
 
 class Environment:
@@ -27,10 +27,10 @@ class Environment:
         if copy_of:
             shutil.copytree(copy_of._path, path, symlinks=True)
         else:
-            subprocess.run([sys.executable, "-m", "venv", "--without-pip", path], check=True, timeout=PATIENCE)
+            subprocess.run([sys.executable, "-m", "venv", "--without-pip", path], check=True, timeout=TEST_LIMIT)
 
     def pip(self, *arguments):
-        """pip of this environment; it finds no package but the prepared ones."""
+        """Run pip for this environment; it finds only the prepared packages."""
         found = " ".join(str(directory) for directory in PACKAGES)
         settings = {
             "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_FIND_LINKS": found, "PIP_NO_CACHE_DIR": "1",
@@ -44,14 +44,14 @@ class Environment:
         assert installed.returncode == 0, installed.stdout + installed.stderr
 
     def install_theirs(self, *options):
-        """Microsoft's package, without the runtime by which it asks a broker."""
+        """Install Microsoft's package without its runtime for brokers."""
         self.install("--no-deps", *options, THEIRS)
 
     def run(self, code, **variables):
         return _run([str(self.python), "-c", code], {"PATH": os.environ["PATH"], **variables})
 
-    def say(self, code, **variables):
-        """What a program printed that must not fail."""
+    def words(self, code, **variables):
+        """Run a program that must succeed; return the words it printed."""
         ran = self.run(code, **variables)
         assert ran.returncode == 0, ran.stderr
         return ran.stdout.split()
@@ -59,5 +59,5 @@ class Environment:
 
 def _run(command, environment):
     return subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False
+        command, env=environment, capture_output=True, text=True, timeout=TEST_LIMIT, check=False
     )

@@ -1,4 +1,4 @@
-"""What the distribution holds, and that it does not go together with Microsoft's."""
+"""What the distribution contains, and that it refuses to be installed together with Microsoft's."""
 
 import ast
 import pathlib
@@ -12,13 +12,13 @@ from environments import OURS, PACKAGES, PROJECT, ROOT, THEIRS, Environment
 
 MODULE = "azure.identity.broker"
 USE = f"import {MODULE}"
-# Programs that have nothing to do with the module run on.
+# Programs that do not import the module must keep working.
 KEYBEARER = "import keybearer; print(keybearer.InteractiveBrowserBrokerCredential(timeout=0) is not None)"
 WHOSE = f"{USE}; print({MODULE}.InteractiveBrowserBrokerCredential.__module__)"
 
 
 def official_names():
-    """What Microsoft's package exports, read from its wheel."""
+    """The names that Microsoft's package exports, read from its wheel."""
     [wheel] = PACKAGES[0].glob("azure_identity_broker-*.whl")
     source = zipfile.ZipFile(wheel).read("azure/identity/broker/__init__.py")
     [names] = [
@@ -32,29 +32,29 @@ def test_names_are_microsofts_and_mean_keybearers(environment):
     names = official_names()
     assert len(names) == 2
     same = [f"broker.{name} is keybearer.{name}" for name in names]
-    printed = environment.say(
+    printed = environment.words(
         f"import keybearer, {MODULE} as broker; print(*broker.__all__, {', '.join(same)})"
     )
     assert printed == [*names, "True", "True"]
 
 
 def test_importing_it_imports_nothing_of_azure_or_msal_and_nothing_slow(without_identity):
-    printed = without_identity.say(
+    printed = without_identity.words(
         f"import sys; before = set(sys.modules); {USE}; print(*set(sys.modules) - before)"
     )
-    parents = {"azure", "azure.identity", MODULE, f"{MODULE}._beside"}
-    # What keybearer asks, which is a part of CPython, whether this is a subinterpreter.
-    asked = {"_interpreters", "_xxsubinterpreters"}
-    assert set(printed) - asked == parents | {"__future__", "keybearer", "keybearer._native"}
+    parents = {"azure", "azure.identity", MODULE, f"{MODULE}._conflict"}
+    # Modules of CPython by which keybearer detects a subinterpreter.
+    interpreters = {"_interpreters", "_xxsubinterpreters"}
+    assert set(printed) - interpreters == parents | {"__future__", "keybearer", "keybearer._native"}
 
 
 def test_importing_it_takes_less_than_ten_milliseconds(without_identity):
     code = f"import time; t = time.perf_counter(); {USE}; print(time.perf_counter() - t)"
-    assert min(float(without_identity.say(code)[0]) for _ in range(5)) < 0.010
+    assert min(float(without_identity.words(code)[0]) for _ in range(5)) < 0.010
 
 
 def test_default_credential_of_azure_identity_finds_it(with_identity):
-    printed = with_identity.say(
+    printed = with_identity.words(
         "import keybearer\n"
         "from azure.identity._internal.utils import get_broker_credential\n"
         "print(get_broker_credential() is keybearer.InteractiveBrowserBrokerCredential)"
@@ -72,15 +72,15 @@ def test_version_is_that_of_the_workspace():
 
 
 def test_source_distribution_can_be_installed(tmp_path, new_environment):
-    backend = f"import sys; sys.path.insert(0, {str(PROJECT / 'build_backend')!r}); import refusing"
-    build = f"import os; os.chdir({str(PROJECT)!r}); {backend}; print(refusing.build_sdist({str(tmp_path)!r}))"
+    backend = f"import sys; sys.path.insert(0, {str(PROJECT / 'build_backend')!r}); import conflict_check"
+    build = f"import os; os.chdir({str(PROJECT)!r}); {backend}; print(conflict_check.build_sdist({str(tmp_path)!r}))"
     new_environment.install("flit_core")
-    [name] = new_environment.say(build)
+    [name] = new_environment.words(build)
     with tarfile.open(tmp_path / name) as archive:
         held = {member.name.split("/", 1)[1] for member in archive if member.isfile()}
-    assert {"LICENSE-MIT", "LICENSE-APACHE", "README.md", "build_backend/refusing.py"} <= held
+    assert {"LICENSE-MIT", "LICENSE-APACHE", "README.md", "build_backend/conflict_check.py"} <= held
     new_environment.install(tmp_path / name)
-    assert new_environment.say(f"{USE}; print({MODULE}.__version__)")[0] in name
+    assert new_environment.words(f"{USE}; print({MODULE}.__version__)")[0] in name
 
 
 def test_pip_refuses_to_install_it_beside_microsofts(new_environment):
@@ -89,12 +89,12 @@ def test_pip_refuses_to_install_it_beside_microsofts(new_environment):
     assert refused.returncode == 1
     assert_says_what_to_do(refused.stdout + refused.stderr)
     assert "Traceback" not in refused.stderr
-    assert new_environment.say(WHOSE) == [f"{MODULE}._browser"], "Microsoft's package works on"
+    assert new_environment.words(WHOSE) == [f"{MODULE}._browser"], "Microsoft's package still works"
 
 
 @pytest.mark.parametrize(("last", "wanted"), [(OURS, THEIRS), (THEIRS, OURS)])
 def test_where_both_are_installed_the_import_says_what_to_do_and_that_helps(new_environment, wheel, last, wanted):
-    """A wheel is installed without asking anybody, and so is Microsoft's."""
+    """Installing a wheel runs no code of the package, so neither wheel can refuse."""
     install = {OURS: lambda: new_environment.install(wheel), THEIRS: new_environment.install_theirs}
     install[wanted]()
     install[last]()
@@ -103,24 +103,24 @@ def test_where_both_are_installed_the_import_says_what_to_do_and_that_helps(new_
         assert refused.returncode == 1
         assert "ImportError" in refused.stderr
         assert_says_what_to_do(refused.stderr)
-    assert new_environment.say(KEYBEARER) == ["True"]
+    assert new_environment.words(KEYBEARER) == ["True"]
     removed = new_environment.pip("uninstall", "--yes", THEIRS, OURS)
     assert removed.returncode == 0, removed.stderr
     install[wanted]()
-    assert new_environment.say(WHOSE) == ["keybearer" if wanted == OURS else f"{MODULE}._browser"]
+    assert new_environment.words(WHOSE) == ["keybearer" if wanted == OURS else f"{MODULE}._browser"]
 
 
 def test_microsofts_in_a_directory_further_down_the_path_is_overshadowed(new_environment, wheel, tmp_path):
-    """As in an environment made with --system-site-packages: what lies there is not this person's to uninstall."""
+    """As in an environment made with --system-site-packages: its user cannot uninstall the system's packages."""
     new_environment.install(wheel)
     new_environment.install_theirs("--target", tmp_path / "system")
-    [packages] = new_environment.say("import sysconfig; print(sysconfig.get_path('purelib'))")
+    [packages] = new_environment.words("import sysconfig; print(sysconfig.get_path('purelib'))")
     pathlib.Path(packages, "system.pth").write_text(f"{tmp_path / 'system'}\n")
-    assert new_environment.say(f"import sys; print(sys.path[-1]); {WHOSE}") == [str(tmp_path / "system"), "keybearer"]
+    assert new_environment.words(f"import sys; print(sys.path[-1]); {WHOSE}") == [str(tmp_path / "system"), "keybearer"]
 
 
 def test_microsofts_in_a_directory_further_up_the_path_is_refused(new_environment, wheel, tmp_path):
-    """Which of the two a program gets depends on where azure-identity lies."""
+    """Which of the two a program imports depends on where azure-identity is installed."""
     new_environment.install(wheel)
     new_environment.install_theirs("--target", tmp_path / "above")
     refused = new_environment.run(USE, PYTHONPATH=str(tmp_path / "above"))

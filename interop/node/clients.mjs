@@ -1,4 +1,4 @@
-// The emulator, proven with unmodified MSAL for Node.
+// Tests of the emulator with unmodified MSAL for Node.
 
 import assert from "node:assert/strict";
 import { afterEach, beforeEach, test } from "node:test";
@@ -20,7 +20,7 @@ beforeEach(async () => {
   }
 });
 
-// A JWT, a password of the fixture, or a secret the emulator made up.
+// A JWT, a password of the fixture, or a secret that the emulator generated.
 const SECRET = /eyJ|Passw0rd|\b1\.[\w-]{40}|\bD[\w-]{43}\b/;
 
 afterEach(async () => {

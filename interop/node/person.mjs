@@ -1,9 +1,9 @@
-// A person at a browser: follows redirects, fills in and submits the emulator's forms, over plain HTTP.
+// Simulates a person at a browser: follows redirects, fills in the emulator's forms and submits them.
 
 const UNESCAPED = { "&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": '"', "&#39;": "'" };
 
 export class Person {
-  /** `presses` are values of buttons to prefer to the first one of a page, for example "deny". */
+  /** `presses` are the values of buttons to press instead of the first one of a page, such as "deny". */
   constructor(user, presses = []) {
     this.user = user;
     this.presses = presses;
@@ -11,18 +11,18 @@ export class Person {
     this.seen = [];
   }
 
-  /** Goes on until a page has no form. */
+  /** Submits forms until a page has none; returns that page. */
   async visit(url) {
-    return this.#goOn(await this.#fetch(url));
+    return this.#submitForms(await this.#fetch(url));
   }
 
-  /** Types a device's code and goes on. */
+  /** Enters the code of a device flow, then submits forms until a page has none. */
   async enterCode(url, userCode) {
     const form = formOf((await this.#fetch(url)).text);
-    return this.#goOn(await this.#submit(url, form, { text: userCode }, form.buttons[0]));
+    return this.#submitForms(await this.#submit(url, form, { text: userCode }, form.buttons[0]));
   }
 
-  async #goOn(page) {
+  async #submitForms(page) {
     for (let pages = 0; pages < 12; pages++) {
       const form = formOf(page.text);
       if (!form) return page;
@@ -32,7 +32,7 @@ export class Person {
       const filled = { email: this.user.upn, password: this.user.password };
       page = await this.#submit(page.url, form, filled, button);
     }
-    throw new Error(`no end of pages: ${this.seen}`);
+    throw new Error(`the pages do not end: ${this.seen}`);
   }
 
   #submit(base, form, filled, button) {

@@ -1,7 +1,7 @@
-"""Our credential under the names that azure-identity's tests use.
+"""Keybearer's credential under the names that azure-identity's tests use.
 
-They patch `webbrowser.open` and `_open_browser` of the module in which the class is, so both are here,
-and whatever $BROWSER opens comes through them (see `seam.py`).
+The tests patch `webbrowser.open` and `_open_browser` of the module that defines the class, so both are
+here; `browser_relay.py` passes the URLs for $BROWSER to them.
 """
 
 import webbrowser
@@ -9,27 +9,27 @@ import webbrowser
 import keybearer
 
 made = []
-"""The credentials of this test."""
+"""The credentials that the current test has made."""
 
-# Seconds for a sign-in that nobody completes; azure-identity's default is 300.
+# Seconds after which a sign-in that is not completed times out; azure-identity's default is 300.
 LONG, SHORT = 30, 1
-patience = LONG
+timeout = LONG
 
 
 class InteractiveBrowserCredential(keybearer.InteractiveBrowserBrokerCredential):
-    """In this process: a broker of another one would open its browser there, and no test would see it."""
+    """Signs in within this process: a broker in another process would open its browser out of the tests' reach."""
 
     def __init__(self, **keywords):
         made.append(self)
-        super().__init__(**{"broker": "never", "timeout": patience, **keywords})
+        super().__init__(**{"broker": "never", "timeout": timeout, **keywords})
 
 
 class InteractiveCredential(InteractiveBrowserCredential):
-    """What azure-identity builds its interactive credentials on; its tests derive from it."""
+    """Stands for the base of azure-identity's interactive credentials; its tests derive from it."""
 
 
 class InteractiveBrowserBrokerCredential(InteractiveBrowserCredential):
-    """What `azure.identity.broker` provides."""
+    """Stands for the class of `azure.identity.broker`."""
 
 
 PopTokenRequestOptions = keybearer.PopTokenRequestOptions

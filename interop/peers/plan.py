@@ -1,4 +1,4 @@
-"""What `peers.toml` says: which files are taken, and which of their tests are skipped and why."""
+"""The contents of `peers.toml`: which files to take, and which of their tests are skipped and why."""
 
 import pathlib
 import re
@@ -10,7 +10,7 @@ try:
 except ImportError:
     import tomli as tomllib
 
-# A file of tests with one of these has to do with a credential of ours.
+# A test file that contains one of these concerns a class that Keybearer provides.
 NAMES = re.compile(r"InteractiveBrowser|InteractiveCredential|identity\.broker")
 
 
@@ -21,7 +21,7 @@ class Plan:
         self.reasons = {}
         """Why a test is skipped, by test."""
         self.elsewhere = set()
-        """Tests that have nothing to do with our credential."""
+        """Tests that do not concern Keybearer's credential."""
         self.of_the_class = set(data["of_the_class"]["tests"])
         for kind in ("skipped", "elsewhere"):
             for entry in data[kind]:
@@ -33,7 +33,7 @@ class Plan:
         self.counts = Counter()
 
     def unpack(self, sdists, into):
-        """Takes the files out of the archives; returns those with tests."""
+        """Extract the files from the archives; return the paths of those with tests."""
         taken = []
         for archive in self.archives:
             [path] = sdists.glob(f"{archive['name'].replace('-', '_')}-[0-9]*.tar.gz")
@@ -53,14 +53,14 @@ class Plan:
         return taken
 
     def entry(self, test):
-        """Where the test is listed, by itself or with all of its function; or None."""
+        """The name under which the test is listed: its own, or that of its function. None if it is not listed."""
         for listed in (test, test.split("[")[0]):
             if listed in self.reasons:
                 return listed
         return None
 
     def count(self, test):
-        """Notes that there is such a test; returns what happens to it."""
+        """Count the test; return "ran", "skipped" or "elsewhere"."""
         entry = self.entry(test)
         kind = "ran" if entry is None else "elsewhere" if entry in self.elsewhere else "skipped"
         self.counts[test.split("::")[0], kind] += 1
@@ -68,7 +68,7 @@ class Plan:
         return kind
 
     def tables(self):
-        """The counts as Markdown: by file, and by the reason why tests are skipped."""
+        """The counts as two Markdown tables: by file, and by the reason for skipping."""
         kinds = ("ran", "skipped", "elsewhere")
         names = [name for archive in self.archives for name in archive["files"]]
         files = [(f"`{name}`", *(self.counts[name, kind] for kind in kinds)) for name in names]

@@ -1,4 +1,4 @@
-"""Starts the emulator for the tests of its clients."""
+"""Starts the emulator, and machines with a broker, for the tests."""
 
 import json
 import os
@@ -15,15 +15,15 @@ from person import Person
 
 ROOT = pathlib.Path(__file__).parents[2]
 
-# The person's machine of the clients that go through a broker.
+# For `machine`, which the tests of the broker's clients share.
 sys.path.append(str(ROOT / "interop/broker"))
 
-# A JWT, a password of the fixture, or a secret the emulator made up.
+# A JWT, a password of the fixture, or a secret that the emulator generated.
 SECRET = re.compile(r"eyJ|Passw0rd|\b1\.[\w-]{40}|\bD[\w-]{43}\b")
 
 
 class Emulator:
-    """What ready.json says, and the control endpoints."""
+    """The contents of ready.json, and the control endpoints."""
 
     def __init__(self, ready):
         self.authority_host = ready["authority_host"]
@@ -71,7 +71,7 @@ def running_emulator(tmp_path_factory):
 
 @pytest.fixture
 def emulator(running_emulator, monkeypatch):
-    # requests prefers this variable to `verify=`, which is how MSAL is told (and it may be set already).
+    # requests prefers this variable, which may be set already, to `verify=`, which MSAL passes.
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", running_emulator.ca)
     running_emulator.reset()
     yield running_emulator
@@ -81,7 +81,7 @@ def emulator(running_emulator, monkeypatch):
 
 @pytest.fixture
 def at_browser(monkeypatch):
-    """Puts a person where programs open the browser."""
+    """A function that lets a person take the place of the browser that programs open."""
 
     def put(person):
         monkeypatch.setattr(webbrowser, "get", lambda using=None: person)
@@ -92,11 +92,11 @@ def at_browser(monkeypatch):
 
 
 @pytest.fixture
-def bare_desk():
-    """A person's machine where no broker runs."""
-    from desk import Desk
+def bare_machine():
+    """A machine on which no broker runs."""
+    from machine import Machine
 
-    made = Desk()
+    made = Machine()
     try:
         yield made
     finally:
@@ -104,8 +104,8 @@ def bare_desk():
 
 
 @pytest.fixture
-def broker_desk(bare_desk):
-    """A person's machine where our broker runs."""
-    bare_desk.start_broker()
-    yield bare_desk
-    assert not bare_desk.proxy.refused, "somebody asked for a host that is not Azure's"
+def broker_machine(bare_machine):
+    """A machine on which Keybearer's broker runs."""
+    bare_machine.start_broker()
+    yield bare_machine
+    assert not bare_machine.proxy.refused, "a client asked for a host that is not Azure's"

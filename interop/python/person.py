@@ -1,4 +1,4 @@
-"""A person at a browser: follows redirects, fills in and submits the emulator's forms, over plain HTTP."""
+"""Simulates a person at a browser: follows redirects, fills in the emulator's forms and submits them."""
 
 import threading
 from html.parser import HTMLParser
@@ -8,26 +8,26 @@ import requests
 
 
 class Person:
-    """Signs in as one user. Cookies are kept, so a second sign-in finds the session of the first."""
+    """Signs in as one user. Keeps cookies, so that a second sign-in uses the session of the first."""
 
     def __init__(self, upn, password, ca, presses=()):
-        """Prefer buttons with the values in `presses`, for example "deny", to the first one of a page."""
+        """`presses` are the values of buttons to press instead of the first one of a page, such as "deny"."""
         self.upn, self.password, self.presses = upn, password, presses
         self.browser = requests.Session()
         self.browser.verify = ca
         self.seen = []
 
     def visit(self, url):
-        """Answers pages until one has no form, and returns it. It is usually the app's page."""
-        return self._answer(self.browser.get(url))
+        """Submit forms until a page has none. Return that page, which is usually the app's."""
+        return self._submit_forms(self.browser.get(url))
 
     def enter_code(self, url, user_code):
-        """Types the code of a device and answers the following pages."""
+        """Enter the code of a device flow, then submit forms until a page has none."""
         form = Form.of(self.browser.get(url))
         fields = form.filled({"text": user_code}, form.buttons[0])
-        return self._answer(self.browser.post(urljoin(url, form.action), data=fields))
+        return self._submit_forms(self.browser.post(urljoin(url, form.action), data=fields))
 
-    def _answer(self, page):
+    def _submit_forms(self, page):
         for _ in range(12):
             form = Form.of(page)
             if form is None:
@@ -35,11 +35,11 @@ class Person:
             self.seen.append(form.title)
             fields = form.filled({"email": self.upn, "password": self.password}, self._press(form))
             page = self.browser.post(urljoin(page.url, form.action), data=fields)
-        raise AssertionError(f"the pages did not end: {self.seen}")
+        raise AssertionError(f"the pages do not end: {self.seen}")
 
     # The protocol of the standard library's `webbrowser`.
     def open(self, url, new=0, autoraise=True):
-        # A program serves its redirect URI only after the browser is open.
+        # In a thread: a program serves its redirect URI only after this returns.
         threading.Thread(target=self.visit, args=(url,), daemon=True).start()
         return True
 

@@ -1,4 +1,4 @@
-"""The emulator, proven with unmodified Microsoft clients: MSAL Python, azure-identity, azure-storage-blob."""
+"""Tests of the emulator with unmodified Microsoft clients: MSAL Python, azure-identity, azure-storage-blob."""
 
 import base64
 import json
@@ -228,7 +228,7 @@ def test_core_client_answers_a_claims_challenge(emulator, credential):
     assert list_containers().status_code == 200
     assert emulator.outcomes("/devstoreaccount1") == ["list", "insufficient_claims", "list"]
     asked = [entry["outcome"] for entry in emulator.requests() if entry["grant"] == "refresh_token"]
-    assert asked == ["token"], "the refresh token was enough for the new claims"
+    assert asked == ["token"], "the refresh token did not suffice for the new claims"
 
 
 def test_storage_client_learns_the_tenant_from_the_challenge(emulator, credential):

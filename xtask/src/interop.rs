@@ -79,7 +79,7 @@ const BUS: (&str, &str) = ("dbus-daemon", "dbus");
 const LIBRARIES: &[(&str, &str)] =
     &[("libwebkit2gtk-4.1.so.0", "libwebkit2gtk-4.1-0"), ("libsecret-1.so.0", "libsecret-1-0")];
 
-/// Installs what Microsoft's runtime and the tests in `interop/broker` need.
+/// Installs what Microsoft's runtime and the test machines of `interop/broker` need.
 pub(crate) async fn install_for_microsofts_runtime() -> Result<()> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         let advice = "Microsoft publishes its runtime for x86-64 Linux; run this there";

@@ -1,13 +1,11 @@
-//! The broker in this process, with private directories.
+//! The broker inside this process, with temporary directories.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use keybearer_broker::{
-    BrokerControl, BrokerOptions, BusStatus, Exit, KeyStatus, SignIns, StopReason, serve,
-};
+use keybearer_broker::{BrokerControl, BrokerOptions, BusStatus, Exit, SignIns, StopReason, serve};
 use keybearer_core::{AccountsRequest, Broker, CorrelationId};
 use keybearer_dbus::client::BrokerProxy;
 use keybearer_emulator::Home;
@@ -62,7 +60,7 @@ async fn a_broker_serves_tells_about_itself_and_ends_when_asked() {
     let status = control.status(LIMIT).await.unwrap();
     assert_eq!((status.pid, status.accounts, status.clients), (std::process::id(), 0, 2));
     assert_eq!((&status.socket, &status.store), (&home.paths.socket, &home.paths.state_dir));
-    assert_eq!((status.key, status.notices.len()), (KeyStatus::File, 0));
+    assert_eq!((status.key.place.as_str(), status.notices.len()), ("file", 0));
     assert!(matches!(status.bus, BusStatus::Absent | BusStatus::Connecting), "{status:?}");
     control.stop(SignIns::CutOff, LIMIT).await.unwrap();
     assert_eq!(broker.await.unwrap().unwrap(), Exit::Served(StopReason::Asked));
@@ -130,7 +128,7 @@ async fn silent_clients_do_not_keep_others_out() {
     let home = BrokerHome::new();
     let broker = home.start().await;
     let mut silent = Vec::new();
-    // Of these, the first make room for the last.
+    // The first of these are disconnected to make room for the last.
     for _ in 0..700 {
         silent.push(tokio::net::UnixStream::connect(&home.paths.socket).await.unwrap());
         if silent.len() > 300 {

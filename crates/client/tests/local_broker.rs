@@ -196,7 +196,11 @@ async fn what_a_broker_lacks_this_process_may_have() {
         let result = broker(&environment, BrokerChoice::Auto).acquire_silent(request).await;
         let error = result.unwrap_err();
         assert_eq!(error.kind().name(), expected, "{answer}");
-        // What the broker said is not lost.
+        // What the broker said is not lost, and nothing is said twice.
+        let lines: Vec<String> = std::iter::once(error.message()).chain(error.causes()).collect();
+        let text = lines.join("\n");
+        assert!(text.matches("correlation id").count() <= 1, "{text}");
+        assert!(lines.iter().all(|line| text.matches(line).count() == 1), "{text}");
         let said: Vec<String> = error.causes().chain([error.message()]).collect();
         assert!(said.iter().any(|said| said.contains(&answer.context().message)), "{said:?}");
     }

@@ -1,6 +1,6 @@
 //! The sign-in window: a real Chromium, watched over its DevTools pipe.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -70,7 +70,7 @@ async fn open(home: &WindowHome) -> (Box<dyn SignIn>, Person) {
     (sign_in.unwrap(), person)
 }
 
-/// Goes to the provider's page, through Keybearer's page if that was not shown yet.
+/// Visits the provider's page, through our first page if it was not shown yet.
 async fn visit(sign_in: &mut dyn SignIn, person: &mut Person, provider: &TlsPage) {
     sign_in.visit(&provider.url()).await.unwrap();
     person
@@ -223,7 +223,7 @@ async fn only_a_navigation_to_exactly_the_redirect_uri_is_an_answer() {
     person.evaluate(0, &answer).await;
     assert_eq!(sign_in.answer().await.unwrap().only("state"), Some("guessed"));
     sign_in.reject().await;
-    // What is not ours does no harm, and a pop-up of the provider is watched as well.
+    // Other navigations are ignored, and a pop-up of the provider is watched as well.
     person.evaluate(0, &format!("open('{NATIVE_CLIENT}?code=good&state=s1'), 1")).await;
     assert_eq!(sign_in.answer().await.unwrap().only("code"), Some("good"));
     let reason = "AADSTS65004 <declined>".to_owned();
@@ -260,7 +260,7 @@ async fn the_person_chooses_an_account_in_the_same_window_and_may_give_up() {
     visit(&mut *sign_in, &mut person, &provider).await;
     let username = "ops@contoso.example".to_owned();
     sign_in.finish(SignInOutcome::SignedIn { username }).await;
-    // It closes by itself.
+    // The window closes itself.
     home.chromium.ended().await;
 
     for gives_up in ["[value=cancel]", "close"] {

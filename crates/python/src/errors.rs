@@ -53,13 +53,10 @@ fn exception<'py>(
 
 /// The message, its causes and the next step: Python has no other place for the causes.
 pub(crate) fn text(error: &Error) -> String {
-    let mut text = error.message();
+    let mut text = error.full_message();
     // Programs look for these words of azure-identity's.
-    if *error.kind() == ErrorKind::TimedOut && !text.contains("timed out") {
+    if *error.kind() == ErrorKind::TimedOut && !error.message().contains("timed out") {
         text = format!("timed out: {text}");
-    }
-    for cause in error.causes() {
-        text = format!("{text}: {cause}");
     }
     error.hint().map_or_else(|| text.clone(), |hint| format!("{text}; {hint}"))
 }

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 REPOSITORY = Path(__file__).parents[3]
-PATIENCE = 60
+TEST_LIMIT = 60
 
 PRELUDE = """
 import asyncio, os, sys, time
@@ -110,7 +110,7 @@ def emulator() -> Iterator[dict[str, Any]]:
         command += ["--dir", directory]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
             try:
-                deadline = time.monotonic() + PATIENCE
+                deadline = time.monotonic() + TEST_LIMIT
                 while not ready.exists():
                     assert process.poll() is None, "the emulator ended"
                     assert time.monotonic() < deadline, "the emulator did not start"
@@ -164,7 +164,7 @@ class Machine:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=TEST_LIMIT,
             check=False,
         )
         assert run.returncode == 0, run.stderr
@@ -190,7 +190,7 @@ except keybearer.AuthenticationError as error:
         """Stop the broker that the programs started."""
         if (self._directory / "run" / "keybearer" / "broker.sock").exists():
             command = [self._keybearer, "broker", "stop"]
-            subprocess.run(command, env=self.environment, timeout=PATIENCE, check=False)
+            subprocess.run(command, env=self.environment, timeout=TEST_LIMIT, check=False)
 
     def _browser(self, command: str) -> str:
         """Write a script: $BROWSER is split at spaces. A browser returns before the person does."""

@@ -42,7 +42,7 @@ AUTHORITY = "https://login.microsoftonline.com/organizations"
 SCOPE = "https://storage.azure.com/.default"
 CORRELATION_ID = "5a1e0000-0000-4000-8000-000000000001"
 DEV = MSALRuntimeAccount(HOME_ACCOUNT_ID, USERNAME)
-PATIENCE = 20
+TEST_LIMIT = 20
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +67,7 @@ def ask(function: Callable[..., object], *arguments: object) -> MSALRuntimeResul
     """Call a function as MSAL does, and wait for its result."""
     data = CallbackData()
     function(*arguments, lambda result, data=data: data.complete(result))
-    assert data.signal.wait(PATIENCE), "no result"
+    assert data.signal.wait(TEST_LIMIT), "no result"
     assert data.result is not None
     return data.result
 
@@ -363,7 +363,7 @@ def test_request_that_is_given_up_ends_at_once(serve: Serve) -> None:
     serve(answer)
     data = CallbackData()
     call = msal_runtime.signin_silently(parameters(), CORRELATION_ID, data.complete)
-    assert asked.wait(PATIENCE)
+    assert asked.wait(TEST_LIMIT)
     call.cancel()
     assert data.signal.wait(5)
     assert data.result is not None

@@ -24,7 +24,7 @@ from conftest import CONTAINERS, STORAGE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PATIENCE = 60
+TEST_LIMIT = 60
 
 PERSON = {
     "id": "wam-1",
@@ -96,7 +96,7 @@ def test_the_documented_program_for_windows_lists_containers(
         capture_output=True,
         check=False,
         text=True,
-        timeout=PATIENCE,
+        timeout=TEST_LIMIT,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == CONTAINERS
@@ -165,10 +165,10 @@ def test_a_person_who_closes_the_dialogue_ends_it(provider: Provider) -> None:
 
 def test_ctrl_c_ends_a_wait_for_windows(provider: Provider) -> None:
     provider.play({"interactive": "never"})
-    credential = keybearer.InteractiveBrowserBrokerCredential(timeout=PATIENCE)
+    credential = keybearer.InteractiveBrowserBrokerCredential(timeout=TEST_LIMIT)
 
     def interrupt_when_asked() -> None:
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TEST_LIMIT
         while not provider.calls("interactive") and time.monotonic() < deadline:
             time.sleep(0.02)
         _thread.interrupt_main()
@@ -177,4 +177,4 @@ def test_ctrl_c_ends_a_wait_for_windows(provider: Provider) -> None:
     begun = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         credential.get_token(STORAGE)
-    assert time.monotonic() - begun < PATIENCE / 2
+    assert time.monotonic() - begun < TEST_LIMIT / 2

@@ -133,7 +133,7 @@ impl BenchMachine {
         Ok(python)
     }
 
-    /// The machine of the tests with real clients, with the broker as it ships.
+    /// The test machine of the real clients, with the broker's release build.
     async fn python_first(&self) -> Result<Command> {
         build(&self.repository, &["keybearer-cli", "keybearer-emulator", "xtask"]).await?;
         let mut python = self.script("first_token.py");

@@ -148,8 +148,8 @@ pub(super) const ROWS: &[Row] = &[
     Row {
         name: "durable-write",
         title: "durable write of one record to the store",
-        peer: "redb's own durable write",
-        target: Target::RatioAtMost(1.5),
+        peer: "pages overwritten with fdatasync",
+        target: Target::RatioAtMost(2.0),
         measurement: Measurement::DurableWrite,
     },
     Row {

@@ -70,21 +70,21 @@ impl<'a> Frequencies<'a> {
         let mut total = Count::default();
         self.comments.values().for_each(|count| total.add(count));
         println!("uses for each 10,000 words (and their number)\n");
-        println!("{:<38} {:>14} {:>14} {:>14}", "word", "comments", "documents", "strings");
+        println!("{:<34} {:>14} {:>14} {:>14}", "word", "comments", "documents", "strings");
         for (group, words) in self.list.groups.iter().enumerate() {
             let mark = if words.forbidden { "" } else { " *" };
-            print!("{:<38}", format!("{}{mark}", words.name()));
+            print!("{:<34}", format!("{}{mark}", words.title()));
             for count in [&total, &self.documents, &self.texts] {
                 print!(" {:>14}", shown(count.of(group), count.words));
             }
             println!();
         }
-        print!("{:<38}", "all that are forbidden");
+        print!("{:<34}", "all that are forbidden");
         for count in [&total, &self.documents, &self.texts] {
             print!(" {:>14}", shown(self.forbidden(count), count.words));
         }
         println!(
-            "\n{:<38} {:>14} {:>14} {:>14}",
+            "\n{:<34} {:>14} {:>14} {:>14}",
             "words in all", total.words, self.documents.words, self.texts.words
         );
         println!("* counted, not forbidden\n");
@@ -92,7 +92,7 @@ impl<'a> Frequencies<'a> {
     }
 
     fn print_areas(&self) {
-        println!("{:<38} {:>14} {:>14}  most frequent", "comments in", "words", "forbidden");
+        println!("{:<34} {:>14} {:>14}  most frequent", "comments in", "words", "forbidden");
         for (area, count) in &self.comments {
             let mut uses: Vec<(usize, usize)> = count
                 .uses
@@ -107,7 +107,7 @@ impl<'a> Frequencies<'a> {
                 .map(|(uses, group)| format!("{} {uses}", self.list.groups[*group].name()))
                 .collect();
             let forbidden = shown(self.forbidden(count), count.words);
-            println!("{area:<38} {:>14} {forbidden:>14}  {}", count.words, most.join(", "));
+            println!("{area:<34} {:>14} {forbidden:>14}  {}", count.words, most.join(", "));
         }
     }
 

@@ -15,10 +15,15 @@ pub(crate) struct Group {
 }
 
 impl Group {
-    /// The first phrases, which name the group.
+    /// The first phrase, which names the group.
     pub(crate) fn name(&self) -> String {
-        let phrases: Vec<String> = self.phrases.iter().take(3).map(|p| p.join(" ")).collect();
-        let more = if self.phrases.len() > 3 { ", ..." } else { "" };
+        self.phrases.first().map(|phrase| phrase.join(" ")).unwrap_or_default()
+    }
+
+    /// The first two phrases.
+    pub(crate) fn title(&self) -> String {
+        let phrases: Vec<String> = self.phrases.iter().take(2).map(|p| p.join(" ")).collect();
+        let more = if self.phrases.len() > 2 { ", ..." } else { "" };
         format!("{}{more}", phrases.join(", "))
     }
 }

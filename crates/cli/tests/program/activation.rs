@@ -55,7 +55,7 @@ fn the_session_bus_starts_what_was_installed_and_after_uninstall_nothing() {
     let home = joined(home, &bus);
     let installed = home.run("broker install --systemd never");
     let said = String::from_utf8(installed.stdout).unwrap();
-    assert!(installed.status.success() && !said.contains("does not look there"), "{said}");
+    assert!(installed.status.success() && !said.contains("does not read that directory"), "{said}");
     let mut answered = 0;
     for caller in CALLERS {
         assert!(!home.socket().exists(), "no broker runs");
@@ -153,11 +153,11 @@ fn who_replaces_a_broker_of_the_service_manager_leaves_the_next_to_it_too() {
     manager.notification();
     let by_hand = Running::start(&mut home.keybearer(["broker", "run", "--replace"]));
     let (status, log) = first.end();
-    assert!(status.success() && log.contains("ending: asked to"), "{log}");
+    assert!(status.success() && log.contains("stopping: asked to stop"), "{log}");
     // The broker started by hand connects, which makes the service manager start its own.
     let next = manager.start(&home, "");
     let (status, log) = by_hand.end();
-    assert!(status.success() && log.contains("another broker serves already"), "{log}");
+    assert!(status.success() && log.contains("another broker is already running"), "{log}");
     assert_eq!(broker_status(&home)["pid"], next.pid());
     assert!(home.run("broker stop").status.success());
     std::fs::remove_file(home.socket()).unwrap();
@@ -172,7 +172,7 @@ fn a_socket_at_another_place_is_refused() {
     let broker = ServiceManager { listener: other, ..manager }.start(&home, "");
     let (status, log) = broker.end();
     assert_eq!(status.code(), Some(1), "{log}");
-    assert!(log.contains("the service manager gave another socket"), "{log}");
+    assert!(log.contains("the service manager passed a socket at another path"), "{log}");
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn a_broker_told_to_replace_takes_the_place_of_the_one_that_runs_or_of_none() {
         let next = home.start_broker("--replace");
         assert_eq!(broker_status(&home)["pid"], next.pid());
         let (status, log) = std::mem::replace(&mut broker, next).end();
-        assert!(status.success() && log.contains("ending: asked to"), "{log}");
+        assert!(status.success() && log.contains("stopping: asked to stop"), "{log}");
     }
 }
 
@@ -71,7 +71,7 @@ fn a_broker_told_to_replace_takes_the_place_of_the_one_that_runs_or_of_none() {
 fn an_idle_broker_ends() {
     let home = home();
     let (status, log) = home.start_broker("--idle-exit 1").end();
-    assert!(status.success() && log.contains("nothing to do"), "{log}");
+    assert!(status.success() && log.contains("stopping: idle"), "{log}");
     assert!(!home.socket().exists());
 }
 
@@ -157,4 +157,32 @@ fn a_bus_that_does_not_answer_does_not_hold_up_the_socket() {
     assert!(status.success(), "{log}");
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     drop(bus);
+}
+
+#[test]
+fn a_key_that_is_damaged_while_the_broker_runs_is_reported_with_the_next_step() {
+    for (file, problem) in [("master.key", "32 bytes"), ("key-location", "key-location")] {
+        let home = home();
+        let _broker = home.start_broker("");
+        let path = home.at(".local/state/keybearer").join(file);
+        std::fs::write(&path, "spoiled").unwrap();
+        let shown = |command: &str| String::from_utf8(home.run(command).stdout).unwrap();
+        for command in ["broker status", "doctor"] {
+            let text = shown(command);
+            let key =
+                text.lines().position(|line| line.contains("  key") || line.starts_with("key"));
+            let key = text.lines().skip(key.unwrap()).take(2).collect::<Vec<_>>().join("\n");
+            assert!(key.contains(problem) && key.contains("move"), "{command}: {text}");
+        }
+        assert_eq!(home.run("doctor").status.code(), Some(1), "a damaged key is an error");
+        assert_eq!(broker_status(&home)["key"], "unknown");
+    }
+}
+
+#[test]
+fn one_client_is_not_called_clients() {
+    let home = home();
+    let _broker = home.start_broker("");
+    let status = String::from_utf8(home.run("broker status").stdout).unwrap();
+    assert!(status.contains("(1 client)"), "{status}");
 }

@@ -101,5 +101,5 @@ async fn installing_beside_a_broker_that_runs_is_refused_and_ours_is_no_hindranc
     let output = home.run("broker install");
     assert!(output.status.success(), "{output:?}");
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("\nthe session bus does not look there: "), "{said}");
+    assert!(said.contains("\nthe session bus does not read that directory: "), "{said}");
 }

@@ -104,7 +104,7 @@ fn status_and_doctor_tell_what_is_installed() {
     }
     place(&home, ".local/share/dbus-1/services/other.service", STRANGER);
     let said = done(&home, "doctor");
-    assert!(said.contains("warning  installed") && said.contains("either may count"), "{said}");
+    assert!(said.contains("warning  installed") && said.contains("either may be used"), "{said}");
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn another_broker_is_reported_and_nothing_written_unless_told_to_go_before_it() 
 
     let said = done(&home, "broker install --force");
     assert!(said.contains("conflict   another broker is installed"), "{said}");
-    assert!(said.contains("(ours goes before it)"), "{said}");
+    assert!(said.contains("(ours takes precedence)"), "{said}");
     done(&home, "broker uninstall");
     assert_eq!(tree(&home), before);
 }
@@ -162,8 +162,8 @@ fn another_broker_is_reported_and_nothing_written_unless_told_to_go_before_it() 
 fn a_file_that_goes_before_ours_is_named_even_if_told_to_go_before_it() {
     let named_so = "run/dbus-1/services/com.microsoft.identity.broker1.service";
     for (name, why) in [
-        (named_so, "it goes before ours"),
-        (".local/share/dbus-1/services/other.service", "either may count"),
+        (named_so, "it takes precedence over ours"),
+        (".local/share/dbus-1/services/other.service", "either may be used"),
     ] {
         let home = isolated_home();
         let other = place(&home, name, STRANGER);
@@ -172,7 +172,8 @@ fn a_file_that_goes_before_ours_is_named_even_if_told_to_go_before_it() {
         let said = complaint(&output);
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains(why), "{said}");
-        assert!(said.contains(&format!("hint: --force cannot help: move {}", other.display())));
+        assert!(said.contains(&format!("hint: move {} elsewhere", other.display())));
+        assert!(said.contains("--force does not help"), "{said}");
         assert_eq!(tree(&home), before);
         std::fs::remove_file(other).unwrap();
         done(&home, "broker install");

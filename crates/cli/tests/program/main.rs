@@ -8,6 +8,7 @@ mod bus;
 mod cases;
 mod home;
 mod install;
+mod no_start;
 mod provider;
 mod requests;
 mod sign_in;

@@ -1,5 +1,4 @@
-//! A chain of credentials continues after a credential that is unavailable, and stops at one that was
-//! refused.
+//! A chain of credentials continues after "unavailable" and stops after a refusal.
 
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use keybearer_testkit::double::{Answer, ScriptedBroker};
 
 use crate::emulated_machine::STORAGE;
 
-/// Like the chained credentials of other SDKs, it skips credentials that are unavailable.
+/// A chain like those of the other SDKs: it skips unavailable credentials.
 #[derive(Debug)]
 struct Chain(Vec<Arc<dyn TokenCredential>>);
 
@@ -56,7 +55,7 @@ impl TokenCredential for Other {
     }
 }
 
-/// The outcome of a chain of Keybearer's credential with this broker and another credential: the token, or the
+/// The outcome of a chain of this credential, with this broker, and another credential: a token's text, or the
 /// name of the kind of our error.
 async fn chained(broker: Arc<dyn Broker>, options: Options) -> String {
     let ours = InteractiveBrowserBrokerCredential::with_broker(broker, Some(options)).unwrap();

@@ -40,7 +40,7 @@ async fn signed_request_is_not_sent_in_the_clear() {
     let pipeline = Pipeline::new(Some("test"), Some("1"), options, vec![], vec![], None);
     let mut request = Request::new(Url::parse("http://localhost:1/pop").unwrap(), Method::Get);
     let error = pipeline.send(&Context::new(), &mut request, None).await.unwrap_err();
-    assert!(format!("{error:?}").contains("without TLS"), "{error:?}");
+    assert!(format!("{error:?}").contains("does not use TLS"), "{error:?}");
     assert_eq!(
         machine.laboratory.client().requests().await.unwrap(),
         Vec::<serde_json::Value>::new()

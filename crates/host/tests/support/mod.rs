@@ -18,7 +18,8 @@ use tokio::net::UnixStream;
 const TEST_LIMIT: Duration = Duration::from_secs(30);
 /// Pages answer at once, or never if they are replaced at that moment.
 const REPLY: Duration = Duration::from_secs(1);
-const TAP: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/tap.py");
+const DEVTOOLS_PROXY: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/devtools_proxy.py");
 
 /// A Chromium that a test can control.
 #[derive(Debug)]
@@ -41,11 +42,11 @@ impl Chromium {
             eprintln!("not tested: Chromium is not installed (apt-get install chromium)");
             return None;
         };
-        let (program, socket) = (directory.join("chromium"), directory.join("tap"));
+        let (program, socket) = (directory.join("chromium"), directory.join("devtools"));
         // Set HEADFUL to watch, on a machine with a display.
         let headless = std::env::var_os("HEADFUL").map_or("HEADLESS=1", |_| "");
         let script = format!(
-            "#!/bin/sh\nexport PATH='{}' {headless} CHROMIUM='{}' TAP='{}'\nexec python3 '{TAP}' \"$@\"\n",
+            "#!/bin/sh\nexport PATH='{}' {headless} CHROMIUM='{}' DEVTOOLS_SOCKET='{}'\nexec python3 '{DEVTOOLS_PROXY}' \"$@\"\n",
             path.to_str().unwrap(),
             chromium.display(),
             socket.display(),
@@ -63,7 +64,7 @@ impl Chromium {
     /// The person at the window, once the program under test has opened it.
     pub(crate) async fn person(&self) -> Person {
         let socket = patiently(|| UnixStream::connect(&self.socket)).await;
-        Person { tap: BufReader::new(socket), asked: 0 }
+        Person { devtools: BufReader::new(socket), asked: 0 }
     }
 
     /// Waits until the window is closed for good.
@@ -75,7 +76,7 @@ impl Chromium {
 /// A person who reads pages and clicks.
 #[derive(Debug)]
 pub(crate) struct Person {
-    tap: BufReader<UnixStream>,
+    devtools: BufReader<UnixStream>,
     asked: u64,
 }
 
@@ -94,10 +95,10 @@ impl Person {
         self.asked += 1;
         message["id"] = self.asked.into();
         let answer = async {
-            self.tap.write_all(format!("{message}\n").as_bytes()).await.ok()?;
+            self.devtools.write_all(format!("{message}\n").as_bytes()).await.ok()?;
             loop {
                 let mut line = String::new();
-                self.tap.read_line(&mut line).await.ok()?;
+                self.devtools.read_line(&mut line).await.ok()?;
                 let answer: Value = serde_json::from_str(&line).ok()?;
                 if answer["id"] == self.asked {
                     return Some(answer);
@@ -157,7 +158,7 @@ impl Person {
     pub(crate) async fn goes(&mut self, page: usize, url: &str) {
         let message = json!({ "id": 0, "page": page, "method": "Page.navigate",
             "params": { "url": url } });
-        self.tap.write_all(format!("{message}\n").as_bytes()).await.unwrap();
+        self.devtools.write_all(format!("{message}\n").as_bytes()).await.unwrap();
     }
 
     /// Presses a key: `Tab` or `Enter`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from keybearer import _native
-from keybearer.aio._lookout import Lookout
+from keybearer.aio._waiter import Lookout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

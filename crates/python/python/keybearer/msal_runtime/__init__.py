@@ -25,10 +25,10 @@ from typing import Any, Callable
 
 try:
     from keybearer._native import (
-        Call,
         MSALRuntimeAuthParameters,
         MSALRuntimeError,
         Runtime,
+        RuntimeCall,
         Token,
     )
 except ImportError as missing:
@@ -198,7 +198,7 @@ class CallbackData:
 class _Signal(threading.Event):
     """Gives the request up if whoever waits for it is interrupted, by Ctrl-C for example."""
 
-    call: Call | None = None
+    call: RuntimeCall | None = None
 
     def wait(self, timeout: float | None = None) -> bool:
         try:
@@ -277,7 +277,7 @@ def get_desktop_window() -> int:
 
 def signin_silently(
     parameters: MSALRuntimeAuthParameters, correlation_id: str, callback: Callback
-) -> Call:
+) -> RuntimeCall:
     """Get a token of the account that signed in last, asking nobody."""
     call = _broker().acquire_silently(parameters, correlation_id, None)
     return _start(call, _tells("signin_silently", correlation_id, callback))
@@ -288,7 +288,7 @@ def acquire_token_silently(
     correlation_id: str,
     account: MSALRuntimeAccount,
     callback: Callback,
-) -> Call:
+) -> RuntimeCall:
     """Get a token of this account, asking nobody."""
     call = _broker().acquire_silently(parameters, correlation_id, account.home_account_id)
     return _start(call, _tells("acquire_token_silently", correlation_id, callback))
@@ -300,13 +300,13 @@ def signin_interactively(
     correlation_id: str,
     login_hint: str | None,
     callback: Callback,
-) -> Call:
+) -> RuntimeCall:
     """Get a token with the person's help, as `login_hint` or as whoever they choose to be."""
     call = _broker().acquire_interactively(parameters, correlation_id, login_hint)
     return _start(call, _tells("signin_interactively", correlation_id, callback))
 
 
-def read_account_by_id(account_id: str, correlation_id: str, callback: Callback) -> Call:
+def read_account_by_id(account_id: str, correlation_id: str, callback: Callback) -> RuntimeCall:
     """Find a connected account by its object id; the result has none if it is not connected.
 
     The object id is the one in the home directory, or in the one the account was last seen in.
@@ -378,7 +378,7 @@ def _failed(operation: str, correlation_id: str, error: MSALRuntimeError) -> MSA
     return MSALRuntimeResult(error=error)
 
 
-def _start(call: Call, done: Callable[[Any], None]) -> Call:
+def _start(call: RuntimeCall, done: Callable[[Any], None]) -> RuntimeCall:
     """Begin, and have a thread tell the result. Whoever waits in this one can give the call up."""
     waiting = _begun(call)
 
@@ -393,7 +393,7 @@ def _start(call: Call, done: Callable[[Any], None]) -> Call:
     return call
 
 
-def _begun(call: Call) -> socket.socket:
+def _begun(call: RuntimeCall) -> socket.socket:
     """Begin. The socket ends with the call."""
     waiting = socket.socket(fileno=call.start())
     # The program may have set a default for sockets.

@@ -1,19 +1,19 @@
-"""The names of azure-identity-broker, from Keybearer.
+"""Keybearer's credential under the import name of Microsoft's azure-identity-broker.
 
-Nothing of azure-core, azure-identity or msal is imported here. Where azure-identity is installed,
-Python itself imports it, as the package this one lies in.
+This module imports nothing from azure-core, azure-identity or msal. If azure-identity is installed,
+Python imports it first, because it is the parent package of this one.
 """
 
 from __future__ import annotations
 
-from azure.identity.broker._beside import refuse_if_found
+from azure.identity.broker._conflict import refuse_if_found
 
 refuse_if_found()
 
-from keybearer import (  # noqa: E402 - nothing is loaded where it is refused
+from keybearer import (  # noqa: E402 - not before the check above
     InteractiveBrowserBrokerCredential,
     PopTokenRequestOptions,
-    __version__,  # noqa: F401 - as in the module this stands for
+    __version__,  # noqa: F401 - as in Microsoft's module
 )
 
 __all__ = ["InteractiveBrowserBrokerCredential", "PopTokenRequestOptions"]

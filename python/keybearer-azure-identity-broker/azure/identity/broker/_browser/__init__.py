@@ -1,9 +1,9 @@
-"""Speaks up where azure-identity-broker was installed over this distribution.
+"""Raises ImportError if azure-identity-broker was installed over this distribution.
 
-Its ``__init__.py`` then lies in the place of ours and imports its module ``_browser``. A package
-goes before a module of the same name, so this is what it gets.
+Microsoft's ``__init__.py`` has then overwritten Keybearer's and imports the module ``_browser``.
+Python prefers a package to a module of the same name, so it imports this package instead.
 """
 
-from azure.identity.broker._beside import OTHER, refuse
+from azure.identity.broker._conflict import OTHER, refuse
 
 refuse(f"{OTHER} was installed over the files of another distribution.")
