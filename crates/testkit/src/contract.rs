@@ -2,8 +2,8 @@
 //!
 //! Implement [`ContractFixture`] for a broker and call [`contract_tests!`](crate::contract_tests)
 //! with an expression that makes the fixture. Each promise becomes a separate test.
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a check fails by panicking")]
-#![allow(clippy::missing_panics_doc, reason = "each check panics if the promise is broken")]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a check fails by panicking")]
+#![expect(clippy::missing_panics_doc, reason = "each check panics if the promise is broken")]
 
 use std::fmt;
 use std::sync::Arc;

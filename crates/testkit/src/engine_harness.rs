@@ -1,5 +1,5 @@
 //! An engine with doubles of all its effects, a captured log, and the leak check at the end.
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     reason = "a test that cannot continue fails at once"

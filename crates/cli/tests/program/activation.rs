@@ -19,7 +19,7 @@ const NAME: &str = "com.microsoft.identity.broker1";
 const PATH: &str = "/com/microsoft/identity/broker1";
 const METHOD: &str = "com.microsoft.identity.Broker1.getLinuxBrokerVersion";
 
-/// Common programs that call a name on the bus; each is part of another package.
+/// Programs that can call a name on the bus; each is part of another package.
 const CALLERS: [&str; 3] = [
     "dbus-send --session --print-reply --dest={NAME} {PATH} {METHOD} string:0.0 string:c string:{}",
     "busctl --user --address={ADDRESS} call {NAME} {PATH} {INTERFACE} {MEMBER} sss 0.0 c {}",
@@ -81,7 +81,7 @@ fn the_session_bus_starts_what_was_installed_and_after_uninstall_nothing() {
     assert!(!home.socket().exists());
 }
 
-/// Does what systemd does for the units: listens, and starts the program when a client connects.
+/// systemd's part for the units: it listens, and starts the program when a client connects.
 struct ServiceManager {
     listener: UnixListener,
     notified: UnixDatagram,
@@ -110,11 +110,11 @@ impl ServiceManager {
         Running::start(&mut command)
     }
 
-    /// What the program reports with sd_notify.
-    fn is_told(&self) -> String {
-        let mut told = [0; 256];
-        let length = self.notified.recv(&mut told).unwrap();
-        String::from_utf8_lossy(&told[..length]).into_owned()
+    /// The next notification of the program.
+    fn notification(&self) -> String {
+        let mut text = [0; 256];
+        let length = self.notified.recv(&mut text).unwrap();
+        String::from_utf8_lossy(&text[..length]).into_owned()
     }
 }
 
@@ -123,11 +123,11 @@ fn a_socket_of_the_service_manager_is_served_and_outlives_every_broker() {
     let home = home();
     let manager = ServiceManager::listen(&home);
     for (arguments, signal) in [("", Some(Signal::TERM)), ("--idle-exit 1", None), ("", None)] {
-        // The client connects first, and waits until a broker accepts.
+        // The client connects first, and waits for a process that serves the socket.
         let mut client = home.keybearer(["accounts", "--output", "json"]);
         let client = Running::start(&mut client);
         let broker = manager.start(&home, arguments);
-        assert_eq!(manager.is_told().trim(), "READY=1");
+        assert_eq!(manager.notification().trim(), "READY=1");
         assert_eq!(client.line(), "[]");
         match signal {
             Some(signal) => broker.signal(signal),
@@ -141,7 +141,7 @@ fn a_socket_of_the_service_manager_is_served_and_outlives_every_broker() {
         assert!(status.success(), "{log}");
         assert!(home.socket().exists(), "{log}");
     }
-    // `broker stop` must not stop a broker there.
+    // So that `Home` does not wait for a broker there.
     std::fs::remove_file(home.socket()).unwrap();
 }
 
@@ -150,11 +150,11 @@ fn who_replaces_a_broker_of_the_service_manager_leaves_the_next_to_it_too() {
     let home = home();
     let manager = ServiceManager::listen(&home);
     let first = manager.start(&home, "");
-    manager.is_told();
+    manager.notification();
     let by_hand = Running::start(&mut home.keybearer(["broker", "run", "--replace"]));
     let (status, log) = first.end();
     assert!(status.success() && log.contains("stopping: asked to stop"), "{log}");
-    // The broker started by hand connects, which makes the service manager start its broker.
+    // The broker started by hand connects, which makes the service manager start its own.
     let next = manager.start(&home, "");
     let (status, log) = by_hand.end();
     assert!(status.success() && log.contains("another broker is already running"), "{log}");
@@ -188,7 +188,7 @@ fn systemds_own_hand_over_is_understood() {
     }
     command.arg(program.get_program()).args(program.get_args());
     command.stdout(Stdio::null()).stderr(Stdio::piped());
-    // The program is part of systemd; a machine without it passes no socket.
+    // The program is part of systemd; a machine without it has no such hand-over.
     let Ok(mut systemd) = command.spawn() else { return };
     eventually("the socket", || home.socket().exists().then_some(()));
     let accounts = home.run("accounts --output json");

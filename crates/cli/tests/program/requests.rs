@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use crate::home::home;
 
-/// A provider that accepts connections and never answers.
+/// A provider that accepts the connection and never answers.
 struct Mute {
     listener: TcpListener,
     authority: String,

@@ -120,7 +120,7 @@ fn over_ssh_the_answer_comes_back_through_the_forwarded_port() {
     assert!(shown.contains(&format!("-L {port}:localhost:{port} dev@10.0.0.5\n")), "{shown}");
     let address = address(&shown);
     assert!(address.contains(&format!("localhost%3A{port}")), "{address}");
-    // The person's browser is on this machine, so the port needs no forwarding.
+    // The person's machine is this one, so the port needs no forwarding.
     provider.sign_in(DEV, &address);
     let ended = terminal.end();
     assert_eq!(ended.code, Some(0), "{}", ended.shown);
@@ -134,7 +134,7 @@ fn over_ssh_pasting_will_do_if_the_port_is_not_forwarded() {
     let mut terminal = login(&home, "");
     let shown = terminal.wait_for("paste it here");
     let port = shown.split("ssh -N -L ").nth(1).unwrap().split(':').next().unwrap();
-    // No server is at that address: the answer is only in the browser's address bar.
+    // Nothing listens there, so the answer is only in the browser's address.
     let elsewhere = address(&shown);
     let ended_at = provider.sign_in_elsewhere(DEV, &elsewhere);
     assert!(ended_at.starts_with(&format!("http://localhost:{port}/?code=")), "{ended_at}");
@@ -236,7 +236,7 @@ fn ctrl_c_ends_the_sign_in_here_and_in_the_broker() {
     });
 }
 
-/// A browser that writes the address it is opened with to this file, and stays open for a while.
+/// A home with a browser that writes its address to the returned file and stays open for a while.
 fn with_browser(home: Home) -> (Home, PathBuf) {
     let (script, opened) = (home.at("browser"), home.at("opened"));
     let text = format!(

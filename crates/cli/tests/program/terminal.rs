@@ -11,12 +11,12 @@ use keybearer_emulator::eventually;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
-/// A person's view of a running program.
+/// A running program and its terminal.
 pub(crate) struct Terminal {
     child: Child,
     keyboard: File,
     shown: Arc<Mutex<Vec<u8>>>,
-    /// Kept open, so that its settings can be checked after the program has ended.
+    /// Kept open, so that its settings can be read after the program has ended.
     line: OwnedFd,
 }
 
@@ -56,7 +56,7 @@ impl Terminal {
         Self { child, keyboard: File::from(master), shown, line: line.into() }
     }
 
-    /// All text that was on the screen.
+    /// All output on the screen so far.
     pub(crate) fn shown(&self) -> String {
         String::from_utf8_lossy(&self.shown.lock().unwrap()).replace("\r\n", "\n")
     }
@@ -66,7 +66,7 @@ impl Terminal {
         eventually(text, || {
             let shown = self.shown();
             if !shown.contains(text) && self.child.try_wait().unwrap().is_some() {
-                panic!("ended without {text:?}: {shown}");
+                panic!("the program ended without {text:?}: {shown}");
             }
             Some(shown).filter(|shown| shown.contains(text))
         })
@@ -76,7 +76,7 @@ impl Terminal {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Waits until the program reads keys one by one, without echo.
+    /// Waits until the program reads single keys without echo.
     pub(crate) fn wait_until_it_listens(&self) {
         eventually("the program reads keys", || (!self.echoes()).then_some(()));
     }
@@ -86,12 +86,12 @@ impl Terminal {
         tcgetattr(&self.line).unwrap().local_modes.contains(LocalModes::ECHO | LocalModes::ICANON)
     }
 
-    /// Waits for the end. The terminal must have its former settings.
+    /// Waits for the end, and checks that the terminal has its settings from before.
     pub(crate) fn end(mut self) -> Ended {
         let status = eventually("the program ends", || self.child.try_wait().unwrap());
         let mut stdout = String::new();
         self.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
-        assert!(self.echoes(), "the terminal was not given back");
+        assert!(self.echoes(), "the terminal was not restored");
         Ended { code: status.code(), stdout, shown: self.shown() }
     }
 }

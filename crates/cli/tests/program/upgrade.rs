@@ -19,7 +19,7 @@ use crate::terminal::Terminal;
 const DEV: &str = "dev@contoso.example";
 const ROUNDS: usize = 8;
 
-/// A private copy of the program.
+/// The program, installed in the home.
 struct Installed(PathBuf);
 
 impl Installed {
@@ -33,8 +33,8 @@ impl Installed {
     /// Replaces the file as a package manager does: by renaming, so that the old one keeps running.
     fn upgrade(&self) {
         let new = self.0.with_extension("new");
-        // In a separate process: otherwise a program that another thread starts meanwhile would inherit
-        // the file open for writing, and a file that is open for writing cannot be executed.
+        // In a separate process: a program that another thread starts meanwhile would hold the
+        // file open for writing, and a program that is written to cannot be run.
         let copy = Command::new("cp").arg(env!("CARGO_BIN_EXE_keybearer")).arg(&new).status();
         assert!(copy.unwrap().success());
         std::fs::rename(&new, &self.0).unwrap();
@@ -69,14 +69,14 @@ impl Stream {
     }
 }
 
-/// Starts a program for every request.
+/// Starts a new program for the request.
 fn token(installed: &Installed, home: &Home) -> Result<(), String> {
     let arguments = "token --silent --scope https://storage.azure.com/.default";
     let output = installed.program(home, arguments).output().unwrap();
     if output.status.success() { Ok(()) } else { Err(complaint(&output)) }
 }
 
-/// One program that stays connected. A broker that it starts uses this home, too.
+/// One program that stays connected. A broker that it starts uses the same home.
 fn staying(installed: &Installed, home: &Home) -> impl FnMut() -> Result<(), String> {
     let program = home.at("start");
     let variables = installed.program(home, "");
@@ -131,7 +131,7 @@ fn no_request_is_lost(home: &Home, installed: &Installed) {
             let before: Vec<usize> = streams.iter().map(Stream::count).collect();
             installed.upgrade();
             let stopped = installed.program(home, "broker stop").output().unwrap();
-            // For a moment there is no broker; a stop at that moment reports it.
+            // For a moment there is no broker, and then `stop` reports that.
             assert!(matches!(stopped.status.code(), Some(0 | 5)), "{stopped:?}");
             eventually("each has been answered again", || {
                 let more =
@@ -148,7 +148,7 @@ fn no_request_is_lost(home: &Home, installed: &Installed) {
     assert!(brokers.len() > ROUNDS / 2, "{brokers:?}");
 }
 
-/// Stops the other threads when one fails.
+/// Ends the other threads when one fails.
 struct EndsWhenDropped<'a>(&'a AtomicBool);
 
 impl Drop for EndsWhenDropped<'_> {

@@ -1,13 +1,13 @@
-//! Programs that stand in for the ones of WSL.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+//! Programs that replace those of WSL.
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Makes an executable script. A child writes it: what this process has open for writing while
-/// another thread starts a program cannot be executed.
+/// Makes an executable script. A child process writes it: a file that this process has open for writing
+/// while another thread starts a program cannot be executed.
 pub(crate) fn script(path: &Path, body: &str) -> PathBuf {
     let mut install = Command::new("install")
         .args(["-m", "755", "/dev/stdin"])

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, reason = "a test that cannot continue fails at once")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue fails at once")]
 
 use std::collections::{HashMap, VecDeque};
 use std::future::pending;

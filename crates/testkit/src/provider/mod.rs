@@ -1,6 +1,6 @@
 //! An identity provider in memory. It answers the engine's requests as Entra would, with signed id
 //! tokens and rotating refresh tokens. It checks less than the emulator.
-#![allow(clippy::unwrap_used, reason = "a test that cannot continue fails at once")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue fails at once")]
 
 mod directory;
 mod rotation;
