@@ -1,4 +1,4 @@
-"""What the package looks like to a program, and which failure becomes which exception."""
+"""The public interface of the package, and the exception for each kind of failure."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WORDS = {
 
 
 def python(code: str) -> str:
-    """Run a program of its own."""
+    """Run a program in a new interpreter; return what it printed."""
     command = [sys.executable, "-c", code]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
@@ -39,7 +39,7 @@ def test_importing_it_imports_no_azure_no_msal_and_nothing_slow() -> None:
     code = (
         "import sys; before = set(sys.modules); import keybearer; print(*set(sys.modules) - before)"
     )
-    # A small module of CPython's, which knows whether this is the main interpreter.
+    # A small module of CPython, by which the package detects a subinterpreter.
     loaded = set(python(code).split()) - {"_interpreters", "_xxsubinterpreters"}
     assert loaded == {"__future__", "keybearer", "keybearer._native"}
 
@@ -96,6 +96,7 @@ def test_it_takes_every_keyword_of_the_official_one(credential: type) -> None:
     ("keywords", "exception", "text"),
     [
         ({"timeout": "soon"}, TypeError, "timeout"),
+        ({"broker": "sometimes"}, ValueError, "^broker must be 'auto', 'required' or 'never'$"),
         ({"timeout": -1}, ValueError, "timeout"),
         ({"timeout": float("nan")}, ValueError, "timeout"),
         ({"tenant_id": 5}, TypeError, "tenant_id"),
@@ -233,7 +234,7 @@ def test_authenticate_takes_any_iterable_of_scopes(
 @pytest.mark.parametrize("credential", CREDENTIALS)
 @pytest.mark.parametrize("scopes", [SCOPE, b"scope", [SCOPE, 5], 5])
 def test_what_is_no_iterable_of_scopes_is_named(credential: type, scopes: object) -> None:
-    """A text is one of letters."""
+    """A str is an iterable of its characters, which is never meant."""
     with pytest.raises(TypeError, match="scopes"):
         run(credential().authenticate, scopes=scopes)
 
@@ -389,12 +390,12 @@ def test_chains_go_on_when_nobody_is_there_and_end_when_somebody_refuses(
 
 
 def run(call: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-    """Call it, and await it if it is a coroutine function."""
+    """Call the function, and run the coroutine if it returns one."""
     result = call(*arguments, **keywords)
     return asyncio.run(result) if asyncio.iscoroutine(result) else result
 
 
 @pytest.fixture
 def without_azure_identity(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide azure-identity, which some other test or plugin may have loaded."""
+    """Hide azure-identity, which another test or plugin may have loaded."""
     monkeypatch.delitem(sys.modules, "azure.identity", raising=False)

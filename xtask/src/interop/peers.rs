@@ -17,7 +17,8 @@ pub(crate) async fn tests(repository: &Repository) -> Result<Tally> {
     let archives = download(&python, ("sdists", &directory.join("sdists.txt")), &options).await?;
     python.install_keybearer(repository, "dev").await?;
     build(repository, &["keybearer-cli", "keybearer-emulator"]).await?;
-    let mut pytest = python.command(&["-m", "pytest", "-q", "-p", "harness", "-p", "no:cacheprovider"]);
+    let mut pytest =
+        python.command(&["-m", "pytest", "-q", "-p", "harness", "-p", "no:cacheprovider"]);
     pytest.current_dir(&directory).env("PYTHONPATH", &directory);
     pytest.env("KEYBEARER_PROGRAMS", repository.binaries()).env("KEYBEARER_SDISTS", archives);
     counted(&mut pytest, Tally::of_pytest).await

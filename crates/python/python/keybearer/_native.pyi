@@ -144,9 +144,9 @@ class Request:
 @final
 class CompletionSocket:
     def __new__(cls) -> Self: ...
-    def rung(self) -> list[int]: ...
+    def take_finished(self) -> list[int]: ...
 
-# For keybearer.msal_runtime, on Linux.
+# The classes below are for keybearer.msal_runtime and exist on Linux only.
 
 @final
 class MSALRuntimeAuthParameters:
