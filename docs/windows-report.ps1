@@ -1,6 +1,6 @@
-# Tries what Keybearer does with Web Account Manager and prints a report without secrets.
+# Tests Keybearer with Web Account Manager and prints a report without secrets.
 # Usage: windows-report.ps1 [-ClientId ID] [-Tenant TENANT] [-Program PATH] [-Python PATH]
-#   -Python  also try the Python package: an interpreter that has keybearer and pywin32
+#   -Python  also test the Python package, with an interpreter that has keybearer and pywin32
 param(
     [string]$ClientId = "",
     [string]$Tenant = "organizations",
@@ -17,7 +17,7 @@ $scope = "https://management.azure.com/.default"
 $app = @()
 if ($ClientId) { $app = @("--client-id", $ClientId); $scope = "User.Read" }
 
-# Tokens, names, ids: replaced before anything is printed. Tokens go first.
+# Replaces tokens, names and ids before anything is printed, tokens first.
 function Hide([string]$text) {
     $text = $text -replace 'eyJ[A-Za-z0-9_.\-]+', '<token>'
     $text = $text -replace '"access_token":\s*"[^"]*"', '"access_token":"<token>"'
@@ -26,13 +26,13 @@ function Hide([string]$text) {
     $text = $text -replace '[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}', '<id>'
     $text = $text -replace '([A-Za-z]:\\+Users\\+)[^\\"]+', '$1<user>'
     foreach ($name in @($env:USERNAME, $env:COMPUTERNAME, $env:USERDOMAIN)) {
-        # A word of its own: short names are parts of others.
+        # Only whole words: a short name can be part of another word.
         if ($name) { $text = $text -replace ('\b' + [regex]::Escape($name) + '\b'), '<user>' }
     }
     return $text
 }
 
-# What to do goes to the person, who may have sent the report to a file.
+# Instructions go to standard error, because the report may be redirected to a file.
 function Ask([string]$text) {
     [Console]::Error.WriteLine(">>> $text")
 }
@@ -67,7 +67,7 @@ Step "silent before" ($token + @("--silent") + $common)
 Ask "Windows asks who you are: please sign in."
 Step "sign-in" (@("login", "--timeout", "180") + $common)
 Step "silent after" ($token + @("--silent") + $common)
-Ask "Windows asks again: please leave its window alone. It should go away by itself after 10 s."
+Ask "Windows asks again: please leave its window alone. It should close by itself after 10 s."
 Step "sign-in left alone" ($token + @("--interactive", "--timeout", "10") + $common)
 Ask "Windows asks again: please close its window."
 Step "sign-in closed" ($token + @("--interactive", "--timeout", "120") + $common)

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Tells how Keybearer gets on with this Mac, for an issue. Run it in a checkout.
-# Prints no token. Names and ids of people and addresses of organizations are replaced.
+# Reports how Keybearer works on this Mac, for an issue. Run it in a checkout.
+# It prints no token. Names and ids of people and addresses of organizations are replaced.
 #
 # usage: report-macos.sh [--sign-in]
 set -u
@@ -10,7 +10,7 @@ private=$(mktemp -d) || exit 1
 trap 'rm -rf "$private"' EXIT
 trap 'exit 130' INT TERM
 
-# Tokens go first: nothing of them is left to be taken for a name.
+# Tokens first, so that no part of a token is taken for a name.
 clean() {
     LC_ALL=C sed -E \
         -e 's/eyJ[A-Za-z0-9_.-]+/TOKEN/g' \
@@ -21,7 +21,7 @@ clean() {
         -e 's|/Users/[^/ ]+|/Users/USER|g'
 }
 
-# section TITLE COMMAND...: what it says and how it ended.
+# section TITLE COMMAND...: prints the output and the exit code of a command.
 section() {
     printf '\n## %s\n' "$1"
     shift
@@ -32,7 +32,7 @@ section() {
     printf 'exit code %s\n' "$code"
 }
 
-# As section, for a command whose output is a token: only its length is told.
+# As section, for a command that prints a token: only the length of the output is printed.
 secret_section() {
     printf '\n## %s\n' "$1"
     shift

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Tells how Keybearer gets on with the Windows broker on this machine, for an issue.
-# Prints no token. Names and ids of people are replaced.
+# Reports how Keybearer works with the Windows broker on this machine, for an issue.
+# It prints no token. Names and ids of people are replaced.
 #
 # usage: report-wsl.sh [--sign-in]
 set -u
@@ -9,7 +9,7 @@ sign_in=${1:-}
 private=$(mktemp -d) || exit 1
 trap 'rm -rf "$private"' EXIT INT TERM
 
-# Tokens go first: nothing of them is left to be taken for a name.
+# Tokens first, so that no part of a token is taken for a name.
 clean() {
     tr -d '\000\r' | sed -E \
         -e 's/eyJ[A-Za-z0-9_.-]+/TOKEN/g' \
@@ -19,7 +19,7 @@ clean() {
         -e 's|/home/[^/ ]+|/home/USER|g'
 }
 
-# section TITLE LIMIT COMMAND...: what it says, how it ended, how long it took.
+# section TITLE LIMIT COMMAND...: prints the output, the exit code and the time of a command.
 section() {
     title=$1 limit=$2
     shift 2
@@ -33,7 +33,7 @@ section() {
         "$code" "$(($(date +%s) - begin))" "$(wc -c < "$private/out" | tr -d ' ')"
 }
 
-# As section, for a command whose output is a token: only its length is told.
+# As section, for a command that prints a token: only the length of the output is printed.
 secret_section() {
     title=$1 limit=$2
     shift 2
@@ -54,7 +54,7 @@ section 'distribution' 5 sed -n 's/^PRETTY_NAME=//p' /etc/os-release
 section 'WSL version' 10 /usr/bin/wslinfo --wsl-version
 section 'proxy' 10 /usr/bin/wslinfo --msal-proxy-path -n
 section 'interop' 5 sh -c 'ls /proc/sys/fs/binfmt_misc; sed -n "/^\[interop\]/,/^\[/p" /etc/wsl.conf'
-section 'elevated (a number other than 0 says no)' 10 sh -c \
+section 'elevated (0 means yes)' 10 sh -c \
     'cd /mnt/c && /mnt/c/Windows/System32/net.exe session > /dev/null 2>&1; echo $?'
 section 'keybearer' 5 "$keybearer" --version
 section 'doctor' 30 "$keybearer" doctor
@@ -67,6 +67,6 @@ if [ "$sign_in" = --sign-in ]; then
     section 'accounts after the sign-in' 200 "$keybearer" accounts --output json
     secret_section 'token, silently' 100 "$keybearer" token --silent --scope "$scope"
     secret_section 'token, a second time' 100 "$keybearer" token --silent --scope "$scope"
-    printf '\nA dialog of Windows should appear again, and go away by itself after 15 s.\n' >&2
-    section 'sign-in that nobody answers' 60 "$keybearer" login --timeout 15
+    printf '\nA dialog of Windows should appear again, and close by itself after 15 s.\n' >&2
+    section 'sign-in without an answer' 60 "$keybearer" login --timeout 15
 fi

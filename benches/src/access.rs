@@ -10,7 +10,7 @@ use zbus::{Connection, connection};
 
 use crate::Samples;
 
-/// How a service is reached.
+/// The connection to a service.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_enums, reason = "the two ways there are")]
 pub enum Channel {
@@ -21,7 +21,7 @@ pub enum Channel {
 }
 
 impl Channel {
-    /// As arguments of the server program.
+    /// The arguments for the server program.
     #[must_use]
     pub fn arguments(&self) -> [String; 2] {
         match self {
@@ -41,18 +41,18 @@ impl Channel {
     }
 }
 
-/// A server process; it ends with the value.
+/// A server process; dropping the value ends it.
 #[derive(Debug)]
 pub struct Server(Child);
 
 impl Server {
-    /// Starts it.
+    /// Starts the server.
     ///
     /// # Errors
-    /// If it does not start.
+    /// If the server does not start.
     pub fn start(mut command: Command) -> Result<Self> {
         command.stdin(Stdio::null()).stdout(Stdio::null());
-        Ok(Self(command.spawn().with_context(|| format!("start {command:?}"))?))
+        Ok(Self(command.spawn().with_context(|| format!("could not start {command:?}"))?))
     }
 
     /// The processor time it has used so far.
@@ -76,7 +76,7 @@ impl Drop for Server {
     }
 }
 
-/// A client that asks one service for a token again and again, over one connection.
+/// A client that requests tokens of one service repeatedly, over one connection.
 #[derive(Clone, Debug)]
 pub struct Hits {
     connection: Connection,
@@ -85,10 +85,10 @@ pub struct Hits {
 }
 
 impl Hits {
-    /// Connects, as soon as somebody serves there.
+    /// Connects as soon as a service answers.
     ///
     /// # Errors
-    /// If nobody answers within ten seconds.
+    /// If no service answers within ten seconds.
     pub async fn connect(channel: &Channel, destination: &str, request: &str) -> Result<Self> {
         let on_bus = matches!(channel, Channel::Bus(_));
         let destination = on_bus.then(|| destination.to_owned());
@@ -105,10 +105,10 @@ impl Hits {
             }
             sleep(Duration::from_millis(10)).await;
         }
-        bail!("nobody answered on {channel:?}")
+        bail!("no service answered on {channel:?}")
     }
 
-    /// Asks once.
+    /// Sends one request.
     ///
     /// # Errors
     /// If the service is gone.
@@ -127,7 +127,7 @@ impl Hits {
         Ok(reply.body().deserialize()?)
     }
 
-    /// Asks from so many tasks at once for this long; answers a second.
+    /// Sends requests from this number of tasks for this long; returns the answers a second.
     ///
     /// # Errors
     /// If the service is gone.
@@ -149,7 +149,7 @@ impl Hits {
         Ok(f64::from(total) / start.elapsed().as_secs_f64())
     }
 
-    /// Asks one time after the other.
+    /// Sends one request after the other.
     ///
     /// # Errors
     /// If the service is gone.
@@ -163,7 +163,7 @@ impl Hits {
         Ok(samples)
     }
 
-    /// The name under which the broker is found on a bus.
+    /// The broker's name on a bus.
     #[must_use]
     pub const fn broker_name() -> &'static str {
         BUS_NAME

@@ -5,7 +5,7 @@ use keybearer_host::{Environment, Host, Paths};
 
 use crate::engine::EngineAt;
 
-/// Signs so many different people in, into the broker's own store below these paths.
+/// Signs this number of different users in, into the broker's store below these paths.
 ///
 /// # Errors
 /// If the store or a sign-in fails.

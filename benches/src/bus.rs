@@ -3,7 +3,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
-/// A message bus of this program's own; it ends with the value.
+/// A private message bus; dropping the value ends it.
 #[derive(Debug)]
 pub struct PrivateBus {
     daemon: Child,
@@ -20,19 +20,19 @@ impl PrivateBus {
             .args(["--session", "--nofork", "--print-address"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            // It complains about limits of containers that do not matter here.
+            // It warns about limits of containers that do not matter here.
             .stderr(Stdio::null())
             .spawn()
-            .context("start dbus-daemon; install the package dbus-daemon")?;
+            .context("could not start dbus-daemon (Debian: package dbus-daemon)")?;
         let mut address = String::new();
-        let stdout = daemon.stdout.take().context("its output is not a pipe")?;
+        let stdout = daemon.stdout.take().context("the output of dbus-daemon is not a pipe")?;
         BufReader::new(stdout).read_line(&mut address)?;
         let bus = Self { daemon, address: address.trim().to_owned() };
         ensure!(!bus.address.is_empty(), "dbus-daemon ended at once");
         Ok(bus)
     }
 
-    /// Where it listens.
+    /// The address of the bus.
     #[must_use]
     pub fn address(&self) -> &str {
         &self.address

@@ -14,19 +14,19 @@ use keybearer_testkit::provider::{CONTOSO, DEV, FakeProvider, User};
 use crate::provider::QuickProvider;
 use crate::shifted_clock::ShiftedClock;
 
-/// An engine with real effects, but for the provider and the person.
+/// An engine with real effects, except for the provider and the person.
 #[derive(Debug)]
 #[allow(clippy::exhaustive_structs, reason = "the programs reach for its parts")]
 pub struct EngineAt {
     /// The engine.
     pub engine: Engine,
-    /// Who signs in.
+    /// The person who signs in.
     pub person: ScriptedPerson,
     http: ScriptedHttp,
 }
 
 impl EngineAt {
-    /// An engine over this store.
+    /// Opens an engine on this store.
     ///
     /// # Errors
     /// If the store does not open.
@@ -52,7 +52,7 @@ impl EngineAt {
     /// Signs a user in.
     ///
     /// # Errors
-    /// If that fails.
+    /// If the sign-in fails.
     pub async fn sign_in(&self, user: User) -> Result<()> {
         self.person.will(Conduct::SignsIn(user));
         self.engine
@@ -66,13 +66,13 @@ impl EngineAt {
         Ok(())
     }
 
-    /// Signs so many different people in.
+    /// Signs this number of different users in.
     ///
     /// # Errors
-    /// If that fails.
+    /// If the sign-in fails.
     pub async fn sign_in_others(&self, count: usize) -> Result<()> {
         for number in 0..count {
-            // Lives as long as the program: the doubles know people as constants.
+            // Leaked, because the doubles take users with static names.
             let text = |text: String| -> &'static str { Box::leak(text.into_boxed_str()) };
             self.sign_in(User {
                 username: text(format!("person{number}@contoso.example")),
@@ -86,8 +86,8 @@ impl EngineAt {
     }
 }
 
-/// An engine in memory with so many cached tokens of one account, which is the last that signed in of
-/// so many.
+/// An engine in memory with this number of accounts, and this number of cached tokens for the account
+/// that signed in last.
 ///
 /// # Errors
 /// If filling it fails.
@@ -104,7 +104,7 @@ pub async fn filled_engine(accounts: usize, tokens: usize) -> Result<Engine> {
     Ok(at.engine)
 }
 
-/// What asks for the token of this number.
+/// The request for the token with this number.
 ///
 /// # Errors
 /// Never: the scope is well formed.

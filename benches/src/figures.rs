@@ -5,19 +5,19 @@ use anyhow::{Context as _, Result};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
-/// One measured number, as `xtask` reads it.
+/// One measured number, in the format that `xtask` reads.
 #[derive(Clone, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "built field by field by the programs")]
 pub struct Figure<'a> {
     /// The row of the table.
     pub row: &'a str,
-    /// Which number of that row: `ours`, `peer`, or a remark.
+    /// Which value of the row: `ours`, `peer`, or a remark.
     pub what: &'a str,
-    /// The number.
+    /// The value.
     pub value: f64,
-    /// What it counts.
+    /// The unit.
     pub unit: &'a str,
-    /// From how many single measurements it was made.
+    /// The number of single measurements behind it.
     pub n: usize,
 }
 
@@ -32,7 +32,7 @@ pub fn report(figure: &Figure<'_>) {
     );
 }
 
-/// Durations of the same thing, measured one by one.
+/// Measured durations of the same operation.
 #[derive(Clone, Debug, Default)]
 pub struct Samples(Vec<Duration>);
 
@@ -63,16 +63,17 @@ pub fn thread_time() -> Duration {
     clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap_or_default()
 }
 
-/// What a process holds in memory.
+/// The resident memory of a process, in MB.
 ///
 /// # Errors
-/// If it has ended.
+/// If the process has ended.
 pub fn resident_megabytes(process: u32) -> Result<f64> {
     let path = Path::new("/proc").join(process.to_string()).join("status");
     let status = std::fs::read_to_string(path)?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    let kilobytes: f64 = kilobytes.context("the kernel tells the resident size")?.parse()?;
+    let kilobytes: f64 =
+        kilobytes.context("the kernel did not report the resident size")?.parse()?;
     Ok(kilobytes / 1024.0)
 }
 

@@ -11,7 +11,7 @@ use keybearer_testkit::sample;
 
 use crate::ACCESS_TOKEN_LENGTH;
 
-/// A broker that has a token, good for a day, for everybody.
+/// A broker that returns the same token, valid for a day, to every caller.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(clippy::exhaustive_structs, reason = "has no state")]
 pub struct FixedBroker;

@@ -1,8 +1,8 @@
-//! What the programs of `cargo xtask bench` share. Each measures one row of the performance targets
-//! and prints what it found as JSON lines; `xtask` compares and judges. Unpublished.
+//! Shared code of the programs of `cargo xtask bench`. Each measures one row of the performance targets
+//! and prints numbers as JSON lines; `xtask` compares them with the targets. Unpublished.
 //!
-//! Where ours and its peer are both Rust, one program measures both in turns. Other machines'
-//! noise is beyond this crate: it reports medians, and `xtask` repeats whole runs.
+//! If Keybearer and its peer are both Rust, one program measures both in turns. It reports medians, and
+//! `xtask` repeats whole runs, because other load on the machine cannot be removed here.
 #![allow(clippy::print_stdout, reason = "the lines are these programs' answer")]
 
 mod access;
@@ -23,5 +23,5 @@ pub use fixed_broker::FixedBroker;
 pub use provider::QuickProvider;
 pub use shifted_clock::ShiftedClock;
 
-/// As long as a storage access token of Entra.
+/// The length of a storage access token of Entra.
 pub const ACCESS_TOKEN_LENGTH: usize = 1800;

@@ -11,8 +11,8 @@ use serde_json::json;
 
 use crate::ACCESS_TOKEN_LENGTH;
 
-/// The provider in memory, except that a refresh is answered at once, without signing an id token:
-/// a hundred thousand of them would take minutes.
+/// The provider in memory, except that it answers a refresh without signing an id token, because
+/// a hundred thousand signatures would take minutes.
 #[derive(Clone, Debug)]
 pub struct QuickProvider {
     signing: ScriptedHttp,
@@ -20,7 +20,7 @@ pub struct QuickProvider {
 }
 
 impl QuickProvider {
-    /// Leaves everything but refreshes to `signing`.
+    /// Passes all requests but refreshes to `signing`.
     #[must_use]
     pub fn new(signing: ScriptedHttp) -> Self {
         Self { signing, issued: Arc::default() }
@@ -49,7 +49,7 @@ impl Http for QuickProvider {
     }
 }
 
-/// The provider in memory issues short refresh tokens. Nobody shows these again.
+/// Replaces the short refresh tokens of the provider in memory. They are never redeemed.
 fn real_size(answer: Response<Body>) -> Response<Body> {
     let (head, body) = answer.into_parts();
     let mut json: serde_json::Value = serde_json::from_slice(body.expose()).unwrap_or_default();
@@ -60,7 +60,7 @@ fn real_size(answer: Response<Body>) -> Response<Body> {
     Response::from_parts(head, Body::new(json.to_string().into_bytes()))
 }
 
-/// As long as a refresh token of Entra.
+/// The length of a refresh token of Entra.
 const REFRESH_TOKEN_LENGTH: usize = 1300;
 
 const GRANT: &[u8] = b"grant_type=refresh_token";

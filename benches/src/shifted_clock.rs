@@ -6,8 +6,8 @@ use keybearer_engine::Clock;
 use keybearer_host::SystemClock;
 use keybearer_testkit::effects::ManualClock;
 
-/// The real clock, moved to the time at which the provider in memory believes to live. It costs
-/// what the real one costs.
+/// The real clock, moved to the time of the provider in memory. Reading it costs as much as reading the
+/// real one.
 #[derive(Clone, Copy, Debug)]
 pub struct ShiftedClock {
     millis: i64,

@@ -1,5 +1,5 @@
-//! Generates the interfaces of Web Account Manager as traits to implement. Microsoft's bindings
-//! offer them to callers only.
+//! Generates the interfaces of Web Account Manager as traits to implement. Microsoft's bindings have
+//! them for callers only.
 
 #[cfg(not(feature = "provider"))]
 fn main() {}
@@ -53,6 +53,6 @@ fn main() {
     let credentials = CREDENTIALS.iter().map(|name| format!("Windows.Security.Credentials.{name}"));
     arguments.extend(core.chain(credentials));
     arguments.extend(SYSTEM.iter().map(|name| (*name).to_owned()));
-    // It warns about members whose types are not in the list; none of them is called.
+    // The warnings are about members whose types are not in the list. None of them is called.
     let _ = windows_bindgen::bindgen(arguments);
 }

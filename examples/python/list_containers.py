@@ -31,8 +31,7 @@ def main() -> None:
         **{name: value for name, value in chosen.items() if value is not None},
     )
 
-    # The storage client gets its token from the credential by itself. `acquire` shows more: the
-    # account of the token, and where it came from.
+    # `acquire` also returns the account and the source of the token, which the client does not show.
     token = credential.acquire(STORAGE)
     print(f"token for {token.username} from {token.source}")
 

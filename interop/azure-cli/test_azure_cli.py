@@ -59,5 +59,5 @@ def test_a_person_who_declines_is_told_so_and_nothing_is_kept(az):
     az.machine.person("dev", "--deny")
     refused = az("login")
     assert refused.status == 1
-    assert "gave the sign-in up" in refused.stderr, refused
+    assert "cancelled the sign-in" in refused.stderr, refused
     assert az.machine.status()["accounts"] == 0

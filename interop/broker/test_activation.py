@@ -127,7 +127,7 @@ def test_socket_at_another_place_is_refused(bare_machine):
     manager.socket.listen()
     broker = manager.start("refused")
     assert broker.wait(30) == 1
-    assert "the service manager gave another socket" in bare_machine.at("refused.log").read_text()
+    assert "the service manager passed a socket at another path" in bare_machine.at("refused.log").read_text()
 
 
 def test_systemds_own_hand_over_is_understood(bare_machine):

@@ -106,7 +106,7 @@ def test_policy_that_wants_a_second_factor_asks_the_person(machine):
 def test_person_who_declines_is_told_apart_from_other_failures(machine):
     machine.person("dev", "--deny")
     [declined] = machine.msal(("interactive", {"scope": STORAGE, **PICK}))
-    assert declined["status"] == "UserCanceled" and "gave the sign-in up" in declined["description"]
+    assert declined["status"] == "UserCanceled" and "cancelled the sign-in" in declined["description"]
 
 
 def test_app_that_ends_in_the_middle_of_a_sign_in_leaves_the_next_one_alone(machine):

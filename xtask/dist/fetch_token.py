@@ -1,4 +1,4 @@
-"""Fetches a token with a wheel that was unpacked into the directory `argv[1]`, by both classes."""
+"""Fetches a token with both classes of the wheel that is installed in the directory `argv[1]`."""
 
 import asyncio
 import platform
@@ -20,5 +20,5 @@ async def fetch():
 with keybearer.InteractiveBrowserBrokerCredential(timeout=60) as credential:
     token = credential.get_token(SCOPE).token
 assert token.count(".") == 2, "not a JWT"
-assert asyncio.run(fetch()).token == token, "both classes ask the same broker"
+assert asyncio.run(fetch()).token == token, "the two classes did not get the same token"
 print(f"CPython {platform.python_version()}, {platform.machine()}: token of {len(token)} characters")

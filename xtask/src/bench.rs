@@ -1,26 +1,26 @@
 //! `bench`: the performance targets, each measured beside its peer in the same run.
 //!
-//! A bench is no test: a target that is missed is said plainly, and the command succeeds. Ours and
-//! the peer take turns, and medians are compared, because a machine's speed changes by the minute.
+//! A bench is not a test: a missed target is reported, and the command succeeds. Keybearer and its
+//! peer take turns, and medians are compared, because the speed of a machine changes by the minute.
 
 mod figures;
+mod machine;
 mod rows;
-mod stage;
 mod table;
 
 use crate::process::unless_interrupted;
 use crate::tools::Repository;
 use anyhow::{Result, bail};
 use figures::Figures;
+use machine::BenchMachine;
 use rows::{ROWS, Row};
-use stage::BenchMachine;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// One round of each instead of three: a first look, not a result
+    /// Measure one round instead of three: a first look, not a result
     #[arg(long)]
     quick: bool,
-    /// Only this row of the table; may be repeated
+    /// Measure only this row of the table; can be repeated
     #[arg(long = "row", value_name = "NAME")]
     rows: Vec<String>,
 }
@@ -36,13 +36,13 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     let wanted = |row: &&Row| options.rows.is_empty() || options.rows.iter().any(|n| n == row.name);
     let rows: Vec<&Row> = ROWS.iter().filter(wanted).collect();
     let rounds = if options.quick { 1 } else { 3 };
-    let mut stage = unless_interrupted(BenchMachine::prepare(Repository::here())).await?;
-    let outcome = unless_interrupted(measure(&mut stage, &rows, rounds)).await;
-    stage.stop().await;
+    let mut machine = unless_interrupted(BenchMachine::prepare(Repository::here())).await?;
+    let outcome = unless_interrupted(measure(&mut machine, &rows, rounds)).await;
+    machine.stop().await;
     outcome
 }
 
-async fn measure(stage: &mut BenchMachine, rows: &[&Row], rounds: usize) -> Result<()> {
+async fn measure(machine: &mut BenchMachine, rows: &[&Row], rounds: usize) -> Result<()> {
     let mut figures = Figures::default();
     let mut done = Vec::new();
     for row in rows {
@@ -52,7 +52,7 @@ async fn measure(stage: &mut BenchMachine, rows: &[&Row], rounds: usize) -> Resu
         }
         done.push(row.measurement);
         println!("measuring {}", row.name);
-        if let Err(error) = stage.measure(row.measurement, rounds, &mut figures).await {
+        if let Err(error) = machine.measure(row.measurement, rounds, &mut figures).await {
             figures.failed(row.measurement, format!("{error:#}"));
         }
     }

@@ -1,5 +1,5 @@
-//! `comparison`: every keyword and behaviour with the official package and with ours, into
-//! `docs/comparison.md`. Takes minutes: where the official one never ends, it is waited for.
+//! `comparison`: runs every keyword and behaviour with the official package and with Keybearer, into
+//! `docs/comparison.md`. It takes minutes, because some calls of the official package never end.
 
 use crate::interop::install_for_microsofts_runtime;
 use crate::process::{self, unless_interrupted};
@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only the cases with this in their name; the page is left as it is
+    /// Run only the cases with this text in their name; the page is not changed
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
 }
@@ -25,8 +25,8 @@ async fn compare(repository: &Repository, options: &Options) -> Result<()> {
         Python::prepare(repository, "comparison", &directory.join("requirements.txt")).await?;
     build(repository, &["keybearer-cli", "keybearer-emulator"]).await?;
     python.install_keybearer(repository, "dev").await?;
-    // Also gone if the comparison is interrupted.
-    let machines = tempfile::tempdir().context("could not make a directory for the machines")?;
+    // Removed even if the comparison is interrupted.
+    let machines = tempfile::tempdir().context("could not create a directory for the machines")?;
     let mut command = python.command(&["compare.py"]);
     command.current_dir(directory).env("KEYBEARER_PROGRAMS", repository.binaries());
     command.env("TMPDIR", machines.path());
@@ -34,7 +34,7 @@ async fn compare(repository: &Repository, options: &Options) -> Result<()> {
         command.args(["--only", text]);
     }
     if !process::tee(&mut command).await?.success {
-        bail!("the comparison did not come to its end");
+        bail!("the comparison did not finish");
     }
     Ok(())
 }
@@ -43,7 +43,7 @@ async fn compare(repository: &Repository, options: &Options) -> Result<()> {
 mod tests {
     use super::*;
 
-    /// What a row is about, in the order of the page: the first cell of each line of its tables.
+    /// The first cells of the rows of the page's tables, in the order of the page.
     fn rows(page: &str) -> Vec<&str> {
         let lines = page.lines().filter_map(|line| line.strip_prefix("| "));
         lines.filter_map(|line| line.split(" | ").next()).filter(|cell| *cell != "case").collect()

@@ -1,32 +1,32 @@
-//! `demo`: the project's main job. A person signs in once; a Rust and a Python program list the
-//! containers of a storage account.
+//! `demo`: the main job of the project. A person signs in once; a Rust program and a Python program
+//! list the containers of a storage account.
 
+mod machine;
 mod servers;
-mod stage;
-mod story;
+mod steps;
 
 use crate::failure::OrHint as _;
 use crate::process::{self, unless_interrupted};
 use crate::tools::{Python, Repository};
 use anyhow::{Result, bail, ensure};
+pub(crate) use machine::{DemoMachine, Person};
 pub(crate) use servers::start_emulator;
-pub(crate) use stage::{DemoMachine, Person};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
     /// Sign in yourself, in your own browser
     #[arg(long)]
     interactive: bool,
-    /// Use the real Azure, in your own browser
+    /// Use real Azure, and sign in in your own browser
     #[arg(long, requires = "account")]
     live: bool,
-    /// Name of the storage account for --live
+    /// The name of the storage account for --live
     #[arg(long, requires = "live")]
     account: Option<String>,
 }
 
 impl Options {
-    /// The demo as a test: nobody is there to type.
+    /// The demo as a test, without a person.
     pub(crate) const fn unattended() -> Self {
         Self { interactive: false, live: false, account: None }
     }
@@ -42,20 +42,19 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     if cfg!(not(unix)) {
         bail!("the demo runs the Linux broker; run it on Linux or in WSL");
     }
-    let place = match &options.account {
+    let cloud = match &options.account {
         Some(name) => Cloud::Live { account_url: account_url(name)? },
         None => Cloud::Emulated,
     };
-    let person =
-        if options.interactive || options.live { Person::AtTheirBrowser } else { Person::Played };
+    let person = if options.interactive || options.live { Person::Real } else { Person::Simulated };
     let repository = Repository::here();
     let python = unless_interrupted(prepare(&repository)).await?;
-    let mut stage = DemoMachine::new(repository, python, person)?;
-    let outcome = unless_interrupted(story::tell(&mut stage, &place)).await;
+    let mut machine = DemoMachine::new(repository, python, person)?;
+    let outcome = unless_interrupted(steps::run(&mut machine, &cloud)).await;
     if outcome.is_err() {
-        stage.show_logs();
+        machine.show_logs();
     }
-    stage.stop().await;
+    machine.stop().await;
     outcome
 }
 
@@ -63,7 +62,7 @@ fn account_url(name: &str) -> Result<String> {
     let is_name = (3..=24).contains(&name.len())
         && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     if !is_name {
-        bail!("{name} is no storage account name: 3 to 24 small letters and digits");
+        bail!("{name} is not a storage account name: 3 to 24 lower-case letters and digits");
     }
     Ok(format!("https://{name}.blob.core.windows.net"))
 }
@@ -75,18 +74,18 @@ async fn prepare(repository: &Repository) -> Result<Python> {
     let mut cargo = repository.cargo(&["build", "--quiet", "--locked", "--bins"]);
     process::run(cargo.args(packages))
         .await
-        .or_hint("build the programs", "mend what the compiler names above")?;
+        .or_hint("build the programs", "fix what the compiler reports")?;
     for name in ["keybearer", "keybearer-emulator", "list-containers"] {
-        ensure!(repository.binary(name).is_file(), "the build made no program {name}");
+        ensure!(repository.binary(name).is_file(), "the build did not create the program {name}");
     }
     println!("building the Python package");
     let python =
         Python::prepare(repository, "python", &repository.path("xtask/python/requirements.txt"))
             .await
-            .or_hint("prepare Python", "install what is named above, then run the demo again")?;
+            .or_hint("prepare Python", "install what is missing, then run the demo again")?;
     python.install_keybearer(repository, "dev").await.or_hint(
         "build the Python package",
-        "mend what maturin names above, or delete .keybearer/python and try again",
+        "fix what maturin reports, or delete .keybearer/python and try again",
     )?;
     Ok(python)
 }

@@ -1,4 +1,4 @@
-//! `dist`: what users install, for every Linux that is supported.
+//! `dist`: builds what users install, for every supported Linux.
 
 mod interpreters;
 mod notices;
@@ -21,18 +21,18 @@ use wheel::Wheel;
 /// What to build.
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only for this target; repeat for more [default: all]
+    /// Build only for this target; can be repeated [default: all]
     #[arg(long = "target", value_name = "TRIPLE", value_parser = Target::named)]
     targets: Vec<&'static Target>,
-    /// For Windows instead
+    /// Build for Windows instead
     #[arg(long, conflicts_with = "targets")]
     windows: bool,
-    /// Then install the wheels together and fetch tokens, from the emulator; under qemu where needed
+    /// Then install the wheels together and fetch tokens from the emulator; under qemu where needed
     #[arg(long, conflicts_with = "windows")]
     prove: bool,
 }
 
-/// More than this is too much for a library that is installed with every app.
+/// The largest acceptable size of a wheel in bytes: it is installed with every app.
 const LARGEST_WHEEL: u64 = 5_000_000;
 
 pub(crate) async fn run(options: &Options) -> Result<()> {
@@ -45,49 +45,50 @@ async fn build(repository: &Repository, options: &Options) -> Result<()> {
     let requirements = repository.path("xtask/dist/requirements.txt");
     let python = Python::prepare(repository, "dist", &requirements)
         .await
-        .or_hint("prepare the tools", "install what is named above, then try again")?;
-    let workshop = Workshop { repository, python, output };
+        .or_hint("prepare the tools", "install what is missing, then try again")?;
+    let builder = WheelBuilder { repository, python, output };
     if options.windows {
-        return windows::build(&workshop).await;
+        return windows::build(&builder).await;
     }
     let chosen: Vec<&'static Target> = if options.targets.is_empty() {
         Target::ALL.iter().collect()
     } else {
         options.targets.clone()
     };
-    workshop.drop_in().await?;
+    builder.drop_in().await?;
     for target in &chosen {
         println!("== {}", target.triple);
         let cross = Cross::prepare(repository, target.triple)
             .await
-            .or_hint("get the target's standard library", "see above")?;
-        drop(std::fs::remove_dir_all(workshop.folder(target)));
-        workshop.wheel(target, &cross, &Wheel::module(target)).await?;
+            .or_hint("prepare the standard library of the target", "see the output above")?;
+        drop(std::fs::remove_dir_all(builder.folder(target)));
+        builder.wheel(target, &cross, &Wheel::module(target)).await?;
         if let Some(program) = Wheel::program(target) {
-            workshop.wheel(target, &cross, &program).await?;
-            workshop.program(&workshop.folder(target), &program).await?;
+            builder.wheel(target, &cross, &program).await?;
+            builder.program(&builder.folder(target), &program).await?;
         }
     }
     for target in &chosen {
-        workshop.tell_of_missing_program(target);
+        builder.report_missing_program(target);
     }
     if options.prove {
-        prove::all(&workshop, &chosen).await?;
+        prove::all(&builder, &chosen).await?;
     }
     Ok(())
 }
 
-struct Workshop<'a> {
+/// Builds and checks wheels.
+struct WheelBuilder<'a> {
     repository: &'a Repository,
     python: Python,
     output: PathBuf,
 }
 
-impl Workshop<'_> {
-    /// A program of the tools' environment, with its other programs on the path.
+impl WheelBuilder<'_> {
+    /// A program of the tools' environment, with the others on `PATH`.
     fn tool(&self, name: &str) -> Result<Command> {
         let binaries = self.python.interpreter();
-        let binaries = binaries.parent().context("an interpreter lies in a directory")?;
+        let binaries = binaries.parent().context("the interpreter has no directory")?;
         let mut path = OsString::from(binaries);
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap_or_default());
@@ -97,14 +98,14 @@ impl Workshop<'_> {
         Ok(command)
     }
 
-    /// zig's own program; what pip installs beside it is a Python script.
+    /// The program `zig`; what pip puts on the path is a Python script.
     async fn zig(&self) -> Result<PathBuf> {
         let mut python = self.python.command(&["-c", "import ziglang; print(ziglang.__path__[0])"]);
         Ok(Path::new(process::capture(&mut python).await?.trim()).join("zig"))
     }
 
-    /// Packs the source of `keybearer-azure-identity-broker`. It has no wheel: an installer that
-    /// builds it asks first what it is installed beside.
+    /// Packs the source of `keybearer-azure-identity-broker`. It has no wheel, because its build checks
+    /// that Microsoft's package is not installed.
     async fn drop_in(&self) -> Result<()> {
         println!("== keybearer-azure-identity-broker");
         let project = self.repository.path("python/keybearer-azure-identity-broker");
@@ -115,20 +116,21 @@ impl Workshop<'_> {
             "import sys; from flit_core.buildapi import build_sdist; build_sdist(sys.argv[1])";
         let mut python = self.python.command(&["-c", pack]);
         python.arg(&folder).current_dir(project);
-        process::run(&mut python).await.or_hint("pack the source", "see above")?;
+        process::run(&mut python).await.or_hint("pack the source", "see the output above")?;
         let packed = std::fs::read_dir(&folder)?.next().context("nothing was packed")??;
         println!("{}", packed.file_name().display());
         Ok(())
     }
 
-    /// Where what is built for a target is put.
+    /// The output directory of a target.
     fn folder(&self, target: &Target) -> PathBuf {
         self.output.join(target.triple)
     }
 
-    /// The module's wheel requires the program's, which another target brings.
-    fn tell_of_missing_program(&self, target: &Target) {
-        let Some(other) = target.of_program() else { return };
+    /// Reports if the wheel of the program, which the module requires and another target builds, is
+    /// missing.
+    fn report_missing_program(&self, target: &Target) {
+        let Some(other) = target.with_program() else { return };
         let Some(program) = Wheel::program(other) else { return };
         if program.find_in(&self.folder(other)).is_err() {
             println!(
@@ -143,7 +145,7 @@ impl Workshop<'_> {
     async fn notices(&self, wheel: &Wheel, triple: &str, more: Vec<Licence>) -> Result<Notices> {
         Notices::write(self, wheel, triple, more)
             .await
-            .or_hint("write down the licences", "mend what is named above")
+            .or_hint("collect the licences", "fix what is reported above")
     }
 
     /// Builds a wheel and checks it.
@@ -165,12 +167,13 @@ impl Workshop<'_> {
         maturin.arg(self.repository.path(wheel.directory).join("Cargo.toml"));
         maturin.arg("--out").arg(&folder);
         maturin.env(cross.flags_variable(), flags(cross, wheel.flags));
-        process::run(&mut maturin).await.or_hint("build the wheel", "mend what is named above")?;
-        self.check(wheel, &folder).await.or_hint("check the wheel", "see above")
+        process::run(&mut maturin)
+            .await
+            .or_hint("build the wheel", "fix what is reported above")?;
+        self.check(wheel, &folder).await.or_hint("check the wheel", "see the output above")
     }
 
-    /// Checks that the wheel in the folder is what its name says, has its licences, and is not too
-    /// large.
+    /// Checks the name, the licences and the size of the wheel in the folder.
     async fn check(&self, wheel: &Wheel, folder: &Path) -> Result<()> {
         let file = wheel.find_in(folder)?;
         let size = std::fs::metadata(&file)?.len();
@@ -182,38 +185,38 @@ impl Workshop<'_> {
             "import sys, zipfile; print(*zipfile.ZipFile(sys.argv[1]).namelist(), sep='\\n')";
         let files = process::capture(self.python.command(&["-c", list]).arg(&file)).await?;
         let missing = wheel.missing_licences(&files);
-        ensure!(missing.is_empty(), "the wheel lacks {}", missing.join(", "));
+        ensure!(missing.is_empty(), "the wheel does not contain {}", missing.join(", "));
         let [system] = wheel.systems.as_slice() else {
-            // A static program: auditwheel finds nothing in it to judge by.
+            // A static program, about which auditwheel reports nothing.
             return Ok(());
         };
         if !system.starts_with("manylinux") {
-            // auditwheel looks at musl wheels only on a system with musl.
+            // auditwheel checks musl wheels only on a system with musl.
             return Ok(());
         }
         let mut audit = self.tool("auditwheel")?;
-        let said = process::capture(audit.arg("show").arg(file)).await?;
-        let said = said.split_whitespace().collect::<Vec<_>>().join(" ");
-        if !said.contains(&format!("consistent with the following platform tag: \"{system}")) {
-            bail!("auditwheel does not agree with the tag: {said}");
+        let report = process::capture(audit.arg("show").arg(file)).await?;
+        let report = report.split_whitespace().collect::<Vec<_>>().join(" ");
+        if !report.contains(&format!("consistent with the following platform tag: \"{system}")) {
+            bail!("auditwheel does not agree with the tag: {report}");
         }
         Ok(())
     }
 
-    /// Puts the program beside the wheel that holds it, with its licences. It has to be static.
+    /// Extracts the program, which must be static, and its licences from the wheel.
     async fn program(&self, folder: &Path, wheel: &Wheel) -> Result<()> {
         let program = folder.join("keybearer");
         let mut python = self.python.command(&[]);
-        python.arg(self.repository.path("xtask/dist/take_program.py"));
+        python.arg(self.repository.path("xtask/dist/extract_program.py"));
         python.arg(wheel.find_in(folder)?).arg(&program);
-        process::run(&mut python).await.or_hint("check the program", "see above")?;
+        process::run(&mut python).await.or_hint("check the program", "see the output above")?;
         let size = std::fs::metadata(&program)?.len();
         println!("keybearer  {:.2} MB", size as f64 / 1e6);
         Ok(())
     }
 }
 
-/// What rustc is told: where the target's standard library is, and what is said of the target.
+/// The flags for rustc: the target's standard library, and the flags of the wheel.
 fn flags(cross: &Cross, more: &[&str]) -> String {
     let sysroot = cross.flag();
     sysroot.as_deref().into_iter().chain(more.iter().copied()).collect::<Vec<_>>().join(" ")

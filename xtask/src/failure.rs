@@ -1,24 +1,25 @@
-//! Errors that say what to do next.
+//! Errors with the next step for the person.
 
 use anyhow::{Error, Result};
 use std::fmt;
 use std::process::ExitCode;
 
-/// A step that failed, and the next thing for the person to try.
+/// A step that failed, and the next step for the person.
 #[derive(Debug)]
 pub(crate) struct StepFailed {
+    /// A verb and its object: "build the programs".
     step: String,
     hint: String,
 }
 
 impl fmt::Display for StepFailed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "step failed: {}", self.step)
+        write!(f, "could not {}", self.step)
     }
 }
 
-/// A program the machine lacks and that could not be installed. `test` may skip a section for it,
-/// except in CI.
+/// A program is missing and could not be installed. `test` skips the section that needs it, except
+/// in CI.
 #[derive(Debug)]
 pub(crate) struct MissingTool {
     /// What is missing and how to get it.
@@ -33,7 +34,7 @@ impl fmt::Display for MissingTool {
 
 impl std::error::Error for MissingTool {}
 
-/// The person pressed Ctrl-C, or the process was asked to end.
+/// The person pressed Ctrl-C, or the process received a termination signal.
 #[derive(Debug)]
 pub(crate) struct Interrupted;
 
@@ -45,7 +46,7 @@ impl fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// Names the step an error ended, and the next thing to try.
+/// Adds the step that failed ("build the programs") and a hint to an error.
 pub(crate) trait OrHint<T> {
     fn or_hint(self, step: &str, hint: &str) -> Result<T>;
 }
@@ -59,7 +60,7 @@ impl<T, E: Into<Error>> OrHint<T> for std::result::Result<T, E> {
     }
 }
 
-/// Prints what went wrong with the hint of the innermost step, and picks the exit code.
+/// Prints the error with the hint of the innermost step, and returns the exit code.
 pub(crate) fn report(outcome: Result<()>) -> ExitCode {
     let Err(error) = outcome else { return ExitCode::SUCCESS };
     eprintln!("error: {error:#}");

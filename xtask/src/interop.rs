@@ -1,5 +1,5 @@
-//! `interop`: other vendors' clients, unmodified, through our broker on a private session bus; what
-//! was written for their credentials, with ours.
+//! `interop`: other vendors' unmodified clients with Keybearer's broker on a private session bus, and
+//! programs written for their credentials with Keybearer's.
 
 pub(crate) mod drop_in;
 mod packages;
@@ -28,7 +28,7 @@ pub(crate) async fn run() -> Result<()> {
     Ok(())
 }
 
-/// Runs what each client does. At the end the tests name each client with its version.
+/// Runs the tests of each client. At the end they print each client with its version.
 pub(crate) async fn clients(repository: &Repository) -> Result<Tally> {
     install_for_microsofts_runtime().await?;
     let directory = repository.path("interop/broker");
@@ -40,7 +40,7 @@ pub(crate) async fn clients(repository: &Repository) -> Result<Tally> {
     counted(&mut pytest, Tally::of_pytest).await
 }
 
-/// Azure CLI through our runtime for MSAL.
+/// Runs Azure CLI with Keybearer's runtime for MSAL.
 pub(crate) async fn azure_cli(repository: &Repository) -> Result<Tally> {
     check_python("Azure CLI").await?;
     install_what_is_missing(&[BUS], &[]).await?;
@@ -55,7 +55,7 @@ pub(crate) async fn azure_cli(repository: &Repository) -> Result<Tally> {
     counted(&mut pytest, Tally::of_pytest).await
 }
 
-/// The releases of Microsoft's packages that are tested have left Python 3.9 behind.
+/// Checks the version of Python: the tested releases of Microsoft's packages need 3.10.
 async fn check_python(package: &str) -> Result<()> {
     let mut recent = process::command("python3");
     recent.args(["-c", "import sys; sys.exit(sys.version_info < (3, 10))"]);
@@ -66,7 +66,7 @@ async fn check_python(package: &str) -> Result<()> {
     Err(MissingTool { advice }.into())
 }
 
-/// What is started beside our programs, and the Debian packages it comes in.
+/// Programs that the tests start, and their Debian packages.
 const PROGRAMS: &[(&str, &str)] = &[
     BUS,
     ("busctl", "systemd"),

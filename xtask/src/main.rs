@@ -1,9 +1,9 @@
-//! The project's own commands: `cargo xtask demo`, `test`, `interop`, `comparison`, `check`, `bench`,
-//! `dist` and `browse`.
+//! The commands for developing Keybearer: `cargo xtask demo`, `test`, `check`, `interop`, `comparison`,
+//! `bench`, `dist`, `messages`, `words` and `browse`.
 //!
-//! Nothing here is part of what users install. Every command prepares the tools it needs below
-//! `.keybearer/` and stops what it started, also when it is interrupted.
-#![allow(clippy::print_stdout, reason = "these commands speak to the person at the terminal")]
+//! Users do not install any of this. Every command prepares the tools it needs below `.keybearer/` and
+//! stops the processes it started, also when it is interrupted.
+#![allow(clippy::print_stdout, reason = "these commands print for the person at the terminal")]
 
 mod arrows;
 mod bench;
@@ -14,17 +14,20 @@ mod demo;
 mod dist;
 mod failure;
 mod interop;
+mod messages;
 mod process;
+mod prose;
 mod services;
 mod source_files;
 mod test;
 mod tools;
+mod words;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "Keybearer's own commands")]
+#[command(name = "cargo xtask", about = "Commands for developing Keybearer")]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -36,17 +39,21 @@ enum Command {
     Demo(demo::Options),
     /// Run every test of the project
     Test(test::Options),
-    /// Formatting, lints, sizes, crate graph, docs, licences
+    /// Check formatting, lints, sizes, promises, the crate graph, docs and licences
     Check(check::Options),
-    /// The performance targets, each beside its peer
+    /// Measure the performance targets, each beside its peer
     Bench(bench::Options),
-    /// Other vendors' clients, unmodified, through our broker; part of `test`
+    /// Run other vendors' unmodified clients against Keybearer's broker; part of `test`
     Interop,
-    /// Every keyword and behaviour, official and ours, into docs/comparison.md; takes minutes
+    /// Compare every keyword and behaviour with the official package, into docs/comparison.md; takes minutes
     Comparison(comparison::Options),
-    /// Wheels and programs for every supported Linux, into target/dist
+    /// Build wheels and programs for every supported Linux, into target/dist
     Dist(dist::Options),
-    /// Act as the person in a sign-in; serves as $BROWSER
+    /// List every text that a user may see, and those of the wrong form
+    Messages(messages::Options),
+    /// Count the words of xtask/forbidden-words.txt for each 10,000 words, by crate and in total
+    Words(words::Options),
+    /// Act as the person in a sign-in; use it as $BROWSER
     Browse(browse::Options),
 }
 
@@ -60,6 +67,8 @@ async fn main() -> ExitCode {
         Command::Interop => interop::run().await,
         Command::Comparison(options) => comparison::run(&options).await,
         Command::Dist(options) => dist::run(&options).await,
+        Command::Messages(options) => messages::run(&options).await,
+        Command::Words(options) => words::run(&options),
         Command::Browse(options) => browse::run(&options).await,
     };
     failure::report(outcome)

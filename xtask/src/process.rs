@@ -1,4 +1,4 @@
-//! Child processes: run to the end, with their output passed on, kept, or both.
+//! Child processes: run to the end, with their output passed through, kept, or both.
 
 use crate::failure::{Interrupted, MissingTool};
 use anyhow::{Context as _, Result, bail};
@@ -7,8 +7,8 @@ use std::process::Stdio;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-/// A command that dies with us. It leads a process group of its own: Ctrl-C reaches only us, and
-/// we end our children in our order.
+/// A command whose process is killed when it is dropped. It leads a separate process group, so that
+/// Ctrl-C reaches only xtask, which stops its children in the right order.
 pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new(program);
     command.kill_on_drop(true).stdin(Stdio::null());
@@ -17,24 +17,24 @@ pub(crate) fn command(program: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
-/// Runs to the end with the output going where ours goes.
+/// Runs to the end with inherited output.
 pub(crate) async fn run(command: &mut Command) -> Result<()> {
     let mut running = Running(spawn(command)?);
     let status = running.0.wait().await?;
     if !status.success() {
-        bail!("{} ended with {status}", shown(command));
+        bail!("{} ended with {status}", command_line(command));
     }
     Ok(())
 }
 
-/// What a program printed on stdout, and whether it was content.
+/// What a program printed on stdout, and whether it succeeded.
 #[derive(Debug)]
 pub(crate) struct Output {
     pub(crate) stdout: String,
     pub(crate) success: bool,
 }
 
-/// Runs to the end; stdout is passed on line by line and kept. An unhappy exit is no error here.
+/// Runs to the end; stdout is passed through line by line and kept. A failure exit is no error here.
 pub(crate) async fn tee(command: &mut Command) -> Result<Output> {
     read_lines(command, |line| {
         println!("{line}");
@@ -44,11 +44,11 @@ pub(crate) async fn tee(command: &mut Command) -> Result<Output> {
     .await
 }
 
-/// Runs to the end and returns stdout; an unhappy exit is an error.
+/// Runs to the end and returns stdout; a failure exit is an error.
 pub(crate) async fn capture(command: &mut Command) -> Result<String> {
     let output = read_lines(command, |_| Ok(())).await?;
     if !output.success {
-        bail!("{} failed", shown(command));
+        bail!("{} failed", command_line(command));
     }
     Ok(output.stdout)
 }
@@ -70,7 +70,7 @@ async fn read_lines(
     Ok(Output { stdout, success: running.0.wait().await?.success() })
 }
 
-/// A child that takes its own children along when it is dropped before its end.
+/// A child whose whole process group is ended if it is dropped while it runs.
 struct Running(Child);
 
 impl Drop for Running {
@@ -90,7 +90,7 @@ pub(crate) fn signal_group(child: &Child, signal: rustix::process::Signal) {
     }
 }
 
-/// Starts it; a program that is not there is a [`MissingTool`].
+/// Starts a command; a program that does not exist is a [`MissingTool`].
 pub(crate) fn spawn(command: &mut Command) -> Result<Child> {
     command.spawn().map_err(|error| {
         let program = command.as_std().get_program().to_string_lossy().into_owned();
@@ -105,8 +105,8 @@ pub(crate) fn spawn(command: &mut Command) -> Result<Child> {
     })
 }
 
-/// Program and arguments; no argument of ours is a secret.
-fn shown(command: &Command) -> String {
+/// Program and arguments; xtask passes no secret as an argument.
+fn command_line(command: &Command) -> String {
     let command = command.as_std();
     let mut text = command.get_program().to_string_lossy().into_owned();
     for argument in command.get_args() {
@@ -116,8 +116,8 @@ fn shown(command: &Command) -> String {
     text
 }
 
-/// Runs `work`, or ends with [`Interrupted`] at Ctrl-C or a termination signal. What `work` had
-/// running is killed with it; ordered stopping is the caller's.
+/// Runs `work`, or ends with [`Interrupted`] at Ctrl-C or a termination signal. The processes that
+/// `work` started are killed; a caller that needs an order stops them itself.
 pub(crate) async fn unless_interrupted<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     tokio::select! {
         outcome = work => outcome,

@@ -1,4 +1,4 @@
-//! Servers that run beside a command, stopped in the reverse order of their start.
+//! Servers that run while a command works. They are stopped in the reverse order of their start.
 
 use crate::process;
 use anyhow::{Context as _, Result, bail};
@@ -8,12 +8,12 @@ use std::time::Duration;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
-/// How long a server may take to end before it is killed.
+/// How long a server may take to stop before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
-/// How long a server may take to be ready.
+/// How long a server may take until it is ready.
 const START: Duration = Duration::from_secs(120);
 
-/// Running servers, oldest first. What [`stop`](Self::stop) did not reach is killed on drop.
+/// Running servers, oldest first. Servers that [`stop`](Self::stop) did not stop are killed on drop.
 #[derive(Debug, Default)]
 pub(crate) struct Services(Vec<Service>);
 
@@ -52,14 +52,22 @@ impl Services {
                 return Ok(ready);
             }
             if let Some(status) = service.child.try_wait()? {
-                bail!("{} ended with {status}; it said:\n{}", service.name, service.last_words());
+                bail!(
+                    "{} ended with {status}; the end of its log:\n{}",
+                    service.name,
+                    service.log_tail()
+                );
             }
             sleep(Duration::from_millis(50)).await;
         }
-        bail!("{} was not ready after {START:?}; it said:\n{}", service.name, service.last_words())
+        bail!(
+            "{} was not ready after {START:?}; the end of its log:\n{}",
+            service.name,
+            service.log_tail()
+        )
     }
 
-    /// Stops the newest first and says which ones.
+    /// Stops the servers, the newest first, and returns their names.
     pub(crate) async fn stop(&mut self) -> Vec<&'static str> {
         let mut stopped = Vec::new();
         while let Some(mut service) = self.0.pop() {
@@ -80,12 +88,12 @@ impl Service {
             eprintln!("{} did not end within {GRACE:?} and was killed", self.name);
             #[cfg(unix)]
             process::signal_group(&self.child, rustix::process::Signal::KILL);
-            // It is dead either way; there is nobody left to tell about a failing wait.
+            // The process is dead in either case, so an error of the wait changes nothing.
             let _ = self.child.kill().await;
         }
     }
 
-    fn last_words(&self) -> String {
+    fn log_tail(&self) -> String {
         let log = std::fs::read_to_string(&self.log).unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(20)..].join("\n")

@@ -3,10 +3,10 @@
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
 
-/// Directories that hold what was built or fetched.
+/// Directories with files that were built or downloaded.
 const NOT_OURS: &[&str] = &[".git", ".keybearer", "__pycache__", "node_modules", "target"];
 
-/// All files below `root` whose name ends so; with no endings, all files.
+/// All files below `root` with one of these extensions; all files if none is given.
 pub(crate) fn source_files(root: &Path, endings: &[&str]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut pending = vec![root.to_owned()];

@@ -1,4 +1,4 @@
-//! `test`: everything the project tests, fast things first.
+//! `test`: everything the project tests, fast tests first.
 
 mod tally;
 mod windows;
@@ -16,7 +16,7 @@ use tokio::process::Command;
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Only the sections with this in their name
+    /// Run only the sections with this text in their name
     #[arg(long, value_name = "TEXT")]
     only: Option<String>,
 }
@@ -26,8 +26,8 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
     let mut outcome =
         unless_interrupted(Box::pin(sections(&Repository::here(), &mut report))).await;
     if outcome.is_ok() {
-        // Not inside the above: at an interruption the demo has to stop its servers first.
-        let demo = Box::pin(async { judged(demo::run(&demo::Options::unattended()).await) });
+        // Not in `sections`: when interrupted, the demo must first stop its servers.
+        let demo = Box::pin(async { as_one_test(demo::run(&demo::Options::unattended()).await) });
         outcome = report.section("demo", demo).await;
     }
     report.print();
@@ -39,7 +39,7 @@ pub(crate) async fn run(options: &Options) -> Result<()> {
 }
 
 async fn sections(repository: &Repository, report: &mut Report) -> Result<()> {
-    report.section("crate graph", async { judged(arrows::check(repository).await) }).await?;
+    report.section("crate graph", async { as_one_test(arrows::check(repository).await) }).await?;
     report.section("Rust", rust(repository)).await?;
     if cfg!(target_os = "linux") {
         report.section("Windows, in Wine", Box::pin(windows::in_wine(repository))).await?;
@@ -61,12 +61,12 @@ async fn sections(repository: &Repository, report: &mut Report) -> Result<()> {
 }
 
 async fn rust(repository: &Repository) -> Result<Tally> {
-    // What judges the broker's pages. Under CI its test fails without it; elsewhere it says so.
-    let judge = node_packages(&repository.path("crates/host/tests/accessibility")).await;
-    if let Err(error) = judge {
+    // axe-core checks the broker's pages. Without it their test fails in CI; elsewhere it is skipped.
+    let axe = node_packages(&repository.path("crates/host/tests/accessibility")).await;
+    if let Err(error) = axe {
         println!("the accessibility of the broker's pages is not tested: {error:#}");
     }
-    // The Python module links only into an interpreter; its tests are the next section's.
+    // The Python module links only into an interpreter; the next section tests it.
     let mut cargo = repository.cargo(&[
         "test",
         "--workspace",
@@ -109,7 +109,7 @@ async fn node_clients(repository: &Repository) -> Result<Tally> {
     counted(&mut node, Tally::of_node).await
 }
 
-/// The suites start the programs in `target/debug`.
+/// Builds packages; the suites start the programs in `target/debug`.
 pub(crate) async fn build(repository: &Repository, packages: &[&str]) -> Result<()> {
     let mut cargo = repository.cargo(&["build", "--quiet", "--locked"]);
     for package in packages {
@@ -118,15 +118,16 @@ pub(crate) async fn build(repository: &Repository, packages: &[&str]) -> Result<
     process::run(&mut cargo).await
 }
 
-/// A step without counts of its own is one test.
-fn judged(outcome: Result<()>) -> Result<Tally> {
+/// Counts a step as one test.
+fn as_one_test(outcome: Result<()>) -> Result<Tally> {
     outcome.map(|()| Tally::PASSED)
 }
 
+/// Runs a suite and counts its tests.
 pub(crate) async fn counted(command: &mut Command, count: fn(&str) -> Tally) -> Result<Tally> {
     let output = process::tee(command).await?;
     let tally = count(&output.stdout);
-    // A suite that could not even be built counts nothing.
+    // A suite that could not be built has no counts.
     Ok(if output.success || tally.failed > 0 { tally } else { tally.and(Tally::FAILED) })
 }
 
@@ -145,7 +146,7 @@ struct Section {
 }
 
 impl Report {
-    /// Runs a section. Its errors are failures, except that outside CI a missing program skips it.
+    /// Runs a section. An error is a failure; outside CI, a missing program skips the section.
     async fn section(
         &mut self,
         name: &'static str,
@@ -164,7 +165,7 @@ impl Report {
                 }
                 _ if error.is::<Interrupted>() => return Err(error),
                 _ => {
-                    // Prints the reason with its hint; the exit code is decided at the end.
+                    // Prints the error with its hint; the exit code is chosen at the end.
                     let _ = failure::report(Err(error));
                     (Tally::FAILED, None)
                 }

@@ -1,4 +1,4 @@
-//! The tools the commands need, prepared once below `.keybearer/`.
+//! The tools that the commands need, prepared once below `.keybearer/`.
 
 mod cross;
 mod debian;
@@ -38,18 +38,18 @@ impl Repository {
         self.root.join(relative)
     }
 
-    /// Where prepared tools live; not under version control.
+    /// A path below the directory of prepared tools, which is not under version control.
     pub(crate) fn tool_path(&self, relative: &str) -> PathBuf {
         self.root.join(".keybearer").join(relative)
     }
 
-    /// Where cargo puts what it builds.
+    /// Cargo's target directory.
     pub(crate) fn target(&self) -> PathBuf {
         std::env::var_os("CARGO_TARGET_DIR")
             .map_or_else(|| self.path("target"), |dir| self.root.join(dir))
     }
 
-    /// Where cargo puts debug binaries.
+    /// The directory of debug binaries.
     pub(crate) fn binaries(&self) -> PathBuf {
         self.target().join("debug")
     }
@@ -60,7 +60,7 @@ impl Repository {
     }
 
     pub(crate) fn cargo(&self, arguments: &[&str]) -> Command {
-        // The cargo that runs us, not whichever comes first on PATH.
+        // The cargo that started xtask, not the first one on PATH.
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         self.command(cargo, arguments)
     }
@@ -75,19 +75,19 @@ impl Repository {
         command
     }
 
-    /// cargo-deny in the version the project's settings are written for.
+    /// cargo-deny, in the version that deny.toml is written for.
     pub(crate) async fn cargo_deny(&self) -> Result<PathBuf> {
         self.cargo_tool("cargo-deny@0.20.2", &[]).await
     }
 
-    /// cargo-about, which finds licences, likewise.
+    /// cargo-about, which collects licences, in the version that about.toml is written for.
     pub(crate) async fn cargo_about(&self) -> Result<PathBuf> {
         self.cargo_tool("cargo-about@0.9.3", &["--features", "cli"]).await
     }
 
     /// Installs a program from the registry, once.
     async fn cargo_tool(&self, pin: &str, options: &[&str]) -> Result<PathBuf> {
-        let (name, _) = pin.split_once('@').context("a pin has a version")?;
+        let (name, _) = pin.split_once('@').context("the pin has no version")?;
         let root = self.tool_path("tools");
         let program = root.join("bin").join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
         prepared_once(&root.join(format!("{name}.stamp")), pin, async || {
@@ -110,18 +110,18 @@ pub(crate) async fn prepared_once(
         return Ok(());
     }
     prepare().await?;
-    let directory = stamp.parent().context("a stamp lies in a directory")?;
+    let directory = stamp.parent().context("the stamp has no directory")?;
     std::fs::create_dir_all(directory)?;
     std::fs::write(stamp, recipe).with_context(|| format!("could not write {}", stamp.display()))
 }
 
-/// Whether the program can be started at all.
+/// Whether the program can be started.
 pub(crate) async fn is_installed(program: &str) -> bool {
     let mut command = process::command(program);
     command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().await.is_ok()
 }
 
-/// Installs Debian packages where that is possible without asking; else says what to install.
+/// Installs Debian packages if this process may do so; otherwise returns the advice as an error.
 pub(crate) async fn install_debian(packages: &str, advice: &str) -> Result<()> {
     if !(is_root() && is_installed("apt-get").await) {
         return Err(MissingTool { advice: advice.to_owned() }.into());

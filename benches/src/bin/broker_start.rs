@@ -1,5 +1,5 @@
 //! Rows `broker-start` and `broker-memory`: from starting the broker with 1,000 connected accounts
-//! to its first answer, and what it then holds while idle.
+//! to its first answer, and its memory when idle after that.
 //!
 //! `broker_start PROGRAM [ARGUMENT]...`, such as `broker_start target/release/keybearer broker run`.
 
@@ -12,20 +12,21 @@ use anyhow::{Context as _, Result, bail, ensure};
 use keybearer_bench::{Figure, connect_accounts, median, report, resident_megabytes};
 use keybearer_core::{AccountsRequest, Broker as _, CorrelationId};
 use keybearer_dbus::client::BrokerProxy;
+use keybearer_emulator::Home;
 use keybearer_host::{Environment, Paths, UserFacts};
 use tokio::time::sleep;
 
 const ROUNDS: usize = 5;
 const START_LIMIT: Duration = Duration::from_secs(10);
-/// How often it is tried whether the broker answers.
+/// The pause between two attempts to connect.
 const PAUSE: Duration = Duration::from_micros(500);
-/// Until the broker is idle.
+/// The time until the broker is idle.
 const SETTLE: Duration = Duration::from_secs(2);
 
 #[tokio::main]
 async fn main() -> Result<()> {
     for (accounts, note) in [(1000, ""), (1, "with 1 account, ")] {
-        let home = Home::with_accounts(accounts).await?;
+        let home = BrokerHome::with_accounts(accounts).await?;
         let (mut starts, mut memory) = (vec![], vec![]);
         for _ in 0..ROUNDS {
             let (start, resident) = home.start(accounts).await?;
@@ -43,36 +44,25 @@ async fn main() -> Result<()> {
 }
 
 /// A person's directories, with a broker's state in them.
-struct Home {
-    dir: tempfile::TempDir,
-    variables: Vec<(&'static str, PathBuf)>,
+struct BrokerHome {
+    home: Home,
     paths: Paths,
 }
 
-impl Home {
+impl BrokerHome {
     async fn with_accounts(count: usize) -> Result<Self> {
         let program = std::env::current_exe()?;
-        let dir = tempfile::tempdir_in(program.parent().context("a program lies in a directory")?)?;
-        let below = |name: &str| dir.path().join(name);
-        let variables = vec![
-            ("HOME", below("home")),
-            ("XDG_CONFIG_HOME", below("config")),
-            ("XDG_STATE_HOME", below("state")),
-            ("XDG_RUNTIME_DIR", below("run")),
-        ];
-        for (_, path) in &variables {
-            std::fs::create_dir(path)?;
-        }
-        let environment = Environment::from_pairs(variables.iter().map(|(n, v)| (*n, v)));
+        let home = Home::new_in(program.parent().context("a program lies in a directory")?)?;
+        let environment = Environment::from_pairs(home.variables());
         let paths = Paths::resolve(&environment, &UserFacts::default())?;
         connect_accounts(&paths, &environment, count).await?;
-        Ok(Self { dir, variables, paths })
+        Ok(Self { home, paths })
     }
 
     /// Milliseconds to the first answer, and resident megabytes when idle.
     async fn start(&self, accounts: usize) -> Result<(f64, f64)> {
         let start = Instant::now();
-        let mut broker = Ended(self.command()?.spawn().context("start the broker")?);
+        let mut broker = Ended(self.command()?.spawn().context("could not start the broker")?);
         let proxy = loop {
             match BrokerProxy::connect_socket(&self.paths.socket, START_LIMIT).await {
                 Ok(proxy) => break proxy,
@@ -99,19 +89,18 @@ impl Home {
 
     fn command(&self) -> Result<Command> {
         let mut arguments = std::env::args_os().skip(1);
-        let mut command = Command::new(arguments.next().context("PROGRAM is needed")?);
-        command.args(arguments).env_clear().current_dir(self.dir.path());
-        command.envs(self.variables.iter().map(|(name, path)| (name, path)));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(File::create(self.log())?);
+        let mut command = self.home.command(arguments.next().context("PROGRAM is needed")?);
+        command.args(arguments).current_dir(self.home.at(""));
+        command.stdout(Stdio::null()).stderr(File::create(self.log())?);
         Ok(command)
     }
 
     fn log(&self) -> PathBuf {
-        self.dir.path().join("broker.log")
+        self.home.at("broker.log")
     }
 }
 
-/// A process that ends with the value.
+/// A process that is killed when this is dropped.
 struct Ended(Child);
 
 impl Drop for Ended {

@@ -1,5 +1,5 @@
-//! Rows `rust-hit` and `rust-hit-threads`: `get_token` of the Rust credential when its own cache has
-//! the token, on one thread and on eight at once.
+//! Rows `rust-hit` and `rust-hit-threads`: `get_token` of the Rust credential when its cache has the
+//! token, on one thread and on eight at once.
 
 use std::sync::{Arc, Barrier};
 use std::thread;
@@ -34,7 +34,7 @@ fn main() -> Result<()> {
     }
     let show = |what, value, unit| report(&Figure { row: ROW, what, value, unit, n: ROUNDS });
     let (one, eight) = (median(&alone), median(&together));
-    // A hit waits for nothing, so that processor time is its cost without other programs' load.
+    // A hit does not wait, so its processor time is its cost without the load of other programs.
     show("ours", median(&alone_cpu), "ns");
     show("wall time", one, "ns");
     show("fastest round, wall time", alone.iter().copied().fold(f64::INFINITY, f64::min), "ns");
@@ -51,7 +51,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Nanoseconds a call took.
+/// The nanoseconds of a call.
 struct Cost {
     wall: f64,
     cpu: f64,

@@ -76,21 +76,21 @@ fn show(row: &'static str, what: &'static str, values: &[f64]) {
     report(&Figure { row, what, value: median(values), unit: "ns", n: ROUNDS });
 }
 
-/// An engine and the requests it gets, in turn.
+/// An engine, and the requests that it gets in turn.
 struct Walk {
     engine: Engine,
     requests: Vec<SilentRequest>,
 }
 
 impl Walk {
-    /// An engine with so many tokens, asked for the first few.
+    /// An engine with so many tokens, and requests for the first few.
     async fn new(tokens: usize, asked: usize) -> Result<Self> {
         let requests = (0..asked).map(silent_request).collect::<Result<_>>()?;
         Ok(Self { engine: filled_engine(1, tokens).await?, requests })
     }
 
     async fn nanos(&self) -> Result<f64> {
-        // A hit waits for nothing: this is its cost without other programs' load.
+        // A hit does not wait, so its processor time is its cost without the load of other programs.
         let start = thread_time();
         for request in self.requests.iter().cycle().take(CALLS as usize) {
             std::hint::black_box(self.engine.acquire_silent(request.clone()).await?);

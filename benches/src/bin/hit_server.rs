@@ -38,10 +38,12 @@ async fn broker(channel: &Channel, accounts: usize) -> Result<()> {
     match channel {
         Channel::Bus(address) => match serve_bus(address, engine, Duration::from_secs(5)).await? {
             BusOutcome::Serving(service) => service.closed().await,
-            BusOutcome::Taken(owner) => bail!("the name belongs to {}", owner.unique_name),
+            BusOutcome::Taken(owner) => {
+                bail!("another program owns the name: {}", owner.unique_name)
+            }
         },
         Channel::Socket(path) => {
-            // Clients trust a socket only in a directory that is closed to others.
+            // Clients trust a socket only in a directory that other users cannot enter.
             let dir = path.parent().context("a socket lies in a directory")?;
             std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
             let listener = UnixListener::bind(path)?;
@@ -75,7 +77,7 @@ async fn constant(channel: &Channel, length: usize) -> Result<()> {
         Channel::Bus(address) => {
             let builder = connection::Builder::address(address.as_str());
             let builder = builder.serve_at(OBJECT_PATH, reply()).name(CONSTANT_NAME);
-            builder.build().await.context("serve on the bus")?.closed().await;
+            builder.build().await.context("could not serve on the bus")?.closed().await;
         }
         Channel::Socket(path) => {
             let listener = UnixListener::bind(path)?;

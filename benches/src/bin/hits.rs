@@ -1,5 +1,5 @@
 //! Rows `hits-socket` and `hits-bus`: silent hits of the broker beside a zbus service that returns a
-//! constant string of the same length, each in a process of its own, measured in turns.
+//! constant string of the same length, each in a separate process, measured in turns.
 //!
 //! `hits PROGRAM` is the row `hits-bus-peer`: beside another broker, a program that answers on the
 //! session bus with a constant string of the length it is given.
@@ -33,7 +33,7 @@ async fn main() -> Result<()> {
     compare("hits-bus", [on_bus(), on_bus()]).await
 }
 
-/// A service in a process of its own, its client, and what was measured.
+/// A service in a separate process, its client, and the measurements.
 struct Subject {
     server: Server,
     hits: Hits,
@@ -87,11 +87,11 @@ async fn compare(row: &str, [ours, peer]: [Channel; 2]) -> Result<()> {
     let constant = format!("constant:{}", ours.reply_length().await?);
     let peer = Subject::start(&constant, &peer, CONSTANT_NAME)
         .await
-        .context("start the constant service")?;
+        .context("could not start the constant service")?;
     in_turns(row, ours, peer).await
 }
 
-/// Both want the same name, so each has a bus of its own.
+/// Both need the same name, so each has a private bus.
 async fn beside_another_broker(program: &Path) -> Result<()> {
     let (our_bus, their_bus) = (PrivateBus::start()?, PrivateBus::start()?);
     let on = |bus: &PrivateBus| Channel::Bus(bus.address().to_owned());
@@ -101,7 +101,7 @@ async fn beside_another_broker(program: &Path) -> Result<()> {
     command.env("DBUS_SESSION_BUS_ADDRESS", their_bus.address());
     let peer = Subject::of(command, &on(&their_bus), Hits::broker_name())
         .await
-        .context("start the other broker")?;
+        .context("could not start the other broker")?;
     in_turns("hits-bus-peer", ours, peer).await
 }
 

@@ -46,14 +46,14 @@ fn main() -> Result<()> {
             let value = samples.quantile_micros(share) / 1000.0;
             report(&Figure { row, what, value, unit: "ms", n: samples.count() });
         };
-        // Other programs only ever add to a process's wall time.
+        // The load of other programs can only add to a process's wall time.
         show(name, 0.0);
         show(&format!("{name}, median of all starts"), 0.5);
     }
     Ok(())
 }
 
-/// A command and how long its runs took.
+/// A command and the durations of its runs.
 struct Subject {
     name: String,
     command: Command,
@@ -77,7 +77,7 @@ impl Subject {
 
 /// Sends every byte back until this process ends.
 fn echo(socket: &Path) -> Result<()> {
-    let listener = UnixListener::bind(socket).context("listen on a socket")?;
+    let listener = UnixListener::bind(socket).context("could not listen on a socket")?;
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             let mut byte = [0];

@@ -1,5 +1,5 @@
-//! A remark to the rows `hits-*`: what a hit costs the broker before and after D-Bus: to read the
-//! request, look the token up and write the reply.
+//! A remark to the rows `hits-*`: the broker's cost of a hit apart from D-Bus, which is to read the
+//! request, look up the token and write the reply.
 
 use std::sync::Arc;
 

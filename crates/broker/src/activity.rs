@@ -4,7 +4,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// The calls under way, and when there was one last. Clones share it.
+/// Counts the calls under way, and notes when the last one ended. Clones share the count.
 #[derive(Clone, Debug)]
 pub(crate) struct Activity(Arc<ActivityState>);
 
@@ -25,13 +25,13 @@ struct Calls {
 pub(crate) struct ActiveCall(Activity);
 
 impl Activity {
-    /// No call yet, and the quiet begins now.
+    /// Without a call; the quiet time starts now.
     pub(crate) fn new() -> Self {
         let calls = Mutex::new(Calls { active: 0, last: Instant::now() });
         Self(Arc::new(ActivityState { calls, ended: Notify::new() }))
     }
 
-    /// A call begins.
+    /// Counts a call until the returned value is dropped.
     pub(crate) fn begin(&self) -> ActiveCall {
         self.calls().active += 1;
         ActiveCall(self.clone())
@@ -43,7 +43,7 @@ impl Activity {
         (calls.active == 0).then(|| calls.last.elapsed())
     }
 
-    /// Ends as soon as there is no call under way.
+    /// Waits until no call is under way.
     pub(crate) async fn quiet(&self) {
         loop {
             let ended = self.0.ended.notified();

@@ -11,8 +11,8 @@ use crate::service::Service;
 use crate::status::Status;
 use crate::stop::StopReason;
 
-/// Where the object is that tells about the broker process itself. It is served on the socket
-/// only, so programs of this user alone can call it.
+/// The path of the object for the broker process itself. It is served on the socket only, so only
+/// programs of this user can call it.
 pub(crate) const CONTROL_PATH: &str = "/com/keybearer/broker1";
 const INTERFACE: &str = "com.keybearer.Broker1";
 
@@ -29,34 +29,35 @@ impl Control {
 #[interface(name = "com.keybearer.Broker1")]
 impl Control {
     /// A [`Status`] as JSON.
-    fn status(&self) -> zbus::fdo::Result<String> {
-        serde_json::to_string(&self.0.status())
+    async fn status(&self) -> zbus::fdo::Result<String> {
+        serde_json::to_string(&self.0.status().await)
             .map_err(|error| zbus::fdo::Error::Failed(error.to_string()))
     }
 
-    /// Ends the broker once the calls under way are answered, or five seconds have passed.
+    /// Stops the broker once the calls under way are answered, or after five seconds.
     fn stop(&self) {
         self.0.stop.now(StopReason::Asked);
     }
 
-    /// The same, once no sign-in waits for a person. New calls are served until then.
+    /// Stops the broker like `stop`, once no sign-in waits for a person. New calls are served until
+    /// then.
     async fn stop_after_sign_ins(&self) {
         self.0.sign_ins.quiet().await;
         self.0.stop.now(StopReason::Asked);
     }
 }
 
-/// What becomes of a sign-in that waits for a person when a broker is to end.
+/// What happens to a sign-in that waits for a person when the broker is asked to stop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_enums, reason = "there is no third way")]
 pub enum SignIns {
-    /// It has five seconds.
+    /// The sign-in has five seconds left.
     CutOff,
-    /// The broker serves until it has ended.
+    /// The broker serves until the sign-in has ended.
     AwaitEnd,
 }
 
-/// The client's side: asks a running broker about itself, and ends it.
+/// The client's side: asks a running broker for its status, and stops it.
 #[derive(Clone, Debug)]
 pub struct BrokerControl(BrokerProxy);
 
@@ -64,16 +65,16 @@ impl BrokerControl {
     /// Connects to the broker that listens at `socket`, and starts none.
     ///
     /// # Errors
-    /// `Unavailable(Broker)`, saying why.
+    /// `Unavailable(Broker)` with the reason.
     pub async fn connect(socket: &Path, limit: Duration) -> Result<Self> {
         BrokerProxy::connect_socket(socket, limit).await.map(Self)
     }
 
-    /// What the broker says about itself.
+    /// The status of the broker.
     ///
     /// # Errors
-    /// `TimedOut` after `limit`; `Protocol` if it says something else, as a much older or newer
-    /// broker may.
+    /// `TimedOut` after `limit`; `Protocol` if the reply is not a status, as from a much older or
+    /// newer broker.
     pub async fn status(&self, limit: Duration) -> Result<Status> {
         let reply = self.call("Status", limit).await?;
         let json: String = reply.body().deserialize().map_err(|error| {
@@ -84,10 +85,10 @@ impl BrokerControl {
         })
     }
 
-    /// Ends the broker, and waits until it has left the socket.
+    /// Stops the broker, and waits until it has left the socket.
     ///
     /// # Errors
-    /// `TimedOut` if it has not after `limit`; then it still will.
+    /// `TimedOut` if it has not after `limit`; it then stops later.
     pub async fn stop(&self, sign_ins: SignIns, limit: Duration) -> Result<()> {
         let method = match sign_ins {
             SignIns::CutOff => "Stop",
@@ -98,7 +99,7 @@ impl BrokerControl {
             self.0.connection().closed().await;
             Ok(())
         };
-        let late = || Error::timed_out("wait for the broker to end");
+        let late = || Error::timed_out("timed out waiting for the broker to stop");
         timeout(limit, ended).await.unwrap_or_else(|_| Err(late()))
     }
 
@@ -107,10 +108,11 @@ impl BrokerControl {
         let call = connection.call_method(None::<&str>, CONTROL_PATH, Some(INTERFACE), method, &());
         timeout(limit, call)
             .await
-            .map_err(|_| Error::timed_out("the broker did not answer"))?
+            .map_err(|_| Error::timed_out("timed out waiting for the broker to answer"))?
             .map_err(|error| {
-                Error::unavailable(Missing::Broker, "ask the broker about itself")
+                Error::unavailable(Missing::Broker, "could not control the broker")
                     .with_source(error)
+                    .with_hint("run `keybearer broker run --replace`")
             })
     }
 }

@@ -1,18 +1,19 @@
 use keybearer_core::{Error, Result};
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
-/// Keeps this process's memory to itself (invariant I5): no core dumps, no debugger of the same
-/// user. The umask stays: every file of ours is created with its mode, and a browser started from
-/// here must not close the person's downloads to others.
+/// Protects the memory of this process (invariant I5): no core dumps, and no debugger of the same
+/// user. The umask is left alone: our files are created with an explicit mode, and a browser started
+/// from here would inherit a strict umask for the person's downloads.
 pub(crate) fn harden() -> Result<()> {
     let failed = |what: &str, error: rustix::io::Errno| {
-        Error::internal(format!("{what} before secrets are in memory"))
+        Error::internal(format!("could not {what}"))
             .with_source(std::io::Error::from(error))
+            .with_hint("run the broker without a sandbox that forbids prctl and setrlimit")
     };
     let none = Rlimit { current: Some(0), maximum: Some(0) };
-    setrlimit(Resource::Core, none).map_err(|error| failed("forbid core dumps", error))?;
+    setrlimit(Resource::Core, none).map_err(|error| failed("disable core dumps", error))?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
-        .map_err(|error| failed("close the process to debuggers", error))
+        .map_err(|error| failed("protect the process from debuggers", error))
 }
 
 #[cfg(test)]

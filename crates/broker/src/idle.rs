@@ -4,16 +4,16 @@ use tokio::time::sleep;
 
 use crate::activity::Activity;
 
-/// How soon it is looked again whether work in the background is done.
-const RECHECK: Duration = Duration::from_secs(1);
+/// How often background work is checked for its end.
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Ends when there has been no call for `limit` and nothing is under way. It looks only when the
-/// limit may have passed, so an idle broker sleeps.
+/// Waits until there has been no call for `limit` and no background work is in flight. Wakes only
+/// when the limit may have passed, so an idle broker uses no CPU.
 pub(crate) async fn idle(activity: &Activity, in_flight: impl Fn() -> usize, limit: Duration) {
     loop {
         match activity.quiet_for().map(|quiet| limit.saturating_sub(quiet)) {
             Some(Duration::ZERO) if in_flight() == 0 => return,
-            Some(Duration::ZERO) => sleep(RECHECK).await,
+            Some(Duration::ZERO) => sleep(POLL_INTERVAL).await,
             Some(left) => sleep(left).await,
             None => sleep(limit).await,
         }

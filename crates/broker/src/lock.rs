@@ -10,54 +10,54 @@ use rustix::io::Errno;
 use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
 
-/// A broker that starts or ends at the same moment gets this long to do so.
+/// How long another broker may take to start or to stop.
 const HANDOVER_LIMIT: Duration = Duration::from_secs(8);
-const PAUSE: Duration = Duration::from_millis(10);
+const RETRY_INTERVAL: Duration = Duration::from_millis(10);
 
-/// The right to serve in this runtime directory; the system takes it back when the process ends,
-/// however it ends.
+/// The right to serve in this runtime directory. The system releases it when the process ends, even
+/// after a crash.
 #[derive(Debug)]
 pub(crate) struct BrokerLock(#[allow(dead_code, reason = "held open")] File);
 
-/// Which of several brokers started at the same time this one is.
+/// Which broker has the lock.
 #[derive(Debug)]
 pub(crate) enum LockOutcome {
-    /// The one that serves.
-    Ours(BrokerLock),
-    /// Another one serves already, and its socket answers.
-    Theirs,
+    /// This one.
+    Acquired(BrokerLock),
+    /// Another broker, whose socket answers.
+    HeldByOther,
 }
 
-/// Whether whoever has the lock may be left to serve.
+/// Whether this process already has the socket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum SocketOwnership {
-    /// The other one will do as well.
+    /// No: another broker may have it and serve instead.
     Contested,
-    /// The socket is in our hands, so the other one is no longer found, and ends.
-    Ours,
+    /// Yes, from the service manager. Clients no longer find another broker, so it will stop.
+    Inherited,
 }
 
 impl BrokerLock {
-    /// Takes the lock, or finds that the broker that has it answers. The runtime directory was
+    /// Takes the lock, or finds that the broker that holds it answers. The runtime directory was
     /// checked to be private.
     ///
     /// # Errors
-    /// `Transient` if the lock is held and nobody answers on the socket.
-    pub(crate) async fn acquire(paths: &Paths, seat: SocketOwnership) -> Result<LockOutcome> {
+    /// `Transient` if another process holds the lock but no broker answers on the socket.
+    pub(crate) async fn acquire(paths: &Paths, ownership: SocketOwnership) -> Result<LockOutcome> {
         let deadline = Instant::now() + HANDOVER_LIMIT;
         loop {
             let lock = Self::try_acquire(&paths.lock)?;
-            // Whoever serves has the lock, so who listens without it is a service manager, and
-            // its socket is not to be taken away: it has heard us, and starts a broker for it.
+            // A broker that serves holds the lock, so a process that listens without it is a
+            // service manager. Its socket must stay; our connection made it start a broker.
             let managed = lock.is_some()
-                && seat == SocketOwnership::Contested
+                && ownership == SocketOwnership::Contested
                 && listens(&paths.socket).await;
             if let (Some(lock), false) = (lock, managed) {
-                return Ok(LockOutcome::Ours(lock));
+                return Ok(LockOutcome::Acquired(lock));
             }
             let left = deadline.saturating_duration_since(Instant::now());
-            if seat == SocketOwnership::Contested && answers(&paths.socket, left).await {
-                return Ok(LockOutcome::Theirs);
+            if ownership == SocketOwnership::Contested && answers(&paths.socket, left).await {
+                return Ok(LockOutcome::HeldByOther);
             }
             if left.is_zero() && managed {
                 let shown = paths.socket.display();
@@ -73,16 +73,16 @@ impl BrokerLock {
                     None,
                     format!("another process holds {shown} but does not serve"),
                 )
-                .with_hint("end the other keybearer process, then try again"));
+                .with_hint("stop the other keybearer process, then try again"));
             }
-            // It has just started or is just ending; either shows within milliseconds.
-            sleep(PAUSE).await;
+            // The other broker is starting or stopping, which takes milliseconds.
+            sleep(RETRY_INTERVAL).await;
         }
     }
 
     fn try_acquire(path: &Path) -> Result<Option<Self>> {
         let failed = |error: Errno| {
-            Error::internal(format!("lock {}", path.display()))
+            Error::internal(format!("could not lock {}", path.display()))
                 .with_source(std::io::Error::from(error))
                 .with_hint("make its directory writable for you")
         };
@@ -96,9 +96,9 @@ impl BrokerLock {
     }
 }
 
-/// Whether somebody listens there, served or not.
+/// Whether a process listens there, whether or not it accepts.
 async fn listens(socket: &Path) -> bool {
-    matches!(timeout(PAUSE, UnixStream::connect(socket)).await, Ok(Ok(_)))
+    matches!(timeout(RETRY_INTERVAL, UnixStream::connect(socket)).await, Ok(Ok(_)))
 }
 
 async fn answers(socket: &Path, limit: Duration) -> bool {

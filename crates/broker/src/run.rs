@@ -10,45 +10,42 @@ use keybearer_host::{Environment, Paths, private_dir};
 use listenfd::ListenFd;
 use tokio::time::{sleep, timeout};
 
-use crate::connections::Connections;
 use crate::control::{BrokerControl, SignIns};
+use crate::doors;
 use crate::hardening::harden;
 use crate::idle::idle;
 use crate::lock::{BrokerLock, LockOutcome, SocketOwnership};
 use crate::logging::log_to_stderr;
-use crate::service::Service;
+use crate::service::{OpenEngine, Service};
 use crate::signals::Signals;
-use crate::socket::Socket;
 use crate::status::BusStatus;
 use crate::stop::StopReason;
 
-/// How long a broker stays without calls unless told otherwise: longer than the pauses of a
-/// working day's mornings, shorter than access tokens live, so that little is lost.
+/// How long a broker keeps running without calls by default: longer than most pauses of a working
+/// day, shorter than the lifetime of an access token, so that few cached tokens are lost.
 pub const DEFAULT_IDLE_EXIT: Duration = Duration::from_secs(30 * 60);
 
 /// How a broker runs.
 #[derive(Debug)]
-#[allow(clippy::exhaustive_structs, reason = "built field by field")]
 pub struct BrokerOptions {
-    /// End after this long without calls; `None` stays for ever. Default
-    /// [`DEFAULT_IDLE_EXIT`].
+    /// Stop after this long without calls; `None` for never. Default: [`DEFAULT_IDLE_EXIT`].
     pub idle_exit: Option<Duration>,
-    /// The socket the service manager listens at, if it started this process. It stays when the
-    /// broker ends. Default none: the broker makes the socket, and removes it.
+    /// The socket on which the service manager listens, if it started this process. The socket stays
+    /// when the broker stops. Default: none; the broker makes the socket, and removes it.
     pub listener: Option<UnixListener>,
-    /// What becomes of a broker that serves already. Default: it stays.
+    /// What happens to a broker that is already running. Default: it stays.
     pub incumbent: Incumbent,
 }
 
-/// What becomes of a broker that serves already.
+/// What happens to a broker that is already running.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[allow(clippy::exhaustive_enums, reason = "there is no third way")]
 pub enum Incumbent {
-    /// It serves on, and the new one ends at once.
+    /// It keeps serving, and the new broker exits at once.
     #[default]
     Stays,
-    /// It is asked to end, which gives calls under way five seconds. Whoever is first then serves:
-    /// the new one, or one that a program or the service manager started at the same moment.
+    /// It is asked to stop, which gives calls under way five seconds. Then the first broker to take
+    /// the lock serves: this one, or one that a program or the service manager started meanwhile.
     Replaced,
 }
 
@@ -59,56 +56,60 @@ impl Default for BrokerOptions {
 }
 
 impl BrokerOptions {
-    /// With what the service manager handed this process (sd_listen_fds(3)). Reads and removes
-    /// environment variables, so it belongs before the first thread.
+    /// Takes the listener that the service manager passed (sd_listen_fds(3)). Reads and removes
+    /// environment variables, so call this before the first thread starts.
     #[must_use]
-    pub fn with_handed_over(self) -> Self {
-        let handed_over = ListenFd::from_env().take_unix_listener(0);
-        Self { listener: handed_over.ok().flatten(), ..self }
+    pub fn with_passed_listener(self) -> Self {
+        let listener = ListenFd::from_env().take_unix_listener(0);
+        Self { listener: listener.ok().flatten(), ..self }
     }
 }
 
-/// How a broker ended when nothing went wrong.
+/// How a broker ended without an error.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_enums, reason = "there is no third way")]
 pub enum Exit {
-    /// It served, until this.
+    /// It served until this happened.
     Served(StopReason),
-    /// Another broker of this user serves already.
+    /// Another broker of this user is already running.
     AlreadyRunning,
 }
 
-/// Is the broker of this user until something ends it. One line, `ready SOCKET`, goes to standard
-/// output when clients are served; nothing else ever does (invariant I10).
+/// Runs the broker of this user until it is stopped or idle. Writes one line to standard output,
+/// `ready SOCKET`, when it accepts clients, and nothing else (invariant I10).
 ///
-/// Hardens the whole process, so it belongs into a process of its own.
+/// Hardens the whole process, so run it in a process of its own.
 ///
 /// # Errors
 /// `Internal` if the directories are not private or the store cannot be opened, `InvalidRequest` if
 /// the configuration is wrong, `Unavailable(Key)` if the keyring with the store's key is locked,
-/// `Transient` if another broker neither serves nor ends, `TimedOut` if one that is to be replaced
-/// does not end.
+/// `Transient` if another broker holds the lock but does not answer, `TimedOut` if the broker to be
+/// replaced does not stop.
 pub fn run(options: BrokerOptions) -> Result<Exit> {
     harden()?;
     let environment = Environment::current();
     log_to_stderr(&environment);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
-        .thread_keep_alive(BLOCKING_THREADS_STAY)
+        .thread_keep_alive(BLOCKING_THREAD_KEEP_ALIVE)
         .enable_all()
         .build()
-        .map_err(|error| Error::internal("start the broker's runtime").with_source(error))?;
+        .map_err(|error| {
+            Error::internal("could not start the broker's threads")
+                .with_source(error)
+                .with_hint("raise the limit of processes (ulimit -u)")
+        })?;
     let exit = runtime.block_on(async {
         let mut signals = Signals::catch()?;
-        serve(&environment, options, say_ready, signals.received()).await
+        serve(&environment, options, announce_ready, signals.received()).await
     });
-    // A name server that does not answer must not keep the process.
-    runtime.shutdown_timeout(LEFT_OVERS);
+    // A blocking thread, such as a DNS lookup without an answer, must not keep the process running.
+    runtime.shutdown_timeout(RUNTIME_SHUTDOWN_LIMIT);
     exit
 }
 
-/// As [`run`], as a part of this process: `ready` is called when clients are served, and `signal`
-/// ends the broker.
+/// Runs the broker inside this process: `ready` is called when clients are accepted, and the broker
+/// stops when `signal` completes.
 ///
 /// # Errors
 /// As [`run`].
@@ -120,90 +121,88 @@ pub async fn serve(
 ) -> Result<Exit> {
     let paths = Paths::current(environment)?;
     private_dir(&paths.runtime_dir)?;
-    let seat =
-        if options.listener.is_some() { SocketOwnership::Ours } else { SocketOwnership::Contested };
-    let mut turn = BrokerLock::acquire(&paths, seat).await?;
-    if matches!(turn, LockOutcome::Theirs) && options.incumbent == Incumbent::Replaced {
-        end_incumbent(&paths.socket).await?;
-        turn = BrokerLock::acquire(&paths, seat).await?;
-    }
-    let lock = match turn {
-        LockOutcome::Ours(lock) => lock,
-        LockOutcome::Theirs => {
-            tracing::info!("another broker serves already");
-            ready(&paths.socket);
-            if environment.has("DBUS_STARTER_ADDRESS") {
-                until_settled_on_bus(&paths.socket).await;
-            }
-            return Ok(Exit::AlreadyRunning);
+    let Some(lock) = acquire_lock(&paths, &options).await? else {
+        tracing::info!("another broker is already running");
+        ready(&paths.socket);
+        if environment.has("DBUS_STARTER_ADDRESS") {
+            wait_until_named_on_bus(&paths.socket).await;
         }
+        return Ok(Exit::AlreadyRunning);
     };
-    let service = Arc::new(Service::open(environment, paths).await?);
-    let socket = match options.listener {
-        Some(listener) => Socket::adopt(listener, &service.paths.socket, &lock)?,
-        None => Socket::bind(&service.paths.socket, &lock)?,
-    };
+    let engine = OpenEngine::open(environment, &paths).await?;
+    let doors = doors::all(environment, &paths, options.listener, &lock)?;
+    let service = Arc::new(Service::new(engine, paths, doors));
     ready(&service.paths.socket);
-    tracing::info!("serving on {}", service.paths.socket.display());
-    let accepting = tokio::spawn(Connections::serve(Arc::clone(&service), socket));
-    let address = environment.session_bus_address();
-    let bus = tokio::spawn(Arc::clone(&service).serve_session_bus(address));
+    let accepting = service.open_doors();
     let reason = until_end(&service, options.idle_exit, signal).await;
-    tracing::info!("ending: {}", reason.as_str());
-    let failed = |error| Error::internal("end the broker").with_source(error);
-    let clients = accepting.await.map_err(failed)?;
-    service.wind_up().await;
-    clients.join_all().await;
-    bus.await.map_err(failed)?;
-    // The next broker must find the store closed, which calls that were cut off may still have.
+    tracing::info!("stopping: {}", reason.as_str());
+    service.drain(accepting).await;
+    // The next broker must find the store closed; calls that were cut off may still use it.
     let closing = tokio::spawn(async move {
         service.host.close().await;
         drop(lock);
     });
-    if timeout(LAST_WRITE, closing).await.is_err() {
+    if timeout(STORE_CLOSE_LIMIT, closing).await.is_err() {
         tracing::warn!("the last write to the token store has not ended");
     }
     Ok(Exit::Served(reason))
 }
 
-/// One that goes away meanwhile is as good.
-async fn end_incumbent(socket: &Path) -> Result<()> {
-    let ending = async {
-        let incumbent = BrokerControl::connect(socket, INCUMBENT_PATIENCE).await?;
-        tracing::info!("asking the broker that serves to end");
-        incumbent.stop(SignIns::CutOff, INCUMBENT_PATIENCE).await
+/// The lock; `None` if another broker serves and stays.
+async fn acquire_lock(paths: &Paths, options: &BrokerOptions) -> Result<Option<BrokerLock>> {
+    let ownership = match options.listener {
+        Some(_) => SocketOwnership::Inherited,
+        None => SocketOwnership::Contested,
     };
-    match ending.await {
+    let mut outcome = BrokerLock::acquire(paths, ownership).await?;
+    if matches!(outcome, LockOutcome::HeldByOther) && options.incumbent == Incumbent::Replaced {
+        stop_incumbent(&paths.socket).await?;
+        outcome = BrokerLock::acquire(paths, ownership).await?;
+    }
+    Ok(match outcome {
+        LockOutcome::Acquired(lock) => Some(lock),
+        LockOutcome::HeldByOther => None,
+    })
+}
+
+/// Stops the running broker. It is no error if that broker disappears meanwhile.
+async fn stop_incumbent(socket: &Path) -> Result<()> {
+    let stopping = async {
+        let incumbent = BrokerControl::connect(socket, INCUMBENT_STOP_LIMIT).await?;
+        tracing::info!("asking the running broker to stop");
+        incumbent.stop(SignIns::CutOff, INCUMBENT_STOP_LIMIT).await
+    };
+    match stopping.await {
         Err(error) if *error.kind() != ErrorKind::Unavailable(Missing::Broker) => Err(error),
         _ => Ok(()),
     }
 }
 
-/// A bus that started this process fails the calls it holds back if the process ends before
-/// anybody has the name. The broker that serves is about to take it.
-async fn until_settled_on_bus(socket: &Path) {
+/// Waits until the running broker has the name on the session bus, or cannot get it. A bus that
+/// started this process holds back calls and fails them if the process ends before the name is
+/// taken.
+async fn wait_until_named_on_bus(socket: &Path) {
     let connecting = async {
-        let control = BrokerControl::connect(socket, STARTER_PATIENCE).await?;
-        while control.status(STARTER_PATIENCE).await?.bus == BusStatus::Connecting {
-            sleep(RECHECK).await;
+        let control = BrokerControl::connect(socket, BUS_NAME_LIMIT).await?;
+        while control.status(BUS_NAME_LIMIT).await?.bus == BusStatus::Connecting {
+            sleep(POLL_INTERVAL).await;
         }
         Ok::<(), Error>(())
     };
-    // Nothing can be done about a broker that does not answer; the bus says so to its callers.
-    let _ = timeout(STARTER_PATIENCE, connecting).await;
+    // If the running broker does not answer, the bus returns an error to the callers.
+    let _ = timeout(BUS_NAME_LIMIT, connecting).await;
 }
 
-/// Calls under way may take five seconds to end, and their replies one to leave.
-const INCUMBENT_PATIENCE: Duration = Duration::from_secs(10);
-const STARTER_PATIENCE: Duration = Duration::from_secs(5);
-const RECHECK: Duration = Duration::from_millis(10);
-const LEFT_OVERS: Duration = Duration::from_secs(1);
-const LAST_WRITE: Duration = Duration::from_secs(2);
+/// The running broker gives calls five seconds, and their replies one.
+const INCUMBENT_STOP_LIMIT: Duration = Duration::from_secs(10);
+const BUS_NAME_LIMIT: Duration = Duration::from_secs(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+const RUNTIME_SHUTDOWN_LIMIT: Duration = Duration::from_secs(1);
+const STORE_CLOSE_LIMIT: Duration = Duration::from_secs(2);
 /// Enough for one person's programs; more threads would only cost memory.
 const WORKERS: usize = 2;
-/// What is done by a blocking thread, such as a write to the store, is done seldom; each that waits
-/// for more holds its stack.
-const BLOCKING_THREADS_STAY: Duration = Duration::from_secs(1);
+/// Blocking work, such as a write to the store, is rare, and each idle thread holds a stack.
+const BLOCKING_THREAD_KEEP_ALIVE: Duration = Duration::from_secs(1);
 
 async fn until_end(
     service: &Service,
@@ -224,12 +223,13 @@ async fn until_end(
     service.stop.wanted().await
 }
 
-/// Says so to whoever started us, who then may stop listening.
-fn say_ready(socket: &Path) {
+/// Writes the ready line to standard output, and closes it: the program that started this process
+/// may stop reading now.
+fn announce_ready(socket: &Path) {
     let mut line = std::ffi::OsString::from("ready ");
     line.push(socket);
     line.push("\n");
-    // Nobody listens unless a service manager started us.
+    // Without a service manager this does nothing.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let mut stdout = std::io::stdout().lock();
     let _ = stdout.write_all(line.as_encoded_bytes()).and_then(|()| stdout.flush());

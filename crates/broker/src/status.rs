@@ -1,23 +1,25 @@
+use std::fmt;
 use std::path::PathBuf;
 
-use keybearer_host::KeyProtection;
+use keybearer_dbus::interface::BUS_NAME;
+use keybearer_host::KeyStatus;
 use serde::{Deserialize, Serialize};
 
 use crate::service::Service;
 
-/// What a broker says about itself.
+/// What a broker reports about itself.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct Status {
-    /// The process.
+    /// The process id.
     pub pid: u32,
-    /// Of the broker that runs, which an update does not replace.
+    /// The version of the running broker, which an update of the program does not replace.
     pub version: String,
     /// Where it listens.
     pub socket: PathBuf,
-    /// Its place on the session bus.
+    /// Its state on the session bus.
     pub bus: BusStatus,
     /// What protects the key of the token store.
+    #[serde(flatten)]
     pub key: KeyStatus,
     /// The state directory, with the token store.
     pub store: PathBuf,
@@ -25,20 +27,33 @@ pub struct Status {
     pub accounts: usize,
     /// How many clients are on the socket.
     pub clients: usize,
+    /// A line for each way by which requests reach the broker. A broker of an older version sends
+    /// none.
+    #[serde(default)]
+    pub doors: Vec<DoorStatus>,
     /// What a person should know, in sentences.
     pub notices: Vec<String>,
 }
 
-/// A broker's place on the session bus.
+/// What `broker status` shows about one way by which requests reach the broker.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DoorStatus {
+    /// Its name, in one word.
+    pub name: String,
+    /// Its state, in words.
+    pub state: String,
+}
+
+/// A broker's state on the session bus.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
 #[allow(clippy::exhaustive_enums, reason = "status has a sentence for each")]
 pub enum BusStatus {
     /// There is no session bus.
     Absent,
-    /// It is connecting.
+    /// The broker is connecting.
     Connecting,
-    /// It has the broker's name.
+    /// The broker has the well-known name.
     Owned,
     /// Another program has the name, and keeps it.
     Taken(NameHolder),
@@ -51,47 +66,32 @@ pub enum BusStatus {
     Lost,
 }
 
-/// The program that has the broker's name.
+/// The program that has the broker's name on the session bus.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct NameHolder {
     /// Its unique name on the bus.
     pub unique_name: String,
-    /// Its process id, if the bus tells.
+    /// Its process id, if the bus reports it.
     pub pid: Option<u32>,
-    /// Its program, if the system tells.
+    /// Its program, if the system reports it.
     pub executable: Option<PathBuf>,
 }
 
-/// What protects the key of the token store.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[allow(clippy::exhaustive_enums, reason = "doctor has a sentence for each")]
-pub enum KeyStatus {
-    /// The desktop's keyring.
-    Keyring,
-    /// A file only this user can read.
-    File,
-    /// Nothing: it ends with the process.
-    Memory,
-    /// It could not be found out.
-    Unknown,
-}
-
-impl From<Option<KeyProtection>> for KeyStatus {
-    fn from(protection: Option<KeyProtection>) -> Self {
-        match protection {
-            Some(KeyProtection::Keyring) => Self::Keyring,
-            Some(KeyProtection::File) => Self::File,
-            Some(KeyProtection::Ephemeral) => Self::Memory,
-            None => Self::Unknown,
+impl fmt::Display for BusStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Absent => f.write_str("there is no session bus"),
+            Self::Connecting => f.write_str("connecting to the session bus"),
+            Self::Owned => write!(f, "has the name {BUS_NAME}"),
+            Self::Taken(holder) => write!(f, "{holder} has the name {BUS_NAME}, and keeps it"),
+            Self::Failed { reason } => write!(f, "the session bus cannot be used: {reason}"),
+            Self::Lost => f.write_str("the session bus has ended"),
         }
     }
 }
 
-/// How the program shows in a sentence.
-impl std::fmt::Display for NameHolder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for NameHolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.executable, self.pid) {
             (Some(program), Some(pid)) => write!(f, "{} (process {pid})", program.display()),
             (None, Some(pid)) => write!(f, "process {pid}"),
@@ -100,20 +100,31 @@ impl std::fmt::Display for NameHolder {
     }
 }
 
+impl Status {
+    pub(crate) fn add_door(&mut self, name: &str, state: String) {
+        self.doors.push(DoorStatus { name: name.to_owned(), state });
+    }
+}
+
 impl Service {
-    /// How this broker is.
-    pub(crate) fn status(&self) -> Status {
-        Status {
+    /// The status of this broker.
+    pub(crate) async fn status(&self) -> Status {
+        let mut status = Status {
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             socket: self.paths.socket.clone(),
-            bus: self.bus_status(),
-            key: self.host.protection().ok().flatten().into(),
+            bus: BusStatus::Absent,
+            key: self.host.key_status().await,
             store: self.paths.state_dir.clone(),
             accounts: self.engine.account_count(),
-            clients: self.connections.count(),
+            clients: 0,
+            doors: Vec::new(),
             notices: self.notices(),
+        };
+        for door in &self.doors {
+            door.report(&mut status);
         }
+        status
     }
 
     fn notices(&self) -> Vec<String> {
@@ -121,7 +132,7 @@ impl Service {
         let unreadable = match self.engine.unreadable_records() {
             0 => None,
             count => Some(format!(
-                "{count} stored records cannot be read; their accounts have to sign in again"
+                "{count} stored records cannot be read; their accounts must sign in again"
             )),
         };
         damaged.chain(unreadable).collect()

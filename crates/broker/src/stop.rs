@@ -1,14 +1,14 @@
 use tokio::sync::watch;
 
-/// Why the broker ends.
+/// Why the broker stops.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_enums, reason = "each is logged in words")]
 pub enum StopReason {
-    /// It was told to by a signal.
+    /// It received a signal.
     Signal,
-    /// It was asked to, as by `keybearer broker stop`.
+    /// A client asked it to, as `keybearer broker stop` does.
     Asked,
-    /// Nobody wanted anything for the time given.
+    /// There was no call for the configured time.
     Idle,
     /// Its socket was removed or replaced, so no new client finds it.
     SocketGone,
@@ -19,25 +19,25 @@ impl StopReason {
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Signal => "a signal",
-            Self::Asked => "asked to",
-            Self::Idle => "nothing to do",
+            Self::Signal => "received a signal",
+            Self::Asked => "asked to stop",
+            Self::Idle => "idle",
             Self::SocketGone => "the socket was removed",
         }
     }
 }
 
-/// How far the end has come.
+/// How far the broker has stopped.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
     Serving,
-    /// No new clients; calls under way go on.
+    /// No new clients are accepted; calls under way continue.
     Leaving,
-    /// Connections end.
+    /// Connections are closed.
     Closing,
 }
 
-/// Tells everything in the process that it is time to go. Clones share it.
+/// The request to stop, for all parts of the process. Clones share it.
 #[derive(Clone, Debug)]
 pub(crate) struct Stop(watch::Sender<(Phase, Option<StopReason>)>);
 
@@ -46,7 +46,7 @@ impl Stop {
         Self(watch::Sender::new((Phase::Serving, None)))
     }
 
-    /// Asks everything to end; the first reason counts.
+    /// Asks the broker to stop; the first reason counts.
     pub(crate) fn now(&self, reason: StopReason) {
         self.0.send_if_modified(|(phase, why)| {
             let first = *phase == Phase::Serving;
@@ -57,12 +57,12 @@ impl Stop {
         });
     }
 
-    /// Asks connections to end.
+    /// Asks for all connections to be closed.
     pub(crate) fn close(&self) {
         self.0.send_modify(|(phase, _)| *phase = Phase::Closing);
     }
 
-    /// Waits until it is time to go.
+    /// Waits until the broker is asked to stop.
     pub(crate) async fn wanted(&self) -> StopReason {
         let mut changes = self.0.subscribe();
         // The sender is this value itself, so the wait cannot fail.
@@ -70,7 +70,7 @@ impl Stop {
         state.ok().and_then(|state| state.1).unwrap_or(StopReason::Asked)
     }
 
-    /// Waits until connections should end.
+    /// Waits until connections must be closed.
     pub(crate) async fn closing(&self) {
         let mut changes = self.0.subscribe();
         let _ = changes.wait_for(|(phase, _)| *phase == Phase::Closing).await;

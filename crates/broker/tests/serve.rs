@@ -1,38 +1,33 @@
-//! The broker as a part of this process, with directories of its own.
+//! The broker inside this process, with temporary directories.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
-use keybearer_broker::{
-    BrokerControl, BrokerOptions, BusStatus, Exit, KeyStatus, SignIns, StopReason, serve,
-};
+use keybearer_broker::{BrokerControl, BrokerOptions, BusStatus, Exit, SignIns, StopReason, serve};
 use keybearer_core::{AccountsRequest, Broker, CorrelationId};
 use keybearer_dbus::client::BrokerProxy;
+use keybearer_emulator::Home;
 use keybearer_host::{Environment, Paths};
-use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-struct Home {
-    _directory: TempDir,
+/// A person's directories, as a broker in this process finds them.
+struct BrokerHome {
+    _home: Home,
     environment: Environment,
     paths: Paths,
 }
 
-impl Home {
+impl BrokerHome {
     fn new() -> Self {
-        let directory = TempDir::new().unwrap();
-        let place = |name| directory.path().join(name).into_os_string();
-        let environment = Environment::from_pairs([
-            ("HOME", directory.path().as_os_str().to_owned()),
-            ("XDG_RUNTIME_DIR", place("run")),
-        ]);
+        let home = Home::new().unwrap();
+        let environment = Environment::from_pairs(home.variables());
         let paths = Paths::current(&environment).unwrap();
-        Self { _directory: directory, environment, paths }
+        Self { _home: home, environment, paths }
     }
 
     /// Starts a broker and waits until it serves.
@@ -55,7 +50,7 @@ impl Home {
 
 #[tokio::test]
 async fn a_broker_serves_tells_about_itself_and_ends_when_asked() {
-    let home = Home::new();
+    let home = BrokerHome::new();
     let broker = home.start().await;
     let proxy = BrokerProxy::connect_socket(&home.paths.socket, LIMIT).await.unwrap();
     let correlation_id = CorrelationId::new("c");
@@ -65,7 +60,7 @@ async fn a_broker_serves_tells_about_itself_and_ends_when_asked() {
     let status = control.status(LIMIT).await.unwrap();
     assert_eq!((status.pid, status.accounts, status.clients), (std::process::id(), 0, 2));
     assert_eq!((&status.socket, &status.store), (&home.paths.socket, &home.paths.state_dir));
-    assert_eq!((status.key, status.notices.len()), (KeyStatus::File, 0));
+    assert_eq!((status.key.place.as_str(), status.notices.len()), ("file", 0));
     assert!(matches!(status.bus, BusStatus::Absent | BusStatus::Connecting), "{status:?}");
     control.stop(SignIns::CutOff, LIMIT).await.unwrap();
     assert_eq!(broker.await.unwrap().unwrap(), Exit::Served(StopReason::Asked));
@@ -74,7 +69,7 @@ async fn a_broker_serves_tells_about_itself_and_ends_when_asked() {
 
 #[tokio::test]
 async fn a_second_broker_leaves_the_first_alone() {
-    let home = Home::new();
+    let home = BrokerHome::new();
     let first = home.start().await;
     let second = home.start().await;
     assert_eq!(second.await.unwrap().unwrap(), Exit::AlreadyRunning);
@@ -84,7 +79,7 @@ async fn a_second_broker_leaves_the_first_alone() {
 
 #[tokio::test]
 async fn a_broker_started_while_another_ends_takes_its_place() {
-    let home = Home::new();
+    let home = BrokerHome::new();
     for _ in 0..5 {
         let broker = home.start().await;
         home.control().await.stop(SignIns::CutOff, LIMIT).await.unwrap();
@@ -98,7 +93,7 @@ async fn a_broker_started_while_another_ends_takes_its_place() {
 
 #[tokio::test]
 async fn the_socket_and_its_directory_are_closed_to_others() {
-    let home = Home::new();
+    let home = BrokerHome::new();
     let broker = home.start().await;
     let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&home.paths.socket), 0o600);
@@ -120,7 +115,7 @@ async fn a_broker_whose_socket_is_removed_or_replaced_ends() {
         },
     ];
     for remove in ways {
-        let home = Home::new();
+        let home = BrokerHome::new();
         let broker = home.start().await;
         remove(&home.paths);
         let ended = tokio::time::timeout(LIMIT, broker).await.unwrap();
@@ -130,10 +125,10 @@ async fn a_broker_whose_socket_is_removed_or_replaced_ends() {
 
 #[tokio::test]
 async fn silent_clients_do_not_keep_others_out() {
-    let home = Home::new();
+    let home = BrokerHome::new();
     let broker = home.start().await;
     let mut silent = Vec::new();
-    // Of these, the first make room for the last.
+    // The first of these are disconnected to make room for the last.
     for _ in 0..700 {
         silent.push(tokio::net::UnixStream::connect(&home.paths.socket).await.unwrap());
         if silent.len() > 300 {

@@ -16,7 +16,7 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     Login(login::Login),
@@ -29,7 +29,7 @@ pub(crate) enum Command {
 }
 
 impl Command {
-    /// Does it.
+    /// Runs the command.
     pub(crate) fn run(self) -> Result<ExitCode> {
         let done = match self {
             Self::Login(login) => login.run(),
@@ -43,7 +43,7 @@ impl Command {
         done.map(|()| Exit::Done.into())
     }
 
-    /// How its failure is told.
+    /// The format in which the command reports an error.
     pub(crate) fn error_format(&self) -> ErrorFormat {
         match self {
             Self::Token(token) => token.error_format(),
@@ -55,7 +55,7 @@ impl Command {
     }
 }
 
-/// For commands whose answer is a table or JSON.
+/// The output formats of commands that print a table or JSON.
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum TableFormat {
     /// Columns, for people

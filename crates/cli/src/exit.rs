@@ -2,7 +2,7 @@ use std::process::ExitCode;
 
 use keybearer_core::{ErrorKind, Missing};
 
-/// How the program ended, for the program that started it.
+/// The exit codes of the program.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Exit {
     Done = 0,
@@ -14,23 +14,23 @@ pub(crate) enum Exit {
     TimedOut = 6,
 }
 
-/// The same, for people.
+/// The exit codes as help text.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  failed: denied, or an error of the server
+  1  failed: denied, or a server error
   2  wrong usage
-  3  a person has to take part
+  3  sign-in required
   4  cancelled
   5  broker or network unavailable
   6  timed out";
 
 impl Exit {
-    /// The exit code of a failure: by what the caller does next.
+    /// The exit code of an error.
     pub(crate) const fn of(kind: &ErrorKind) -> Self {
         match kind {
             ErrorKind::Unavailable(missing) => match missing {
-                // Nobody can be asked from here; somebody has to be.
+                // A person has to sign in, but cannot be asked from here.
                 Missing::UserInterface => Self::InteractionRequired,
                 Missing::Broker | Missing::Network | Missing::DeviceRegistration | Missing::Key => {
                     Self::Unavailable

@@ -6,20 +6,20 @@ use serde_json::json;
 use crate::exit::Exit;
 use crate::output;
 
-/// How a failure is told.
+/// How an error is reported.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ErrorFormat {
-    /// To a person, on standard error.
+    /// As text on standard error, for people.
     Text,
-    /// To a program, on standard output.
+    /// As JSON on standard output, for programs.
     Json,
 }
 
-/// Tells what went wrong; the exit code says what to do next.
+/// Prints the error, and returns its exit code.
 pub(crate) fn report(error: &Error, format: ErrorFormat) -> ExitCode {
     match format {
         ErrorFormat::Text => eprint!("{}", text(error)),
-        // There is nowhere left to tell that standard output is closed.
+        // If standard output is closed, there is no other place to report it.
         ErrorFormat::Json => drop(output::json(&json(error))),
     }
     Exit::of(error.kind()).into()
@@ -56,7 +56,7 @@ mod tests {
 
     fn denied() -> Error {
         let context = ErrorContext {
-            message: "redeem the code".into(),
+            message: "could not redeem the code".into(),
             code: Some("AADSTS50011".into()),
             correlation_id: CorrelationId::new("c-1"),
             hint: Some("register http://localhost".into()),
@@ -68,15 +68,24 @@ mod tests {
 
     #[test]
     fn people_read_the_message_its_causes_and_the_next_step() {
-        let expected = "error: redeem the code (AADSTS50011, correlation id c-1)\n  \
+        let expected = "error: could not redeem the code (AADSTS50011, correlation id c-1)\n  \
                         caused by: the cause\nhint: register http://localhost\n";
         assert_eq!(text(&denied()), expected);
     }
 
     #[test]
+    fn what_two_refusals_share_is_read_once() {
+        let read = text(&denied().with_source(denied()));
+        for once in ["could not redeem the code", "AADSTS50011", "c-1", "register http://localhost"]
+        {
+            assert_eq!(read.matches(once).count(), 1, "{once} in {read}");
+        }
+    }
+
+    #[test]
     fn programs_read_the_same_as_json() {
         let expected = serde_json::json!({ "error": {
-            "kind": "denied", "message": "redeem the code", "code": "AADSTS50011",
+            "kind": "denied", "message": "could not redeem the code", "code": "AADSTS50011",
             "correlation_id": "c-1", "hint": "register http://localhost",
         }});
         assert_eq!(json(&denied()), expected);

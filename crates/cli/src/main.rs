@@ -1,8 +1,7 @@
-//! `keybearer`: sign in, get tokens, and look after the broker, from a command line.
+//! The command line program `keybearer`: sign in, get tokens, and manage the broker.
 //!
-//! This program promises that standard output carries the answer and nothing else (invariant I10),
-//! that its exit codes say what to do next, and that it decides nothing about tokens: the broker
-//! does.
+//! Standard output has the answer and nothing else (invariant I10), and the exit code says what to do
+//! next. The program makes no decisions about tokens; the broker does.
 
 mod arguments;
 mod commands;

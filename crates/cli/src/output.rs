@@ -8,9 +8,9 @@ use keybearer_core::{Error, Result};
 pub(crate) fn text(answer: &str) -> Result<()> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(answer.as_bytes()).and_then(|()| stdout.flush()) {
-        // A reader that has seen enough, such as `head`, is no failure.
+        // A reader that stops reading, such as `head`, is not an error.
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Error::internal("write to standard output").with_source(error))
+            Err(Error::internal("could not write to standard output").with_source(error))
         }
         _ => Ok(()),
     }
@@ -21,8 +21,8 @@ pub(crate) fn json(answer: &serde_json::Value) -> Result<()> {
     text(&format!("{answer:#}\n"))
 }
 
-/// Lines up columns; the first row is the heading. Text that comes from elsewhere cannot move the
-/// cursor or colour the terminal.
+/// Formats rows as aligned columns; the first row is the heading. Control characters are removed, so
+/// that text from elsewhere cannot move the cursor or colour the terminal.
 pub(crate) fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let clean = |cell: &String| cell.chars().filter(|c| !c.is_control()).collect::<String>();
     let rows: Vec<[String; N]> = rows.iter().map(|row| row.each_ref().map(clean)).collect();

@@ -9,26 +9,25 @@ use keybearer_core::{
 use keybearer_engine::Random;
 use keybearer_host::SystemRandom;
 
-/// For whom tokens are issued, and by whom.
+/// The issuer of tokens, and the app they are issued to.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Target {
-    /// Directory: a GUID, a domain, organizations, common or consumers
+    /// Directory: a GUID, a domain, organizations, common or consumers [default: organizations]
     #[arg(long, value_name = "TENANT", env = "AZURE_TENANT_ID", hide_env_values = true)]
-    #[arg(default_value = "organizations")]
-    pub(crate) tenant: String,
-    /// Host that issues tokens
+    pub(crate) tenant: Option<String>,
+    /// Host of the sign-in service
     #[arg(long, value_name = "HOST", env = "AZURE_AUTHORITY_HOST", hide_env_values = true)]
     #[arg(default_value = "https://login.microsoftonline.com")]
     pub(crate) authority: String,
-    /// App registration [default: Microsoft's app for Azure developer tools]
+    /// Client id of the app registration [default: Microsoft's app for Azure developer tools]
     #[arg(long, value_name = "ID")]
     pub(crate) client_id: Option<String>,
 }
 
-/// How long a command may take.
+/// The time limit of a command.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Limit {
-    /// Give up after this many seconds, a person's sign-in included
+    /// Fail after this many seconds, including the sign-in
     #[arg(long = "timeout", value_name = "SECS", default_value_t = 300)]
     seconds: u32,
 }
@@ -40,7 +39,7 @@ impl Limit {
 }
 
 impl Target {
-    /// A request for a token of these scopes.
+    /// Builds a request for a token for these scopes.
     pub(crate) fn request(
         &self,
         scopes: &[String],
@@ -48,15 +47,18 @@ impl Target {
         claims: Option<&str>,
         limit: Limit,
     ) -> Result<TokenParameters> {
-        // A variable that is set to nothing is as good as not set.
-        let given = |text: &str, default: &str| {
-            if text.is_empty() { default.to_owned() } else { text.to_owned() }
+        // An empty environment variable counts as unset.
+        let host = match self.authority.as_str() {
+            "" => AuthorityHost::public_cloud(),
+            authority => AuthorityHost::parse(authority)?,
         };
-        let host = AuthorityHost::parse(&given(&self.authority, "login.microsoftonline.com"))?;
-        let tenant = Tenant::parse(&given(&self.tenant, "organizations"))?;
+        let tenant = match self.tenant.as_deref() {
+            None | Some("") => host.default_tenant(),
+            Some(tenant) => Tenant::parse(tenant)?,
+        };
         let client_id = ClientId::parse(self.client_id.as_deref().unwrap_or(AZURE_DEVELOPER_APP))?;
         let scopes = match scopes {
-            [] => ScopeSet::parse(&[sign_in_scope(&client_id, &host)])?,
+            [] => default_scopes(&client_id, &host)?,
             scopes => ScopeSet::parse(scopes)?,
         };
         Ok(TokenParameters {
@@ -77,26 +79,25 @@ impl Target {
     }
 }
 
-/// What to sign in for when nothing is named: Azure's management for Microsoft's developer app,
-/// which may use it everywhere, and Graph's `User.Read` for others, which every app
-/// registration has from the start.
-fn sign_in_scope(client_id: &ClientId, host: &AuthorityHost) -> &'static str {
+/// The scopes of a sign-in that names none: Azure Resource Manager for Microsoft's developer app,
+/// which may use it everywhere, and Graph's `User.Read` for other apps, which every app registration
+/// has from the start. In a cloud whose Resource Manager is not known, the person only signs in.
+fn default_scopes(client_id: &ClientId, host: &AuthorityHost) -> Result<ScopeSet> {
     if client_id.as_str() != AZURE_DEVELOPER_APP {
-        return "User.Read";
+        return ScopeSet::parse(&["User.Read"]);
     }
-    match host.environment() {
-        "login.partner.microsoftonline.cn" => "https://management.chinacloudapi.cn/.default",
-        "login.microsoftonline.us" => "https://management.usgovcloudapi.net/.default",
-        _ => "https://management.azure.com/.default",
+    match host.resource_manager() {
+        Ok(manager) => ScopeSet::parse(&[format!("https://{}/.default", manager.host)]),
+        Err(_) => Ok(ScopeSet::sign_in()),
     }
 }
 
-/// Asks for the connected accounts.
+/// Builds a request for the connected accounts.
 pub(crate) fn accounts(limit: Duration) -> AccountsRequest {
     AccountsRequest { client_id: None, correlation_id: correlation_id(), timeout: limit }
 }
 
-/// The id of one command's work, here and in the server's logs.
+/// Makes the id of one command, for these logs and the server's.
 pub(crate) fn correlation_id() -> CorrelationId {
     let mut bytes = [0; 16];
     SystemRandom.fill(&mut bytes);
@@ -109,7 +110,17 @@ mod tests {
 
     fn target(tenant: &str, authority: &str, client_id: Option<&str>) -> Target {
         let client_id = client_id.map(str::to_owned);
-        Target { tenant: tenant.into(), authority: authority.into(), client_id }
+        Target { tenant: Some(tenant.into()), authority: authority.into(), client_id }
+    }
+
+    #[test]
+    fn without_scopes_a_person_only_signs_in_where_the_resource_manager_is_not_known() {
+        for authority in ["localhost:8443", "login.sovcloud-identity.sg", "contoso.ciamlogin.com"] {
+            let request = target("", authority, None);
+            let limit = Limit { seconds: 1 };
+            let request = request.request(&[], AccountChoice::Only, None, limit).unwrap();
+            assert_eq!(request.scopes, ScopeSet::sign_in(), "{authority}");
+        }
     }
 
     #[test]
@@ -118,7 +129,8 @@ mod tests {
             ("", None, "https://management.azure.com/.default"),
             ("login.chinacloudapi.cn", None, "https://management.chinacloudapi.cn/.default"),
             ("login.microsoftonline.us", None, "https://management.usgovcloudapi.net/.default"),
-            ("localhost:8443", None, "https://management.azure.com/.default"),
+            ("login.sovcloud-identity.fr", None, "https://management.sovcloud-api.fr/.default"),
+            ("localhost:8443", Some("11111111-1111-1111-1111-111111111111"), "User.Read"),
             ("", Some("11111111-1111-1111-1111-111111111111"), "User.Read"),
         ] {
             let target = target("", authority, client_id);

@@ -1,4 +1,4 @@
-//! One command's conversation with the broker.
+//! The connection of a command to the broker.
 
 use std::future::Future;
 
@@ -8,27 +8,27 @@ use keybearer_client::{BrokerChoice, LocalBroker, LocalBrokerOptions};
 use keybearer_core::{Error, Result};
 use keybearer_host::Environment;
 
-/// The broker of this machine, started if need be. A command needs one: what it signs in is to be
-/// there for the next.
+/// The broker of this machine, started if need be. It is required, because a later command must find
+/// the account that this one signs in.
 #[cfg(target_os = "linux")]
 pub(crate) fn broker() -> LocalBroker {
     local(LocalBrokerOptions { choice: BrokerChoice::Required, ..Default::default() })
 }
 
-/// The broker for a sign-in that is to use the browser: the same.
+/// The broker for a sign-in with the browser, which is the same here.
 #[cfg(target_os = "linux")]
 pub(crate) fn browser_broker() -> LocalBroker {
     broker()
 }
 
-/// The system's own broker, and an engine that keeps what it signs in with the browser, for what that
-/// one does not know.
+/// The broker of the operating system, and for accounts it does not know an engine in this process,
+/// which signs in with the browser and stores the accounts on disk.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn broker() -> LocalBroker {
     local(LocalBrokerOptions { remember: Persistence::OnDisk, ..Default::default() })
 }
 
-/// The engine that keeps what it signs in with the browser.
+/// The engine in this process, which signs in with the browser and stores the accounts on disk.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn browser_broker() -> LocalBroker {
     let (choice, remember) = (BrokerChoice::Never, Persistence::OnDisk);
@@ -39,13 +39,13 @@ fn local(options: LocalBrokerOptions) -> LocalBroker {
     LocalBroker::new(Environment::current(), options)
 }
 
-/// Does the work on this thread, until it is done or the person presses Ctrl-C. Work given up that
-/// way closes its connection, at which the broker drops what it did for it.
+/// Runs the work on this thread until it ends or the person presses Ctrl-C, which closes the
+/// connection; the broker then cancels the requests of that connection.
 pub(crate) fn run<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .map_err(|error| Error::internal("start a runtime").with_source(error))?;
+        .map_err(|error| Error::internal("could not start a runtime").with_source(error))?;
     let outcome = runtime.block_on(async {
         tokio::select! {
             outcome = work => outcome,

@@ -1,4 +1,4 @@
-//! Moments as text.
+//! Times as text.
 
 use jiff::tz::TimeZone;
 use keybearer_core::Timestamp;

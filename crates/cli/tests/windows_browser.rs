@@ -58,7 +58,7 @@ fn a_sign_in_with_the_browser_is_there_for_the_next_command() {
     let (code, stdout, stderr) = profile.run(&silent);
     assert_eq!((code, &*stdout), (3, ""), "{stderr}");
 
-    let (code, stdout, stderr) = profile.run(&["login", "--timeout", "60"]);
+    let (code, stdout, stderr) = profile.run(&["login", "--scope", SCOPE, "--timeout", "60"]);
     assert_eq!(code, 0, "{stderr}");
     let user = std::env::var("KEYBEARER_BROWSE_USER").unwrap();
     assert!(stdout.starts_with(&format!("signed in as {user} ")), "{stdout}");
@@ -85,7 +85,8 @@ fn a_sign_in_with_the_browser_is_there_for_the_next_command() {
 #[test]
 fn commands_at_the_same_time_take_turns() {
     let profile = Profile::new();
-    let (code, _, stderr) = profile.run(&["login", "--browser", "--timeout", "60"]);
+    let (code, _, stderr) =
+        profile.run(&["login", "--browser", "--scope", SCOPE, "--timeout", "60"]);
     assert_eq!(code, 0, "{stderr}");
     let start = |_| {
         let mut command = profile.command(&["token", "--silent", "--scope", SCOPE]);

@@ -4,9 +4,9 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use keybearer_core::{
-    AccountChoice, Authority, AuthorityHost, Broker, Caller, Capabilities, Claims, CorrelationId,
-    Error, ErrorKind, HomeAccountId, InteractiveRequest, Missing, Prompt, Result, ScopeSet,
-    SilentRequest, Tenant, Token, TokenParameters,
+    AccountChoice, Authority, Broker, Caller, Capabilities, Claims, CorrelationId, Error,
+    ErrorKind, HomeAccountId, InteractiveRequest, Missing, Prompt, Result, ScopeSet, SilentRequest,
+    Tenant, Token, TokenParameters,
 };
 use keybearer_engine::Random;
 use keybearer_host::{Environment, SystemClock, SystemRandom};
@@ -251,9 +251,11 @@ impl CredentialState {
     }
 
     fn sign_in(&self, query: TokenQuery<'_>) -> Result<ParsedQuery> {
-        let default;
+        let (scope, default);
         let scopes = if query.scopes.is_empty() {
-            default = [resource_manager(&self.settings.host)?];
+            let resource_manager = self.settings.host.resource_manager()?;
+            scope = format!("{}/.default", resource_manager.audience);
+            default = [&*scope];
             &default
         } else {
             query.scopes
@@ -413,22 +415,6 @@ impl CredentialState {
             self.cache.insert(wanted.lookup(&scopes), &wanted.scopes, &token, now);
         }
         Ok(token)
-    }
-}
-
-/// The scope of Azure Resource Manager in the cloud of this authority.
-fn resource_manager(host: &AuthorityHost) -> Result<&'static str> {
-    match host.environment() {
-        "login.windows.net" => Ok("https://management.core.windows.net//.default"),
-        "login.partner.microsoftonline.cn" => {
-            Ok("https://management.core.chinacloudapi.cn//.default")
-        }
-        "login.microsoftonline.us" => Ok("https://management.core.usgovcloudapi.net//.default"),
-        _ => Err(Error::invalid_request(
-            "scopes",
-            format!("{host} is no cloud whose Azure Resource Manager is known"),
-        )
-        .with_hint("name the scopes to sign in for")),
     }
 }
 

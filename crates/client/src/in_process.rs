@@ -29,7 +29,7 @@ pub(crate) struct InProcess {
 struct Opened {
     engine: Arc<dyn Broker>,
     #[cfg(not(target_os = "linux"))]
-    _turn: Option<crate::on_disk::Turn>,
+    _store_lock: Option<crate::on_disk::StoreLock>,
 }
 
 impl InProcess {
@@ -84,18 +84,18 @@ impl InProcess {
         #[cfg(not(target_os = "linux"))]
         if self.remember == Persistence::OnDisk {
             let paths = paths?;
-            let turn = crate::on_disk::Turn::take(&paths).await?;
+            let lock = crate::on_disk::StoreLock::take(&paths).await?;
             let host = crate::on_disk::durable_host(&paths, &self.environment);
             let engine =
                 Arc::new(Engine::open(self.chosen(host.effects()), engine_settings).await?);
-            return Ok(Opened { engine, _turn: Some(turn) });
+            return Ok(Opened { engine, _store_lock: Some(lock) });
         }
         let effects = self.chosen(Host::in_process(&self.environment).effects());
         let engine = Arc::new(Engine::open(effects, engine_settings).await?);
         Ok(Opened {
             engine,
             #[cfg(not(target_os = "linux"))]
-            _turn: None,
+            _store_lock: None,
         })
     }
 

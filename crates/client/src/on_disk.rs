@@ -41,7 +41,7 @@ impl StoreLock {
 
 /// Whether something is kept already.
 pub(crate) fn has_store(environment: &Environment) -> bool {
-    Paths::current(environment).is_ok_and(|paths| paths.state_dir.join("store.redb").is_file())
+    Paths::current(environment).is_ok_and(|paths| paths.state_dir.join("store.log").is_file())
 }
 
 #[cfg(windows)]

@@ -116,7 +116,7 @@ impl Settings {
         let tenant = match (text(&options.tenant_id), record) {
             (Some(tenant), _) => Tenant::parse(tenant)?,
             (None, Some(record)) => Tenant::parse(record.tenant_id.as_str())?,
-            (None, None) => Tenant::Organizations,
+            (None, None) => host.default_tenant(),
         };
         let client_id = match record {
             Some(record) => record.client_id.clone(),
@@ -188,6 +188,12 @@ mod tests {
         };
         assert_eq!(host(None), "login.microsoftonline.us");
         assert_eq!(host(Some("https://localhost:8443")), "localhost:8443");
+    }
+
+    #[test]
+    fn a_directory_with_a_host_of_its_own_needs_no_name() {
+        let settings = Settings::new(&CredentialOptions::default(), Some("contoso.ciamlogin.com"));
+        assert_eq!(settings.unwrap().tenant.as_str(), "contoso.onmicrosoft.com");
     }
 
     #[test]

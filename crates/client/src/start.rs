@@ -2,21 +2,22 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use keybearer_core::{Error, ErrorKind, Missing, Result};
+use keybearer_core::{Error, Missing, Result};
 use keybearer_host::{Environment, private_dir};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 /// How long a broker may take to start, whatever the caller's own limit.
 const LONGEST_START: Duration = Duration::from_secs(10);
 
-/// How much of a failed broker's own words goes into the error.
-const LONGEST_COMPLAINT: usize = 400;
+/// How much of each line that a failed broker logged goes into the error.
+const LONGEST_LINE: usize = 400;
 
 /// The `keybearer` program: `KEYBEARER_PROGRAM`, this program itself, its neighbour, in the
 /// `directory` of the caller, or on `PATH`.
@@ -37,28 +38,28 @@ pub fn find_program(
     candidates.chain(directories.map(|dir| dir.join(NAME))).find(|candidate| candidate.is_file())
 }
 
-/// Starts `program broker run`, which serves in `runtime_dir`, and waits until it does, or says why
-/// not.
+/// Starts `program broker run`, which serves in `runtime_dir`, and waits until it accepts clients.
 ///
-/// The broker outlives this process. If another one is running already, that is as good.
+/// The broker outlives this process. If another broker is already running, the call succeeds as
+/// well.
 ///
 /// # Errors
-/// `Unavailable(Broker)` if it did not start, with its own last words; `TimedOut` after `limit`.
+/// `Unavailable(Broker)` if the broker did not start, with the error that it logged, its causes and
+/// its hint; `TimedOut` after `limit`.
 pub async fn start_broker(program: &Path, runtime_dir: &Path, limit: Duration) -> Result<()> {
     let log = runtime_dir.join("broker.log");
-    let complaints = create_log(runtime_dir, &log)?;
-    let mut child = spawn(program, complaints)
-        .map_err(|error| no_start(format!("start {}", program.display())).with_source(error))?;
+    let log_file = create_log(runtime_dir, &log)?;
+    let mut child = spawn(program, log_file).map_err(|error| {
+        no_start(format!("could not start {}: {error}", program.display()))
+            .with_hint("install the keybearer program again")
+    })?;
     let stdout = child.stdout.take();
     // It has handed over to the broker already.
     let _ = child.wait();
-    let failed = |why: &str| {
-        let LastWords { error, hint } = LastWords::read(&log);
-        let message = error.map_or_else(
-            || format!("the broker {why}"),
-            |error| format!("the broker {why}: {error}"),
-        );
-        no_start(message).with_hint(hint.unwrap_or_else(|| {
+    let failed = |what: &str| {
+        let StartFailure { reason, hint } = StartFailure::read(&log);
+        let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+        no_start(format!("the broker {what}{reason}")).with_hint(hint.unwrap_or_else(|| {
             "run `keybearer broker run` to see why it does not start".to_owned()
         }))
     };
@@ -70,18 +71,19 @@ pub async fn start_broker(program: &Path, runtime_dir: &Path, limit: Duration) -
     }
 }
 
-/// Where a broker that does not start says why. Where there is no place for that there is none for
-/// its socket either.
+/// The file in which a broker that does not start logs the reason. If it cannot be created, neither
+/// could the broker's socket.
 fn create_log(runtime_dir: &Path, log: &Path) -> Result<File> {
+    const HINT: &str = "make the runtime directory writable for you, and make room on its disk";
     private_dir(runtime_dir).map_err(|error| {
-        let kind = ErrorKind::Unavailable(Missing::Broker);
-        Error::from_parts(kind, error.context().clone()).with_source(error)
+        let reason: Vec<String> = std::iter::once(error.message()).chain(error.causes()).collect();
+        no_start(reason.join(": ")).with_hint(error.hint().unwrap_or(HINT))
     })?;
     let mut options = File::options();
     options.create(true).write(true).truncate(true).mode(0o600);
-    options
-        .open(log)
-        .map_err(|error| no_start(format!("create {}", log.display())).with_source(error))
+    options.open(log).map_err(|error| {
+        no_start(format!("could not create {}: {error}", log.display())).with_hint(HINT)
+    })
 }
 
 fn no_start(message: impl Into<String>) -> Error {
@@ -91,10 +93,10 @@ fn no_start(message: impl Into<String>) -> Error {
 /// The broker is nobody's child, has a session of its own, and holds none of the caller's files: a
 /// program that waits for its children, or holds a lock by a descriptor, must not wait for it.
 #[allow(unsafe_code, reason = "a child has to be forked once more before it becomes the program")]
-fn spawn(program: &Path, complaints: File) -> std::io::Result<Child> {
+fn spawn(program: &Path, log: File) -> std::io::Result<Child> {
     let mut command = Command::new(program);
     command.args(["broker", "run"]).current_dir("/");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(complaints);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
     // SAFETY: what runs between fork and exec allocates nothing and takes no lock; the functions it
     // calls are system calls.
     unsafe { command.pre_exec(detach) };
@@ -150,27 +152,75 @@ async fn wait_until_ready(stdout: Option<ChildStdout>) -> bool {
     matches!(BufReader::new(stdout).read_line(&mut line).await, Ok(length) if length > 0)
 }
 
-/// What a broker that did not start said about it.
+/// What a broker that did not start reported.
 #[derive(Default)]
-struct LastWords {
-    error: Option<String>,
+struct StartFailure {
+    /// The error and its causes.
+    reason: Option<String>,
     hint: Option<String>,
 }
 
-impl LastWords {
+impl StartFailure {
     fn read(log: &Path) -> Self {
         let text = std::fs::read_to_string(log).unwrap_or_default();
-        let last = |label: &str| {
-            let line = text.lines().rev().find_map(|line| line.trim().strip_prefix(label));
-            line.map(|line| line.trim().chars().take(LONGEST_COMPLAINT).collect())
-        };
-        Self { error: last("error:"), hint: last("hint:") }
+        let mut failure = Self::parse(&text);
+        if text.is_empty()
+            && let Err(error) = probe(log)
+        {
+            failure.reason = Some(format!("could not write {}: {error}", log.display()));
+            failure.hint = Some("make room on the disk of the runtime directory".to_owned());
+        }
+        failure
     }
+
+    /// Reads the last error as the program prints it: `error:`, `caused by:` and `hint:` lines.
+    fn parse(text: &str) -> Self {
+        let mut failure = Self::default();
+        for line in text.lines().map(str::trim) {
+            let shown = |line: &str| line.trim().chars().take(LONGEST_LINE).collect::<String>();
+            if let Some(error) = line.strip_prefix("error:") {
+                failure = Self { reason: Some(shown(error)), hint: None };
+            } else if let Some(cause) = line.strip_prefix("caused by:") {
+                let cause = shown(cause);
+                failure.reason = failure.reason.map(|reason| format!("{reason}: {cause}"));
+            } else if let Some(hint) = line.strip_prefix("hint:") {
+                failure.hint = Some(shown(hint));
+            }
+        }
+        failure
+    }
+}
+
+/// Whether the log can be written at all: on a full disk it stays empty, whatever the broker logs.
+fn probe(log: &Path) -> std::io::Result<()> {
+    let mut file = File::options().append(true).open(log)?;
+    file.write_all(b"\n")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_reason_of_a_failed_start_is_the_last_error_with_its_causes() {
+        let log = "INFO keybearer: starting\nerror: old\nhint: old\nerror: could not create /s\n  \
+                   caused by: disk\n  caused by: No space left on device (os error 28)\nhint: make room\n";
+        let StartFailure { reason, hint } = StartFailure::parse(log);
+        let expected = "could not create /s: disk: No space left on device (os error 28)";
+        assert_eq!((reason.as_deref(), hint.as_deref()), (Some(expected), Some("make room")));
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_written_is_the_reason_itself() {
+        // Writing there always fails with ENOSPC.
+        let full = Path::new("/dev/full");
+        let error = probe(full).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::StorageFull);
+        let dir = tempfile::tempdir().unwrap();
+        let StartFailure { reason, hint } = StartFailure::read(&dir.path().join("gone/broker.log"));
+        assert!(reason.unwrap().contains("No such file"));
+        assert!(hint.is_some());
+    }
 
     #[test]
     fn the_program_is_looked_for_where_it_was_named_then_near_us_then_on_the_path() {

@@ -1,9 +1,7 @@
-//! What other vendors' clients say to the broker, in their words: over its socket to the engine,
-//! to an emulated provider, and with what comes back to a resource.
+//! Requests of other vendors' clients, as they write them: from the broker's session to the engine and
+//! an emulated provider, and with the token to a resource.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
-mod support;
 
 use std::sync::Arc;
 
@@ -11,9 +9,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use keybearer_core::{Broker, CallerId};
 use keybearer_dbus::server::Session;
-use keybearer_emulator::Emulator;
+use keybearer_emulator::Laboratory;
+use keybearer_testkit::emulated;
 use serde_json::{Value, json};
-use support::emulated;
 
 const USER: &str = "dev@contoso.example";
 const APP: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
@@ -22,22 +20,22 @@ const SAMPLE: &str = "c0ffee00-1111-4222-8333-444455556666";
 /// A client's connection to the broker, and a way to the resource.
 struct Client {
     session: Session,
-    emulator: Emulator,
-    http: reqwest::Client,
+    laboratory: Laboratory,
 }
 
 impl Client {
     async fn start() -> Self {
-        let emulator = emulated::signing_in(USER);
-        let broker: Arc<dyn Broker> = Arc::new(emulated::engine(&emulator).await);
+        let laboratory = Laboratory::signing_in(USER).unwrap();
+        let person = laboratory.person(USER).unwrap();
+        let engine = emulated::engine(&laboratory, person).await.unwrap();
+        let broker: Arc<dyn Broker> = Arc::new(engine);
         let session = Session::new(broker, CallerId::new("client"), None);
-        let http = emulated::client(&emulator).build().unwrap();
-        Self { session, emulator, http }
+        Self { session, laboratory }
     }
 
     /// A request as MSAL's runtime makes it, with some of the parameters changed.
     fn request(&self, changes: &Value) -> String {
-        let ready = self.emulator.ready();
+        let ready = self.laboratory.ready();
         let mut parameters = json!({
             "accessTokenToRenew": "", "account": null,
             "additionalQueryParametersForAuthorization": { "x-client-xtra-sku": "MSAL.Python|1.39.0" },
@@ -62,24 +60,21 @@ impl Client {
     }
 
     fn resource(&self) -> String {
-        let endpoint = &self.emulator.ready().blob_endpoint;
+        let endpoint = &self.laboratory.ready().blob_endpoint;
         endpoint.trim_start_matches("https://").split('/').next().unwrap().to_owned()
     }
 
     /// Sends a signed request: status, and what the resource says.
     async fn send(&self, method: &str, path: &str, signed: &str) -> (u16, Value) {
         let url = format!("https://{}{path}", self.resource());
-        let request = self.http.request(method.parse().unwrap(), url);
+        let request = self.laboratory.client().http().request(method.parse().unwrap(), url);
         let reply = request.header("authorization", format!("PoP {signed}")).send().await.unwrap();
         let status = reply.status().as_u16();
         (status, serde_json::from_str(&reply.text().await.unwrap()).unwrap())
     }
 
     async fn requests(&self) -> Vec<Value> {
-        let url = format!("{}/emulator/requests", self.emulator.ready().authority_host);
-        let entries = self.http.get(url).send().await.unwrap().text().await.unwrap();
-        let entries: Value = serde_json::from_str(&entries).unwrap();
-        entries.as_array().unwrap().clone()
+        self.laboratory.client().requests().await.unwrap()
     }
 }
 

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,37 +12,29 @@ use keybearer_core::{
     Prompt, Result, SilentRequest, TokenParameters,
 };
 use keybearer_dbus::server::serve_socket;
+use keybearer_emulator::Home;
 use keybearer_host::Environment;
 use keybearer_testkit::double::{Answer, ScriptedBroker};
 use keybearer_testkit::sample;
-use tempfile::TempDir;
 use tokio::net::UnixListener;
 
 /// A machine on which nothing of ours runs or is installed.
-fn bare_machine() -> (TempDir, Environment) {
-    let dir = tempfile::tempdir().unwrap();
-    let path = |name: &str| dir.path().join(name).into_os_string();
-    let environment = Environment::from_pairs([
-        ("HOME", path("home")),
-        ("PATH", path("bin")),
-        ("XDG_RUNTIME_DIR", path("run")),
-        // The machine of whoever runs the tests may be WSL.
-        ("KEYBEARER_WSL_PROXY", "off".into()),
-        ("DBUS_SESSION_BUS_ADDRESS", format!("unix:path={}/no-bus", dir.path().display()).into()),
-    ]);
-    for place in ["home", "bin", "run"] {
-        let place = dir.path().join(place);
-        std::fs::create_dir(&place).unwrap();
-        std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o700)).unwrap();
-    }
-    (dir, environment)
+fn bare_machine() -> (Home, Environment) {
+    let home = Home::new().unwrap();
+    let no_programs = home.make_private("bin").unwrap();
+    let no_bus = format!("unix:path={}", home.at("no-bus").display());
+    let home = home
+        .with("PATH", no_programs)
+        // The machine that runs the tests may be WSL.
+        .with("KEYBEARER_WSL_PROXY", "off")
+        .with("DBUS_SESSION_BUS_ADDRESS", no_bus);
+    let environment = Environment::from_pairs(home.variables());
+    (home, environment)
 }
 
-fn socket(dir: &Path) -> UnixListener {
-    let place = dir.join("run/keybearer");
-    std::fs::create_dir(&place).unwrap();
-    std::fs::set_permissions(&place, std::fs::Permissions::from_mode(0o700)).unwrap();
-    UnixListener::bind(place.join("broker.sock")).unwrap()
+fn socket(home: &Home) -> UnixListener {
+    home.make_private("run/keybearer").unwrap();
+    UnixListener::bind(home.socket()).unwrap()
 }
 
 fn broker(environment: &Environment, choice: BrokerChoice) -> LocalBroker {
@@ -61,7 +52,7 @@ const LONG: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn with_nothing_installed_the_error_says_what_was_tried() {
-    let (_dir, environment) = bare_machine();
+    let (_home, environment) = bare_machine();
     let error = accounts(&broker(&environment, BrokerChoice::Required), LONG).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Unavailable(Missing::Broker));
     for part in ["run/keybearer", "session bus", "not installed"] {
@@ -71,7 +62,7 @@ async fn with_nothing_installed_the_error_says_what_was_tried() {
 
 #[tokio::test]
 async fn with_nothing_installed_this_process_does_the_work() {
-    let (_dir, environment) = bare_machine();
+    let (_home, environment) = bare_machine();
     for choice in [BrokerChoice::Auto, BrokerChoice::Never] {
         assert_eq!(accounts(&broker(&environment, choice), LONG).await.unwrap(), 0);
     }
@@ -79,8 +70,8 @@ async fn with_nothing_installed_this_process_does_the_work() {
 
 #[tokio::test]
 async fn a_program_that_does_not_become_a_broker_is_quoted() {
-    let (dir, environment) = bare_machine();
-    let program = dir.path().join("bin/keybearer");
+    let (home, environment) = bare_machine();
+    let program = home.at("bin/keybearer");
     std::fs::write(&program, "#!/bin/sh\necho 'error: the store is not ours' >&2\nexit 1\n")
         .unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -92,18 +83,18 @@ async fn a_program_that_does_not_become_a_broker_is_quoted() {
 /// broker it happened to start.
 #[tokio::test]
 async fn a_broker_that_is_started_is_nobodys_child_and_holds_nobodys_files() {
-    let (dir, _) = bare_machine();
-    let (held, seen) = (dir.path().join("held"), dir.path().join("seen"));
+    let (home, _) = bare_machine();
+    let (held, seen) = (home.at("held"), home.at("seen"));
     let file = std::fs::File::create(&held).unwrap();
     rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
-    let program = dir.path().join("bin/keybearer");
+    let program = home.at("bin/keybearer");
     let script = format!(
         "#!/bin/sh\n{{ cut -d' ' -f1,4,6 /proc/$$/stat; ls -l /proc/$$/fd; }} > {seen}\necho ready\n",
         seen = seen.display()
     );
     std::fs::write(&program, script).unwrap();
     std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
-    start_broker(&program, &dir.path().join("run/keybearer"), LONG).await.unwrap();
+    start_broker(&program, &home.at("run/keybearer"), LONG).await.unwrap();
     let seen = std::fs::read_to_string(seen).unwrap();
     let (ids, files) = seen.split_once('\n').unwrap();
     let [broker, parent, session] =
@@ -118,8 +109,8 @@ async fn a_broker_that_is_started_is_nobodys_child_and_holds_nobodys_files() {
 
 #[tokio::test]
 async fn a_socket_that_says_nothing_does_not_hold_up_a_caller_inv_i7() {
-    let (dir, environment) = bare_machine();
-    let _silent = socket(dir.path());
+    let (home, environment) = bare_machine();
+    let _silent = socket(&home);
     let started = Instant::now();
     let limit = Duration::from_millis(500);
     let error = accounts(&broker(&environment, BrokerChoice::Required), limit).await.unwrap_err();
@@ -130,8 +121,8 @@ async fn a_socket_that_says_nothing_does_not_hold_up_a_caller_inv_i7() {
 
 #[tokio::test]
 async fn a_broker_that_went_away_is_found_again_for_the_next_call() {
-    let (dir, environment) = bare_machine();
-    let listener = socket(dir.path());
+    let (home, environment) = bare_machine();
+    let listener = socket(&home);
     let double = Arc::new(ScriptedBroker::new());
     for _ in 0..2 {
         double.on_accounts(Answer::Now(Ok(vec![sample::account()])));
@@ -168,8 +159,8 @@ async fn a_broker_that_went_away_is_found_again_for_the_next_call() {
 
 #[tokio::test]
 async fn an_answer_of_the_broker_is_not_replaced_by_work_in_this_process() {
-    let (dir, environment) = bare_machine();
-    let listener = socket(dir.path());
+    let (home, environment) = bare_machine();
+    let listener = socket(&home);
     let double = Arc::new(ScriptedBroker::new());
     double.on_accounts(Answer::Now(Err(Error::cancelled("the person gave up"))));
     let serving = double.clone();
@@ -192,8 +183,8 @@ async fn what_a_broker_lacks_this_process_may_have() {
         (Error::transient(None, "busy"), "transient"),
     ];
     for (answer, expected) in cases {
-        let (dir, environment) = bare_machine();
-        let listener = socket(dir.path());
+        let (home, environment) = bare_machine();
+        let listener = socket(&home);
         let double = Arc::new(ScriptedBroker::new());
         double.on_silent(Answer::Now(Err(answer.clone())));
         tokio::spawn(async move {
@@ -205,7 +196,11 @@ async fn what_a_broker_lacks_this_process_may_have() {
         let result = broker(&environment, BrokerChoice::Auto).acquire_silent(request).await;
         let error = result.unwrap_err();
         assert_eq!(error.kind().name(), expected, "{answer}");
-        // What the broker said is not lost.
+        // What the broker said is not lost, and nothing is said twice.
+        let lines: Vec<String> = std::iter::once(error.message()).chain(error.causes()).collect();
+        let text = lines.join("\n");
+        assert!(text.matches("correlation id").count() <= 1, "{text}");
+        assert!(lines.iter().all(|line| text.matches(line).count() == 1), "{text}");
         let said: Vec<String> = error.causes().chain([error.message()]).collect();
         assert!(said.iter().any(|said| said.contains(&answer.context().message)), "{said:?}");
     }
@@ -213,11 +208,11 @@ async fn what_a_broker_lacks_this_process_may_have() {
 
 #[tokio::test]
 async fn on_windows_and_in_wsl_a_missing_broker_lets_a_chain_go_on() {
-    let (dir, _) = bare_machine();
+    let (home, _) = bare_machine();
     let environment = Environment::from_pairs([
-        ("HOME", dir.path().join("home").into_os_string()),
-        ("PATH", dir.path().join("bin").into_os_string()),
-        ("XDG_RUNTIME_DIR", dir.path().join("run").into_os_string()),
+        ("HOME", home.at("").into_os_string()),
+        ("PATH", home.at("bin").into_os_string()),
+        ("XDG_RUNTIME_DIR", home.at("run").into_os_string()),
         ("WSL_DISTRO_NAME", "Debian".into()),
     ]);
     let error = accounts(&broker(&environment, BrokerChoice::Auto), LONG).await.unwrap_err();
@@ -231,8 +226,8 @@ async fn on_windows_and_in_wsl_a_missing_broker_lets_a_chain_go_on() {
 async fn the_broker_is_offered_the_browser_of_the_programs_own_environment() {
     use keybearer_core::{InteractiveRequest, Prompt};
     use keybearer_testkit::double::Received;
-    let (dir, bare) = bare_machine();
-    let (script, opened) = (dir.path().join("browser"), dir.path().join("opened"));
+    let (home, bare) = bare_machine();
+    let (script, opened) = (home.at("browser"), home.at("opened"));
     std::fs::write(&script, format!("#!/bin/sh\nprintf %s \"$1\" > {}\n", opened.display()))
         .unwrap();
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -240,7 +235,7 @@ async fn the_broker_is_offered_the_browser_of_the_programs_own_environment() {
     let variables = variables.map(|name| (name, bare.value(name).unwrap().to_owned()));
     let browser = ("BROWSER", script.into_os_string());
     let desktop = Environment::from_pairs(variables.into_iter().chain([browser]));
-    let listener = socket(dir.path());
+    let listener = socket(&home);
     let double = Arc::new(ScriptedBroker::new());
     let serving = double.clone();
     tokio::spawn(async move {

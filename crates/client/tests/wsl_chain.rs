@@ -4,7 +4,6 @@
 
 mod support;
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,30 +11,34 @@ use std::time::{Duration, Instant};
 use keybearer_client::{BrokerChoice, LocalBroker, LocalBrokerOptions, WslProxyLocator};
 use keybearer_core::{AccountsRequest, Broker, CorrelationId, ErrorKind, Missing, Result};
 use keybearer_dbus::server::serve_socket;
+use keybearer_emulator::Home;
 use keybearer_host::Environment;
 use keybearer_testkit::contract::Situation;
 use keybearer_testkit::double::{Answer, MemoryBroker, ScriptedBroker};
-use tempfile::TempDir;
 use tokio::net::UnixListener;
 
 const LONG: Duration = Duration::from_secs(20);
 
 /// A Linux in WSL on which nothing of ours runs or is installed.
-struct Wsl(TempDir);
+struct Wsl(Home);
 
 impl Wsl {
     fn new() -> Self {
-        let wsl = Self(tempfile::tempdir().unwrap());
-        for place in ["home", "bin", "run", "run/keybearer", "windows"] {
-            let place = wsl.place(place);
-            std::fs::create_dir(&place).unwrap();
-            std::fs::set_permissions(place, std::fs::Permissions::from_mode(0o700)).unwrap();
+        let home = Home::new().unwrap();
+        for place in ["bin", "run/keybearer", "windows"] {
+            home.make_private(place).unwrap();
         }
-        wsl
+        let no_bus = format!("unix:path={}", home.at("no-bus").display());
+        let no_programs = home.at("bin");
+        Self(
+            home.with("PATH", no_programs)
+                .with("DBUS_SESSION_BUS_ADDRESS", no_bus)
+                .with("WSL_DISTRO_NAME", "Debian"),
+        )
     }
 
     fn place(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.0.at(name)
     }
 
     fn serve(&self, socket: &str, broker: Arc<dyn Broker>) -> PathBuf {
@@ -61,16 +64,8 @@ impl Wsl {
     }
 
     fn broker(&self, proxy: &str) -> LocalBroker {
-        let path = |name: &str| self.place(name).into_os_string();
-        let bus = format!("unix:path={}", self.place("no-bus").display());
-        let environment = Environment::from_pairs([
-            ("HOME", path("home")),
-            ("PATH", path("bin")),
-            ("XDG_RUNTIME_DIR", path("run")),
-            ("DBUS_SESSION_BUS_ADDRESS", bus.into()),
-            ("WSL_DISTRO_NAME", "Debian".into()),
-            (WslProxyLocator::VARIABLE, proxy.into()),
-        ]);
+        let proxy = (WslProxyLocator::VARIABLE, proxy.as_ref());
+        let environment = Environment::from_pairs(self.0.variables().chain([proxy]));
         let choice = BrokerChoice::Required;
         LocalBroker::new(environment, LocalBrokerOptions { choice, ..Default::default() })
     }

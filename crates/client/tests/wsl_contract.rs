@@ -5,22 +5,21 @@
 
 mod support;
 
-use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use keybearer_client::ProxyBroker;
 use keybearer_core::{Broker, CorrelationId, Timestamp, TokenParameters};
 use keybearer_dbus::server::serve_socket;
+use keybearer_emulator::Home;
 use keybearer_testkit::contract::{ContractFixture, Party, Situation};
 use keybearer_testkit::double::MemoryBroker;
 use keybearer_testkit::sample;
-use tempfile::TempDir;
 use tokio::net::UnixListener;
 
 /// Two programs in WSL, and Windows.
 struct Wsl {
-    windows: TempDir,
+    windows: Home,
     programs: Programs,
 }
 
@@ -31,15 +30,12 @@ enum Programs {
 
 impl Wsl {
     fn new(programs: Programs) -> Self {
-        let windows = TempDir::new().unwrap();
-        let closed = std::fs::Permissions::from_mode(0o700);
-        std::fs::set_permissions(windows.path(), closed).unwrap();
-        Self { windows, programs }
+        Self { windows: Home::new().unwrap(), programs }
     }
 
     /// Serves a broker for as long as the test's runtime lasts.
     fn serve(&self, broker: Arc<dyn Broker>, name: &str) -> ProxyBroker {
-        let socket = self.windows.path().join(format!("{name}.sock"));
+        let socket = self.windows.at(format!("{name}.sock"));
         let listener = UnixListener::bind(&socket).unwrap();
         tokio::spawn(async move {
             for number in 1.. {
@@ -47,7 +43,7 @@ impl Wsl {
                 tokio::spawn(serve_socket(stream, Arc::clone(&broker), number));
             }
         });
-        let program = self.windows.path().join(format!("{name}.exe"));
+        let program = self.windows.at(format!("{name}.exe"));
         ProxyBroker::new(support::proxy_to(&socket, &program))
     }
 }

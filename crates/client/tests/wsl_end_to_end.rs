@@ -1,12 +1,11 @@
-//! From a credential in WSL to an identity provider and back: each call of the credential is a
-//! process of the proxy, which asks Keybearer's engine (in the place of Windows' broker) over its
-//! socket, which signs in through its loopback listener at an emulated provider, over TLS.
+//! From a credential in WSL to an identity provider and back. Each call of the credential starts a
+//! process of the proxy. The proxy asks Keybearer's engine, which stands for Windows' broker, over a
+//! socket. The engine signs in through its loopback listener at an emulated provider, over TLS.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod support;
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,33 +13,30 @@ use std::time::Duration;
 use keybearer_client::{Credential, CredentialOptions, ProxyBroker, TokenQuery};
 use keybearer_core::{Broker, TokenSource};
 use keybearer_dbus::server::serve_socket;
-use keybearer_emulator::Emulator;
-use support::emulated;
-use tempfile::TempDir;
+use keybearer_emulator::{Home, Laboratory};
+use keybearer_testkit::emulated;
 use tokio::net::UnixListener;
 
 const USER: &str = "dev@contoso.example";
 
 /// What stands for Windows. Everything ends with the test.
 struct Windows {
-    place: TempDir,
-    emulator: Emulator,
+    home: Home,
+    laboratory: Laboratory,
 }
 
 impl Windows {
     async fn start() -> Self {
-        let place = TempDir::new().unwrap();
-        let closed = std::fs::Permissions::from_mode(0o700);
-        std::fs::set_permissions(place.path(), closed).unwrap();
-        let emulator = emulated::signing_in(USER);
-        let engine = emulated::engine(&emulator).await;
-        let windows = Self { place, emulator };
+        let laboratory = Laboratory::signing_in(USER).unwrap();
+        let person = laboratory.person(USER).unwrap();
+        let engine = emulated::engine(&laboratory, person).await.unwrap();
+        let windows = Self { home: laboratory.home().unwrap(), laboratory };
         windows.serve(Arc::new(engine));
         windows
     }
 
     fn socket(&self) -> PathBuf {
-        self.place.path().join("broker.sock")
+        self.home.at("run/broker.sock")
     }
 
     fn serve(&self, broker: Arc<dyn Broker>) {
@@ -57,9 +53,9 @@ impl Windows {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_credential_in_wsl_signs_in_once_through_windows() {
     let windows = Windows::start().await;
-    let program = support::proxy_to(&windows.socket(), &windows.place.path().join("proxy.exe"));
+    let program = support::proxy_to(&windows.socket(), &windows.home.at("proxy.exe"));
     let options = CredentialOptions {
-        authority: Some(windows.emulator.ready().authority_host.clone()),
+        authority: Some(windows.laboratory.ready().authority_host.clone()),
         timeout: Some(Duration::from_secs(30)),
         ..CredentialOptions::default()
     };

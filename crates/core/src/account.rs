@@ -7,7 +7,7 @@ use crate::{Error, HomeAccountId, Result, TenantId};
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "plain data that every broker fills in whole")]
 pub struct Account {
-    /// Who it is, across directories.
+    /// The person's identity, the same in every directory.
     pub home_account_id: HomeAccountId,
     /// The cloud it belongs to, see [`AuthorityHost::environment`](crate::AuthorityHost::environment).
     pub environment: String,
@@ -17,13 +17,13 @@ pub struct Account {
     pub local_account_id: String,
     /// The user principal name.
     pub username: String,
-    /// The display name, if the directory tells it.
+    /// The display name, if the directory provides one.
     pub name: Option<String>,
 }
 
 impl Account {
-    /// The user principal names of these accounts for an error's text: the first few, and how many
-    /// more there are.
+    /// Lists the user principal names of `accounts` for an error message: the first five, and the
+    /// number of the others.
     #[must_use]
     pub fn enumerated(accounts: &[Self]) -> String {
         const NAMED: usize = 5;
@@ -37,15 +37,15 @@ impl Account {
     }
 }
 
-/// Which account a request is for. An account that was asked for is never replaced silently by
-/// another (invariant I8).
+/// Which account a request is for. A broker never uses another account than an exact one
+/// (invariant I8).
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 #[allow(clippy::exhaustive_enums, reason = "every broker must decide about every choice")]
 pub enum AccountChoice {
-    /// None was asked for: the connected account if there is exactly one, else the person chooses.
+    /// No account was named: the connected account if there is exactly one, else the person chooses.
     #[default]
     Only,
-    /// None was asked for, and the one used last will do.
+    /// No account was named: the one used last.
     Default,
     /// The account with this user principal name.
     LoginHint(String),
@@ -54,7 +54,7 @@ pub enum AccountChoice {
 }
 
 impl AccountChoice {
-    /// Whether `account` is one this choice allows by name; the open choices allow any.
+    /// Whether the choice allows `account`; `Only` and `Default` allow any.
     #[must_use]
     pub fn allows(&self, account: &Account) -> bool {
         match self {
@@ -64,11 +64,11 @@ impl AccountChoice {
         }
     }
 
-    /// Checks who signed in. A hint may be overruled by the person; an account that was asked for
-    /// exactly may not (invariant I8).
+    /// Checks the account that signed in. The person may choose another account than a hint, but not
+    /// than an exact one (invariant I8).
     ///
     /// # Errors
-    /// `InteractionRequired` if it is another account than exactly the one that was asked for.
+    /// `InteractionRequired` if the choice is an exact account and `account` is another one.
     pub fn check_sign_in(&self, account: &Account) -> Result<()> {
         match self {
             Self::Exact(id) if account.home_account_id != *id => {
@@ -80,7 +80,7 @@ impl AccountChoice {
         }
     }
 
-    /// Reads what a person types: a home account id or a user principal name.
+    /// Parses what a person types: a home account id or a user principal name.
     #[must_use]
     pub fn named(text: &str) -> Self {
         match HomeAccountId::parse(text) {

@@ -2,21 +2,8 @@ use std::fmt;
 
 use url::Url;
 
+use crate::cloud::{self, Cloud, OtherProvider, ResourceManager};
 use crate::{Error, Result, TenantId};
-
-/// Microsoft's clouds: the hosts that answer for the same directory, the preferred cache name first.
-///
-/// Source: the built-in instance metadata of MSAL, as of November 2026.
-const CLOUDS: &[&[&str]] = &[
-    &["login.windows.net", "login.microsoftonline.com", "login.microsoft.com", "sts.windows.net"],
-    &["login.partner.microsoftonline.cn", "login.chinacloudapi.cn"],
-    &["login.microsoftonline.us", "login.usgovcloudapi.net"],
-    &["login-us.microsoftonline.com"],
-    &["login.microsoftonline.de"],
-    &["login.sovcloud-identity.fr"],
-    &["login.sovcloud-identity.de"],
-    &["login.sovcloud-identity.sg"],
-];
 
 /// The host (and port, if not 443) of an authority, lower-case.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,21 +39,52 @@ impl AuthorityHost {
         &self.0
     }
 
-    /// Whether this is one of Microsoft's clouds, which may be used without instance discovery.
+    /// The Microsoft cloud this host belongs to, if it is known.
+    #[must_use]
+    pub fn cloud(&self) -> Option<&'static Cloud> {
+        Cloud::of_host(&self.0)
+    }
+
+    /// Whether the host belongs to a Microsoft cloud. Such a host is trusted without instance
+    /// discovery.
     #[must_use]
     pub fn is_known(&self) -> bool {
         self.cloud().is_some()
     }
 
-    /// The name accounts and tokens of this host are kept under: hosts of the same cloud share one,
-    /// any other host stands for itself.
+    /// Whether this is a directory's own host at Microsoft Entra External ID (CIAM). The brokers of
+    /// operating systems do not sign in there.
     #[must_use]
-    pub fn environment(&self) -> &str {
-        self.cloud().map_or(&self.0, |cloud| cloud[0])
+    pub fn is_ciam(&self) -> bool {
+        cloud::is_ciam(&self.0)
     }
 
-    fn cloud(&self) -> Option<&'static [&'static str]> {
-        CLOUDS.iter().find(|cloud| cloud.contains(&&*self.0)).copied()
+    /// The name that accounts and tokens of this host are kept under. Hosts that serve the same
+    /// directories share one name; for any other host it is the host.
+    #[must_use]
+    pub fn environment(&self) -> &str {
+        self.cloud().and_then(Cloud::cache_name).unwrap_or(&self.0)
+    }
+
+    /// The tenant that an authority without one means: `organizations`. At Microsoft Entra External
+    /// ID `https://contoso.ciamlogin.com/` means `contoso.onmicrosoft.com`, as in MSAL for .NET
+    /// (`CiamAuthority.TransformAuthority`).
+    #[must_use]
+    pub fn default_tenant(&self) -> Tenant {
+        let name = self.0.split('.').next().filter(|_| self.is_ciam());
+        let id = name.and_then(|name| TenantId::parse(&format!("{name}.onmicrosoft.com")).ok());
+        id.map_or(Tenant::Organizations, Tenant::Id)
+    }
+
+    /// The Azure Resource Manager of this host's cloud.
+    ///
+    /// # Errors
+    /// `InvalidRequest` on the field `scopes` if it is not known.
+    pub fn resource_manager(&self) -> Result<ResourceManager> {
+        match self.cloud() {
+            Some(cloud) => cloud.resource_manager(),
+            None => Err(cloud::unknown_resource_manager(&self.0)),
+        }
     }
 }
 
@@ -82,8 +100,8 @@ impl fmt::Debug for AuthorityHost {
     }
 }
 
-/// Whom a person may sign in as: everybody, work or school accounts, personal accounts, or the
-/// members of one directory.
+/// Which accounts may sign in: all, work or school accounts, personal accounts, or the members of
+/// one directory.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[allow(clippy::exhaustive_enums, reason = "the four forms of the authority's path segment")]
 pub enum Tenant {
@@ -101,8 +119,12 @@ impl Tenant {
     /// Parses the path segment of an authority.
     ///
     /// # Errors
-    /// `InvalidRequest` on the field `tenant_id` if it is no identifier.
+    /// `InvalidRequest` on the field `tenant_id` if it is not an identifier, or the path segment of
+    /// an AD FS or Azure AD B2C authority.
     pub fn parse(text: &str) -> Result<Self> {
+        if let Some(other) = OtherProvider::of("", &[text]) {
+            return Err(other.refusal("tenant_id", text));
+        }
         Ok(match text.to_ascii_lowercase().as_str() {
             "common" => Self::Common,
             "organizations" => Self::Organizations,
@@ -122,7 +144,7 @@ impl Tenant {
         }
     }
 
-    /// The one directory this names, if it names one.
+    /// The directory, if this names one.
     #[must_use]
     pub const fn id(&self) -> Option<&TenantId> {
         match self {
@@ -138,7 +160,7 @@ impl fmt::Display for Tenant {
     }
 }
 
-/// Who issues tokens: `https://host/tenant`.
+/// The address of a token issuer: `https://host/tenant`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Authority {
     host: AuthorityHost,
@@ -152,15 +174,18 @@ impl Authority {
         Self { host, tenant }
     }
 
-    /// Parses `https://host[:port]/tenant[/]`; an absent tenant means `organizations`.
+    /// Parses `https://host[:port]/tenant[/]`; without a tenant it is the host's
+    /// [`default_tenant`](AuthorityHost::default_tenant).
     ///
     /// # Errors
     /// `InvalidRequest` on the field `authority` (or `tenant_id`) if the text is not such a URL.
     pub fn parse(text: &str) -> Result<Self> {
         let url = parse_https(text)?;
         let host = AuthorityHost::of(&url)?;
-        let mut segments = url.path_segments().into_iter().flatten().filter(|s| !s.is_empty());
-        let tenant = segments.next().map_or(Ok(Tenant::Organizations), Tenant::parse)?;
+        let tenant = match segments(&url).first() {
+            Some(first) => Tenant::parse(first)?,
+            None => host.default_tenant(),
+        };
         Ok(Self { host, tenant })
     }
 
@@ -185,9 +210,12 @@ impl Authority {
     /// `https://host/tenant/path`.
     ///
     /// # Panics
-    /// Never: a parsed host and tenant make a valid URL whatever the (relative) path.
+    /// Never: with a parsed host and tenant, every relative path makes a valid URL.
     #[must_use]
-    #[allow(clippy::expect_used, reason = "host and tenant were parsed, a path cannot spoil them")]
+    #[allow(
+        clippy::expect_used,
+        reason = "host and tenant were parsed, and no path makes the URL invalid"
+    )]
     pub fn endpoint(&self, path: &str) -> Url {
         Url::parse(&format!("{self}/{path}")).expect("a parsed authority is a valid URL base")
     }
@@ -209,7 +237,15 @@ fn parse_https(text: &str) -> Result<Url> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(invalid("the authority must not carry a user name or password".into()));
     }
-    Ok(url)
+    match OtherProvider::of(url.host_str().unwrap_or_default(), &segments(&url)) {
+        Some(other) => Err(other.refusal("authority", url.as_str())),
+        None => Ok(url),
+    }
+}
+
+/// The parts of the path that are not empty.
+fn segments(url: &Url) -> Vec<&str> {
+    url.path_segments().into_iter().flatten().filter(|segment| !segment.is_empty()).collect()
 }
 
 fn invalid(message: String) -> Error {
@@ -234,6 +270,11 @@ mod tests {
                 "https://login.microsoftonline.us:443/",
                 "https://login.microsoftonline.us/organizations",
             ),
+            (
+                "https://contoso.ciamlogin.com/",
+                "https://contoso.ciamlogin.com/contoso.onmicrosoft.com",
+            ),
+            ("https://contoso.ciamlogin.com/x.example", "https://contoso.ciamlogin.com/x.example"),
         ] {
             assert_eq!(Authority::parse(text).unwrap().to_string(), expected);
         }
@@ -246,6 +287,24 @@ mod tests {
         {
             assert!(Authority::parse(bad).is_err(), "{bad:?} should be refused");
         }
+    }
+
+    #[test]
+    fn ad_fs_and_b2c_are_refused_by_name() {
+        for (authority, name) in [
+            ("https://fs.contoso.example/adfs", "AD FS"),
+            ("https://contoso.b2clogin.com/contoso.onmicrosoft.com/B2C_1_x", "Azure AD B2C"),
+            ("https://login.microsoftonline.com/tfp/contoso/B2C_1_x", "Azure AD B2C"),
+        ] {
+            for error in [
+                Authority::parse(authority).unwrap_err(),
+                AuthorityHost::parse(authority).unwrap_err(),
+            ] {
+                assert!(error.message().starts_with(name), "{error}");
+                assert!(error.hint().is_some());
+            }
+        }
+        assert!(Tenant::parse("adfs").unwrap_err().message().starts_with("AD FS"));
     }
 
     #[test]

@@ -1,8 +1,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-/// Which connection a request came in on: a unique bus name or a socket connection's number.
-/// Cancelling concerns the requests of one such id only.
+/// The connection a request came in on: a unique bus name or the number of a socket connection.
+/// Cancelling ends the requests of one such id only.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct CallerId(Box<str>);
 
@@ -20,19 +20,19 @@ impl fmt::Display for CallerId {
     }
 }
 
-/// The program behind a connection, as the operating system tells it.
+/// The program behind a connection, as reported by the operating system.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct Process {
-    /// Process id at the time of connecting; may be gone or reused later, so it is for display only.
+    /// Process id at the time of connecting. It may be reused later, so it is for display only.
     pub pid: u32,
-    /// User id; what access is decided by (invariant I2).
+    /// User id, which decides about access (invariant I2).
     pub uid: u32,
     /// Path of the executable, if it could be read.
     pub executable: Option<PathBuf>,
 }
 
-/// Who asks.
+/// The program that makes a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct Caller {
@@ -43,7 +43,7 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// A request made in this very process.
+    /// The caller of a request made in this process.
     #[must_use]
     pub fn in_process() -> Self {
         Self { id: CallerId::new("in-process"), process: None }

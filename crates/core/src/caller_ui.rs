@@ -9,25 +9,26 @@ use crate::{Account, Error, HomeAccountId, Missing, PastedAnswer, Result};
 
 /// The caller's side of a sign-in: its terminal and its desktop.
 ///
-/// A broker runs the sign-in, because tokens do not leave it (invariant I1). But it may have been
-/// started elsewhere, long ago, and the person sits where the caller is. So a caller may offer a
-/// caller_ui with its request, and the broker shows through it what it cannot show itself.
+/// A broker runs the sign-in, because refresh tokens do not leave it (invariant I1). But it may have
+/// been started in another session, without a display, while the person is at the caller's terminal.
+/// So a caller may pass a `CallerUi` with its request, and the broker shows through it what it
+/// cannot show itself.
 ///
-/// A call that is dropped takes back what it shows. There is no deadline in here: the request has
-/// one (invariant I7).
+/// Dropping the future of a call removes what it shows. The methods have no deadline of their own:
+/// the request has one (invariant I7).
 #[async_trait]
 pub trait CallerUi: Send + Sync + fmt::Debug {
-    /// What it can do. Stays the same as long as the value lives.
+    /// What the caller's side can do. Always returns the same value.
     fn abilities(&self) -> Abilities;
 
-    /// Opens a browser in the caller's environment. Ends when the browser has had the time to fail,
-    /// not when the person closes it.
+    /// Opens a browser in the caller's environment. Returns once the browser has started or failed to
+    /// start, not when the person closes it.
     ///
     /// # Errors
     /// `Unavailable(UserInterface)` if no page was shown.
     async fn open_browser(&self, url: &Url) -> Result<()>;
 
-    /// Tells the person that the sign-in goes on in a browser. By default nothing is told.
+    /// Shows the person that the sign-in continues in a browser. The default shows nothing.
     async fn point_to_browser(&self) {}
 
     /// Lets the person choose among connected accounts.
@@ -39,7 +40,7 @@ pub trait CallerUi: Send + Sync + fmt::Debug {
         Err(no_terminal())
     }
 
-    /// Shows a code to type in on any device, RFC 8628 §3.3, and ends once it is shown.
+    /// Shows a code to enter on any device, RFC 8628 §3.3, and returns once it is shown.
     ///
     /// # Errors
     /// `Unavailable(UserInterface)` by default.
@@ -48,7 +49,7 @@ pub trait CallerUi: Send + Sync + fmt::Debug {
         Err(no_terminal())
     }
 
-    /// Shows an address to sign in at, in a browser anywhere, and ends once it is shown.
+    /// Shows an address to open in a browser on any machine, and returns once it is shown.
     ///
     /// # Errors
     /// `Unavailable(UserInterface)` by default.
@@ -57,8 +58,8 @@ pub trait CallerUi: Send + Sync + fmt::Debug {
         Err(no_terminal())
     }
 
-    /// Waits until the person pastes the address that the browser ended at. `complaint` says what
-    /// was wrong with the last one.
+    /// Waits until the person pastes the last address of the browser. `complaint` says what was wrong
+    /// with the address pasted before.
     ///
     /// # Errors
     /// `Cancelled` if the person gives up; `Unavailable(UserInterface)` by default.
@@ -68,8 +69,11 @@ pub trait CallerUi: Send + Sync + fmt::Debug {
     }
 }
 
-fn no_terminal() -> Error {
-    Error::unavailable(Missing::UserInterface, "ask the person: the program has no terminal")
+/// The error of a request that needs a terminal with a person at it, where there is none.
+#[must_use]
+pub fn no_terminal() -> Error {
+    let message = "could not ask the person: the program has no terminal";
+    Error::unavailable(Missing::UserInterface, message)
         .with_hint("run `keybearer login` in a terminal")
 }
 
@@ -79,7 +83,7 @@ fn no_terminal() -> Error {
 pub struct Abilities {
     /// A graphical browser can be opened.
     pub browser: bool,
-    /// There is a terminal with a person at it.
+    /// The terminal, if there is one with a person at it.
     pub terminal: Option<Terminal>,
 }
 
@@ -87,41 +91,41 @@ pub struct Abilities {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[allow(clippy::exhaustive_structs, reason = "plain data, with a default")]
 pub struct Terminal {
-    /// How the person came here, if it was over SSH.
+    /// The SSH session of the person, if there is one.
     pub ssh: Option<SshSession>,
 }
 
-/// A session over SSH, as the server's side knows it.
+/// An SSH session, as far as the server's side knows it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 #[allow(clippy::exhaustive_structs, reason = "plain data, with a default")]
 pub struct SshSession {
-    /// What `ssh` was told to come here, as far as it can be known: `user@host`.
+    /// The arguments `ssh` needs to connect to this machine: `user@host`, after `-p PORT` if need be.
     pub destination: String,
 }
 
-/// What the person chose.
+/// What the person chose in the account picker.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_enums, reason = "the engine handles every choice")]
 pub enum AccountPick {
     /// One of the accounts offered.
     Known(HomeAccountId),
-    /// Another one, to be named to the provider.
+    /// Another account, to be entered at the provider.
     Another,
 }
 
-/// A code to type in on any device, RFC 8628 §3.2.
+/// A code to enter on any device, RFC 8628 §3.2.
 #[derive(Clone, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct UserCode {
-    /// What the person types in.
+    /// The code.
     pub user_code: String,
-    /// Where.
+    /// The page to enter it on.
     pub verification_uri: Url,
     /// How long it is valid.
     pub expires_in: Duration,
 }
 
-/// Without the code: whoever has it can sign this sign-in in as somebody else.
+/// Leaves the code out: a person who knows it could complete the sign-in with another account.
 impl fmt::Debug for UserCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("UserCode")
@@ -130,18 +134,18 @@ impl fmt::Debug for UserCode {
     }
 }
 
-/// An address to sign in at, in a browser anywhere.
+/// An address to sign in at, in a browser on any machine.
 #[derive(Clone, PartialEq, Eq)]
 #[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct SignInAddress {
     /// The address.
     pub url: Url,
-    /// The loopback port of this machine where the answer is awaited. A browser on another machine
-    /// needs it forwarded to there; otherwise the answer has to be pasted.
+    /// The loopback port of this machine that receives the answer. A browser on another machine needs
+    /// a forwarded port to reach it; otherwise the answer has to be pasted.
     pub port: Option<u16>,
 }
 
-/// Without the query, which ties the answer to the request.
+/// Leaves the query out, which holds the state of the request.
 impl fmt::Debug for SignInAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = self.url.host_str();
@@ -149,26 +153,26 @@ impl fmt::Debug for SignInAddress {
     }
 }
 
-/// The way a caller wants the person to be signed in.
+/// How a caller wants the person to sign in.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[allow(clippy::exhaustive_enums, reason = "every broker must decide about every method")]
 pub enum SignInMethod {
-    /// Whichever suits where the person is.
+    /// The method that suits the person's session.
     #[default]
     Auto,
-    /// In a browser on the person's desktop, or not at all.
+    /// In a browser on the person's desktop; fail if there is none.
     Browser,
-    /// With a code to type in on another device, RFC 8628.
+    /// With a code to enter on another device, RFC 8628.
     DeviceCode,
-    /// In a browser anywhere; the person pastes where it ended.
+    /// In a browser on any machine; the person pastes its last address.
     Paste,
 }
 
-/// Where the person is, and how they want to sign in.
+/// How the person can be asked, and how they want to sign in.
 #[derive(Clone, Debug, Default)]
 #[allow(clippy::exhaustive_structs, reason = "plain data, with a default")]
 pub struct SignInOptions {
-    /// The way to sign in.
+    /// The method.
     pub method: SignInMethod,
     /// The caller's side of the sign-in, if it has one.
     pub caller_ui: Option<Arc<dyn CallerUi>>,

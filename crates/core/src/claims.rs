@@ -5,11 +5,11 @@ use serde_json::{Map, Value, json};
 
 use crate::{Error, Result};
 
-/// A claims request, OpenID Connect Core §5.5: a JSON object, kept in a canonical spelling so that
-/// equal requests are equal keys.
+/// A claims request, OpenID Connect Core §5.5: a JSON object, kept in a canonical form so that equal
+/// requests are equal keys.
 ///
-/// A resource that challenges with `insufficient_claims` sends one; a token request that carries
-/// one bypasses tokens cached without it.
+/// A resource that challenges with `insufficient_claims` sends one. A token request that carries one
+/// does not use tokens cached without it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Claims(Box<str>);
 
@@ -39,8 +39,8 @@ impl Claims {
         &self.0
     }
 
-    /// Takes the client capabilities (`access_token.xms_cc`) out of a merged claims request, as
-    /// Microsoft's clients send it to a broker.
+    /// Separates the client capabilities (`access_token.xms_cc`) from a merged claims request, which
+    /// Microsoft's clients send to a broker.
     #[must_use]
     pub fn split(self) -> (Option<Self>, Capabilities) {
         let Ok(mut object) = serde_json::from_str::<Map<String, Value>>(&self.0) else {
@@ -59,8 +59,8 @@ impl Claims {
         (Self::of(object), capabilities)
     }
 
-    /// The `claims` parameter to send: the request merged with the client's capabilities; `None`
-    /// if there is neither.
+    /// Merges the claims request with the client's capabilities into the `claims` parameter to send;
+    /// `None` if there is neither.
     #[must_use]
     pub fn merge(claims: Option<&Self>, capabilities: &Capabilities) -> Option<Self> {
         let mut object: Map<String, Value> =
@@ -76,7 +76,7 @@ impl Claims {
     }
 }
 
-/// Sorts keys at every depth, whatever map `serde_json` was built with.
+/// Sorts the keys at every depth; the map of `serde_json` may keep the order of insertion.
 fn sorted(object: Map<String, Value>) -> Map<String, Value> {
     let mut entries: Vec<(String, Value)> = object.into_iter().collect();
     entries.sort_by(|a, b| a.0.cmp(&b.0));
@@ -93,8 +93,8 @@ impl fmt::Debug for Claims {
     }
 }
 
-/// What a client says it can do (`xms_cc`), such as `cp1`: handle claims challenges of continuous
-/// access evaluation. Tokens are cached by it.
+/// The capabilities a client declares (`xms_cc`), such as `cp1`: it handles claims challenges of
+/// continuous access evaluation. They are part of the key of cached tokens.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct Capabilities(BTreeSet<String>);
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use crate::{Error, Result};
 
-/// Lower-cased text of `[a-z0-9._-]`, at most 256 bytes: what identifiers of Entra are made of.
+/// Parses an identifier of Entra: `[A-Za-z0-9._-]`, at most 256 bytes; returns it in lower case.
 fn identifier(text: &str, field: &'static str) -> Result<Arc<str>> {
     let valid = !text.is_empty()
         && text.len() <= 256
@@ -15,7 +15,7 @@ fn identifier(text: &str, field: &'static str) -> Result<Arc<str>> {
     }
 }
 
-/// At most 64 printable characters of untrusted text, for messages.
+/// Shortens untrusted text for messages: at most 64 characters, without control characters.
 fn excerpt(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(64).collect()
 }
@@ -78,7 +78,7 @@ impl TenantId {
     }
 }
 
-/// A person's identity across tenants: `object id . tenant id` of their home directory.
+/// A person's identity across tenants: object id, dot, tenant id of their home directory.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HomeAccountId(Arc<str>);
 
@@ -137,10 +137,10 @@ impl fmt::Debug for HomeAccountId {
     }
 }
 
-/// Ties the log lines and errors of one operation together across processes and the server.
+/// Identifies one operation in the log lines and errors of all processes and of the server.
 ///
-/// Usually a lower-case UUID, but callers may send anything; odd text is kept in a safe form and
-/// empty text is kept empty.
+/// Usually a lower-case UUID, but callers may send any text; characters that are not safe in headers
+/// and logs are removed.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct CorrelationId(Arc<str>);
 
@@ -152,7 +152,7 @@ impl CorrelationId {
         Self(text.chars().filter(safe).take(64).collect::<String>().into())
     }
 
-    /// A version 4 UUID made of the given random bytes, RFC 9562 §5.4.
+    /// Makes a version 4 UUID of the given random bytes, RFC 9562 §5.4.
     #[must_use]
     pub fn from_random(mut bytes: [u8; 16]) -> Self {
         bytes[6] = (bytes[6] & 0x0f) | 0x40;
@@ -173,7 +173,7 @@ impl CorrelationId {
         &self.0
     }
 
-    /// Whether the caller sent none.
+    /// Whether there is no id.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

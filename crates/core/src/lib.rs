@@ -1,8 +1,8 @@
-//! The vocabulary of Keybearer: identifiers, scopes, authorities, accounts, requests, tokens,
-//! secrets, one error type and the one joint everything hangs on, [`Broker`].
+//! The vocabulary of Keybearer: identifiers, scopes, authorities, clouds, accounts, requests,
+//! tokens, secrets, one error type, and [`Broker`], the trait that connects all other crates.
 //!
-//! This crate promises to be inert. It performs no I/O, reads no clock, needs no runtime and holds
-//! no policy. Text becomes a type here, once, at the edge; past that point it is known to be valid.
+//! This crate performs no I/O, reads no clock, needs no runtime and holds no policy. Text from
+//! outside is parsed into its types once; code that has a value of such a type need not check it.
 
 mod account;
 mod authority;
@@ -10,8 +10,10 @@ mod broker;
 mod caller;
 mod caller_ui;
 mod claims;
+mod cloud;
 mod error;
 mod ids;
+pub mod promises;
 mod request;
 mod scope;
 mod secret;
@@ -24,9 +26,10 @@ pub use broker::Broker;
 pub use caller::{Caller, CallerId, Process};
 pub use caller_ui::{
     Abilities, AccountPick, CallerUi, SignInAddress, SignInMethod, SignInOptions, SshSession,
-    Terminal, UserCode,
+    Terminal, UserCode, no_terminal,
 };
 pub use claims::{Capabilities, Claims};
+pub use cloud::{Cloud, ResourceManager};
 pub use error::{Denial, Error, ErrorContext, ErrorKind, Missing, Result};
 pub use ids::{ClientId, CorrelationId, HomeAccountId, TenantId};
 pub use request::{

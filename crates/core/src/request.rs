@@ -50,7 +50,8 @@ impl TokenParameters {
         match self.proof_of_possession {
             None => Ok(()),
             Some(_) => {
-                let message = "get a proof-of-possession token: this broker binds none to a key";
+                let message =
+                    "could not get a proof-of-possession token: this broker binds none to a key";
                 Err(Error::unavailable(Missing::Key, message).with_hint("ask for a bearer token"))
             }
         }

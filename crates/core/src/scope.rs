@@ -5,23 +5,23 @@ use crate::{Error, Result};
 /// Scopes that belong to sign-in, not to a resource: OpenID Connect Core §5.4 and §11.
 pub const OIDC_SCOPES: [&str; 4] = ["email", "offline_access", "openid", "profile"];
 
-/// What a scope without a resource part is about, in Entra.
+/// The resource of a scope that names none, in Entra.
 const DEFAULT_RESOURCE: &str = "https://graph.microsoft.com";
 
 /// The resource scopes of one token: sorted, without duplicates, all of one resource (RFC 6749
 /// §3.3; Entra issues an access token for exactly one).
 ///
-/// Sign-in scopes ([`OIDC_SCOPES`]) are dropped on parsing: the protocol always adds them. A set
-/// without any scope, [`sign_in`](Self::sign_in), asks for just these.
+/// Parsing drops sign-in scopes ([`OIDC_SCOPES`]), because every request adds them. The empty set,
+/// [`sign_in`](Self::sign_in), requests only these.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ScopeSet(Box<[Box<str>]>);
 
 impl ScopeSet {
-    /// Parses the scopes a caller asks for.
+    /// Parses the scopes a caller requests.
     ///
     /// # Errors
-    /// `InvalidRequest` on the field `scopes` if none is left besides sign-in scopes, one is not a
-    /// scope, or two belong to different resources.
+    /// `InvalidRequest` on the field `scopes` if there are sign-in scopes only, one is not a scope, or
+    /// two belong to different resources.
     pub fn parse<S: AsRef<str>>(scopes: &[S]) -> Result<Self> {
         let mut parsed: Vec<Box<str>> = Vec::with_capacity(scopes.len());
         for scope in scopes.iter().map(AsRef::as_ref) {
@@ -45,17 +45,19 @@ impl ScopeSet {
         Ok(Self(parsed.into_boxed_slice()))
     }
 
-    /// No scope of a resource. Entra then issues, besides the ID token, an access token for the
-    /// UserInfo endpoint (OpenID Connect Core §5.3), which is Microsoft Graph's.
+    /// The set without a resource scope. Entra then issues an ID token and an access token for the
+    /// UserInfo endpoint (OpenID Connect Core §5.3), which belongs to Microsoft Graph.
     #[must_use]
     pub fn sign_in() -> Self {
         Self(Box::default())
     }
 
-    /// As [`parse`](Self::parse), for callers who may want the person signed in and no more.
+    /// As [`parse`](Self::parse), but returns [`sign_in`](Self::sign_in) for sign-in scopes only or no
+    /// scope at all.
     ///
     /// # Errors
-    /// As [`parse`](Self::parse), but not for sign-in scopes alone or no scope at all.
+    /// `InvalidRequest` on the field `scopes` if one is not a scope, or two belong to different
+    /// resources.
     pub fn parse_or_sign_in<S: AsRef<str>>(scopes: &[S]) -> Result<Self> {
         match scopes.iter().all(|scope| OIDC_SCOPES.contains(&scope.as_ref())) {
             true => Ok(Self::sign_in()),
@@ -68,13 +70,13 @@ impl ScopeSet {
         self.0.iter().map(AsRef::as_ref)
     }
 
-    /// The resource (audience) all scopes belong to, without a trailing slash.
+    /// The resource (audience) of the scopes, without a trailing slash.
     #[must_use]
     pub fn resource(&self) -> &str {
         self.0.first().map_or(DEFAULT_RESOURCE, |scope| resource(scope))
     }
 
-    /// Whether these are exactly the given scopes, in any order, without allocating.
+    /// Whether the set equals `scopes` in any order, ignoring sign-in scopes. Does not allocate.
     #[must_use]
     pub fn matches(&self, scopes: &[&str]) -> bool {
         let wanted = || scopes.iter().filter(|scope| !OIDC_SCOPES.contains(scope));

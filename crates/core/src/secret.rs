@@ -1,8 +1,8 @@
 //! One type per secret (invariant I5).
 //!
-//! A secret's bytes are wiped when the last owner is gone, its `Debug` prints only the type's name,
-//! and there is no `Display`, no `PartialEq` and no serialisation. Reading is [`expose`], which is
-//! easy to search for. Where a type is `Clone`, clones share the bytes, so they exist once.
+//! The bytes of a secret are wiped when its last owner is dropped. `Debug` prints only the name of
+//! the type, and there is no `Display`, no `PartialEq` and no serialisation. Only [`expose`] returns
+//! the secret, so a search for it finds every reader. Clones share the bytes.
 //!
 //! [`expose`]: AccessToken::expose
 
@@ -24,7 +24,8 @@ macro_rules! secret_text {
                 Self(Arc::new(Zeroizing::new(text)))
             }
 
-            /// The secret itself. The caller must not log it, put it into an error or argv.
+            /// The secret itself. The caller must not log it, or put it into an error or into the
+            /// arguments of a program.
             #[must_use]
             pub fn expose(&self) -> &str {
                 &self.0
@@ -58,17 +59,17 @@ macro_rules! shared_secret_text {
 }
 
 shared_secret_text! {
-    /// What a resource accepts as proof of authorization, RFC 6749 §1.4.
+    /// An access token, which a resource accepts as authorization, RFC 6749 §1.4.
     AccessToken
 }
 shared_secret_text! {
-    /// What the token endpoint accepts for new access tokens, RFC 6749 §1.5. Never leaves the
-    /// broker (invariant I1).
+    /// A refresh token, which the token endpoint exchanges for new access tokens, RFC 6749 §1.5. It
+    /// never leaves the broker (invariant I1).
     RefreshToken
 }
 shared_secret_text! {
-    /// A signed statement about the person who signed in, OpenID Connect Core §2. It carries
-    /// personal data, so it is treated as a secret.
+    /// An id token: a signed statement about the person who signed in, OpenID Connect Core §2. It
+    /// holds personal data, so it is treated as a secret.
     IdToken
 }
 shared_secret_text! {
@@ -81,13 +82,13 @@ shared_secret_text! {
     SignedHttpRequest
 }
 secret_text! {
-    /// The one-time answer of the authorization endpoint, RFC 6749 §4.1.2. Not `Clone`: it is
-    /// redeemed once.
+    /// The one-time code of the authorization endpoint, RFC 6749 §4.1.2. Not `Clone`: it is redeemed
+    /// once.
     AuthorizationCode
 }
 secret_text! {
-    /// What a person copied from a browser's address bar: the answer of the authorization endpoint,
-    /// with its code. Not `Clone`: it is read once.
+    /// The address that a person copied from a browser: the answer of the authorization endpoint with
+    /// its code. Not `Clone`: it is read once.
     PastedAnswer
 }
 secret_text! {

@@ -2,20 +2,20 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// A moment of the wall clock, in whole milliseconds since 1970-01-01T00:00:00Z.
+/// A time of the wall clock, in whole milliseconds since 1970-01-01T00:00:00Z.
 ///
-/// Nothing here reads a clock: callers pass `now` in.
+/// This type does not read a clock: callers pass `now` as an argument.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The moment `seconds` after the epoch; out-of-range values saturate.
+    /// The time `seconds` after the epoch; out-of-range values saturate.
     #[must_use]
     pub const fn from_unix_seconds(seconds: i64) -> Self {
         Self(seconds.saturating_mul(1000))
     }
 
-    /// The moment `millis` after the epoch.
+    /// The time `millis` after the epoch.
     #[must_use]
     pub const fn from_unix_millis(millis: i64) -> Self {
         Self(millis)
@@ -33,7 +33,7 @@ impl Timestamp {
         self.0
     }
 
-    /// How long from `earlier` to `self`; zero if `earlier` is later.
+    /// The duration from `earlier` to `self`; zero if `earlier` is later.
     #[must_use]
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         let millis = self.0.saturating_sub(earlier.0);

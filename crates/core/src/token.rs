@@ -4,10 +4,10 @@ use crate::{AccessToken, Account, IdToken, ScopeSet, SsoCookieContent, Timestamp
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 #[allow(clippy::exhaustive_enums, reason = "callers must decide about every type")]
 pub enum TokenType {
-    /// Whoever has it may use it, RFC 6750.
+    /// Any holder of the token may use it, RFC 6750.
     #[default]
     Bearer,
-    /// Bound to a key; the token is a finished signed HTTP request.
+    /// The token is bound to a key and is a finished signed HTTP request.
     ProofOfPossession,
 }
 
@@ -15,11 +15,11 @@ pub enum TokenType {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[allow(clippy::exhaustive_enums, reason = "callers show it")]
 pub enum TokenSource {
-    /// It was there already.
+    /// From a cache.
     Cache,
-    /// A refresh token was redeemed.
+    /// From redeeming a refresh token.
     Refresh,
-    /// A person signed in.
+    /// From a sign-in.
     SignIn,
 }
 
@@ -34,7 +34,7 @@ impl TokenSource {
         }
     }
 
-    /// Reads what [`as_str`](Self::as_str) wrote.
+    /// Parses the text of [`as_str`](Self::as_str).
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         [Self::Cache, Self::Refresh, Self::SignIn]
@@ -47,19 +47,19 @@ impl TokenSource {
 #[derive(Clone, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "plain data that every broker fills in whole")]
 pub struct Token {
-    /// The secret.
+    /// The token itself.
     pub access_token: AccessToken,
     /// How to present it.
     pub token_type: TokenType,
-    /// When it stops being valid, by this machine's clock.
+    /// When the token expires, by this machine's clock.
     pub expires_on: Timestamp,
-    /// From when on it is worth renewing, by this machine's clock.
+    /// When the token should be renewed, by this machine's clock.
     pub refresh_on: Option<Timestamp>,
-    /// What was granted; at least what was asked for.
+    /// The granted scopes; at least the requested ones.
     pub granted_scopes: ScopeSet,
-    /// Whose it is.
+    /// The account it was issued to.
     pub account: Account,
-    /// The statement about the person that came with it.
+    /// The id token issued with it.
     pub id_token: Option<IdToken>,
     /// Where it came from.
     pub source: TokenSource,
@@ -71,8 +71,8 @@ pub struct Token {
 pub struct SsoCookie {
     /// Name of the cookie or header.
     pub name: String,
-    /// The secret.
+    /// The content.
     pub content: SsoCookieContent,
-    /// Whose session it is.
+    /// The account of the session.
     pub account: Account,
 }

@@ -14,17 +14,17 @@ use crate::pipeline::{forward, require_tls};
 
 /// A policy that authorizes an Azure client's requests and answers the challenges of the service.
 ///
-/// The Rust SDK's own policy leaves challenges to the program. This one stands in its place: give
-/// it to the client as a per-try policy, and no credential beside it.
+/// The Rust SDK's policy does not handle challenges. Use this one instead: pass it to the client as a
+/// per-try policy, and pass no credential.
 ///
-/// * Continuous access evaluation: a service that no longer accepts a token, because the account
-///   was disabled, its password changed or a policy asks for more, answers 401 with the claims it
-///   wants (`error="insufficient_claims"`). A token with these claims is had, from a person if need
-///   be, and the request is sent once more. Tokens are asked for with the capability `cp1`, so they
-///   may live for a day instead of an hour.
+/// * Continuous access evaluation: a service that no longer accepts a token, because the account was
+///   disabled, its password changed or a policy requires more, answers 401 with the claims it
+///   requires (`error="insufficient_claims"`). The policy gets a token with these claims, with a
+///   sign-in if need be, and sends the request again. It requests tokens with the capability `cp1`,
+///   so they may be valid for a day instead of an hour.
 /// * Another directory: a service that trusts another directory than the credential's answers 401
-///   and names it (`authorization_uri`). If the credential's options allow that directory, it is
-///   asked for that host from then on.
+///   and names it (`authorization_uri`). If the credential's options allow that directory, the policy
+///   gets the tokens for that host from it from then on.
 ///
 /// Only requests over TLS are sent.
 ///
@@ -59,7 +59,7 @@ pub fn claims_challenge_policy<S: Into<String>>(
 struct ClaimsChallengePolicy {
     credential: Arc<InteractiveBrowserBrokerCredential>,
     scopes: Vec<String>,
-    /// The directory that each host asked for, where that is not the credential's own.
+    /// The directory that a host named, if it is not the credential's.
     directories: Mutex<HashMap<String, TenantId>>,
 }
 

@@ -8,19 +8,19 @@ use keybearer_core::{Broker, Error, ErrorKind, ProofOfPossession, Token};
 use crate::error::to_azure;
 use crate::options::InteractiveBrowserBrokerCredentialOptions;
 
-/// Signs a person in through the operating system's authentication broker and hands their tokens
+/// Signs a person in through the operating system's authentication broker and provides their tokens
 /// to Azure clients.
 ///
-/// A token is had silently if the broker knows the person; otherwise the person is asked, once,
-/// for all apps. One request ends within
-/// [`timeout`](InteractiveBrowserBrokerCredentialOptions::timeout), whatever happens.
+/// Returns a token without prompting if the broker already has the account; otherwise the person
+/// signs in once, for all apps. Every request ends within
+/// [`timeout`](InteractiveBrowserBrokerCredentialOptions::timeout).
 #[derive(Debug)]
 pub struct InteractiveBrowserBrokerCredential(Credential);
 
-/// What a token is to be like, besides its scopes.
+/// The properties of a requested token besides its scopes.
 ///
-/// The SDK's `TokenRequestOptions` have no fields for it. As a value of the `Context` of a client's
-/// method options, or of `TokenRequestOptions`, it reaches `get_token` all the same:
+/// The SDK's `TokenRequestOptions` have no fields for them. Put this type into the `Context` of a
+/// client's method options, or of `TokenRequestOptions`, to pass it to `get_token`:
 ///
 /// ```
 /// # use azure_core::{credentials::TokenRequestOptions, http::Context};
@@ -31,20 +31,20 @@ pub struct InteractiveBrowserBrokerCredential(Credential);
 #[derive(Clone, Debug, Default)]
 #[allow(clippy::exhaustive_structs, reason = "options are built field by field with ..Default")]
 pub struct AcquireOptions {
-    /// Another directory than the credential's own; it must be allowed by the options.
+    /// Another directory than the credential's; the options of the credential must allow it.
     pub tenant_id: Option<String>,
     /// A claims challenge of a resource, as decoded JSON.
     pub claims: Option<String>,
     /// Whether the caller handles claims challenges (continuous access evaluation).
     pub enable_cae: bool,
-    /// What the token is to be bound to. With
-    /// [`signed_request`](crate::signed_request) the token is a finished signed HTTP request, good
-    /// for that request only, to be sent as `Authorization: PoP TOKEN`. Default: a bearer token.
+    /// What the token is bound to. With [`signed_request`](crate::signed_request) the token is a
+    /// finished signed HTTP request, valid for that request only; send it as
+    /// `Authorization: PoP TOKEN`. Default: a bearer token.
     pub proof_of_possession: Option<ProofOfPossession>,
 }
 
 impl InteractiveBrowserBrokerCredential {
-    /// Makes the credential. Nothing is contacted and nobody asked before the first token.
+    /// Makes the credential. It contacts no broker and prompts no person before the first request.
     ///
     /// # Errors
     /// [`InvalidRequest`](ErrorKind::InvalidRequest) names the option that is wrong.
@@ -55,8 +55,8 @@ impl InteractiveBrowserBrokerCredential {
         Ok(Arc::new(Self(Credential::new(&options).map_err(to_azure)?)))
     }
 
-    /// Makes the credential over a broker of the caller's own instead of this machine's. The
-    /// environment is not read: without `authority` it is the public cloud's.
+    /// Makes the credential with the caller's broker instead of this machine's. It does not read the
+    /// environment: the default of `authority` is the public cloud.
     ///
     /// # Errors
     /// [`InvalidRequest`](ErrorKind::InvalidRequest) names the option that is wrong.
@@ -68,8 +68,8 @@ impl InteractiveBrowserBrokerCredential {
         Ok(Arc::new(Self(Credential::with_broker(&options, broker).map_err(to_azure)?)))
     }
 
-    /// A token with all that is known about it: whose it is, where it came from, when to renew.
-    /// Works on any async runtime.
+    /// Returns a token and what is known about it: its account, its source and when to renew it. Works
+    /// on any async runtime.
     ///
     /// ```no_run
     /// # use keybearer::{AcquireOptions, Error, InteractiveBrowserBrokerCredential, signed_request};
@@ -78,7 +78,7 @@ impl InteractiveBrowserBrokerCredential {
     /// let token = credential.acquire(&storage, None).await?;
     /// println!("for {} until {:?}", token.account.username, token.expires_on);
     ///
-    /// // A token that is good for one request, and for nobody else's.
+    /// // A token that is valid for one request only.
     /// let request = signed_request("GET", "https://graph.microsoft.com/v1.0/me", Some("nonce"))?;
     /// let options = AcquireOptions { proof_of_possession: Some(request), ..Default::default() };
     /// let graph = ["https://graph.microsoft.com/User.Read"];
@@ -107,17 +107,17 @@ impl InteractiveBrowserBrokerCredential {
         self.0.acquire(options.query(scopes)).await
     }
 
-    /// Has a person sign in, and tells who it was. Keep the record, and give it to
+    /// Signs a person in and returns a record of the account. Store the record, and pass it as
     /// [`authentication_record`](InteractiveBrowserBrokerCredentialOptions::authentication_record)
-    /// the next time. The token that comes of the sign-in is kept, too.
+    /// next time. The credential also keeps the token of the sign-in.
     ///
-    /// The person is asked which account to use, unless one is named already: by the options or by
-    /// an earlier token of this credential. Then they are asked only if the broker cannot do
-    /// without. Without scopes they sign in for Azure Resource Manager of the authority's cloud.
+    /// The person chooses the account, unless the options or an earlier token of this credential
+    /// determine it; then the broker prompts only if it has to. Without scopes the sign-in is for
+    /// Azure Resource Manager of the authority's cloud.
     ///
-    /// A program that decides itself when a person is asked sets
+    /// A program that decides itself when to prompt sets
     /// [`disable_automatic_authentication`](InteractiveBrowserBrokerCredentialOptions::disable_automatic_authentication),
-    /// and calls this when a request ends with
+    /// and calls this when a request fails with
     /// [`InteractionRequired`](ErrorKind::InteractionRequired), with the claims of that error.
     ///
     /// ```no_run
@@ -128,7 +128,7 @@ impl InteractiveBrowserBrokerCredential {
     /// let record = credential.authenticate(&[], None).await?;
     /// std::fs::write("account.json", record.serialize())?;
     ///
-    /// // The next time: the same account, whoever else is connected.
+    /// // Next time: the same account, even if others are connected.
     /// let record = AuthenticationRecord::deserialize(&std::fs::read_to_string("account.json")?)?;
     /// let credential = InteractiveBrowserBrokerCredential::new(Some(
     ///     InteractiveBrowserBrokerCredentialOptions {
@@ -142,7 +142,7 @@ impl InteractiveBrowserBrokerCredential {
     ///
     /// # Errors
     /// Every kind, see [`ErrorKind`]; [`InvalidRequest`](ErrorKind::InvalidRequest) on `scopes` if
-    /// there are none and the authority is none of Microsoft's clouds.
+    /// there are none and the Azure Resource Manager of the authority's cloud is not known.
     pub async fn authenticate(
         &self,
         scopes: &[&str],
@@ -178,9 +178,9 @@ impl TokenCredential for InteractiveBrowserBrokerCredential {
             None => TokenQuery { scopes, ..TokenQuery::default() },
         };
         if query.proof_of_possession.is_some() {
-            let message = "the SDK would send a bound token as a bearer token";
+            let message = "could not return a bound token: the SDK would send it as a bearer token";
             let error = Error::invalid_request("proof_of_possession", message);
-            return Err(to_azure(error.with_hint("use acquire")));
+            return Err(to_azure(error.with_hint("call `acquire` instead")));
         }
         let token = self.0.acquire(query).await.map_err(to_azure)?;
         let expires_on = OffsetDateTime::from_unix_timestamp(token.expires_on.unix_seconds());
@@ -188,7 +188,8 @@ impl TokenCredential for InteractiveBrowserBrokerCredential {
             token: Secret::new(token.access_token.expose().to_owned()),
             expires_on: expires_on.map_err(|error| {
                 to_azure(
-                    Error::new(ErrorKind::Internal, "read the token's expiry").with_source(error),
+                    Error::new(ErrorKind::Internal, "could not read the token's expiry")
+                        .with_source(error),
                 )
             })?,
         })

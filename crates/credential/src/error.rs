@@ -5,17 +5,17 @@ use std::error::Error as StdError;
 use azure_core::error::ErrorKind;
 use keybearer_core::Error;
 
-/// What this credential said, inside the error of an Azure client: the kind, the server's code, the
-/// next step. `None` if something else failed.
+/// Finds the credential's error inside the error of an Azure client, with the kind, the server's code
+/// and the hint. `None` if something else failed.
 ///
-/// An error of [`get_token`](azure_core::credentials::TokenCredential::get_token) itself gives it by
-/// [`downcast_ref`](azure_core::Error::downcast_ref), too; clients wrap that error once more.
+/// [`downcast_ref`](azure_core::Error::downcast_ref) is enough for an error that
+/// [`get_token`](azure_core::credentials::TokenCredential::get_token) returned; clients wrap it again.
 ///
 /// ```
-/// # fn chain_goes_on(error: &azure_core::Error) -> bool {
+/// # fn chain_continues(error: &azure_core::Error) -> bool {
 /// use keybearer::{ErrorKind, credential_error};
-/// // In a chain of credentials: is the broker not here, or did it refuse?
-/// matches!(credential_error(error).map(|ours| ours.kind()), Some(ErrorKind::Unavailable(_)))
+/// // In a chain of credentials: is there no broker, or did it refuse?
+/// matches!(credential_error(error).map(|error| error.kind()), Some(ErrorKind::Unavailable(_)))
 /// # }
 /// ```
 #[must_use]
@@ -31,9 +31,11 @@ pub fn credential_error(error: &azure_core::Error) -> Option<&Error> {
     None
 }
 
-/// Every failure is a credential failure to the SDK; ours is inside.
+/// Wraps the error as a credential failure of the SDK. Its text has the causes too: programs
+/// print an SDK error without following its sources.
 pub(crate) fn to_azure(error: Error) -> azure_core::Error {
-    let message = error.to_string();
+    let text = error.full_message();
+    let message = error.hint().map_or_else(|| text.clone(), |hint| format!("{text}; {hint}"));
     azure_core::Error::with_error(ErrorKind::Credential, error, message)
 }
 
@@ -55,6 +57,9 @@ mod tests {
             assert_eq!(*ours.kind(), keybearer_core::ErrorKind::TimedOut);
         }
         assert!(error.to_string().contains("timeout option"));
+        let refused = || Error::internal("refused").with_hint("ask the administrator");
+        let twice = to_azure(refused().with_source(refused())).to_string();
+        assert_eq!(twice, "refused; ask the administrator");
         let other = azure_core::Error::with_message(ErrorKind::Io, "x");
         assert!(credential_error(&other).is_none());
     }

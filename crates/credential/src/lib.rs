@@ -9,7 +9,7 @@ mod proof;
 mod transport;
 
 pub mod prompt {
-    //! What a program implements that takes a person through sign-ins itself, see
+    //! The interface of a program that shows sign-ins itself, see
     //! [`sign_in_ui`](crate::InteractiveBrowserBrokerCredentialOptions::sign_in_ui).
 
     pub use keybearer_core::{AuthorityHost, Caller, ClientId, CorrelationId};

@@ -7,27 +7,28 @@ use keybearer_client::{AuthenticationRecord, BrokerChoice, CredentialOptions, Pa
 use crate::prompt::SignInUi;
 use crate::transport::Transport;
 
-/// How an [`InteractiveBrowserBrokerCredential`](crate::InteractiveBrowserBrokerCredential) asks
-/// for tokens. `None`, empty and `false` mean the default.
+/// Options of an [`InteractiveBrowserBrokerCredential`](crate::InteractiveBrowserBrokerCredential).
+/// `None`, empty and `false` mean the default.
 ///
-/// Beside the keywords of `azure.identity.broker.InteractiveBrowserBrokerCredential` 1.3.0, Python:
+/// Compared with the keywords of `azure.identity.broker.InteractiveBrowserBrokerCredential` 1.3.0 for
+/// Python:
 ///
-/// | here | there | there it does |
+/// | here | there | effect there |
 /// |---|---|---|
 /// | `authority`, `client_id`, `redirect_uri` | the same | the same |
 /// | `tenant_id`, `additionally_allowed_tenants` | the same | with the default `organizations`, requests may name no other directory |
-/// | `login_hint` | the same | passed on, but the account picker is shown all the same |
+/// | `login_hint` | the same | passed on, but the account picker is shown nevertheless |
 /// | `home_account_id` | none | |
-/// | `authentication_record` | the same | leads back to an account in the app's own cache only |
+/// | `authentication_record` | the same | finds accounts in the app's cache only |
 /// | `use_default_broker_account` | the same | documented for Windows and WSL only |
-/// | `disable_automatic_authentication` | the same | also keeps the broker from being asked silently |
+/// | `disable_automatic_authentication` | the same | also disables silent requests to the broker |
 /// | `disable_interactive_fallback` | the same, not documented | without `use_default_broker_account` every request fails |
 /// | `disable_instance_discovery` | the same | the same |
 /// | `enable_msa_passthrough` | the same | the same |
 /// | `enable_support_logging` | the same | logs personal data |
-/// | `parent_window` | `parent_window_handle`, a number or an object | without one, the broker is passed over on Linux and macOS, and the request fails on Windows |
-/// | `timeout` | `timeout`, seconds | ends only the browser's sign-in; a broker is waited for without end |
-/// | `broker` | none | a broker if it starts, else the browser |
+/// | `parent_window` | `parent_window_handle`, a number or an object | without one, the broker is not used on Linux and macOS, and the request fails on Windows |
+/// | `timeout` | `timeout`, seconds | limits only the sign-in with the browser; the wait for a broker has no limit |
+/// | `broker` | none | a broker if it starts, otherwise the browser |
 /// | `http_client` | `transport` | the same |
 /// | `sign_in_ui` | none | |
 /// | none | `cache_persistence_options` | the broker keeps the tokens here |
@@ -45,17 +46,17 @@ pub struct InteractiveBrowserBrokerCredentialOptions {
     pub additionally_allowed_tenants: Vec<String>,
     /// The app registration. Default: Microsoft's public client for Azure developer tools.
     pub client_id: Option<String>,
-    /// The user principal name that is expected to sign in. That account is used without asking if
-    /// it is connected; else the name is filled in for the person, who may choose another. Default:
-    /// the only connected account, else the person chooses.
+    /// The user principal name that is expected to sign in. If that account is connected, it is used
+    /// without prompting. Otherwise the name is filled in, and the person may choose another account.
+    /// Default: the only connected account, otherwise the person chooses.
     pub login_hint: Option<String>,
-    /// The home account id of an earlier sign-in; goes before `login_hint`. No other account is
-    /// accepted then.
+    /// The home account id of an earlier sign-in, which takes precedence over `login_hint`. No other
+    /// account is accepted.
     pub home_account_id: Option<String>,
-    /// An earlier sign-in, as
-    /// [`authenticate`](crate::InteractiveBrowserBrokerCredential::authenticate) or an Azure SDK
-    /// tells it. Its account, app and authority go before the options for these; no other account
-    /// is accepted. Default: none.
+    /// The record of an earlier sign-in, from
+    /// [`authenticate`](crate::InteractiveBrowserBrokerCredential::authenticate) or an Azure SDK. Its
+    /// account, app and authority take precedence over the options for these. No other account is
+    /// accepted. Default: none.
     pub authentication_record: Option<AuthenticationRecord>,
     /// A redirect URI of the app registration. Default `http://localhost`, any port.
     pub redirect_uri: Option<String>,
@@ -67,34 +68,33 @@ pub struct InteractiveBrowserBrokerCredentialOptions {
     /// [`authenticate`](crate::InteractiveBrowserBrokerCredential::authenticate). Default false.
     pub disable_automatic_authentication: bool,
     /// Never ask a person, not even when `authenticate` is called: fail with
-    /// [`Unavailable`](crate::ErrorKind::Unavailable), so that a chain goes on. Default false.
+    /// [`Unavailable`](crate::ErrorKind::Unavailable), so that a chain continues. Default false.
     pub disable_interactive_fallback: bool,
-    /// Trust `authority` without asking Microsoft about it, in this process; for private clouds. A
-    /// broker that does not trust it is passed over, but for Windows' (also in WSL), where that is
-    /// an error. Default false.
+    /// Trust `authority` in this process without asking Microsoft about it; for private clouds. If a
+    /// broker does not trust it, this process signs in instead. On Windows and in WSL it is an error.
+    /// Default false.
     pub disable_instance_discovery: bool,
-    /// Let personal accounts pass through to an app that is registered for organizations only; for
-    /// a few of Microsoft's own apps. Default false.
+    /// Allow personal accounts for an app that is registered for organizations only; for a few apps of
+    /// Microsoft. Default false.
     pub enable_msa_passthrough: bool,
-    /// Name accounts, directories and apps in the log lines (`tracing`, level debug). They are
-    /// personal data; secrets are never logged. Default false: correlation ids only.
+    /// Log accounts, directories and apps (`tracing`, level debug), which are personal data. Secrets
+    /// are never logged. Default false: correlation ids only.
     pub enable_support_logging: bool,
-    /// The window a broker's own window belongs to. Brokers on Linux have no use for it. Default:
-    /// the console's window if there is one, else the desktop.
+    /// The parent of the broker's window. Brokers on Linux ignore it. Default: the console's window if
+    /// there is one, otherwise the desktop.
     pub parent_window: ParentWindow,
-    /// How long one request may take in all, a person's sign-in included. Default 300 s; zero ends
-    /// every request that the credential's own cache cannot answer; more than a year means a year.
+    /// How long one request may take, including a sign-in. Default 300 s, at most a year. With zero,
+    /// every request fails that the credential's cache cannot answer.
     pub timeout: Option<Duration>,
     /// Whether to use a broker. Default: if there is one.
     pub broker: BrokerChoice,
-    /// What requests to the provider go through when they are made from this process: a client of
-    /// the Azure SDK, such as a `reqwest::Client` with certificates or a proxy of its own. It must
-    /// not follow redirects. A broker uses its own. Default: HTTPS, trusting the system's
-    /// certificates or those of `SSL_CERT_FILE`, through the proxy of `HTTPS_PROXY`.
+    /// The HTTP client for requests that this process makes to the provider: one of the Azure SDK,
+    /// such as a `reqwest::Client` with its certificates and proxy. It must not follow redirects. A
+    /// broker does not use it. Default: HTTPS with the system's certificates or those of
+    /// `SSL_CERT_FILE`, through the proxy of `HTTPS_PROXY`.
     pub http_client: Option<Arc<dyn HttpClient>>,
-    /// What takes the person through a sign-in that is made from this process, such as a window of
-    /// the app's own. A broker has its own. Default: the system browser, with the answer at a
-    /// loopback address.
+    /// The user interface for sign-ins that this process runs, such as a window of the app. A broker
+    /// does not use it. Default: the system browser, with the answer at a loopback address.
     pub sign_in_ui: Option<Arc<dyn SignInUi>>,
 }
 

@@ -1,4 +1,4 @@
-//! What every policy of ours asks of the pipeline it is in.
+//! What all policies of this crate have in common.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use azure_core::error::{Error, ErrorKind};
 use azure_core::http::policies::{Policy, PolicyResult};
 use azure_core::http::{Context, Request};
 
-/// Hands the request to the next policy.
+/// Passes the request to the next policy.
 pub(crate) async fn forward(
     context: &Context<'_>,
     request: &mut Request,
@@ -15,16 +15,19 @@ pub(crate) async fn forward(
     match next.split_first() {
         Some((first, others)) => first.send(context, request, others).await,
         None => {
-            let message = "the policy is the last of its pipeline";
+            let message = "could not forward the request: the policy is the last in its pipeline";
             Err(Error::with_message(ErrorKind::Other, message))
         }
     }
 }
 
-/// Keeps a token from being sent in the clear.
+/// Refuses a request that would send a token without encryption.
 pub(crate) fn require_tls(request: &Request) -> azure_core::Result<()> {
     if request.url().scheme() == "https" {
         return Ok(());
     }
-    Err(Error::with_message(ErrorKind::Other, "a token is not sent without TLS"))
+    Err(Error::with_message(
+        ErrorKind::Other,
+        "could not send the token: the request does not use TLS",
+    ))
 }

@@ -11,15 +11,15 @@ use crate::credential::{AcquireOptions, InteractiveBrowserBrokerCredential};
 use crate::error::to_azure;
 use crate::pipeline::{forward, require_tls};
 
-/// A policy that sends every request of an Azure client as a signed HTTP request
-/// (draft-ietf-oauth-signed-http-request-03), which is of no use to anybody who gets hold of it.
+/// A policy that authorizes every request of an Azure client with a signed HTTP request
+/// (draft-ietf-oauth-signed-http-request-03), which cannot be used for another request.
 ///
-/// Give it to the client as a per-try policy, and no credential beside it: each try is signed anew,
-/// with its own method, host, path and query. A service that wants a nonce of its own in the
-/// signature answers 401 and names it (`WWW-Authenticate: PoP nonce="..."`); the request is signed
-/// with it and sent once more.
+/// Pass it to the client as a per-try policy, and pass no credential: the policy signs each try with
+/// its method, host, path and query. A service that requires its nonce in the signature answers 401
+/// with the nonce (`WWW-Authenticate: PoP nonce="..."`); the policy signs the request with it and
+/// sends it again.
 ///
-/// Only requests over TLS are sent. The broker must be able to sign; Microsoft's on Linux is not.
+/// Only requests over TLS are sent. The broker must support signing; Microsoft's on Linux does not.
 ///
 /// ```no_run
 /// use std::sync::Arc;

@@ -10,10 +10,10 @@ use keybearer_core::{Error, Missing, Result};
 use keybearer_engine::Http;
 use keybearer_protocol::Body;
 
-/// Far above any answer of a provider, far below what would hurt.
+/// Bytes; providers' responses are far smaller.
 const BODY_LIMIT: usize = 1024 * 1024;
 
-/// An HTTP client of the Azure SDK as the one our requests go through.
+/// Sends the engine's requests through an HTTP client of the Azure SDK.
 #[derive(Clone, Debug)]
 pub(crate) struct Transport(Arc<dyn HttpClient>);
 
@@ -33,7 +33,7 @@ impl Http for Transport {
     }
 }
 
-/// Lets the SDK read a body in place, so that it is wiped after use and not copied.
+/// Lets the SDK read a body in place, so that it is not copied and is wiped after use.
 struct Lent(Body);
 
 impl AsRef<[u8]> for Lent {
@@ -47,15 +47,20 @@ fn to_azure(request: http::Request<Body>) -> Result<Request> {
     let method = match parts.method {
         http::Method::GET => Method::Get,
         http::Method::POST => Method::Post,
-        other => return Err(Error::internal(format!("send a request of the method {other}"))),
+        other => {
+            return Err(Error::internal(format!(
+                "could not send a request with the method {other}"
+            )));
+        }
     };
-    let url = Url::parse(&parts.uri.to_string())
-        .map_err(|error| Error::internal("make a URL of an address").with_source(error))?;
+    let url = Url::parse(&parts.uri.to_string()).map_err(|error| {
+        Error::internal("could not parse the address of a request").with_source(error)
+    })?;
     let mut request = Request::new(url, method);
     for (name, value) in &parts.headers {
         let value = value.to_str();
         let value = value.map_err(|error| {
-            Error::internal(format!("send the header {name}")).with_source(error)
+            Error::internal(format!("could not send the header {name}")).with_source(error)
         })?;
         request.insert_header(name.as_str().to_owned(), value.to_owned());
     }
@@ -76,7 +81,7 @@ async fn from_azure(host: &str, response: AsyncRawResponse) -> Result<http::Resp
     let mut answer = http::Response::new(Body::new(content));
     *answer.status_mut() = http::StatusCode::from_u16(u16::from(status))
         .map_err(|_| Error::protocol("an HTTP status", format!("{}", u16::from(status))))?;
-    // What is no header by RFC 9110 is no header we look for.
+    // Headers that are invalid by RFC 9110 are not needed.
     let headers = headers.iter().filter_map(|(name, value)| {
         let name = HeaderName::try_from(name.as_str()).ok()?;
         Some((name, HeaderValue::from_str(value.as_str()).ok()?))
@@ -87,11 +92,15 @@ async fn from_azure(host: &str, response: AsyncRawResponse) -> Result<http::Resp
 
 fn problem(host: &str, error: azure_core::Error) -> Error {
     match error.kind() {
-        ErrorKind::Connection => Error::unavailable(Missing::Network, format!("connect to {host}"))
-            .with_hint("check the network, and the HTTP client that the program brings"),
-        ErrorKind::Io => Error::transient(None, format!("exchange a request with {host}"))
-            .with_hint("try again; if it happens again, look at the connection or the proxy"),
-        _ => Error::internal(format!("send a request to {host}")),
+        ErrorKind::Connection => {
+            Error::unavailable(Missing::Network, format!("could not connect to {host}"))
+                .with_hint("check the network, and the HTTP client of the program")
+        }
+        ErrorKind::Io => {
+            Error::transient(None, format!("could not exchange a request with {host}"))
+                .with_hint("try again; if it happens again, check the connection and the proxy")
+        }
+        _ => Error::internal(format!("could not send a request to {host}")),
     }
     .with_source(error)
 }

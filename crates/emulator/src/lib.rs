@@ -1,36 +1,18 @@
 #![doc = include_str!("../README.md")]
 
-mod arm;
-mod authorize;
-mod bearer;
-mod blob;
-mod claims;
-mod clock;
-mod control;
-mod directory;
-mod emulator;
-mod endpoint_request;
-mod entra_error;
-mod error;
-mod faults;
-mod fixture;
-mod host_names;
-mod html;
-mod jwt;
-mod keys;
-mod metadata;
-mod nested;
-mod policies;
-mod pop;
-mod random;
-mod reply;
-mod requests;
-mod scopes;
+#[cfg(feature = "client")]
+mod client;
+mod ready;
+#[cfg(feature = "server")]
 mod server;
-mod state;
-mod tls;
-mod token;
 
-pub use self::emulator::{Emulator, EmulatorOptions, Ready, ReadyApp, ReadyPorts, ReadyUser};
-pub use self::error::Error;
-pub use self::host_names::HostNames;
+#[cfg(all(feature = "client", unix))]
+pub use self::client::SessionBus;
+#[cfg(feature = "client")]
+pub use self::client::{
+    Browser, Client, Form, Home, Intent, Laboratory, LaboratoryError, Landing, Person, PersonError,
+    Running, Unknown, eventually,
+};
+pub use self::ready::{Ready, ReadyApp, ReadyPorts, ReadyUser};
+#[cfg(feature = "server")]
+pub use self::server::{Emulator, EmulatorOptions, Error, HostNames};

@@ -1,10 +1,10 @@
-//! When the program ends: at a signal, or with the process that started it.
+//! The end of the program: at a signal, or with the process that started it.
 
 use std::io;
 
 use tokio::runtime::Runtime;
 
-/// Watches for the end. To be made first thing: what ends before is not noticed.
+/// Watches for the end. Create it first: an end before that is not noticed.
 pub(crate) struct Lifetime {
     runtime: Runtime,
     signals: Signals,
@@ -12,7 +12,7 @@ pub(crate) struct Lifetime {
 }
 
 impl Lifetime {
-    /// Catches SIGTERM and SIGINT from now on and, if asked, remembers the parent.
+    /// Catches SIGTERM and SIGINT from now on and, if requested, watches the parent process.
     pub(crate) fn watch(with_parent: bool) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let signals = {
@@ -22,7 +22,7 @@ impl Lifetime {
         Ok(Self { runtime, signals, parent: with_parent.then(Parent::current) })
     }
 
-    /// Waits for whatever comes first.
+    /// Waits for a signal or for the end of the parent.
     pub(crate) fn wait(self) {
         let Self { runtime, mut signals, parent } = self;
         runtime.block_on(async {
@@ -72,8 +72,8 @@ mod unix {
         }
     }
 
-    /// A process whose parent has ended gets another one. Looking is simpler than every way of
-    /// being told: it needs no cooperation of the parent, and works on every Unix.
+    /// The system gives a process another parent when its parent ends. Polling for that needs no
+    /// cooperation of the parent and works on every Unix.
     pub(super) struct Parent(Option<Pid>);
 
     impl Parent {
@@ -104,14 +104,14 @@ mod other {
         }
 
         pub(super) async fn next(&mut self) {
-            // Not being able to listen must not end the program.
+            // A failure to listen for Ctrl-C must not end the program.
             if tokio::signal::ctrl_c().await.is_err() {
                 std::future::pending().await
             }
         }
     }
 
-    /// The parent holds our standard input open. Not being able to read it is also the end.
+    /// The parent keeps this program's standard input open. Its end, or an error, ends the program.
     pub(super) struct Parent;
 
     impl Parent {

@@ -26,10 +26,10 @@ enum Command {
 
 #[derive(Args)]
 struct Serve {
-    /// Port of the authority; 0 takes any.
+    /// Port of the authority; 0 means any free port.
     #[arg(long, default_value_t = 0)]
     port: u16,
-    /// Where certificates and ready.json go [default: a new directory, removed at the end].
+    /// Directory for certificates and ready.json [default: a new directory, removed at the end].
     #[arg(long)]
     dir: Option<PathBuf>,
     /// TOML file with tenants, users, apps, policies, faults and containers to add or replace.
@@ -38,20 +38,20 @@ struct Serve {
     /// Sign this user in at once, without pages.
     #[arg(long, value_name = "UPN")]
     auto_sign_in: Option<String>,
-    /// Be called what Azure's public cloud is called; a proxy has to bring clients here.
+    /// Use the host names of Azure's public cloud; a proxy must lead clients here.
     #[arg(long)]
     as_azure: bool,
-    /// End when the process that started this one ends.
+    /// End together with the process that started this one.
     #[arg(long)]
     exit_with_parent: bool,
 }
 
-#[expect(clippy::print_stdout, reason = "the ready line is what this program says on stdout")]
+#[expect(clippy::print_stdout, reason = "the ready line is the output of this program")]
 fn serve(arguments: Serve) -> Result<(), Box<dyn std::error::Error>> {
     let lifetime = Lifetime::watch(arguments.exit_with_parent)?;
     let fixture = arguments.fixture.map(|path| {
         let text = std::fs::read_to_string(&path);
-        text.map_err(|error| format!("cannot read {}: {error}", path.display()))
+        text.map_err(|error| format!("could not read {}: {error}", path.display()))
     });
     let options = EmulatorOptions {
         port: arguments.port,

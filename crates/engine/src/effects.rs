@@ -1,5 +1,5 @@
-//! What the engine needs of the world, as object-safe traits. `host` implements them for real; the
-//! tests implement them in memory, with simulated time.
+//! Everything outside the engine that it uses, as object-safe traits. `keybearer-host` implements
+//! them for a real machine, the tests in memory with simulated time.
 
 use std::fmt;
 use std::future::Future;
@@ -16,13 +16,13 @@ use keybearer_protocol::authorize::ResponseMode;
 use keybearer_protocol::{Body, RedirectParameters};
 use url::Url;
 
-/// All effects in one cloneable value.
+/// All effects, in one cloneable value.
 #[derive(Clone, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "built field by field by host and by tests")]
 pub struct Effects {
-    /// The network.
+    /// HTTP exchanges.
     pub http: Arc<dyn Http>,
-    /// Time.
+    /// The clock and timers.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub random: Arc<dyn Random>,
@@ -30,75 +30,84 @@ pub struct Effects {
     pub store: Arc<dyn TokenStore>,
     /// Where the key that seals them is kept.
     pub keys: Arc<dyn KeyStore>,
-    /// The person.
+    /// The pages of a sign-in.
     pub sign_in_ui: Arc<dyn SignInUi>,
-    /// Work that goes on when its caller has left.
+    /// Runs work that must end even if its caller is gone.
     pub spawner: Arc<dyn Spawner>,
 }
 
 /// One HTTP exchange over TLS. Redirects are not followed.
 #[async_trait]
 pub trait Http: Send + Sync + fmt::Debug {
-    /// Sends a request and reads the whole answer, whatever its status.
+    /// Sends a request and reads the whole response, whatever its status.
     ///
     /// # Errors
-    /// `Unavailable(Network)` when the server cannot be reached or its certificate is not trusted
-    /// (with the variable to set as hint), `Transient` when the connection broke in mid-answer.
+    /// `Unavailable(Network)` if the server cannot be reached or its certificate is not trusted
+    /// (with the variable to set as hint); `Transient` if the connection broke within the response.
     async fn send(&self, request: http::Request<Body>) -> Result<http::Response<Body>>;
 }
 
-/// Wall clock and timer.
+/// A wall clock and a timer.
 #[async_trait]
 pub trait Clock: Send + Sync + fmt::Debug {
-    /// The wall clock; it may be wrong and may jump.
+    /// The time of the wall clock, which may be wrong and may jump.
     fn now(&self) -> Timestamp;
 
-    /// Time since some fixed moment: it never goes back, whatever happens to the wall clock, and
-    /// goes on while the machine sleeps (`CLOCK_BOOTTIME`). Without such a clock, the wall clock
-    /// stands in, and a token may be served for longer than it is valid once that is set back.
+    /// The time since a fixed moment. It never goes back, whatever happens to the wall clock, and it
+    /// includes the time that the machine sleeps (`CLOCK_BOOTTIME`). The default uses the wall
+    /// clock; a token may then be served after its end if that clock is set back.
     fn uptime(&self) -> Duration {
         let millis = self.now().unix_millis();
         Duration::from_millis(u64::try_from(millis).unwrap_or_default())
     }
 
-    /// Waits by a monotonic clock.
+    /// Waits for `duration` by a monotonic clock.
     async fn sleep(&self, duration: Duration);
 }
 
 /// A cryptographically secure source of random bytes.
 pub trait Random: Send + Sync + fmt::Debug {
-    /// Fills the buffer.
+    /// Fills the buffer with random bytes.
     fn fill(&self, buffer: &mut [u8]);
 }
 
-/// Runs a future to its end, independently of who asked for it.
+impl dyn Random + '_ {
+    /// Fresh random bytes.
+    pub(crate) fn bytes<const N: usize>(&self) -> [u8; N] {
+        let mut bytes = [0; N];
+        self.fill(&mut bytes);
+        bytes
+    }
+}
+
+/// Runs a future to its end, independently of the caller that started it.
 pub trait Spawner: Send + Sync + fmt::Debug {
     /// Starts the future.
     fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>);
 }
 
-/// Durable records, opaque to the store: the engine seals them before they get here.
+/// Durable records. The engine seals them first, so their content is opaque to the store.
 #[async_trait]
 pub trait TokenStore: Send + Sync + fmt::Debug {
-    /// The next records after a key, or the first, in the order of their keys; none at the end. In
-    /// pages, so that a large store is not in memory twice.
+    /// A page of records in the order of their keys: those that follow `after`, or the first ones.
+    /// An empty page means that there are no more. Pages keep a large store from being in memory
+    /// twice.
     ///
     /// # Errors
-    /// `Internal` if the store cannot be opened or belongs to somebody else; the hint names the
-    /// path and the remedy.
+    /// `Internal` if the store cannot be opened or belongs to another user; the hint names the path
+    /// and the remedy.
     async fn load(&self, after: Option<&RecordKey>) -> Result<Vec<Record>>;
 
-    /// The record of this key, if there is one.
+    /// The record with this key, if there is one.
     ///
     /// # Errors
     /// As [`load`](Self::load).
     async fn read(&self, key: &RecordKey) -> Result<Option<Record>>;
 
-    /// Applies all changes or none, and returns when they would survive a power cut
-    /// (invariant I3).
+    /// Applies all changes or none. Returns once they would survive a power cut (invariant I3).
     ///
     /// # Errors
-    /// `Internal` if they could not be written; the store then holds what it held before.
+    /// `Internal` if they could not be written; the store is then unchanged.
     async fn commit(&self, changes: Vec<Change>) -> Result<()>;
 }
 
@@ -106,7 +115,7 @@ pub trait TokenStore: Send + Sync + fmt::Debug {
 #[derive(Clone, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct Record {
-    /// What the record is about.
+    /// What the record contains, and of which account.
     pub key: RecordKey,
     /// Its content, sealed (invariant I4).
     pub value: SealedRecord,
@@ -117,7 +126,7 @@ pub struct Record {
 #[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct RecordKey(pub String);
 
-/// Sealed bytes: useless without the master key, so they may be printed, copied and stored.
+/// Sealed bytes. They are useless without the master key, so they may be printed, copied and stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct SealedRecord(pub Vec<u8>);
@@ -128,36 +137,36 @@ pub struct SealedRecord(pub Vec<u8>);
 pub enum Change {
     /// Adds or replaces a record.
     Put(Record),
-    /// Removes a record; removing an absent one changes nothing.
+    /// Removes the record with this key, if there is one.
     Delete(RecordKey),
 }
 
 /// Keeps the key that seals the store.
 #[async_trait]
 pub trait KeyStore: Send + Sync + fmt::Debug {
-    /// The master key, made on first use.
+    /// The master key, created on first use.
     ///
     /// # Errors
-    /// `Unavailable(Key)` if it exists but cannot be had now (a locked keyring); nothing is
+    /// `Unavailable(Key)` if it exists but cannot be read now (a locked keyring). It is not
     /// overwritten then.
     async fn master_key(&self) -> Result<MasterKey>;
 }
 
-/// The person, and whatever shows them pages.
+/// Shows the pages of a sign-in to the person.
 #[async_trait]
 pub trait SignInUi: Send + Sync + fmt::Debug {
-    /// Prepares a place where the answer can arrive, before anything is shown (invariant I9).
+    /// Starts to listen at the redirect URI, before any page is shown (invariant I9).
     ///
     /// # Errors
-    /// `Unavailable(UserInterface)` if there is no way to reach a person from here, with what to
-    /// do instead as hint; `InvalidRequest` on `redirect_uri` if answers cannot arrive there.
+    /// `Unavailable(UserInterface)` if no page can be shown from here, with the alternative as hint;
+    /// `InvalidRequest` on `redirect_uri` if nothing can listen there.
     async fn open(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>>;
 
-    /// Prepares a place on this machine where the answer can arrive, for a person who is shown the
-    /// address by other means. Of the sign-in, only `answer`, `reject` and `finish` are used.
+    /// Starts to listen at the redirect URI on this machine, for a sign-in whose address is shown by
+    /// other means. The engine then calls only `redirect_uri`, `answer`, `reject` and `finish`.
     ///
     /// # Errors
-    /// `InvalidRequest` on `redirect_uri` if answers cannot arrive there;
+    /// `InvalidRequest` on `redirect_uri` if nothing can listen there;
     /// `Unavailable(UserInterface)` by default.
     async fn listen(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
         let _ = prompt;
@@ -165,37 +174,37 @@ pub trait SignInUi: Send + Sync + fmt::Debug {
     }
 }
 
-/// What a person is told about a sign-in before it starts.
+/// What a person is shown about a sign-in before it starts.
 #[derive(Clone, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct SignInPrompt {
-    /// Which program asks.
+    /// The program that asks for the token.
     pub caller: Caller,
-    /// For which app.
+    /// The app that the token is for.
     pub client_id: ClientId,
-    /// Who will ask for credentials.
+    /// The provider that will ask for credentials.
     pub authority_host: AuthorityHost,
-    /// In which directory.
+    /// The directory to sign in to.
     pub tenant: Tenant,
-    /// For what.
+    /// What the token may be used for.
     pub scopes: ScopeSet,
     /// The app's redirect URI, if it named one.
     pub redirect_uri: Option<Url>,
-    /// The operation.
+    /// The id of the request.
     pub correlation_id: CorrelationId,
-    /// The caller's side. Where it can open a browser, that is the person's.
+    /// The caller's user interface. If it can open a browser, that is the one the person uses.
     pub caller_ui: Option<Arc<dyn CallerUi>>,
 }
 
-/// One sign-in in progress. Dropping it closes the place where answers arrive and tells the person
-/// that the sign-in has ended.
+/// One sign-in in progress. Dropping it stops listening and shows the person that the sign-in has
+/// ended.
 #[async_trait]
 pub trait SignIn: Send {
-    /// Where answers arrive, with the real port.
+    /// The redirect URI, with the port that is listened at.
     fn redirect_uri(&self) -> &Url;
 
-    /// How the answer travels there. By form, unless nothing there can read one: the code then stays
-    /// out of the browser's history.
+    /// How the browser sends the answer to the redirect URI. A form post keeps the code out of the
+    /// browser's history, and is used unless the answer has to be in the address.
     fn response_mode(&self) -> ResponseMode {
         ResponseMode::FormPost
     }
@@ -206,39 +215,40 @@ pub trait SignIn: Send {
     /// `Cancelled` if the person gives up.
     async fn choose_account(&mut self, accounts: &[Account]) -> Result<AccountPick>;
 
-    /// Shows the provider's page: a browser that waits on a page of ours is sent there, otherwise
-    /// one is opened.
+    /// Shows the provider's page: redirects the browser that shows a page of the broker, or opens
+    /// one.
     ///
     /// # Errors
     /// `Unavailable(UserInterface)` if no browser could be started.
     async fn visit(&mut self, url: &Url) -> Result<()>;
 
-    /// Waits for the next request to the redirect URI. The browser is kept waiting until
+    /// Waits for the next request to the redirect URI. The browser gets its response from
     /// [`reject`](Self::reject) or [`finish`](Self::finish).
     ///
     /// # Errors
-    /// `Cancelled` if it is known that no answer will come.
+    /// `Cancelled` if no answer can come any more.
     async fn answer(&mut self) -> Result<RedirectParameters>;
 
-    /// The last answer was not ours: the browser is told so, and the wait goes on (invariant I9).
+    /// Rejects the last answer, which belongs to another sign-in: the browser shows so, and the next
+    /// [`answer`](Self::answer) is awaited (invariant I9).
     async fn reject(&mut self);
 
-    /// Tells the person how it ended and closes the place where answers arrive.
+    /// Shows the person how the sign-in ended, and stops listening.
     async fn finish(self: Box<Self>, outcome: SignInOutcome);
 }
 
 /// How a sign-in ended, for the last page.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "the last page tells every outcome")]
+#[allow(clippy::exhaustive_enums, reason = "the last page shows every outcome")]
 pub enum SignInOutcome {
-    /// Signed in as this user.
+    /// The person has signed in.
     SignedIn {
         /// The user principal name.
         username: String,
     },
-    /// It did not work, for this reason (text of the error, no secrets).
+    /// The sign-in failed.
     Failed {
-        /// What went wrong and what to do.
+        /// The text of the error with its hint, without secrets.
         reason: String,
     },
 }

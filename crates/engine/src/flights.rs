@@ -1,8 +1,11 @@
-//! One flight per key, however many callers wait for it (invariant I6).
+//! Concurrent requests with the same key share one piece of work, a *flight* (invariant I6).
 //!
-//! A flight runs on its own, so a caller that leaves does not end it: a refresh token that the
-//! provider has already rotated is still saved. A flight that waits for a person is told when the
-//! last caller has left, and may then give up.
+//! A request *joins* the flight of its key, and so starts it if there is none; it gets a *ticket*,
+//! with which it waits until the flight *lands*, that is, until the shared work has a result.
+//!
+//! A flight runs on its own. It does not end when a request drops its ticket: a refresh token that
+//! the provider has already rotated is still saved. A flight that waits for a person can notice
+//! that all tickets are gone, and then gives up.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -14,16 +17,23 @@ use tokio::sync::watch;
 
 use crate::effects::Spawner;
 
-pub(crate) struct Flights<K, T>(Arc<Mutex<HashMap<K, Arc<Flight<T>>>>>);
+/// The flights under way, by key.
+pub(crate) struct Flights<K, T> {
+    spawner: Arc<dyn Spawner>,
+    board: Board<K, T>,
+}
+
+type Board<K, T> = Arc<Mutex<HashMap<K, Arc<Flight<T>>>>>;
 
 struct Flight<T> {
     landed: watch::Receiver<Option<Result<T>>>,
     waiting: watch::Sender<usize>,
 }
 
-impl<K, T> Default for Flights<K, T> {
-    fn default() -> Self {
-        Self(Arc::default())
+impl<K, T> Flights<K, T> {
+    /// Flights that `spawner` runs.
+    pub(crate) fn new(spawner: Arc<dyn Spawner>) -> Self {
+        Self { spawner, board: Arc::default() }
     }
 }
 
@@ -33,12 +43,12 @@ where
     T: Clone + Send + Sync + 'static,
 {
     /// Joins the flight of `key`, starting one with `start` if there is none.
-    pub(crate) fn join<F, Fut>(&self, spawner: &dyn Spawner, key: &K, start: F) -> Ticket<K, T>
+    pub(crate) fn join<F, Fut>(&self, key: &K, start: F) -> Ticket<K, T>
     where
         F: FnOnce(Abandoned) -> Fut,
         Fut: Future<Output = Result<T>> + Send + 'static,
     {
-        let mut flights = lock(&self.0);
+        let mut flights = lock(&self.board);
         if let Some(flight) = flights.get(key) {
             flight.waiting.send_modify(|count| *count += 1);
             return self.ticket(key, Arc::clone(flight));
@@ -50,9 +60,9 @@ where
         drop(flights);
 
         let future = start(Abandoned(abandoned));
-        let removal =
-            Removal { flights: Arc::clone(&self.0), key: key.clone(), flight: Arc::clone(&flight) };
-        spawner.spawn(Box::pin(async move {
+        let board = Arc::clone(&self.board);
+        let removal = Removal { board, key: key.clone(), flight: Arc::clone(&flight) };
+        self.spawner.spawn(Box::pin(async move {
             let result = future.await;
             drop(removal);
             landing.send_replace(Some(result));
@@ -62,19 +72,17 @@ where
 
     /// How many flights are under way.
     pub(crate) fn len(&self) -> usize {
-        lock(&self.0).len()
+        lock(&self.board).len()
     }
 
     fn ticket(&self, key: &K, flight: Arc<Flight<T>>) -> Ticket<K, T> {
-        Ticket { flights: Arc::clone(&self.0), key: key.clone(), flight }
+        Ticket { board: Arc::clone(&self.board), key: key.clone(), flight }
     }
 }
 
-type Map<K, T> = Arc<Mutex<HashMap<K, Arc<Flight<T>>>>>;
-
-/// A place on a flight. Dropping it leaves the flight.
+/// The right to the result of a flight. Dropping it leaves the flight.
 pub(crate) struct Ticket<K: Eq + Hash, T> {
-    flights: Map<K, T>,
+    board: Board<K, T>,
     key: K,
     flight: Arc<Flight<T>>,
 }
@@ -95,9 +103,10 @@ impl<K: Eq + Hash, T: Clone> Ticket<K, T> {
 
 impl<K: Eq + Hash, T> Drop for Ticket<K, T> {
     fn drop(&mut self) {
-        let mut flights = lock(&self.flights);
+        let mut flights = lock(&self.board);
         self.flight.waiting.send_modify(|count| *count -= 1);
-        // Whoever asks from now on must not board a flight that has been told to give up.
+        // Later requests must not join a flight that is about to give up. A flight that has dropped
+        // its `Abandoned` does not give up.
         let ignored = self.flight.waiting.receiver_count() == 0;
         if *self.flight.waiting.borrow() == 0 && !ignored {
             remove(&mut flights, &self.key, &self.flight);
@@ -105,27 +114,28 @@ impl<K: Eq + Hash, T> Drop for Ticket<K, T> {
     }
 }
 
-/// Tells a flight that nobody waits for it any more. A flight that drops this goes on regardless,
-/// and later callers still board it.
+/// Lets a flight notice that all its tickets are gone. A flight that drops this runs to its end
+/// regardless, and later requests can still join it.
 pub(crate) struct Abandoned(watch::Receiver<usize>);
 
 impl Abandoned {
+    /// Returns once all tickets are gone.
     pub(crate) async fn wait(&mut self) {
-        // An error means the flight itself is gone, which cannot be seen from inside it.
+        // The only error is that the flight has been dropped, and this runs inside the flight.
         let _ = self.0.wait_for(|count| *count == 0).await;
     }
 }
 
-/// Takes a flight off the board when its work ends in any way, a panic included.
+/// Removes a flight from the board when its work ends in any way, a panic included.
 struct Removal<K: Eq + Hash, T> {
-    flights: Map<K, T>,
+    board: Board<K, T>,
     key: K,
     flight: Arc<Flight<T>>,
 }
 
 impl<K: Eq + Hash, T> Drop for Removal<K, T> {
     fn drop(&mut self) {
-        remove(&mut lock(&self.flights), &self.key, &self.flight);
+        remove(&mut lock(&self.board), &self.key, &self.flight);
     }
 }
 
@@ -139,7 +149,8 @@ fn remove<K: Eq + Hash, T>(
     }
 }
 
-/// A poisoned lock is still consistent here: nothing panics while a change is half done.
+/// Locks a mutex. A poisoned one is still consistent: no code in this crate panics halfway through a
+/// change.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -164,13 +175,13 @@ mod tests {
 
     #[tokio::test]
     async fn concurrent_callers_share_one_flight_inv_i6() {
-        let flights = Flights::default();
+        let flights = Flights::new(Arc::new(Tokio));
         let started = Arc::new(AtomicUsize::new(0));
         let (go, wait) = oneshot::channel::<()>();
         let mut wait = Some(wait);
         let mut join = || {
             let (started, wait) = (Arc::clone(&started), wait.take());
-            flights.join(&Tokio, &"key", |_| async move {
+            flights.join(&"key", |_| async move {
                 started.fetch_add(1, Ordering::SeqCst);
                 if let Some(wait) = wait {
                     let _ = wait.await;
@@ -188,9 +199,9 @@ mod tests {
 
     #[tokio::test]
     async fn a_flight_lands_although_its_callers_have_left() {
-        let flights = Flights::default();
+        let flights = Flights::new(Arc::new(Tokio));
         let (done, landed) = oneshot::channel();
-        let ticket = flights.join(&Tokio, &"key", |_| async move {
+        let ticket = flights.join(&"key", |_| async move {
             let _ = done.send(());
             Ok(1)
         });
@@ -200,7 +211,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_flight_learns_that_the_last_caller_has_left_and_takes_no_new_ones() {
-        let flights = Flights::default();
+        let flights = Flights::new(Arc::new(Tokio));
         let (done, gave_up) = oneshot::channel();
         let start = |done: oneshot::Sender<()>| {
             |mut abandoned: Abandoned| async move {
@@ -209,28 +220,31 @@ mod tests {
                 Ok(1)
             }
         };
-        let first = flights.join(&Tokio, &"key", start(done));
-        let second = flights.join(&Tokio, &"key", |_| async { Ok(2) });
+        let first = flights.join(&"key", start(done));
+        let second = flights.join(&"key", |_| async { Ok(2) });
         drop(first);
         drop(second);
-        let third = flights.join(&Tokio, &"key", |_| async { Ok(3) });
+        let third = flights.join(&"key", |_| async { Ok(3) });
         gave_up.await.unwrap();
         assert_eq!(third.landed().await.unwrap(), 3);
     }
 
     #[tokio::test]
     async fn a_flight_that_ends_without_a_result_is_an_error_and_makes_room() {
-        #[derive(Debug)]
-        struct Dropping;
-        impl Spawner for Dropping {
+        #[derive(Debug, Default)]
+        struct DropsTheFirst(AtomicUsize);
+        impl Spawner for DropsTheFirst {
             fn spawn(&self, future: Pin<Box<dyn Future<Output = ()> + Send>>) {
-                drop(future);
+                match self.0.fetch_add(1, Ordering::SeqCst) {
+                    0 => drop(future),
+                    _ => Tokio.spawn(future),
+                }
             }
         }
-        let flights = Flights::default();
-        let lost = flights.join(&Dropping, &"key", |_| async { Ok(1) });
+        let flights = Flights::new(Arc::new(DropsTheFirst::default()));
+        let lost = flights.join(&"key", |_| async { Ok(1) });
         assert!(lost.landed().await.is_err());
-        let next = flights.join(&Tokio, &"key", |_| async { Ok(2) });
+        let next = flights.join(&"key", |_| async { Ok(2) });
         assert_eq!(next.landed().await.unwrap(), 2);
     }
 }

@@ -1,46 +1,40 @@
 //! Proof of possession: the key of an account, tokens bound to it, and signed HTTP requests.
 //!
-//! An account has one key, made when it is first needed. Tokens bound to it are cached like others;
-//! what is handed out is a signature over one HTTP request with the token inside, made anew for
-//! each request. For an app with a key of its own the provider's token is handed out as it is.
+//! An account has one key, which is generated when it is first needed. Tokens bound to the key are
+//! cached like other tokens. The caller gets a signature over one HTTP request with the token
+//! inside; each request is signed separately. If the app holds the key itself, the caller gets the
+//! provider's token as it is.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use keybearer_core::{
-    Account, Error, HttpRequestToSign, ProofOfPossession, Result, SignHttpRequest,
+    AccessToken, Account, Error, HttpRequestToSign, ProofOfPossession, Result, SignHttpRequest,
     SignedHttpRequest, Token, TokenParameters, TokenType,
 };
 use keybearer_protocol::pkce;
 use keybearer_protocol::shr::{self, KeyHolder, ProofKey};
 
-use crate::accounts::registry::AccountKey;
-use crate::engine::EngineState;
-use crate::refresh::cache::Binding;
-use crate::refresh::silent::account_removed;
-use crate::store::records::RecordName;
+use crate::accounts::connected_accounts::ConnectedAccounts;
+use crate::effects::{Clock, Effects, Random};
+use crate::errors::account_removed;
+use crate::flights::Flights;
+use crate::store::record_name::AccountKey;
+use crate::store::sealed_store::RecordChange;
 
-/// What a token is bound to, and what has to be signed with it before it is handed out.
-pub(crate) struct Proof<'a> {
-    pub(crate) binding: Binding,
-    /// Whether the key is the broker's.
-    signing: Option<(ProofKey, &'a HttpRequestToSign)>,
-}
-
-impl Proof<'_> {
-    /// The token as it leaves the broker.
-    pub(crate) fn finish(&self, inner: &EngineState, token: Token) -> Result<Token> {
-        let Some((key, http)) = &self.signing else { return Ok(token) };
-        let signed = inner.sign(key, http, Some(&token))?;
-        Ok(Token {
-            access_token: keybearer_core::AccessToken::new(signed.expose().into()),
-            ..token
-        })
-    }
+/// What a token is bound to.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Binding {
+    /// Nothing: any program that has the token can use it.
+    Bearer,
+    /// The key that the broker holds for the account, by its thumbprint (RFC 7638).
+    OwnKey(Box<str>),
+    /// A key that the app holds, by its thumbprint.
+    KeyOfApp(Box<str>),
 }
 
 impl Binding {
-    /// How a token bound like this is presented.
+    /// The type of a token that is bound like this.
     pub(crate) fn token_type(&self) -> TokenType {
         match self {
             Self::Bearer => TokenType::Bearer,
@@ -48,7 +42,7 @@ impl Binding {
         }
     }
 
-    /// What a token request says about it.
+    /// The parameters of a token request that asks for this binding.
     pub(crate) fn parameters(&self) -> BTreeMap<String, String> {
         match self {
             Self::Bearer => BTreeMap::new(),
@@ -58,10 +52,34 @@ impl Binding {
     }
 }
 
-impl EngineState {
-    /// What the token of this request is to be bound to.
+/// What the token of a request is bound to, and what is signed before the caller gets the token.
+pub(crate) struct Proof<'a> {
+    pub(crate) binding: Binding,
+    /// The broker's key and the HTTP request to sign with it.
+    signing: Option<(ProofKey, &'a HttpRequestToSign)>,
+}
+
+/// The proof keys of the accounts, and signatures made with them.
+pub(crate) struct ProofKeys {
+    accounts: Arc<ConnectedAccounts>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    flights: Flights<AccountKey, ProofKey>,
+}
+
+impl ProofKeys {
+    pub(crate) fn new(effects: &Effects, accounts: Arc<ConnectedAccounts>) -> Self {
+        Self {
+            accounts,
+            clock: Arc::clone(&effects.clock),
+            random: Arc::clone(&effects.random),
+            flights: Flights::new(Arc::clone(&effects.spawner)),
+        }
+    }
+
+    /// What the token of this request must be bound to. Generates the key of the account if needed.
     pub(crate) async fn proof<'a>(
-        self: &Arc<Self>,
+        &self,
         parameters: &'a TokenParameters,
         account: &Account,
     ) -> Result<Proof<'a>> {
@@ -71,52 +89,35 @@ impl EngineState {
                 Proof { binding: Binding::KeyOfApp(key_id.as_str().into()), signing: None }
             }
             Some(ProofOfPossession::Signed(http)) => {
-                let key = self.proof_key(&AccountKey::of(account)).await?;
+                let key = self.key(&AccountKey::of(account)).await?;
                 let binding = Binding::OwnKey(key.thumbprint().into());
                 Proof { binding, signing: Some((key, http)) }
             }
         })
     }
 
-    /// The account's key, made now if there is none; by one flight, however many ask (invariant I6).
-    async fn proof_key(self: &Arc<Self>, account: &AccountKey) -> Result<ProofKey> {
-        if let Some(key) = self.state().registry.proof_key(account) {
+    /// The token as the caller gets it.
+    pub(crate) fn finish(&self, proof: &Proof<'_>, token: Token) -> Result<Token> {
+        let Some((key, http)) = &proof.signing else { return Ok(token) };
+        let signed = self.sign(key, http, Some(&token))?;
+        Ok(Token { access_token: AccessToken::new(signed.expose().into()), ..token })
+    }
+
+    /// Signs an HTTP request with the key of an account, without a token.
+    pub(crate) async fn sign_http(&self, request: &SignHttpRequest) -> Result<SignedHttpRequest> {
+        let account = self.accounts.registry().choose_anywhere(&request.account)?;
+        let key = self.key(&AccountKey::of(&account)).await?;
+        self.sign(&key, &request.http, None)
+    }
+
+    /// The key of the account. Concurrent requests generate it once (invariant I6).
+    async fn key(&self, account: &AccountKey) -> Result<ProofKey> {
+        if let Some(key) = self.accounts.registry().proof_key(account) {
             return Ok(key.clone());
         }
-        let (inner, owner) = (Arc::clone(self), account.clone());
-        let start = move |_| async move { inner.make_proof_key(&owner).await };
-        self.proof_keys.join(&*self.effects.spawner, account, start).landed().await
-    }
-
-    /// The new key is durable before anything is bound to it (invariant I3).
-    async fn make_proof_key(&self, account: &AccountKey) -> Result<ProofKey> {
-        // Before the turn: it keeps the processor busy, and other commits need not wait for that.
-        let key = ProofKey::generate()?;
-        let _turn = self.commit_turn.lock().await;
-        {
-            let state = self.state();
-            if let Some(key) = state.registry.proof_key(account) {
-                return Ok(key.clone());
-            }
-            if !state.registry.contains(account) {
-                return Err(account_removed());
-            }
-        }
-        let name = RecordName::ProofKey(account.clone());
-        let change = self.put(&name, &key.to_pkcs8()?)?;
-        self.effects.store.commit(vec![change]).await?;
-        self.state().registry.set_proof_key(account, key.clone());
-        Ok(key)
-    }
-
-    /// Signs an HTTP request with an account's key, without a token.
-    pub(crate) async fn sign_http(
-        self: &Arc<Self>,
-        request: &SignHttpRequest,
-    ) -> Result<SignedHttpRequest> {
-        let account = self.state().registry.choose_anywhere(&request.account)?;
-        let key = self.proof_key(&AccountKey::of(&account)).await?;
-        self.sign(&key, &request.http, None)
+        let (accounts, owner) = (Arc::clone(&self.accounts), account.clone());
+        let start = move |_| async move { make_key(&accounts, &owner).await };
+        self.flights.join(account, start).landed().await
     }
 
     fn sign(
@@ -125,13 +126,33 @@ impl EngineState {
         http: &HttpRequestToSign,
         token: Option<&Token>,
     ) -> Result<SignedHttpRequest> {
-        let nonce = pkce::opaque::<16>(self.random());
+        let nonce = pkce::opaque::<16>(self.random.bytes());
         let token = token.map(|token| &token.access_token);
-        key.sign(http, token, self.effects.clock.now(), &nonce)
+        key.sign(http, token, self.clock.now(), &nonce)
     }
 }
 
-/// A bearer token in place of a bound one would be accepted from whoever has it.
+/// Generates the key of an account. It is durable before any token is bound to it (invariant I3).
+async fn make_key(accounts: &ConnectedAccounts, account: &AccountKey) -> Result<ProofKey> {
+    // Outside the turn, because it takes processor time that other commits need not wait for.
+    let key = ProofKey::generate()?;
+    let turn = accounts.turn().await;
+    {
+        let registry = accounts.registry();
+        if let Some(key) = registry.proof_key(account) {
+            return Ok(key.clone());
+        }
+        if !registry.contains(account) {
+            return Err(account_removed());
+        }
+    }
+    turn.commit(&[RecordChange::ProofKey(account, &key)]).await?;
+    accounts.registry().set_proof_key(account, key.clone());
+    Ok(key)
+}
+
+/// Refuses a token of the wrong type: any program could use a bearer token that was issued instead of
+/// a bound one.
 pub(crate) fn check_binding(binding: &Binding, issued: TokenType) -> Result<()> {
     if binding.token_type() == issued {
         return Ok(());

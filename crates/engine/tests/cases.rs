@@ -1,4 +1,4 @@
-//! Every case directory below `testdata/cases`.
+//! Runs every case directory below `testdata/cases`.
 
 use std::path::Path;
 

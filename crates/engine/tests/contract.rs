@@ -1,4 +1,4 @@
-//! What every broker promises, proven of the engine.
+//! The contract suite for brokers, run against the engine.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::sync::Arc;

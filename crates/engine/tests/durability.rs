@@ -1,4 +1,4 @@
-//! What is durable, and when: rotation, commits that fail or stall, crashes at any moment
+//! Tests of what is durable, and when: rotation, commits that fail or stall, crashes at any moment
 //! (invariants I3 and I4).
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -22,7 +22,7 @@ fn spawn(engine: &Engine, request: SilentRequest) -> tokio::task::JoinHandle<Res
     tokio::spawn(async move { engine.acquire_silent(request).await })
 }
 
-/// Redeems the refresh token so often, for different resources one after the other.
+/// Redeems the refresh token `times` times, for a different resource each time.
 async fn refresh(engine: &Engine, times: usize) {
     for index in 0..times {
         let scope = format!("https://resource-{index}.example/.default");
@@ -57,7 +57,7 @@ async fn a_successor_that_is_not_durable_yet_is_not_used_inv_i3() {
     gate.reached(1).await;
     let other = spawn(&engine, silent(MANAGEMENT));
     world.clock.advance(Duration::from_secs(1)).await;
-    // The power goes: neither commit was durable.
+    // A power cut: neither commit was durable.
     let engine = world.restart().await;
     refresh(&engine, 3).await;
     assert_eq!(world.provider.reuses(), 0);
@@ -137,7 +137,7 @@ async fn overlapping_refreshes_in_any_order_never_trigger_re_use_detection() {
     assert_eq!(world.provider.reuses(), 0);
 }
 
-/// What may go wrong around one refresh.
+/// Makes something go wrong around one refresh, at random. Returns the gate that ends it.
 fn misfortune(world: &EngineHarness, random: &SeededRandom) -> Option<Gate> {
     let gate = Gate::default();
     match random.below(10) {
@@ -154,8 +154,8 @@ fn misfortune(world: &EngineHarness, random: &SeededRandom) -> Option<Gate> {
     Some(gate)
 }
 
-/// A few refreshes, one after the other or at the same time, with misfortunes, and perhaps a crash
-/// in the midst of them. Answers how many refreshes there were, and the engine that goes on.
+/// Runs a few refreshes with random failures, one after the other or at the same time, and perhaps
+/// crashes in between. Returns the number of refreshes, and the engine to continue with.
 async fn stormy_round(
     world: &mut EngineHarness,
     random: &SeededRandom,
@@ -373,7 +373,7 @@ async fn records_that_cannot_be_read_are_counted_and_left_where_they_are() {
 
     world.connect(&engine, DEV).await;
     let engine = world.restart().await;
-    assert_eq!(engine.unreadable_records(), 1, "a new sign-in mends its record");
+    assert_eq!(engine.unreadable_records(), 1, "a new sign-in replaces its record");
 }
 
 #[tokio::test(start_paused = true)]

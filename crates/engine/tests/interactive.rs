@@ -1,4 +1,4 @@
-//! Tokens with the person: one sign-in for many callers, cancelling, answers that are not ours,
+//! Tests of interactive requests: one sign-in for many callers, cancelling, answers of other sign-ins,
 //! the wrong account.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
@@ -37,7 +37,7 @@ fn sign_in() -> InteractiveRequest {
     interactive(STORAGE, Prompt::IfNeeded)
 }
 
-/// Two connected accounts, the second one last, and nothing in the cache.
+/// An engine with two connected accounts and an empty cache. DEV signed in last.
 async fn two_accounts(world: &EngineHarness) -> Engine {
     let engine = world.engine().await;
     world.connect(&engine, OPS).await;
@@ -463,8 +463,11 @@ async fn an_app_inside_another_says_so_at_every_step() {
     let mut request = silent(MANAGEMENT);
     request.parameters.extra_query.extend([outer]);
     engine.acquire_silent(request).await.unwrap();
-    let asked = world.http.asked();
-    let tokens: Vec<_> = asked.iter().filter(|asked| asked.grant.is_some()).collect();
+    let requests = world.http.asked();
+    let tokens: Vec<_> = requests.iter().filter(|request| request.grant.is_some()).collect();
     assert_eq!(tokens.len(), 2);
-    assert!(tokens.iter().all(|asked| asked.nested_in.as_deref() == Some("outer")), "{tokens:?}");
+    assert!(
+        tokens.iter().all(|request| request.nested_in.as_deref() == Some("outer")),
+        "{tokens:?}"
+    );
 }

@@ -1,4 +1,4 @@
-//! Proof of possession: tokens bound to a key, and signed HTTP requests.
+//! Tests of proof of possession: tokens bound to a key, and signed HTTP requests.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::time::Duration;
@@ -37,7 +37,7 @@ fn is_proof_key(change: &Change) -> bool {
     matches!(change, Change::Put(record) if record.key.0.starts_with("proof-key/"))
 }
 
-/// The parts of a signed HTTP request: header and claims.
+/// The header and the claims of a signed HTTP request.
 fn parts(token: &AccessToken) -> (Value, Value) {
     let mut parts = token.expose().split('.');
     let mut part = || serde_json::from_slice(&URL_SAFE_NO_PAD.decode(parts.next()?).ok()?).ok();

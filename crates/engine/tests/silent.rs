@@ -1,4 +1,4 @@
-//! Tokens without the person: single flight, renewal, Retry-After, faults of the provider.
+//! Tests of silent requests: single flight, renewal, Retry-After, faults of the provider.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::time::Duration;
@@ -80,8 +80,8 @@ async fn requests_that_start_together_ask_once_for_what_the_provider_says_of_its
     for token in join_all(requests).await {
         token.unwrap();
     }
-    let asked = world.http.asked();
-    let times = |end: &str| asked.iter().filter(|asked| asked.path.ends_with(end)).count();
+    let requests = world.http.asked();
+    let times = |end: &str| requests.iter().filter(|request| request.path.ends_with(end)).count();
     assert_eq!((times("openid-configuration"), times("keys"), times("token")), (1, 1, 20));
 
     let request = || {
@@ -92,8 +92,8 @@ async fn requests_that_start_together_ask_once_for_what_the_provider_says_of_its
     };
     world.http.forget();
     join_all((0..20).map(|_| engine.acquire_silent(request()))).await;
-    let asked = world.http.asked();
-    assert_eq!(asked.iter().filter(|asked| asked.path.ends_with("instance")).count(), 1);
+    let requests = world.http.asked();
+    assert_eq!(requests.iter().filter(|request| request.path.ends_with("instance")).count(), 1);
 }
 
 #[tokio::test(start_paused = true)]
@@ -266,11 +266,11 @@ async fn retry_after_is_honoured_wherever_the_provider_says_it() {
         world.http.rule(Rule::path(path, Action::Answer(busy("120"))).times(1));
         let first = engine.acquire_silent(silent(STORAGE)).await;
         assert!(matches!(kind(&first), ErrorKind::Transient { .. }), "{path}");
-        let asked = world.http.asked().len();
+        let requests = world.http.asked().len();
         world.clock.advance(Duration::from_secs(119)).await;
         let second = engine.acquire_silent(silent(STORAGE)).await;
         assert!(matches!(kind(&second), ErrorKind::Transient { .. }), "{path}");
-        assert_eq!(world.http.asked().len(), asked, "{path}");
+        assert_eq!(world.http.asked().len(), requests, "{path}");
         world.clock.advance(Duration::from_secs(1)).await;
         engine.acquire_silent(silent(STORAGE)).await.unwrap();
     }
@@ -468,5 +468,5 @@ async fn a_flight_answers_silent_and_interactive_callers_alike() {
     let other = interactive_call.await.unwrap().unwrap();
     assert!(one.access_token.same_as(&other.access_token));
     assert_eq!(world.http.token_requests(), 1);
-    assert_eq!(world.person.seen().opened, 0, "nobody was bothered");
+    assert_eq!(world.person.seen().opened, 0, "no sign-in was opened");
 }

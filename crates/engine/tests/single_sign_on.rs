@@ -1,4 +1,4 @@
-//! One sign-in serves later runs, other resources and other apps, and never another account.
+//! Tests that one sign-in serves later runs, other resources and other apps, and never another account.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use keybearer_core::{
@@ -64,7 +64,7 @@ async fn another_app_gets_by_with_the_providers_session() {
         assert_eq!(token.account.username, DEV.username);
         let seen = world.person.seen();
         assert_eq!((seen.offered.len(), seen.visits.len()), (offered, 1));
-        // Who has a session at the provider, and no `prompt`, is not asked for a password.
+        // A person with a session at the provider needs no password if there is no `prompt`.
         assert_eq!(seen.visits[0]["login_hint"], DEV.username);
         assert_eq!(seen.visits[0].get("prompt"), None);
         engine.acquire_silent(by(OUTSIDER, silent(MANAGEMENT))).await.unwrap();
@@ -78,7 +78,7 @@ async fn the_session_of_another_account_is_never_used_whatever_the_policy_inv_i8
         world.settings.family_refresh_tokens = policy;
         world.provider.make_family(&[APP, IDE]);
         let engine = world.engine().await;
-        // One person has signed in to an app of the family, the other to one outside.
+        // One person has signed in to an app of the family, the other to an app outside it.
         world.connect(&engine, OPS).await;
         world.person.will(Conduct::SignsIn(DEV));
         engine.acquire_interactive(sign_in(OUTSIDER, exactly(DEV))).await.unwrap();

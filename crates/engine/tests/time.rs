@@ -1,5 +1,5 @@
-//! Clocks that are wrong, that jump, and machines that sleep: no token that has ended is handed
-//! out, and none that is good is withheld for long.
+//! Tests with clocks that are wrong or jump, and machines that sleep: no token is returned after its
+//! end, and no valid token is withheld for long.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::collections::HashMap;
@@ -12,7 +12,7 @@ use keybearer_testkit::provider::DEV;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// When each token really ends: an hour after it was first seen.
+/// The true end of each token: an hour after it was first seen.
 #[derive(Default)]
 struct Ends(HashMap<String, Timestamp>);
 
@@ -62,8 +62,8 @@ async fn a_clock_that_jumps_back_an_hour_costs_no_more_than_usual() {
         assert!(token.expires_on.saturating_since(wall) <= HOUR, "by the clock as it is now");
         world.clock.advance(Duration::from_secs(600)).await;
     }
-    let asked = world.http.token_requests();
-    assert!((2..=5).contains(&asked), "{asked} token requests in two hours");
+    let requests = world.http.token_requests();
+    assert!((2..=5).contains(&requests), "{requests} token requests in two hours");
 }
 
 #[tokio::test(start_paused = true)]

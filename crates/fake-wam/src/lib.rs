@@ -1,9 +1,9 @@
 //! A Web Account Manager for tests: a DLL that serves its two classes in a test's own process.
 //!
-//! It does what the file `script.json` in the directory `FAKE_WAM_DIR` says, writes what it was
-//! given to `log.jsonl` there, and how many of its objects are alive to `live`. Of what it is given
-//! it checks what the real one would trip over. It proves that calls, threads and references are
-//! right; it does not prove that Windows or Entra accepts a request.
+//! It follows the file `script.json` in the directory `FAKE_WAM_DIR`. It writes the requests to
+//! `log.jsonl` there, and the number of its live objects to `live`. It checks requests for what the real
+//! provider rejects. Tests with it show that calls, threads and references are right; they do not show
+//! that Windows or Entra accepts a request.
 #![cfg(all(windows, feature = "provider"))]
 #![allow(non_snake_case, reason = "the names of Windows")]
 
@@ -28,7 +28,7 @@ use manager::{Manager, Requests};
 const CLASS_NOT_AVAILABLE: HRESULT = HRESULT(0x8004_0111_u32 as i32);
 const FALSE: HRESULT = HRESULT(1);
 
-/// What the runtime calls for a class that is registered with this DLL.
+/// The runtime calls this for a class that is registered with this DLL.
 ///
 /// # Safety
 /// `class` is a borrowed string, and `factory` a place for an owned pointer.
@@ -49,7 +49,7 @@ pub unsafe extern "system" fn DllGetActivationFactory(
     HRESULT(0)
 }
 
-/// The DLL stays: threads of operations that never complete may still be in it.
+/// The DLL stays loaded, because threads of operations that never complete may still run its code.
 #[unsafe(no_mangle)]
 pub extern "system" fn DllCanUnloadNow() -> HRESULT {
     FALSE

@@ -4,7 +4,7 @@ use crate::script;
 
 static LIVE: AtomicUsize = AtomicUsize::new(0);
 
-/// A part of every object that is handed out: counts those alive.
+/// Counts the live objects; every object for callers has one.
 #[derive(Debug)]
 pub(crate) struct Live(());
 

@@ -1,4 +1,4 @@
-//! The two factories, and what is done with a request.
+//! The two factories, and the handling of requests.
 
 use std::ffi::c_void;
 
@@ -15,7 +15,7 @@ use crate::script::{self, Account, Behaviour, Listing, ScriptedAccounts};
 const INVALID_ARGUMENT: u32 = 0x8007_0057;
 const INVALID_WINDOW: HRESULT = HRESULT(0x8007_0578_u32 as i32);
 const POINTER: HRESULT = HRESULT(0x8000_4003_u32 as i32);
-/// Far longer than a caller who has a deadline waits.
+/// Far longer than a caller with a deadline waits.
 const STUCK: std::time::Duration = std::time::Duration::from_secs(2);
 const MICROSOFT: &str = "https://login.microsoft.com";
 const LOCAL: &str = "https://login.windows.local";
@@ -64,7 +64,7 @@ impl IWebAuthenticationCoreManagerStatics_Impl for Manager_Impl {
         &self,
         request: Ref<'_, WebTokenRequest>,
     ) -> Result<IAsyncOperation<WebTokenRequestResult>> {
-        TokenRequest { call: "silent", window: 0, account: None }.answer(request.ok()?)
+        TokenCall { call: "silent", window: 0, account: None }.answer(request.ok()?)
     }
     fn GetTokenSilentlyWithWebAccountAsync(
         &self,
@@ -72,7 +72,7 @@ impl IWebAuthenticationCoreManagerStatics_Impl for Manager_Impl {
         account: Ref<'_, WebAccount>,
     ) -> Result<IAsyncOperation<WebTokenRequestResult>> {
         let account = Some(account.ok()?.Id()?.to_string_lossy());
-        TokenRequest { call: "silent", window: 0, account }.answer(request.ok()?)
+        TokenCall { call: "silent", window: 0, account }.answer(request.ok()?)
     }
     // Programs of the desktop must not call the next two.
     fn RequestTokenAsync(
@@ -94,16 +94,16 @@ impl IWebAuthenticationCoreManagerStatics_Impl for Manager_Impl {
         id: &HSTRING,
     ) -> Result<IAsyncOperation<WebAccount>> {
         let id = id.to_string_lossy();
-        let world = script::world();
-        let account = world.accounts.iter().find(|account| account.id == id).cloned();
-        drop(world);
+        let state = script::state();
+        let account = state.accounts.iter().find(|account| account.id == id).cloned();
+        drop(state);
         found(account.map(|account| object(account, provider.ok()?)).transpose()?)
     }
     fn FindAccountProviderAsync(
         &self,
         id: &HSTRING,
     ) -> Result<IAsyncOperation<WebAccountProvider>> {
-        let session = script::world().script.session.clone();
+        let session = script::state().script.session.clone();
         let known = id.to_string_lossy() == LOCAL;
         found(session.filter(|_| known).map(|own| provider(id, &own.into())).transpose()?)
     }
@@ -112,7 +112,7 @@ impl IWebAuthenticationCoreManagerStatics_Impl for Manager_Impl {
         id: &HSTRING,
         authority: &HSTRING,
     ) -> Result<IAsyncOperation<WebAccountProvider>> {
-        let absent = script::world().script.no_providers || id.to_string_lossy() != MICROSOFT;
+        let absent = script::state().script.no_providers || id.to_string_lossy() != MICROSOFT;
         found((!absent).then(|| provider(id, authority)).transpose()?)
     }
 }
@@ -130,9 +130,9 @@ impl IWebAuthenticationCoreManagerStatics4_Impl for Manager_Impl {
         client_id: &HSTRING,
     ) -> Result<IAsyncOperation<FindAllAccountsResult>> {
         script::log(&json!({ "call": "list", "client_id": client_id.to_string_lossy() }));
-        let world = script::world();
-        let (listing, accounts) = (world.script.listing, world.accounts.clone());
-        drop(world);
+        let state = script::state();
+        let (listing, accounts) = (state.script.listing, state.accounts.clone());
+        drop(state);
         let (status, accounts) = match listing {
             Listing::All => (FindAllWebAccountsStatus::Success, accounts),
             Listing::Refused => (FindAllWebAccountsStatus::NotAllowedByProvider, Vec::new()),
@@ -161,7 +161,7 @@ impl IWebAuthenticationCoreManagerStatics4_Impl for Manager_Impl {
 }
 
 impl Manager_Impl {
-    /// For accounts of the system itself, which no program of a person may use.
+    /// For accounts of the system, which user programs may not use.
     fn no_system_account(&self) -> Result<IAsyncOperation<WebAccountProvider>> {
         not_implemented()
     }
@@ -216,32 +216,32 @@ unsafe fn for_window(
     account: Option<String>,
     (id, out): (*const GUID, *mut *mut c_void),
 ) -> HRESULT {
-    // SAFETY: any handle may be asked about; the pointers are the caller's promise.
+    // SAFETY: any handle may be passed; the pointers are the caller's promise.
     unsafe {
         if !IsWindow(Some(HWND(window))).as_bool() {
             return INVALID_WINDOW;
         }
         let Some(request) = IInspectable::from_raw_borrowed(&request) else { return POINTER };
-        let asked = TokenRequest { call: "interactive", window: window as usize, account };
-        match request.cast().and_then(|request| asked.answer(&request)) {
+        let call = TokenCall { call: "interactive", window: window as usize, account };
+        match request.cast().and_then(|request| call.answer(&request)) {
             Ok(operation) => operation.query(id, out),
             Err(error) => error.code(),
         }
     }
 }
 
-/// How a token was asked for.
-struct TokenRequest {
+/// A call for a token: the function, the parent window and the account.
+struct TokenCall {
     call: &'static str,
     window: usize,
     account: Option<String>,
 }
 
-impl TokenRequest {
+impl TokenCall {
     fn answer(self, request: &WebTokenRequest) -> Result<IAsyncOperation<WebTokenRequestResult>> {
         let wrong = self.record(request)?;
         let behaviour = {
-            let script = &script::world().script;
+            let script = &script::state().script;
             let interactive = self.call == "interactive";
             if interactive { script.interactive.clone() } else { script.silent.clone() }
         };
@@ -270,7 +270,7 @@ impl TokenRequest {
         later(RequestResult { status, response: None, error, _live: Live::default() }.object())
     }
 
-    /// Logs the request; says what about it the real one would not take.
+    /// Logs the request. Returns what the real provider would not accept about it.
     fn record(&self, request: &WebTokenRequest) -> Result<Option<&'static str>> {
         let mut properties = serde_json::Map::new();
         for pair in request.Properties()? {
@@ -318,27 +318,27 @@ impl TokenRequest {
         request: &WebTokenRequest,
         status: WebTokenRequestStatus,
     ) -> Result<IAsyncOperation<WebTokenRequestResult>> {
-        let mut world = script::world();
+        let mut state = script::state();
         let account = match (self.call, &self.account) {
-            ("interactive", _) => world.sign_in(),
-            (_, Some(id)) => world.accounts.iter().find(|account| account.id == *id).cloned(),
-            (_, None) => world.accounts.first().cloned(),
+            ("interactive", _) => state.sign_in(),
+            (_, Some(id)) => state.accounts.iter().find(|account| account.id == *id).cloned(),
+            (_, None) => state.accounts.first().cloned(),
         };
         let Some(account) = account else {
-            drop(world);
-            let nobody = if self.call == "interactive" {
+            drop(state);
+            let status = if self.call == "interactive" {
                 return Ok(never());
             } else {
                 WebTokenRequestStatus::UserInteractionRequired
             };
-            let error = Some((0xcaa2_000c, "nobody".to_owned()));
+            let error = Some((0xcaa2_000c, "no account".to_owned()));
             let _live = Live::default();
-            return later(RequestResult { status: nobody, response: None, error, _live }.object());
+            return later(RequestResult { status, response: None, error, _live }.object());
         };
-        let last = world.script.tokens.len().saturating_sub(1);
-        let token = world.script.tokens.get(world.issued.min(last)).cloned();
-        let mut properties = world.script.properties.clone();
-        drop(world);
+        let last = state.script.tokens.len().saturating_sub(1);
+        let token = state.script.tokens.get(state.issued.min(last)).cloned();
+        let mut properties = state.script.properties.clone();
+        drop(state);
         let token = token.unwrap_or_else(|| format!("token-of-{}", account.id));
         properties.entry("TokenExpiresOn".into()).or_insert_with(in_an_hour);
         let response: IWebTokenResponse = TokenResponse {
@@ -354,7 +354,7 @@ impl TokenRequest {
 }
 
 impl ScriptedAccounts {
-    /// Whoever is in front of the screen signs in, and is known from then on.
+    /// Signs in the person of the script, whose account is connected from then on.
     fn sign_in(&mut self) -> Option<Account> {
         let person = self.script.person.clone()?;
         self.accounts.retain(|account| account.id != person.id);

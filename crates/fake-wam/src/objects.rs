@@ -1,4 +1,4 @@
-//! The objects that are handed out: data, and a count.
+//! The objects for callers: data, and a count of live objects.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -138,7 +138,7 @@ impl IWebAccount2_Impl for OneAccount_Impl {
         script::log(&serde_json::json!({
             "call": "sign_out", "account": id, "client_id": client_id.to_string_lossy(),
         }));
-        script::world().accounts.retain(|account| account.id != *id);
+        script::state().accounts.retain(|account| account.id != *id);
         Ok(IAsyncAction::ready(Ok(())))
     }
 }
@@ -272,18 +272,18 @@ impl IWebTokenRequestResult_Impl for RequestResult_Impl {
         Ok(self.status)
     }
     fn ResponseError(&self) -> Result<WebProviderError> {
-        // Null is the ordinary case.
+        // A null name is usual.
         let (code, message) = self.error.as_ref().ok_or_else(Error::empty)?;
         ProviderFault::object(*code, message)
     }
     fn InvalidateCacheAsync(&self) -> Result<IAsyncAction> {
         script::log(&serde_json::json!({ "call": "invalidate" }));
-        script::world().issued += 1;
+        script::state().issued += 1;
         Ok(IAsyncAction::ready(Ok(())))
     }
 }
 
-/// An operation that has this result already, or none at all.
+/// A completed operation with this result, or null.
 pub(crate) fn found<T: RuntimeType + Clone + 'static>(
     result: Option<T>,
 ) -> Result<IAsyncOperation<T>> {

@@ -1,5 +1,5 @@
-//! Operations: those that look something up have their result at once; those for tokens complete
-//! later, on another thread, as the real ones do, or never.
+//! Operations. Lookups complete at once. Token requests complete later, on another thread, as the real
+//! ones do, or never.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -15,14 +15,14 @@ use crate::script;
 type Handler = AsyncOperationCompletedHandler<WebTokenRequestResult>;
 type TokenOperation = IAsyncOperation<WebTokenRequestResult>;
 
-/// Has its result already.
+/// An operation that is complete.
 pub(crate) fn done<T: RuntimeType + Clone + 'static>(
     outcome: Result<T>,
 ) -> Result<IAsyncOperation<T>> {
     Ok(IAsyncOperation::ready(outcome))
 }
 
-/// Completes a little later.
+/// An operation that completes a little later.
 pub(crate) fn later(outcome: Result<WebTokenRequestResult>) -> Result<TokenOperation> {
     const LATER: Duration = Duration::from_millis(5);
     let completing = Completing::default().into_object();
@@ -37,15 +37,15 @@ pub(crate) fn later(outcome: Result<WebTokenRequestResult>) -> Result<TokenOpera
     Ok(operation)
 }
 
-/// Never completes, whatever anybody does.
+/// An operation that never completes, also if it is cancelled.
 pub(crate) fn never() -> TokenOperation {
     Completing::default().into()
 }
 
-/// The objects of this DLL are reference counted atomically and hold no thread's own data.
+/// The objects of this DLL have atomic reference counts and no thread-local data.
 struct Parcel<T>(T);
 
-// SAFETY: as said above.
+// SAFETY: see the type.
 unsafe impl<T> Send for Parcel<T> {}
 
 #[implement(IAsyncOperation<WebTokenRequestResult>, IAsyncInfo)]
@@ -83,7 +83,7 @@ impl Completing_Impl {
         self.tell();
     }
 
-    /// Calls the handler, once, when there is both it and an outcome.
+    /// Calls the handler once, as soon as there are both a handler and an outcome.
     fn tell(&self) {
         let ready = self.with(|state| {
             let status = state.status();

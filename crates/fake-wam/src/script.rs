@@ -5,11 +5,11 @@ use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use serde::Deserialize;
 
-/// What the provider does.
+/// The behaviour of the provider.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct Script {
-    /// A script of another name begins a new world.
+    /// A script of another name resets the accounts and tokens.
     pub(crate) name: String,
     /// The authority of the account of the Windows session.
     pub(crate) session: Option<String>,
@@ -18,9 +18,9 @@ pub(crate) struct Script {
     pub(crate) accounts: Vec<Account>,
     pub(crate) silent: Behaviour,
     pub(crate) interactive: Behaviour,
-    /// Who signs in when asked.
+    /// The account that signs in when asked.
     pub(crate) person: Option<Account>,
-    /// The tokens, in turn; the last one again and again.
+    /// The tokens, in turn; the last one is repeated.
     pub(crate) tokens: Vec<String>,
     /// More properties of a successful answer.
     pub(crate) properties: BTreeMap<String, String>,
@@ -54,21 +54,21 @@ pub(crate) enum Behaviour {
         code: u32,
         message: String,
     },
-    /// A token for whoever is there, with the status `AccountSwitch`.
+    /// A token of another account, with the status `AccountSwitch`.
     Switch,
     /// Never completes, and cannot be cancelled.
     Never,
     /// Does not return from the call for two seconds.
     Stuck,
-    /// Claims success with nothing in it.
+    /// Reports success with an empty response.
     Garbage,
-    /// Completes with a failure of the operation itself.
+    /// The operation itself fails.
     Fails {
         code: u32,
     },
 }
 
-/// The script, and what has become of it.
+/// The script, and the accounts and tokens that resulted from it.
 #[derive(Debug, Default)]
 pub(crate) struct ScriptedAccounts {
     text: String,
@@ -77,13 +77,13 @@ pub(crate) struct ScriptedAccounts {
     pub(crate) issued: usize,
 }
 
-/// The world of the present script.
-pub(crate) fn world() -> MutexGuard<'static, ScriptedAccounts> {
-    static WORLD: LazyLock<Mutex<ScriptedAccounts>> = LazyLock::new(Mutex::default);
-    let mut world = WORLD.lock().unwrap_or_else(PoisonError::into_inner);
+/// The state of the current script.
+pub(crate) fn state() -> MutexGuard<'static, ScriptedAccounts> {
+    static STATE: LazyLock<Mutex<ScriptedAccounts>> = LazyLock::new(Mutex::default);
+    let mut state = STATE.lock().unwrap_or_else(PoisonError::into_inner);
     let text = directory().and_then(|dir| std::fs::read_to_string(dir.join("script.json")).ok());
     let text = text.unwrap_or_default();
-    if text != world.text {
+    if text != state.text {
         let script: Script = match serde_json::from_str(&text) {
             Ok(script) => script,
             Err(error) => {
@@ -91,12 +91,12 @@ pub(crate) fn world() -> MutexGuard<'static, ScriptedAccounts> {
                 Script::default()
             }
         };
-        *world = ScriptedAccounts { text, accounts: script.accounts.clone(), script, issued: 0 };
+        *state = ScriptedAccounts { text, accounts: script.accounts.clone(), script, issued: 0 };
     }
-    world
+    state
 }
 
-/// Adds a line about a call to the log.
+/// Adds a line to the log.
 pub(crate) fn log(entry: &serde_json::Value) {
     let Some(dir) = directory() else { return };
     let file = std::fs::File::options().create(true).append(true).open(dir.join("log.jsonl"));

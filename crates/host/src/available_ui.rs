@@ -1,8 +1,8 @@
-//! Which way a person is signed in, decided from the request's redirect URI and what is there.
+//! How a person signs in: decided by the request's redirect URI and what this machine has.
 //!
-//! An ordinary sign-in is done in the person's own browser: there are their passwords, passkeys and
-//! sessions, and no app can look over their shoulder (RFC 8252 §8.12). Our own window is for what a
-//! browser of the person cannot do: see where a page leads when nothing listens there.
+//! An ordinary sign-in runs in the person's own browser: their passwords, passkeys and sessions are
+//! there, and no app can read them (RFC 8252 §8.12). Our own window is for redirect URIs at which
+//! nothing listens: unlike the person's browser, it can be watched for a navigation to them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,28 +16,27 @@ use crate::browser::BrowserRoute;
 use crate::environment::Environment;
 use crate::loopback::is_native_client;
 
-/// A way to sign a person in.
+/// A user interface to sign a person in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_enums, reason = "doctor has a sentence for each")]
 pub enum Ui {
-    /// A browser window of our own that is watched for the redirect URI.
+    /// A browser window of our own, which is watched for the redirect URI.
     Window,
     /// The person's browser, and a listener on the loopback interface.
     Browser,
 }
 
-/// What there is to sign a person in with.
+/// What this machine has to sign a person in.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct AvailableUi {
-    /// The person's browser, or why there is none.
+    /// How the person's browser is opened, or why it cannot be.
     pub browser: Result<BrowserRoute>,
-    /// The program that would be our window, or why there can be none.
+    /// The program for our window, or why there can be no window.
     pub window: Result<PathBuf>,
 }
 
 impl AvailableUi {
-    /// What there is in this environment.
+    /// Looks at this environment.
     #[must_use]
     pub fn of(environment: &Environment) -> Self {
         let display = environment.has("DISPLAY") || environment.has("WAYLAND_DISPLAY");
@@ -60,32 +59,32 @@ fn window_browser(_environment: &Environment) -> Result<PathBuf> {
 }
 
 impl Ui {
-    /// The ways for a request with this redirect URI, the best first.
+    /// The user interfaces to try for a request with this redirect URI, the best first.
     ///
-    /// The native-client address is served by our window. Without one, `http://localhost` stands in
-    /// for it, which the provider accepts if the app has that registered as well. Any other redirect
-    /// URI, and none, is a matter for the browser.
+    /// The native-client address needs our window. Without a window, `http://localhost` is used
+    /// instead, which the provider accepts if the app has registered it as well. Any other redirect
+    /// URI, or none, is for the browser.
     #[must_use]
-    pub fn order(redirect_uri: Option<&Url>, surroundings: &AvailableUi) -> Vec<Self> {
+    pub fn order(redirect_uri: Option<&Url>, available: &AvailableUi) -> Vec<Self> {
         let native_client = redirect_uri.is_some_and(is_native_client);
-        let window = native_client && surroundings.window.is_ok();
-        // The browser comes last in any case: its error says what to do where there is nothing.
+        let window = native_client && available.window.is_ok();
+        // The browser is always last: where nothing is available, its error has the useful hint.
         window.then_some(Self::Window).into_iter().chain([Self::Browser]).collect()
     }
 }
 
-/// Signs people in the first way that is there.
+/// Signs a person in with the first user interface that works.
 #[derive(Debug)]
-pub(crate) struct Ways {
+pub(crate) struct FirstAvailableUi {
     pub(crate) environment: Environment,
     pub(crate) browser: Arc<dyn SignInUi>,
-    /// None where there is no window of ours.
+    /// `None` on systems without our window.
     pub(crate) window: Option<Arc<dyn SignInUi>>,
 }
 
-impl Ways {
-    const fn sign_in_ui(&self, way: Ui) -> Option<&Arc<dyn SignInUi>> {
-        match way {
+impl FirstAvailableUi {
+    const fn sign_in_ui(&self, ui: Ui) -> Option<&Arc<dyn SignInUi>> {
+        match ui {
             Ui::Window => self.window.as_ref(),
             Ui::Browser => Some(&self.browser),
         }
@@ -93,33 +92,34 @@ impl Ways {
 }
 
 #[async_trait]
-impl SignInUi for Ways {
-    /// A way that turns out not to work here gives way to the next; the last one's error counts.
+impl SignInUi for FirstAvailableUi {
+    /// If a user interface does not work here, the next is tried; the last error is returned.
     async fn open(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
-        let surroundings = AvailableUi::of(&self.environment);
+        let available = AvailableUi::of(&self.environment);
         let mut last = None;
-        for way in Ui::order(prompt.redirect_uri.as_ref(), &surroundings) {
-            let Some(sign_in_ui) = self.sign_in_ui(way) else { continue };
+        for ui in Ui::order(prompt.redirect_uri.as_ref(), &available) {
+            let Some(sign_in_ui) = self.sign_in_ui(ui) else { continue };
             match sign_in_ui.open(prompt).await {
                 Err(error) if *error.kind() == ErrorKind::Unavailable(Missing::UserInterface) => {
                     let correlation_id = &prompt.correlation_id;
-                    tracing::debug!(%correlation_id, ?way, %error, "not a way to sign in");
+                    tracing::debug!(%correlation_id, ?ui, %error, "this user interface does not work here");
                     last = Some(error);
                 }
                 decided => return decided,
             }
         }
-        Err(last.unwrap_or_else(|| Error::internal("sign in: no way was tried")))
+        Err(last
+            .unwrap_or_else(|| Error::internal("could not sign in: no user interface was tried")))
     }
 
-    /// A listener on the loopback interface is there even where no browser is.
+    /// A listener on the loopback interface works even without a browser.
     async fn listen(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
         self.browser.listen(prompt).await
     }
 }
 
 pub(crate) fn no_window(detail: &str) -> Error {
-    Error::unavailable(Missing::UserInterface, format!("open a sign-in window: {detail}")).with_hint(
+    Error::unavailable(Missing::UserInterface, format!("could not open a sign-in window: {detail}")).with_hint(
         "for apps with the native-client redirect URI, install Chromium, Chrome or Edge (not as a \
          snap), or keybearer-webkit-window, or register http://localhost as a mobile and desktop redirect URI of the app",
     )
@@ -151,9 +151,9 @@ mod tests {
             (Some("msauth.com.example.app://auth"), window(), vec![Ui::Browser]),
             (None, window(), vec![Ui::Browser]),
         ] {
-            let surroundings = AvailableUi { browser: Err(no_window("none")), window };
+            let available = AvailableUi { browser: Err(no_window("none")), window };
             let redirect_uri = redirect_uri.map(|uri| Url::parse(uri).unwrap());
-            assert_eq!(Ui::order(redirect_uri.as_ref(), &surroundings), expected);
+            assert_eq!(Ui::order(redirect_uri.as_ref(), &available), expected);
         }
     }
 
@@ -197,12 +197,12 @@ mod tests {
             (Error::internal("the profile is not ours"), "the profile is not ours"),
         ] {
             let pairs = [("KEYBEARER_WINDOW_BROWSER", "/bin/sh"), ("DISPLAY", ":0")];
-            let ways = Ways {
+            let ui = FirstAvailableUi {
                 environment: Environment::from_pairs(pairs),
                 browser: Arc::new(Fails(last.clone())),
                 window: Some(Arc::new(Fails(window))),
             };
-            let error = ways.open(&prompt).await.err().unwrap();
+            let error = ui.open(&prompt).await.err().unwrap();
             assert!(error.message().contains(expected), "{error}");
         }
     }

@@ -8,34 +8,34 @@ use url::Url;
 
 use crate::environment::Environment;
 
-/// A browser that fails does so within this time; an exit later is the person closing it.
+/// A browser that fails exits within this time; a later exit means that the person closed it.
 const EARLY_EXIT_WINDOW: Duration = Duration::from_secs(5);
-/// Between the commands of `$BROWSER`. Paths of Windows have a colon in them.
+/// Separates the commands of `$BROWSER`. Windows paths contain a colon.
 const SEPARATOR: char = if cfg!(windows) { ';' } else { ':' };
 const TEXT_MODE: [&str; 7] = ["w3m", "lynx", "links", "links2", "elinks", "www-browser", "browsh"];
 
-/// What can show a person a web page.
+/// Opens web pages for a person.
 #[async_trait]
 pub trait BrowserLauncher: Send + Sync + fmt::Debug {
-    /// Whether there is any way to show a page, without showing one.
+    /// Checks that a page could be opened, without opening one.
     ///
     /// # Errors
-    /// `Unavailable(UserInterface)`, with what to do instead as hint.
+    /// `Unavailable(UserInterface)`, with the alternative as hint.
     fn check(&self) -> Result<()>;
 
-    /// Shows a page.
+    /// Opens a page.
     ///
     /// # Errors
     /// `Unavailable(UserInterface)` if no browser could be started.
     async fn open(&self, url: &Url) -> Result<Launch>;
 }
 
-/// A browser that was started, and may still turn out not to work.
+/// A browser that was started, and may still fail.
 #[derive(Debug, Default)]
 pub struct Launch(Option<oneshot::Receiver<Error>>);
 
 impl Launch {
-    /// A start that goes on, and may fail.
+    /// A start that is still under way, and may fail.
     pub(crate) fn watched(start: impl Future<Output = Result<()>> + Send + 'static) -> Self {
         let (mut failure, launch) = oneshot::channel();
         tokio::spawn(async move {
@@ -47,7 +47,7 @@ impl Launch {
         Self(Some(launch))
     }
 
-    /// Waits until the browser has shown the page or had the time to fail.
+    /// Waits until the browser has opened the page, or has run too long to be a failure.
     ///
     /// # Errors
     /// `Unavailable(UserInterface)` if it failed.
@@ -59,9 +59,9 @@ impl Launch {
         }
     }
 
-    /// Waits until it is known that no page was shown; forever if one was.
+    /// Waits until it is known that no page was opened; forever if one was.
     ///
-    /// Dropping the wait and waiting again is fine.
+    /// Cancel safe.
     pub async fn failed(&mut self) -> Error {
         if let Some(failure) = &mut self.0 {
             let failure = failure.await;
@@ -74,33 +74,32 @@ impl Launch {
     }
 }
 
-/// How this process would show a page.
+/// How this process opens a page.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_enums, reason = "doctor has a sentence for each")]
 pub enum BrowserRoute {
-    /// These commands in turn, until one starts.
+    /// Tries these commands in turn, until one starts.
     Commands(Vec<BrowserCommand>),
     /// The operating system's default browser.
     System,
 }
 
-/// A program and its arguments; `%s` stands for the URL.
+/// A program and its arguments; `%s` is replaced by the URL.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct BrowserCommand {
     /// The program.
     pub program: String,
-    /// Its arguments; if none holds `%s`, the URL is the last one.
+    /// Its arguments; without a `%s`, the URL is appended.
     pub arguments: Vec<String>,
 }
 
 impl BrowserRoute {
-    /// The way to a browser in this environment: the commands of `$BROWSER` (separated by `:`, on
-    /// Windows by `;`), then those of the desktop if there is a display. Browsers in text mode are left out: they cannot
-    /// run the provider's pages, and would take over the terminal.
+    /// Finds the browser of this environment: the commands of `$BROWSER` (separated by `:`, on
+    /// Windows by `;`), then those of the desktop if there is a display. Text-mode browsers are left
+    /// out: they cannot run the provider's pages, and would take over the terminal.
     ///
     /// # Errors
-    /// `Unavailable(UserInterface)`, with what to do instead as hint.
+    /// `Unavailable(UserInterface)`, with the alternative as hint.
     pub fn find(environment: &Environment) -> Result<Self> {
         let listed = environment.text("BROWSER").unwrap_or_default().split(SEPARATOR);
         let mut commands: Vec<BrowserCommand> =
@@ -145,7 +144,7 @@ impl BrowserCommand {
     }
 }
 
-/// The person's browser, found in the environment of the process that made this value.
+/// The person's browser, found in an environment each time it is needed.
 #[derive(Clone, Debug)]
 pub struct Browser(Environment);
 
@@ -171,14 +170,14 @@ impl BrowserLauncher for Browser {
     }
 }
 
-/// Starts the first command that starts. Should it fail soon after, the next one has its turn.
+/// Starts the first command that can be started. If it fails soon after, the next one is tried.
 async fn start(commands: Vec<BrowserCommand>, url: Url) -> Result<Launch> {
     let mut remaining = commands.into_iter();
     let mut child = spawn_next(&mut remaining, &url)?;
     let (failure, launch) = oneshot::channel();
     tokio::spawn(async move {
         let error = loop {
-            // Waiting also reaps the child, however long it lives.
+            // Waiting also reaps the child, no matter how long it runs.
             let early = tokio::time::timeout(EARLY_EXIT_WINDOW, child.wait()).await;
             match early {
                 Err(_) => {
@@ -202,11 +201,11 @@ fn spawn_next(
     url: &Url,
 ) -> Result<tokio::process::Child> {
     use std::process::Stdio;
-    let mut last = no_browser("there is none left to try");
+    let mut last = no_browser("there is no other browser to try");
     for command in commands {
         let mut command_line = tokio::process::Command::new(&command.program);
         command_line.args(command.arguments_for(url));
-        // Its output must not get into ours (invariant I10).
+        // Its output must not mix with ours (invariant I10).
         command_line.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         // Interrupting this program in its terminal must not end the person's browser.
         #[cfg(unix)]
@@ -217,7 +216,7 @@ fn spawn_next(
                 return Ok(child);
             }
             Err(error) => {
-                tracing::debug!(program = command.program, %error, "browser not started");
+                tracing::debug!(program = command.program, %error, "could not start the browser");
                 last =
                     no_browser(&format!("'{}' does not start", command.program)).with_source(error);
             }
@@ -241,15 +240,16 @@ async fn system(url: Url) -> Result<Launch> {
     };
     match tokio::task::spawn_blocking(open).await {
         Ok(Ok(())) => Ok(Launch::default()),
-        Ok(Err(error)) => Err(no_browser("the default browser").with_source(error)),
-        Err(error) => Err(no_browser("the default browser").with_source(error)),
+        Ok(Err(error)) => Err(no_browser("the default browser does not start").with_source(error)),
+        Err(error) => Err(no_browser("the default browser does not start").with_source(error)),
     }
 }
 
 fn no_browser(detail: &str) -> Error {
-    Error::unavailable(Missing::UserInterface, format!("open a browser: {detail}")).with_hint(
-        "run `keybearer login` in a terminal, or set BROWSER to the command of a browser",
-    )
+    Error::unavailable(Missing::UserInterface, format!("could not open a browser: {detail}"))
+        .with_hint(
+            "run `keybearer login` in a terminal, or set BROWSER to the command of a browser",
+        )
 }
 
 #[cfg(test)]

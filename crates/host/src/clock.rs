@@ -6,7 +6,6 @@ use keybearer_engine::Clock;
 
 /// The operating system's wall clock and the runtime's timer.
 #[derive(Clone, Copy, Debug, Default)]
-#[allow(clippy::exhaustive_structs, reason = "has no state")]
 pub struct SystemClock;
 
 #[async_trait]
@@ -30,17 +29,17 @@ impl Clock for SystemClock {
     }
 }
 
-/// Counts while the machine sleeps.
+/// Includes the time that the machine sleeps.
 #[cfg(target_os = "linux")]
 fn uptime() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    // Neither part is ever negative or above its range for this clock.
+    // Neither part is negative or out of range for this clock.
     let seconds = u64::try_from(time.tv_sec).unwrap_or_default();
     Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or_default())
 }
 
-/// Since this was first asked. Some systems stop this clock while they sleep; the wall clock then
-/// ends tokens in time.
+/// Since the first call. Some systems stop this clock while they sleep; the wall clock then still
+/// expires tokens in time.
 #[cfg(not(target_os = "linux"))]
 fn uptime() -> Duration {
     static FIRST: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();

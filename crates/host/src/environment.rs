@@ -2,8 +2,8 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-/// A snapshot of the environment variables, so that everything that depends on them is a pure
-/// function of it.
+/// A snapshot of the environment variables, so that code that depends on them is a pure function of
+/// this value.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Environment(BTreeMap<OsString, OsString>);
 
@@ -12,31 +12,31 @@ impl Environment {
     #[must_use]
     pub fn current() -> Self {
         let variables = std::env::vars_os();
-        // Windows does not tell `Path` from `PATH`.
+        // On Windows, `Path` and `PATH` are the same variable.
         let name = |name: OsString| if cfg!(windows) { name.to_ascii_uppercase() } else { name };
         Self(variables.map(|(key, value)| (name(key), value)).collect())
     }
 
-    /// The variables given and no others.
+    /// These variables only.
     pub fn from_pairs<N: Into<OsString>, V: Into<OsString>>(
         pairs: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
         Self(pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
     }
 
-    /// All of them.
+    /// All variables.
     #[cfg(unix)]
     pub(crate) fn variables(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
         self.0.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
     }
 
-    /// The value of a variable; an empty one is as good as unset.
+    /// The value of a variable; an empty value counts as unset.
     #[must_use]
     pub fn value(&self, name: &str) -> Option<&OsStr> {
         self.0.get(OsStr::new(name)).map(OsString::as_os_str).filter(|value| !value.is_empty())
     }
 
-    /// The value of a variable that is text.
+    /// The value of a variable, if it is UTF-8.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {
         self.value(name).and_then(OsStr::to_str)
@@ -48,14 +48,14 @@ impl Environment {
         self.value(name).is_some()
     }
 
-    /// Whether both say the same about where things are, how they are reached and what is trusted.
-    /// The rest of an environment is its programs' own.
+    /// Whether both environments agree on the variables that Keybearer reads: where files are, how
+    /// programs and hosts are reached, and what is trusted. Other variables do not matter.
     #[must_use]
     pub fn same_settings_as(&self, other: &Self) -> bool {
-        self.decisive().eq(other.decisive())
+        self.settings().eq(other.settings())
     }
 
-    fn decisive(&self) -> impl Iterator<Item = (&OsString, &OsString)> {
+    fn settings(&self) -> impl Iterator<Item = (&OsString, &OsString)> {
         const NAMES: [&str; 8] = [
             "APPDATA",
             "BROWSER",
@@ -66,17 +66,17 @@ impl Environment {
             "TMPDIR",
             "WAYLAND_DISPLAY",
         ];
-        const FAMILIES: [&str; 6] = ["DBUS_", "KEYBEARER_", "SSH_", "SSL_CERT_", "WSL_", "XDG_"];
+        const PREFIXES: [&str; 6] = ["DBUS_", "KEYBEARER_", "SSH_", "SSL_CERT_", "WSL_", "XDG_"];
         self.0.iter().filter(|(name, _)| {
             let name = name.to_string_lossy().to_ascii_uppercase();
             NAMES.contains(&&*name)
-                || FAMILIES.iter().any(|family| name.starts_with(family))
+                || PREFIXES.iter().any(|family| name.starts_with(family))
                 || name.ends_with("_PROXY")
         })
     }
 
-    /// The D-Bus address of the session bus, if there is one: as the environment says, else at its
-    /// usual place.
+    /// The D-Bus address of the session bus, if there is one: from `DBUS_SESSION_BUS_ADDRESS`, else
+    /// the usual path.
     #[must_use]
     pub fn session_bus_address(&self) -> Option<String> {
         if let Some(address) = self.text("DBUS_SESSION_BUS_ADDRESS") {

@@ -1,18 +1,15 @@
 use std::sync::Arc;
 
-use keybearer_core::Result;
 use keybearer_engine::{Effects, KeyStore, SignInUi, TokenStore};
 
-use crate::available_ui::Ways;
+use crate::available_ui::FirstAvailableUi;
 use crate::browser::Browser;
 use crate::clock::SystemClock;
 use crate::environment::Environment;
 use crate::http::HttpClient;
-use crate::keys::{EphemeralKeys, KeyProtection};
 #[cfg(windows)]
-use crate::keys::{KeySealer, SealedFileKeys};
-#[cfg(unix)]
-use crate::keys::{KeyringAccess, MasterKeys};
+use crate::keys::KeySealer;
+use crate::keys::{EphemeralKeys, KeyContext, KeyStatus, MasterKeys};
 use crate::loopback::LoopbackUi;
 use crate::memory_store::MemoryStore;
 use crate::paths::Paths;
@@ -32,33 +29,23 @@ pub struct Host {
 #[derive(Clone, Debug)]
 struct Disk {
     store: FileStore,
-    #[cfg(unix)]
     keys: Arc<MasterKeys>,
-    #[cfg(windows)]
-    keys: Arc<SealedFileKeys>,
 }
 
 impl Host {
-    /// For the broker: tokens are kept on disk, sealed, and their key in the keyring (feature
-    /// `keyring`) or a file. Nothing is opened yet.
+    /// For the broker: tokens are stored on disk, sealed, and their key in the first
+    /// [`KeyPlace`](crate::KeyPlace) that is available. Nothing is opened yet.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     #[cfg(unix)]
     #[must_use]
     pub fn durable(paths: &Paths, environment: &Environment) -> Self {
-        let store = FileStore::new(&paths.state_dir);
-        let random = Arc::new(SystemRandom);
-        let keys = Arc::new(MasterKeys::new(&paths.state_dir, keyring(environment), random));
-        let kept: Arc<dyn TokenStore> = Arc::new(store.clone());
         let window = window(environment, Profiles::Kept(paths.state_dir.join("window")));
-        let sign_in_ui = ways(environment, window);
-        let keys_of = Arc::clone(&keys) as Arc<dyn KeyStore>;
-        let effects = effects(environment, sign_in_ui, kept, keys_of);
-        Self { effects, disk: Some(Disk { store, keys }) }
+        Self::on_disk(paths, window, &KeyContext { environment, sealer: None })
     }
 
-    /// For an engine that keeps its tokens on disk, sealed, and their key sealed by the system for
+    /// For an engine that stores its tokens on disk, sealed, and their key sealed by the system for
     /// this user. Nothing is opened yet. One process at a time may use the state directory, which
     /// the caller has closed to others.
     ///
@@ -67,47 +54,47 @@ impl Host {
     #[cfg(windows)]
     #[must_use]
     pub fn durable(paths: &Paths, environment: &Environment, sealer: Arc<dyn KeySealer>) -> Self {
+        Self::on_disk(paths, None, &KeyContext { environment, sealer: Some(sealer) })
+    }
+
+    fn on_disk(paths: &Paths, window: Option<Arc<dyn SignInUi>>, context: &KeyContext<'_>) -> Self {
         let store = FileStore::new(&paths.state_dir);
-        let keys = SealedFileKeys::new(&paths.state_dir, sealer, Arc::new(SystemRandom));
+        let keys = MasterKeys::here(&paths.state_dir, context, Arc::new(SystemRandom));
         let keys = Arc::new(keys);
-        let kept: Arc<dyn TokenStore> = Arc::new(store.clone());
-        let sign_in_ui = ways(environment, None);
-        let keys_of = Arc::clone(&keys) as Arc<dyn KeyStore>;
-        let effects = effects(environment, sign_in_ui, kept, keys_of);
+        let sign_in_ui = sign_in_ui(context.environment, window);
+        let key_store = Arc::clone(&keys) as Arc<dyn KeyStore>;
+        let effects = effects(context.environment, sign_in_ui, Arc::new(store.clone()), key_store);
         Self { effects, disk: Some(Disk { store, keys }) }
     }
 
-    /// For an engine inside a program: nothing outlives the process.
+    /// For an engine inside a program: it stores nothing on disk.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     #[must_use]
     pub fn in_process(environment: &Environment) -> Self {
         let keys = Arc::new(EphemeralKeys::new(&SystemRandom));
-        let sign_in_ui = ways(environment, temporary_window(environment));
+        let sign_in_ui = sign_in_ui(environment, temporary_window(environment));
         let effects = effects(environment, sign_in_ui, Arc::new(MemoryStore::default()), keys);
         Self { effects, disk: None }
     }
 
-    /// What the engine is given; its fields may be replaced, such as the sign_in_ui.
+    /// The effects for an engine. Their fields may be replaced, for example `sign_in_ui`.
     #[must_use]
     pub fn effects(&self) -> Effects {
         self.effects.clone()
     }
 
-    /// What keeps the master key, or `None` as long as there is none.
-    ///
-    /// # Errors
-    /// `Internal` or `Unavailable(Key)` if that cannot be found out.
-    pub fn protection(&self) -> Result<Option<KeyProtection>> {
+    /// Where the master key is, or why it cannot be read. Makes no key.
+    pub async fn key_status(&self) -> KeyStatus {
         match &self.disk {
-            Some(disk) => disk.protection(),
-            None => Ok(Some(KeyProtection::Ephemeral)),
+            Some(disk) => disk.keys.status().await,
+            None => EphemeralKeys::status(),
         }
     }
 
-    /// Closes the store for good, so that another process may open it, whoever still has the
-    /// effects: those are refused from then on. What is being written is written before.
+    /// Closes the store permanently, so that another process may open it. Writes under way are
+    /// finished before; later uses of the effects return an error.
     pub async fn close(&self) {
         if let Some(disk) = &self.disk {
             disk.store.close().await;
@@ -118,19 +105,6 @@ impl Host {
     #[must_use]
     pub fn notices(&self) -> Vec<StoreNotice> {
         self.disk.as_ref().map_or_else(Vec::new, |disk| disk.store.notices())
-    }
-}
-
-impl Disk {
-    #[cfg(unix)]
-    fn protection(&self) -> Result<Option<KeyProtection>> {
-        self.keys.protection()
-    }
-
-    #[cfg(windows)]
-    #[allow(clippy::unnecessary_wraps, reason = "elsewhere it can fail")]
-    fn protection(&self) -> Result<Option<KeyProtection>> {
-        Ok(self.keys.exists().then_some(KeyProtection::Sealed))
     }
 }
 
@@ -151,14 +125,14 @@ fn effects(
     }
 }
 
-/// The ways to sign a person in.
-fn ways(environment: &Environment, window: Option<Arc<dyn SignInUi>>) -> Arc<dyn SignInUi> {
+/// Signs people in with their browser, or with a window of ours if there is one.
+fn sign_in_ui(environment: &Environment, window: Option<Arc<dyn SignInUi>>) -> Arc<dyn SignInUi> {
     let browser = Arc::new(Browser::new(environment.clone()));
     let browser = Arc::new(LoopbackUi::new(browser, Arc::new(SystemRandom)));
-    Arc::new(Ways { environment: environment.clone(), browser, window })
+    Arc::new(FirstAvailableUi { environment: environment.clone(), browser, window })
 }
 
-/// Windows of our own keep what they remember in `profiles`.
+/// A sign-in window of ours, whose browser profiles are in `profiles`.
 #[cfg(unix)]
 fn window(environment: &Environment, profiles: Profiles) -> Option<Arc<dyn SignInUi>> {
     let random = Arc::new(SystemRandom);
@@ -173,24 +147,6 @@ fn temporary_window(environment: &Environment) -> Option<Arc<dyn SignInUi>> {
 
 #[cfg(not(unix))]
 fn temporary_window(_environment: &Environment) -> Option<Arc<dyn SignInUi>> {
-    None
-}
-
-/// The login keychain.
-#[cfg(target_os = "macos")]
-fn keyring(_environment: &Environment) -> Option<Arc<dyn KeyringAccess>> {
-    Some(Arc::new(crate::keys::Keychain::new()))
-}
-
-/// The keyring on this environment's session bus, which need not be the process's own.
-#[cfg(all(unix, not(target_os = "macos"), feature = "keyring"))]
-fn keyring(environment: &Environment) -> Option<Arc<dyn KeyringAccess>> {
-    let address = environment.session_bus_address()?;
-    Some(Arc::new(crate::keys::Keyring::at(address)))
-}
-
-#[cfg(all(unix, not(target_os = "macos"), not(feature = "keyring")))]
-fn keyring(_environment: &Environment) -> Option<Arc<dyn KeyringAccess>> {
     None
 }
 
@@ -209,10 +165,10 @@ mod tests {
         let host = Host::durable(&paths, &home);
         assert!(started.elapsed() < Duration::from_millis(20));
         assert!(host.notices().is_empty());
-        assert_eq!(host.protection().unwrap(), None);
+        assert_eq!(host.key_status().await, KeyStatus::absent());
         assert!(!paths.state_dir.exists());
         let in_process = Host::in_process(&home);
-        assert_eq!(in_process.protection().unwrap(), Some(KeyProtection::Ephemeral));
+        assert_eq!(in_process.key_status().await.place, "memory");
         let effects = in_process.effects();
         let (one, two) = (effects.keys.master_key().await, effects.keys.master_key().await);
         assert_eq!(one.unwrap().expose(), two.unwrap().expose());

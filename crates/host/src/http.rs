@@ -14,18 +14,18 @@ use tokio::sync::OnceCell;
 
 use crate::environment::Environment;
 
-/// Far above any answer of a provider, far below what would hurt.
+/// Much more than any provider answers, and little enough to hold in memory.
 const BODY_LIMIT: usize = 1024 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Silence of a server in mid-answer.
+/// How long a server may pause within an answer.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// A backstop for callers without a deadline of their own (invariant I7).
+/// The limit for callers without a deadline (invariant I7).
 const WHOLE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// HTTPS to providers: pooled, without redirects and cookies, through the proxy of `HTTPS_PROXY`,
 /// trusting the system's certificates or those of `SSL_CERT_FILE` and `SSL_CERT_DIR`.
 ///
-/// Making one costs nothing: certificates are read before the first request.
+/// Construction is cheap: certificates are read before the first request.
 #[derive(Clone, Debug)]
 pub struct HttpClient(Arc<ClientState>);
 
@@ -34,7 +34,7 @@ struct ClientState {
     client: OnceCell<Client>,
     proxy: bool,
     schemes: Schemes,
-    /// Instead of the system's certificates, where reqwest does not look at the variable itself.
+    /// Used instead of the system's certificates, on systems where reqwest ignores `SSL_CERT_FILE`.
     certificates: Option<PathBuf>,
 }
 
@@ -46,8 +46,8 @@ enum Schemes {
 }
 
 impl HttpClient {
-    /// A client. Where the certificates to trust are, `environment` says on Windows and macOS; on
-    /// other systems the process' own environment does.
+    /// A client. The trusted certificates are found by `environment` on Windows and macOS, and by the
+    /// environment of the process on other systems.
     #[must_use]
     pub fn new(environment: &Environment) -> Self {
         Self::with_schemes(environment, Schemes::HttpsOnly)
@@ -65,8 +65,9 @@ impl HttpClient {
         let (schemes, certificates) = (self.0.schemes, self.0.certificates.clone());
         let build = || async move {
             let task = tokio::task::spawn_blocking(move || build(schemes, certificates.as_deref()));
-            task.await
-                .map_err(|error| Error::internal("start the HTTP client").with_source(error))?
+            task.await.map_err(|error| {
+                Error::internal("could not start the HTTP client").with_source(error)
+            })?
         };
         self.0.client.get_or_try_init(build).await
     }
@@ -84,7 +85,7 @@ impl Http for HttpClient {
             .await?
             .request(parts.method, url)
             .headers(parts.headers)
-            .body(Bytes::from_owner(Lent(body)))
+            .body(Bytes::from_owner(BorrowedBody(body)))
             .send()
             .await
             .map_err(problem)?;
@@ -96,10 +97,10 @@ impl Http for HttpClient {
     }
 }
 
-/// Lets the HTTP client read a body in place, so that it is wiped after use and not copied.
-struct Lent(Body);
+/// Lets the HTTP client read a body without copying it, so that the only copy is wiped after use.
+struct BorrowedBody(Body);
 
-impl AsRef<[u8]> for Lent {
+impl AsRef<[u8]> for BorrowedBody {
     fn as_ref(&self) -> &[u8] {
         self.0.expose()
     }
@@ -123,26 +124,27 @@ impl ClientState {
         Ok(Body::new(content))
     }
 
-    /// What reqwest reports, without URL: its query may be secret.
+    /// Converts an error of reqwest. The URL is removed, because its query may be secret.
     fn problem(&self, host: &str, error: reqwest::Error) -> Error {
         let error = error.without_url();
         if let Some(tls) = tls_error(&error) {
             return tls_problem(host, tls).with_source(error);
         }
         if error.is_builder() {
-            return Error::internal(format!("make a request to {host}")).with_source(error);
+            return Error::internal(format!("could not build a request to {host}"))
+                .with_source(error);
         }
         if !error.is_connect() {
-            return Error::transient(None, format!("exchange a request with {host}"))
+            return Error::transient(None, format!("could not exchange a request with {host}"))
                 .with_source(error)
-                .with_hint("try again; if it happens again, look at the connection or the proxy");
+                .with_hint("try again; if it happens again, check the network and the proxy");
         }
         let hint = if self.proxy {
             "check the proxy that HTTPS_PROXY names, or exempt this host with NO_PROXY"
         } else {
             "check the network; behind a proxy, set HTTPS_PROXY"
         };
-        Error::unavailable(Missing::Network, format!("connect to {host}"))
+        Error::unavailable(Missing::Network, format!("could not connect to {host}"))
             .with_source(error)
             .with_hint(hint)
     }
@@ -150,7 +152,7 @@ impl ClientState {
 
 fn build(schemes: Schemes, certificates: Option<&Path>) -> Result<Client> {
     let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-        Error::unavailable(Missing::Network, "load the certificates to trust").with_source(error).with_hint(
+        Error::unavailable(Missing::Network, "could not load the trusted certificates").with_source(error).with_hint(
             "check that SSL_CERT_FILE and SSL_CERT_DIR name readable certificates in PEM format",
         )
     };
@@ -171,7 +173,7 @@ fn build(schemes: Schemes, certificates: Option<&Path>) -> Result<Client> {
         .map_err(|error| failed(error.into()))
 }
 
-/// An `io::Error` hides what it carries from `source`, so its inside is looked at as well.
+/// `io::Error::source` skips the error that it wraps, so the wrapped error is inspected as well.
 fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
     let mut next: Option<&(dyn std::error::Error + 'static)> = error.source();
     while let Some(error) = next {
@@ -186,33 +188,36 @@ fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
 
 fn tls_problem(host: &str, error: &rustls::Error) -> Error {
     use CertificateError as Certificate;
-    let because = |what: &str, hint: &str| {
-        let message = format!("connect to {host}: {what}");
+    let failed = |reason: &str, hint: &str| {
+        let message = format!("could not connect to {host}: {reason}");
         Error::unavailable(Missing::Network, message).with_hint(hint)
     };
     let rustls::Error::InvalidCertificate(certificate) = error else {
-        return because("TLS failed", "check that nothing between here and there breaks TLS");
+        return failed(
+            "TLS failed",
+            "check the proxies and firewalls between this machine and the server",
+        );
     };
     match certificate {
-        Certificate::UnknownIssuer => because(
-            "its certificate is from an authority this machine does not trust",
+        Certificate::UnknownIssuer => failed(
+            "its certificate is from an authority that this machine does not trust",
             "if a proxy or a test server issued it, set SSL_CERT_FILE to that authority's \
              certificate (Python apps: REQUESTS_CA_BUNDLE as well)",
         ),
-        Certificate::Expired | Certificate::ExpiredContext { .. } => because(
+        Certificate::Expired | Certificate::ExpiredContext { .. } => failed(
             "its certificate has expired",
             "check this machine's clock; if it is right, the server's certificate must be renewed",
         ),
         Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
-            because("its certificate is not valid yet", "check this machine's clock")
+            failed("its certificate is not valid yet", "check this machine's clock")
         }
-        Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => because(
+        Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => failed(
             "its certificate is for another name",
-            "check the authority host for typing mistakes, and what answers in its place",
+            "check the authority host for typing mistakes, and whether another server answers for it",
         ),
-        _ => because(
+        _ => failed(
             "its certificate is not valid",
-            "check what answers in its place, such as a proxy that opens TLS",
+            "check whether another server answers for it, such as a proxy that decrypts TLS",
         ),
     }
 }

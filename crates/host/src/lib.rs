@@ -1,9 +1,9 @@
-//! The real world for the engine: HTTP, clock, randomness, the store on disk and its key, the
-//! browser, the loopback listener and the sign-in window.
+//! The engine's effects on a real machine: HTTP, clock, randomness, the store on disk and its key,
+//! the browser, the loopback listener and the sign-in window.
 //!
-//! This crate promises that every wait has a deadline (invariant I7), that what it keeps on disk is
-//! whole after a crash (I3) and closed to other users, and that nothing it starts writes to this
-//! process's standard output (I10). It decides nothing about tokens: the engine does.
+//! This crate promises that every wait has a deadline (invariant I7), that its files are whole after
+//! a crash (I3) and closed to other users, and that no program it starts writes to this process's
+//! standard output (I10). Decisions about tokens are made by the engine.
 
 mod available_ui;
 mod browser;
@@ -23,6 +23,8 @@ mod random;
 mod settings;
 mod spawner;
 mod store;
+#[cfg(target_os = "linux")]
+mod tcp_peer;
 #[cfg(unix)]
 mod window;
 
@@ -36,9 +38,7 @@ pub use host::Host;
 pub use keys::Keychain;
 #[cfg(all(unix, feature = "keyring"))]
 pub use keys::Keyring;
-pub use keys::{EphemeralKeys, KeyProtection, KeySealer, SealedFileKeys};
-#[cfg(unix)]
-pub use keys::{FileKeys, KeyringAccess, MasterKeys};
+pub use keys::{EphemeralKeys, KeyPlace, KeyPlaceKind, KeyProblem, KeySealer, KeyStatus, NewKey};
 pub use loopback::LoopbackUi;
 pub use memory_store::MemoryStore;
 pub use paths::{Paths, UserFacts};
@@ -50,3 +50,5 @@ pub use random::SystemRandom;
 pub use settings::{Config, Settings};
 pub use spawner::RuntimeSpawner;
 pub use store::{FileStore, StoreNotice};
+#[cfg(target_os = "linux")]
+pub use tcp_peer::Peer;

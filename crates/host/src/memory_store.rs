@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use keybearer_core::Result;
 use keybearer_engine::{Change, Record, RecordKey, SealedRecord, TokenStore};
 
-/// A [`TokenStore`] that ends with its process and leaves nothing on disk.
+/// A [`TokenStore`] in the memory of this process.
 #[derive(Debug, Default)]
 pub struct MemoryStore(Mutex<BTreeMap<RecordKey, SealedRecord>>);
 

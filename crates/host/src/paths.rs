@@ -6,37 +6,36 @@ use crate::environment::Environment;
 
 const SOCKET: &str = "broker.sock";
 
-/// Where everything is: by the XDG Base Directory Specification, on Windows in the user's profile.
+/// The paths of Keybearer's files: by the XDG Base Directory Specification, on Windows in the user's
+/// profile.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct Paths {
-    /// What the person configures; may be absent.
+    /// The configuration file; may be absent.
     pub config_file: PathBuf,
-    /// The token store and, without a keyring, its key. Private.
+    /// The directory of the token store and, without a keyring, its key. Private.
     pub state_dir: PathBuf,
-    /// The socket's directory. Private.
+    /// The directory of the socket. Private.
     pub runtime_dir: PathBuf,
-    /// Where the broker serves. There is none on Windows.
+    /// The broker's socket. Not used on Windows.
     pub socket: PathBuf,
-    /// Held by the broker that serves there; on Windows by the process that uses the state.
+    /// The lock file of the running broker; on Windows, of the process that uses the state directory.
     pub lock: PathBuf,
 }
 
-/// What besides the environment decides where things are.
+/// What the paths depend on besides the environment.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct UserFacts {
     /// The user id.
     pub uid: u32,
-    /// `/run/user/UID`, if it exists and is this user's own.
+    /// `/run/user/UID`, if it exists and belongs to this user.
     pub run_user: Option<PathBuf>,
 }
 
 impl Paths {
-    /// Where things are in this environment.
+    /// The paths in this environment.
     ///
     /// # Errors
-    /// `Internal` if neither `HOME` nor the XDG variables say where.
+    /// `Internal` if neither `HOME` nor the XDG variables are set.
     pub fn resolve(environment: &Environment, user: &UserFacts) -> Result<Self> {
         let config = base(environment, "XDG_CONFIG_HOME", ".config")?;
         let state = base(environment, "XDG_STATE_HOME", ".local/state")?;
@@ -50,7 +49,7 @@ impl Paths {
         })
     }
 
-    /// Where things are for this process.
+    /// The paths for this process.
     ///
     /// # Errors
     /// As [`resolve`](Self::resolve).
@@ -59,8 +58,7 @@ impl Paths {
         Self::resolve(environment, &UserFacts::current())
     }
 
-    /// Where a broker of this user is met, without anything else having a place: the directory and
-    /// the socket in it.
+    /// The runtime directory and the socket in it, even if the other paths cannot be resolved.
     #[cfg(unix)]
     #[must_use]
     pub fn meeting_place(environment: &Environment) -> (PathBuf, PathBuf) {
@@ -69,7 +67,7 @@ impl Paths {
         (directory, socket)
     }
 
-    /// Where things are for this process.
+    /// The paths for this process.
     ///
     /// # Errors
     /// As [`of_profile`](Self::of_profile).
@@ -78,22 +76,22 @@ impl Paths {
         Self::of_profile(environment)
     }
 
-    /// Where things are in a Windows profile: the configuration roams with the person
-    /// (`%APPDATA%`), the state stays on the machine it is sealed for (`%LOCALAPPDATA%`).
+    /// The paths in a Windows profile: the configuration roams with the user (`%APPDATA%`), the state
+    /// stays on the machine that it is sealed for (`%LOCALAPPDATA%`).
     ///
     /// # Errors
-    /// `Internal` if the variables do not say where.
+    /// `Internal` if the variables are not set.
     pub fn of_profile(environment: &Environment) -> Result<Self> {
-        let place = |name: &str| {
+        let directory = |name: &str| {
             let dir = environment.value(name).map(PathBuf::from);
             dir.ok_or_else(|| {
-                Error::internal(format!("find the directory of {name}"))
+                Error::internal(format!("could not find the directory of {name}"))
                     .with_hint(format!("set {name}, as Windows does at the start of a session"))
             })
         };
-        let state_dir = place("LOCALAPPDATA")?.join("keybearer");
+        let state_dir = directory("LOCALAPPDATA")?.join("keybearer");
         Ok(Self {
-            config_file: place("APPDATA")?.join("keybearer").join("config.toml"),
+            config_file: directory("APPDATA")?.join("keybearer").join("config.toml"),
             socket: state_dir.join(SOCKET),
             lock: state_dir.join("engine.lock"),
             runtime_dir: state_dir.clone(),
@@ -103,7 +101,7 @@ impl Paths {
 }
 
 impl UserFacts {
-    /// About the user this process runs as.
+    /// The user of this process.
     #[cfg(unix)]
     #[must_use]
     pub fn current() -> Self {
@@ -115,7 +113,7 @@ impl UserFacts {
     }
 }
 
-/// Relative paths in these variables are to be ignored, by the specification.
+/// The specification requires that relative paths in these variables are ignored.
 fn absolute<'a>(environment: &'a Environment, name: &str) -> Option<&'a Path> {
     environment.value(name).map(Path::new).filter(|path| path.is_absolute())
 }
@@ -123,7 +121,7 @@ fn absolute<'a>(environment: &'a Environment, name: &str) -> Option<&'a Path> {
 fn base(environment: &Environment, name: &str, below_home: &str) -> Result<PathBuf> {
     let home = || absolute(environment, "HOME").map(|home| home.join(below_home));
     absolute(environment, name).map(Path::to_owned).or_else(home).ok_or_else(|| {
-        Error::internal(format!("find the directory of {name}"))
+        Error::internal(format!("could not find the directory of {name}"))
             .with_hint("set HOME to your home directory")
     })
 }
@@ -131,7 +129,7 @@ fn base(environment: &Environment, name: &str, below_home: &str) -> Result<PathB
 fn runtime_dir(environment: &Environment, user: &UserFacts) -> PathBuf {
     let given = absolute(environment, "XDG_RUNTIME_DIR").or(user.run_user.as_deref());
     given.map(|dir| dir.join("keybearer")).unwrap_or_else(|| {
-        // Anybody may make a directory of this name there: `private_dir` refuses what is not ours.
+        // Any user can make a directory of this name there; `private_dir` refuses one that is not ours.
         let temporary = absolute(environment, "TMPDIR").unwrap_or_else(|| Path::new("/tmp"));
         temporary.join(format!("keybearer-{}", user.uid))
     })

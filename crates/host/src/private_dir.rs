@@ -12,22 +12,23 @@ use rustix::fs::{
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
-/// A directory only this user can enter. It is held open, and its files are opened relative to it,
-/// so nobody can put another one in its place in between.
+/// A directory that only this user can enter. It is held open, and its files are opened relative to
+/// it, so another process cannot replace the directory between two operations.
 #[derive(Debug)]
 pub struct PrivateDir {
     handle: OwnedFd,
     path: PathBuf,
 }
 
-/// Creates the directory (0700) and its parents if need be, and opens it.
+/// Opens the directory. Creates it (0700) and its parents if they are missing.
 ///
 /// # Errors
-/// `Internal` if it is a symbolic link, belongs to somebody else, is accessible to others or cannot
-/// be made; the hint says what to do.
+/// `Internal` with a hint if it is a symbolic link, belongs to another user, is accessible to others
+/// or cannot be created.
 pub fn private_dir(path: &Path) -> Result<PrivateDir> {
     let failed = |error: std::io::Error| {
-        Error::internal(format!("create the directory {}", path.display())).with_source(error)
+        Error::internal(format!("could not create the directory {}", path.display()))
+            .with_source(error)
     };
     match DirBuilder::new().recursive(true).mode(0o700).create(path) {
         Ok(()) => {}
@@ -35,7 +36,9 @@ pub fn private_dir(path: &Path) -> Result<PrivateDir> {
             if path.symlink_metadata().is_ok()
                 && error.kind() == std::io::ErrorKind::AlreadyExists => {}
         Err(error) => {
-            return Err(failed(error).with_hint("make its parent directory writable for you"));
+            return Err(failed(error).with_hint(
+                "make its parent directory writable for you, and make room on its disk",
+            ));
         }
     }
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -46,14 +49,14 @@ pub fn private_dir(path: &Path) -> Result<PrivateDir> {
 }
 
 impl PrivateDir {
-    /// Where it is.
+    /// The path of the directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Opens a file for reading and writing, or `None` if there is none. It must be a regular file
-    /// with one name, owned by this user and closed to others.
+    /// Opens a file for reading and writing; `None` if there is none. It must be a regular file with
+    /// one name, owned by this user and closed to others.
     pub(crate) fn open_file(&self, name: &str) -> Result<Option<File>> {
         let path = self.path.join(name);
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -68,7 +71,7 @@ impl PrivateDir {
         }
     }
 
-    /// Creates a file that does not exist, 0600 whatever the umask.
+    /// Creates a new file with mode 0600, regardless of the umask.
     pub(crate) fn create_file(&self, name: &str) -> Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let owner_only = Mode::RUSR | Mode::WUSR;
@@ -78,19 +81,26 @@ impl PrivateDir {
         Ok(file.into())
     }
 
+    /// Whether something of this name is there.
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.path.join(name).symlink_metadata().is_ok()
+    }
+
     /// The content of a small file.
     pub(crate) fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>> {
         let Some(file) = self.open_file(name)? else { return Ok(None) };
         let mut content = Zeroizing::new(Vec::with_capacity(4096));
         file.take(4096).read_to_end(&mut content).map_err(|error| {
             let path = self.path.join(name);
-            Error::internal(format!("read {}", path.display())).with_source(error)
+            Error::internal(format!("could not read {}", path.display()))
+                .with_source(error)
+                .with_hint("check the health of the disk")
         })?;
         Ok(Some(content))
     }
 
-    /// Makes a file that is not there yet, whole or not at all, and durable on return. Returns
-    /// `false`, changing nothing, if there is one.
+    /// Creates a file with this content, atomically, and durable on return. Returns `false` and
+    /// changes nothing if the file exists.
     pub(crate) fn write_new(&self, name: &str, content: &[u8]) -> Result<bool> {
         let temporary = format!(".{name}.{}", std::process::id());
         self.remove_file(&temporary)?;
@@ -99,7 +109,9 @@ impl PrivateDir {
         let outcome = written
             .map_err(|error| {
                 let path = self.path.join(name);
-                Error::internal(format!("write {}", path.display())).with_source(error)
+                Error::internal(format!("could not write {}", path.display()))
+                    .with_source(error)
+                    .with_hint("make room on the disk")
             })
             .and_then(|()| self.rename_new(&temporary, name));
         if !matches!(outcome, Ok(true)) {
@@ -108,11 +120,12 @@ impl PrivateDir {
         outcome
     }
 
-    /// Renames a file unless the new name is taken; durable on return.
+    /// Renames a file unless the new name exists; durable on return. Returns whether it did.
     pub(crate) fn rename_new(&self, from: &str, to: &str) -> Result<bool> {
         let dir = self.handle.as_fd();
         let renamed = match renameat_with(dir, from, dir, to, RenameFlags::NOREPLACE) {
-            // Some file systems cannot do this in one step; one process at a time owns the directory.
+            // Some file systems cannot do this atomically. Only one process at a time uses the
+            // directory, so checking first is enough.
             Err(Errno::INVAL | Errno::NOSYS) if self.open_file(to)?.is_none() => {
                 renameat(dir, from, dir, to)
             }
@@ -125,7 +138,15 @@ impl PrivateDir {
         }
     }
 
-    /// Removes a file; an absent one is fine.
+    /// Gives a file the name of another, which it replaces in one step; durable on return.
+    pub(crate) fn replace_file(&self, from: &str, to: &str) -> Result<()> {
+        let dir = self.handle.as_fd();
+        renameat(dir, from, dir, to)
+            .and_then(|()| fsync(dir))
+            .map_err(|error| self.failed("replace", to, error))
+    }
+
+    /// Removes a file; it is no error if it is absent.
     pub(crate) fn remove_file(&self, name: &str) -> Result<()> {
         match unlinkat(&self.handle, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -135,7 +156,7 @@ impl PrivateDir {
 
     fn failed(&self, verb: &str, name: &str, error: Errno) -> Error {
         let path = self.path.join(name);
-        Error::internal(format!("{verb} {}", path.display()))
+        Error::internal(format!("could not {verb} {}", path.display()))
             .with_source(std::io::Error::from(error))
             .with_hint("make room on the disk and the directory writable for you")
     }
@@ -145,33 +166,35 @@ fn own_uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// The rule for everything that holds our state: of the expected type, ours, closed to others, and
-/// under one name only (T3).
+/// Checks a state file or directory: it must have the expected type, belong to this user, be closed
+/// to other users, and have one name only. Otherwise another user may have prepared it.
 fn check(path: &Path, status: &Stat, expected: FileType, uid: u32) -> Result<()> {
     let shown = path.display();
     let found = FileType::from_raw_mode(status.st_mode);
     if found != expected {
         return Err(Error::internal(format!(
-            "open {shown}: it is a {found:?}, not a {expected:?}"
+            "could not open {shown}: it is a {found:?}, not a {expected:?}"
         ))
         .with_hint(format!("move {shown} away")));
     }
     if status.st_uid != uid {
         let owner = status.st_uid;
         return Err(Error::internal(format!(
-            "open {shown}: it belongs to user {owner}, not {uid}"
+            "could not open {shown}: it belongs to user {owner}, not {uid}"
         ))
-        .with_hint(format!("find out who made it, then move {shown} away")));
+        .with_hint(format!("find out which program made it, then move {shown} away")));
     }
     let mode = status.st_mode & 0o777;
     if mode & 0o077 != 0 {
         let wanted = if expected == FileType::Directory { "700" } else { "600" };
-        return Err(Error::internal(format!("open {shown}: others may access it (mode {mode:o})"))
-            .with_hint(format!("run: chmod {wanted} '{shown}'")));
+        return Err(Error::internal(format!(
+            "could not open {shown}: others may access it (mode {mode:o})"
+        ))
+        .with_hint(format!("run: chmod {wanted} '{shown}'")));
     }
     if expected == FileType::RegularFile && status.st_nlink != 1 {
         let names = status.st_nlink;
-        return Err(Error::internal(format!("open {shown}: the file has {names} names"))
+        return Err(Error::internal(format!("could not open {shown}: the file has {names} names"))
             .with_hint("remove the other hard links to it"));
     }
     Ok(())
@@ -180,11 +203,13 @@ fn check(path: &Path, status: &Stat, expected: FileType, uid: u32) -> Result<()>
 fn refused(path: &Path, error: Errno) -> Error {
     let shown = path.display();
     match error {
-        Errno::LOOP => Error::internal(format!("open {shown}: it is a symbolic link"))
-            .with_hint(format!("put a real one in its place, or move {shown} away")),
-        Errno::NOTDIR => Error::internal(format!("open {shown}: it is not a real directory"))
-            .with_hint(format!("move {shown} away")),
-        error => Error::internal(format!("open {shown}"))
+        Errno::LOOP => Error::internal(format!("could not open {shown}: it is a symbolic link"))
+            .with_hint(format!("replace it with a real directory or file, or move {shown} away")),
+        Errno::NOTDIR => {
+            Error::internal(format!("could not open {shown}: it is not a real directory"))
+                .with_hint(format!("move {shown} away"))
+        }
+        error => Error::internal(format!("could not open {shown}"))
             .with_source(std::io::Error::from(error))
             .with_hint("make it readable and writable for you alone"),
     }

@@ -5,51 +5,55 @@ use std::path::{Path, PathBuf};
 use keybearer_core::{Error, Result};
 use zeroize::Zeroizing;
 
-/// A directory of this user. Who may enter it was decided by whoever made it: below the user's
-/// profile that is the user, the system and its administrators, and its files inherit that.
+/// A directory of this user. Its parent directory decides about access: in the user's profile, the
+/// user, the system and administrators have access, and files inherit that.
 ///
-/// One process at a time owns the directory, so looking before renaming is enough here.
+/// Only one process at a time uses the directory, so checking before renaming is enough.
 #[derive(Debug)]
 pub struct PrivateDir {
     path: PathBuf,
 }
 
-/// Creates the directory and its parents if need be.
+/// Opens the directory. Creates it and its parents if they are missing.
 ///
 /// # Errors
-/// `Internal` if it is a link or not a directory, or cannot be made; the hint says what to do.
+/// `Internal` with a hint if it is a link, is not a directory or cannot be created.
 pub fn private_dir(path: &Path) -> Result<PrivateDir> {
     let shown = path.display();
     std::fs::create_dir_all(path).map_err(|error| {
-        Error::internal(format!("create the directory {shown}"))
+        Error::internal(format!("could not create the directory {shown}"))
             .with_source(error)
             .with_hint("make its parent directory writable for you")
     })?;
     let metadata = path.symlink_metadata().map_err(|error| {
-        Error::internal(format!("open the directory {shown}")).with_source(error)
+        Error::internal(format!("could not open the directory {shown}"))
+            .with_source(error)
+            .with_hint("make it readable and writable for you")
     })?;
     if !metadata.is_dir() || metadata.is_symlink() {
-        return Err(Error::internal(format!("open {shown}: it is not a real directory"))
+        return Err(Error::internal(format!("could not open {shown}: it is not a real directory"))
             .with_hint(format!("move {shown} away")));
     }
     Ok(PrivateDir { path: path.to_owned() })
 }
 
 impl PrivateDir {
-    /// Where it is.
+    /// The path of the directory.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Opens a file for reading and writing, or `None` if there is none.
+    /// Opens a file for reading and writing; `None` if there is none.
     pub(crate) fn open_file(&self, name: &str) -> Result<Option<File>> {
         let path = self.path.join(name);
         match path.symlink_metadata() {
             Ok(metadata) if !metadata.is_file() => {
                 let shown = path.display();
-                return Err(Error::internal(format!("open {shown}: it is not a regular file"))
-                    .with_hint(format!("move {shown} away")));
+                return Err(Error::internal(format!(
+                    "could not open {shown}: it is not a regular file"
+                ))
+                .with_hint(format!("move {shown} away")));
             }
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             _ => {}
@@ -58,11 +62,16 @@ impl PrivateDir {
         opened.map(Some).map_err(|error| self.failed("open", name, error))
     }
 
-    /// Creates a file that does not exist.
+    /// Creates a new file.
     pub(crate) fn create_file(&self, name: &str) -> Result<File> {
         let mut options = File::options();
         let created = options.read(true).write(true).create_new(true).open(self.path.join(name));
         created.map_err(|error| self.failed("create", name, error))
+    }
+
+    /// Whether something of this name is there.
+    pub(crate) fn contains(&self, name: &str) -> bool {
+        self.path.join(name).symlink_metadata().is_ok()
     }
 
     /// The content of a small file.
@@ -73,8 +82,8 @@ impl PrivateDir {
         read.map(|_| Some(content)).map_err(|error| self.failed("read", name, error))
     }
 
-    /// Makes a file that is not there yet, whole or not at all. Returns `false`, changing nothing,
-    /// if there is one.
+    /// Creates a file with this content, atomically. Returns `false` and changes nothing if the file
+    /// exists.
     pub(crate) fn write_new(&self, name: &str, content: &[u8]) -> Result<bool> {
         let temporary = format!(".{name}.{}", std::process::id());
         self.remove_file(&temporary)?;
@@ -90,7 +99,7 @@ impl PrivateDir {
         outcome
     }
 
-    /// Renames a file unless the new name is taken.
+    /// Renames a file unless the new name exists. Returns whether it did.
     pub(crate) fn rename_new(&self, from: &str, to: &str) -> Result<bool> {
         let target = self.path.join(to);
         if target.symlink_metadata().is_ok() {
@@ -100,7 +109,13 @@ impl PrivateDir {
         renamed.map(|()| true).map_err(|error| self.failed("rename to", to, error))
     }
 
-    /// Removes a file; an absent one is fine.
+    /// Gives a file the name of another, which it replaces.
+    pub(crate) fn replace_file(&self, from: &str, to: &str) -> Result<()> {
+        let renamed = std::fs::rename(self.path.join(from), self.path.join(to));
+        renamed.map_err(|error| self.failed("replace", to, error))
+    }
+
+    /// Removes a file; it is no error if it is absent.
     pub(crate) fn remove_file(&self, name: &str) -> Result<()> {
         match std::fs::remove_file(self.path.join(name)) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
@@ -112,7 +127,7 @@ impl PrivateDir {
 
     fn failed(&self, verb: &str, name: &str, error: std::io::Error) -> Error {
         let path = self.path.join(name);
-        Error::internal(format!("{verb} {}", path.display()))
+        Error::internal(format!("could not {verb} {}", path.display()))
             .with_source(error)
             .with_hint("make room on the disk and the directory writable for you")
     }

@@ -2,13 +2,13 @@ use std::path::PathBuf;
 
 use keybearer_core::Process;
 
-/// The program with this process id, as far as the system tells.
+/// The process with this id, with its program if the system reports it.
 #[must_use]
 pub fn process(pid: u32, uid: u32) -> Process {
     Process { pid, uid, executable: executable(pid) }
 }
 
-/// This very program.
+/// This process.
 #[cfg(unix)]
 #[must_use]
 pub fn own_process() -> Process {

@@ -6,20 +6,19 @@ use serde::Deserialize;
 
 use crate::environment::Environment;
 
-/// The configuration file, as written. An unknown key is an error: it is most likely a typing
-/// mistake, and silence about it would be taken for consent.
+/// The configuration file, as written. An unknown key is an error, because it is most likely a
+/// misspelled one.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[allow(clippy::exhaustive_structs, reason = "plain data, with a default")]
 pub struct Config {
-    /// Authority hosts (`host` or `host:port`), beyond Microsoft's clouds, that may be used
-    /// without instance discovery. Default: none.
+    /// Authority hosts (`host` or `host:port`) besides Microsoft's clouds that are used without
+    /// instance discovery. Default: none.
     pub trusted_authority_hosts: Vec<String>,
-    /// `"off"` or `"same-family"`: whether an app may use the refresh token of another app that
-    /// Entra counts to its family, see [`FamilyRefreshTokens`]. Default: `"off"`.
+    /// `"off"` or `"same-family"`: whether an app may use the refresh token of another app of its
+    /// family in Entra, see [`FamilyRefreshTokens`]. Default: `"off"`.
     #[serde(deserialize_with = "family_refresh_tokens")]
     pub family_refresh_tokens: FamilyRefreshTokens,
-    /// The port of this machine where the answer of a browser on another machine is awaited, for
+    /// The port on which this machine waits for the redirect of a browser on another machine, for
     /// `ssh -L`. Default: 27410.
     pub loopback_port: Option<u16>,
 }
@@ -53,12 +52,15 @@ impl Config {
             let line = before.matches('\n').count() + 1;
             let problem = error.message().lines().next().unwrap_or_default();
             let shown = path.display();
-            Error::invalid_request("config", format!("read {shown}, line {line}: {problem}"))
-                .with_hint(format!("mend line {line} of {shown}"))
+            Error::invalid_request(
+                "config",
+                format!("could not read {shown}, line {line}: {problem}"),
+            )
+            .with_hint(format!("fix line {line} of {shown}"))
         })
     }
 
-    /// Reads the file; one that is absent says nothing.
+    /// Reads the file; an absent file counts as empty.
     ///
     /// # Errors
     /// As [`parse`](Self::parse), or if the file cannot be read.
@@ -66,30 +68,31 @@ impl Config {
         match std::fs::read_to_string(path) {
             Ok(text) => Self::parse(&text, path),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(Error::invalid_request("config", format!("read {}", path.display()))
-                .with_source(error)
-                .with_hint("make the file readable UTF-8 text")),
+            Err(error) => {
+                Err(Error::invalid_request("config", format!("could not read {}", path.display()))
+                    .with_source(error)
+                    .with_hint("make the file readable UTF-8 text"))
+            }
         }
     }
 }
 
-/// What was configured, resolved: the file and the environment together.
+/// The resolved configuration: the file and the environment together.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct Settings {
-    /// Authority hosts, beyond Microsoft's clouds, that may be used without instance discovery.
+    /// Authority hosts besides Microsoft's clouds that are used without instance discovery.
     pub trusted_authority_hosts: Vec<AuthorityHost>,
     /// Whether an app may use the refresh token of another app of its family.
     pub family_refresh_tokens: FamilyRefreshTokens,
-    /// The port where the answer of a browser on another machine is awaited, if one was named.
+    /// The port for the redirect of a browser on another machine, if one is configured.
     pub loopback_port: Option<u16>,
 }
 
 impl Settings {
-    /// Joins the file's hosts and those of `KEYBEARER_TRUSTED_AUTHORITY_HOSTS`.
+    /// Merges the file's hosts with those of `KEYBEARER_TRUSTED_AUTHORITY_HOSTS`.
     ///
     /// # Errors
-    /// `InvalidRequest` that names the key or variable and the host that is none.
+    /// `InvalidRequest` with the key or variable and the text that is not a host.
     pub fn resolve(config: &Config, environment: &Environment) -> Result<Self> {
         const VARIABLE: &str = "KEYBEARER_TRUSTED_AUTHORITY_HOSTS";
         let from_file = config.trusted_authority_hosts.iter().map(String::as_str);

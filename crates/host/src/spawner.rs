@@ -4,12 +4,12 @@ use std::pin::Pin;
 use keybearer_engine::Spawner;
 use tokio::runtime::Handle;
 
-/// Runs work on a tokio runtime.
+/// Spawns tasks on a tokio runtime.
 #[derive(Clone, Debug)]
 pub struct RuntimeSpawner(Handle);
 
 impl RuntimeSpawner {
-    /// On the runtime this is called in.
+    /// Uses the current runtime.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -18,7 +18,7 @@ impl RuntimeSpawner {
         Self(Handle::current())
     }
 
-    /// On the given runtime.
+    /// Uses this runtime.
     #[must_use]
     pub const fn on(handle: Handle) -> Self {
         Self(handle)

@@ -1,5 +1,5 @@
-//! Every page of ours, judged by axe-core in a real Chromium: in light and dark, and on a narrow
-//! screen. With `SCREENSHOTS` set to a directory, pictures of them are left there.
+//! axe-core checks every page of ours in a real Chromium: in light and dark mode, and on a narrow
+//! screen. Screenshots are written to the directory in `SCREENSHOTS`, if it is set.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -15,11 +15,11 @@ use support::{Person, TlsPage};
 const AXE: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/tests/accessibility/node_modules/axe-core/axe.min.js");
 
-/// What axe finds wrong, by rule and element; `[]` if all is well.
+/// The violations that axe finds, by rule and element; `[]` if there are none.
 const JUDGE: &str = "axe.run().then(found => JSON.stringify(found.violations.map(\
     rule => [rule.id, rule.nodes.map(node => node.html)])))";
 
-/// The judge; none if it is not installed, which fails under CI.
+/// The source of axe-core; `None` if it is not installed, which fails under CI.
 fn axe() -> Option<String> {
     let axe = std::fs::read_to_string(AXE).ok();
     if axe.is_none() {
@@ -34,7 +34,7 @@ fn axe() -> Option<String> {
 async fn judge(person: &mut Person, tab: usize, name: &str) {
     let axe = axe().unwrap();
     person.evaluate(tab, &format!("{axe};1")).await;
-    // What is behind another tab is not laid out.
+    // Chromium does not lay out a tab in the background.
     person.call(Some(tab), "Page.bringToFront", json!({})).await;
     for (colours, width) in [("light", 800), ("dark", 800), ("light", 360), ("dark", 360)] {
         let scheme = json!({ "name": "prefers-color-scheme", "value": colours });
@@ -81,7 +81,7 @@ async fn every_page_is_accessible_in_light_and_dark_and_on_a_narrow_screen() {
     sign_in.visit(&provider.url()).await.unwrap();
     person.reads(1, "Provider").await;
     judge(&mut person, 0, "waiting").await;
-    // It would close itself.
+    // Otherwise the page closes itself.
     person.evaluate(0, "window.close = () => {}, 1").await;
     let username = "dev@contoso.example".to_owned();
     sign_in.finish(SignInOutcome::SignedIn { username }).await;
@@ -126,7 +126,7 @@ async fn every_page_is_accessible_in_light_and_dark_and_on_a_narrow_screen() {
     judge(&mut person, 0, "cancelled").await;
 }
 
-/// The judge finds something where there is something to find.
+/// axe-core finds a violation on a page that has one.
 #[tokio::test]
 async fn a_page_that_is_not_accessible_is_found_out() {
     let (Some(desktop), Some(axe)) = (Desktop::new(), axe()) else { return };

@@ -1,6 +1,5 @@
 //! Standard output carries only the answer (invariant I10).
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::process::Command;
 
@@ -25,12 +24,12 @@ fn what_a_browser_prints_does_not_get_into_our_output() {
     assert_eq!(seen, "https://shown.example/?a=1&b=%3A\n");
 }
 
-/// Not a test of its own: run by the one above, with a browser that prints the URL.
+/// Run by the test above in a child process, with a browser that prints the URL.
 #[tokio::test]
 async fn opening_process() {
     let Some(seen) = std::env::var_os(MARKER) else { return };
     let script = std::path::Path::new(&seen).with_file_name("browser");
-    // Prints the URL, keeps it, and is done once both happened.
+    // The browser prints the URL and writes it to a file; the file shows that it has done both.
     let text =
         format!("echo \"$1\"\necho \"$1\" >&2\necho \"$1\" > '{}'\nexit 1\n", seen.display());
     std::fs::write(&script, text).unwrap();

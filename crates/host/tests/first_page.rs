@@ -1,4 +1,4 @@
-//! The page of ours on which a sign-in in the person's browser begins, in a real Chromium.
+//! Our first page of a sign-in in the person's browser, in a real Chromium.
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -23,11 +23,11 @@ async fn beside_the_provider(
     let mut person = desktop.chromium.person().await;
     person.clicks(0, "[value=continue]").await;
     person.reads(1, "Provider").await;
-    person.reads(0, "Go on in the other tab").await;
+    person.reads(0, "Continue in the other tab").await;
     (sign_in, person)
 }
 
-/// The person goes to the redirect URI in this tab, as the provider would make them.
+/// Navigates this tab to the redirect URI, as the provider does.
 async fn answered(sign_in: &mut dyn SignIn, person: &mut Person, tab: usize) {
     let redirect_uri = sign_in.redirect_uri().clone();
     person.goes(tab, &format!("{redirect_uri}?code=c&state=s")).await;
@@ -46,7 +46,7 @@ async fn assert_cancelled(error: impl Future<Output = Error>) {
     assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
 }
 
-/// Nothing is heard for so long that a closed tab would have been noticed.
+/// Checks that the sign-in continues for so long that a closed tab would have been noticed.
 async fn assert_quiet(sign_in: &mut dyn SignIn) {
     let answer = tokio::time::timeout(Duration::from_millis(2500), sign_in.answer()).await;
     assert!(answer.is_err(), "{:?}", answer.unwrap());
@@ -59,7 +59,7 @@ async fn the_provider_is_shown_in_another_tab_and_both_end_with_the_sign_in() {
     let (mut sign_in, mut person) = beside_the_provider(&desktop, &provider).await;
     answered(&mut *sign_in, &mut person, 1).await;
     sign_in.finish(signed_in()).await;
-    // Both close themselves.
+    // Both tabs close themselves.
     person.sees_all_closed().await;
 }
 
@@ -123,7 +123,7 @@ async fn the_picker_is_used_with_the_keyboard_and_closing_it_cancels() {
     let closes = async {
         let mut person = desktop.chromium.person().await;
         person.reads(0, "Dev Contoso").await;
-        // It is known to be there once it is connected.
+        // The server knows that the page is open once the page has connected.
         person.sees(0, "performance.getEntriesByType('navigation')[0].loadEventEnd > 0").await;
         person.closes(0).await;
     };
@@ -140,7 +140,7 @@ async fn a_reloaded_page_and_a_provider_that_cuts_the_tie_are_not_taken_for_clos
     for _ in 0..2 {
         assert_quiet(&mut *sign_in).await;
         person.call(Some(0), "Page.reload", json!({})).await;
-        person.reads(0, "Go on in the other tab").await;
+        person.reads(0, "Continue in the other tab").await;
     }
     answered(&mut *sign_in, &mut person, 1).await;
     sign_in.finish(signed_in()).await;

@@ -5,18 +5,16 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use keybearer_core::{ErrorKind, MasterKey, Missing};
-use keybearer_engine::KeyStore;
-use keybearer_host::{KeyProtection, Keyring, KeyringAccess, MasterKeys, SystemRandom};
+use keybearer_core::{ErrorKind, MasterKey, Missing, Result};
+use keybearer_host::{Environment, Host, KeyPlace, Keyring, Paths, SystemRandom, private_dir};
 
 const STATE: &str = "KEYBEARER_TEST_STATE";
 
-/// Runs `test` of this program on a private bus where `prepare` (shell) was done before.
+/// Runs `test` of this program on a private bus, after the shell commands `prepare`.
 fn on_a_private_bus(prepare: &str, test: &str, home: &Path) {
     let program = std::env::current_exe().unwrap();
     let script = format!("{prepare}\nexec '{}' --exact {test} --nocapture", program.display());
@@ -34,11 +32,25 @@ fn on_a_private_bus(prepare: &str, test: &str, home: &Path) {
     assert!(output.status.success(), "is gnome-keyring-daemon installed?\n{text}\n{errors}");
 }
 
-fn keys() -> Option<(MasterKeys, Keyring)> {
-    let state = std::env::var_os(STATE)?;
-    let keyring = Keyring::of_session();
-    let access: Arc<dyn KeyringAccess> = Arc::new(keyring.clone());
-    Some((MasterKeys::new(Path::new(&state), Some(access), Arc::new(SystemRandom)), keyring))
+struct Machine {
+    host: Host,
+    state_dir: PathBuf,
+    keyring: Keyring,
+}
+
+impl Machine {
+    /// `None` outside of the child process.
+    fn of_child() -> Option<Self> {
+        let state_dir = PathBuf::from(std::env::var_os(STATE)?);
+        let environment = Environment::current();
+        let paths = Paths { state_dir: state_dir.clone(), ..Paths::current(&environment).unwrap() };
+        let host = Host::durable(&paths, &environment);
+        Some(Self { host, state_dir, keyring: Keyring::of_session() })
+    }
+
+    async fn key(&self) -> Result<MasterKey> {
+        self.host.effects().keys.master_key().await
+    }
 }
 
 const UNLOCK: &str =
@@ -59,19 +71,20 @@ fn the_key_survives_in_the_keyring_and_a_locked_keyring_is_told_within_a_second(
 #[test]
 fn without_a_secret_service_the_key_is_kept_in_a_file() {
     let temporary = tempfile::tempdir().unwrap();
-    let nobody = "export DBUS_SESSION_BUS_ADDRESS=unix:path=/nonexistent/bus";
-    on_a_private_bus(nobody, "without_a_keyring", temporary.path());
+    let no_service = "export DBUS_SESSION_BUS_ADDRESS=unix:path=/nonexistent/bus";
+    on_a_private_bus(no_service, "without_a_keyring", temporary.path());
 }
 
-/// Not a test of its own: run by the tests above, as are the next two.
+/// Run by the tests above in a child process, like the next two.
 #[tokio::test]
 async fn in_an_unlocked_keyring() {
-    let Some((keys, keyring)) = keys() else { return };
-    let key = keys.master_key().await.unwrap();
-    assert_eq!(keys.protection().unwrap(), Some(KeyProtection::Keyring));
-    assert!(keyring.find("another store").await.unwrap().is_none());
+    let Some(machine) = Machine::of_child() else { return };
+    let key = machine.key().await.unwrap();
+    assert_eq!(machine.host.key_status().await.place, "keyring");
+    let dir = private_dir(&machine.state_dir).unwrap();
+    assert!(machine.keyring.read(&dir, "another store").await.unwrap().is_none());
     // The first run notes a fingerprint of the key, later ones compare.
-    let note = Path::new(&std::env::var_os(STATE).unwrap()).join("note");
+    let note = machine.state_dir.join("note");
     let sum: u32 = key.expose().iter().zip(1..).map(|(byte, n)| u32::from(*byte) * n).sum();
     match std::fs::read_to_string(&note) {
         Ok(text) => assert_eq!(text, sum.to_string()),
@@ -81,19 +94,21 @@ async fn in_an_unlocked_keyring() {
 
 #[tokio::test]
 async fn in_a_locked_keyring() {
-    let Some((keys, keyring)) = keys() else { return };
+    let Some(machine) = Machine::of_child() else { return };
     let started = Instant::now();
-    let error = keys.master_key().await.unwrap_err();
+    let error = machine.key().await.unwrap_err();
     assert_eq!(error.kind(), &ErrorKind::Unavailable(Missing::Key));
     assert!(error.message().contains("locked"), "{error:?}");
-    let refused = keyring.keep("another store", &MasterKey::new([1; 32])).await.unwrap_err();
+    let dir = private_dir(&machine.state_dir).unwrap();
+    let refused = machine.keyring.create(&dir, &SystemRandom).await.unwrap_err();
     assert!(refused.message().contains("locked"), "{refused:?}");
     assert!(started.elapsed() < Duration::from_secs(2));
+    assert_eq!(machine.host.key_status().await.place, "keyring", "locked is not damaged");
 }
 
 #[tokio::test]
 async fn without_a_keyring() {
-    let Some((keys, _)) = keys() else { return };
-    keys.master_key().await.unwrap();
-    assert_eq!(keys.protection().unwrap(), Some(KeyProtection::File));
+    let Some(machine) = Machine::of_child() else { return };
+    machine.key().await.unwrap();
+    assert_eq!(machine.host.key_status().await.place, "file");
 }

@@ -1,4 +1,4 @@
-//! A sign-in through the loopback listener, over real sockets (invariant I9, checks T19 and T20).
+//! A sign-in through the loopback listener, over real sockets (promise I9).
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use url::Url;
 
 const PROVIDER: &str = "https://login.example/authorize?state=s1";
 
-/// Stands for the person's browser: hands every address it is sent to over to the test.
+/// The person's browser: passes every address that it opens to the test.
 #[derive(Debug)]
 struct Handover(mpsc::UnboundedSender<Url>);
 
@@ -78,7 +78,7 @@ async fn read(response: Response) -> (StatusCode, String) {
     (response.status(), response.text().await.unwrap())
 }
 
-/// Starts a request and returns once it is on its way; its answer may take long.
+/// Sends a request and returns without waiting for the response, which may take long.
 fn visiting(url: String) -> tokio::task::JoinHandle<(StatusCode, String)> {
     tokio::spawn(async move { get(&url).await })
 }
@@ -123,7 +123,7 @@ async fn bad_hits_do_not_keep_the_good_one_out() {
     let bad = visiting(format!("{place}?code=evil&state=guessed"));
     assert_eq!(sign_in.answer().await.unwrap().only("code"), Some("evil"));
     let good = visiting(format!("{place}?code=good&state=s1"));
-    // The good one waits in line while the first is judged.
+    // The right answer is queued while the engine decides about the first.
     sign_in.reject().await;
     assert_eq!(sign_in.answer().await.unwrap().only("code"), Some("good"));
     let late = tokio::spawn(browser().get(format!("{place}?code=good&state=s1")).send());
@@ -134,7 +134,7 @@ async fn bad_hits_do_not_keep_the_good_one_out() {
     let (status, text) = good.await.unwrap();
     assert_eq!(status, StatusCode::OK);
     assert!(text.contains("AADSTS65004 &lt;declined&gt;"), "{text}");
-    // Whether the late one still got in or found the port closed, it learns nothing else.
+    // The late request either still got a page or found the port closed; it gets nothing else.
     if let Ok(late) = late.await.unwrap() {
         assert!(late.text().await.unwrap().contains("has ended"));
     }
@@ -237,7 +237,7 @@ async fn the_person_chooses_an_account_and_the_same_window_goes_on_to_the_provid
             assert_eq!(response.status(), StatusCode::SEE_OTHER);
             assert_eq!(response.headers()["location"], PROVIDER);
             let again = read(picker.choose(&picker.token, choice).await).await;
-            assert!(again.1.contains("chosen already"), "{}", again.1);
+            assert!(again.1.contains("already been chosen"), "{}", again.1);
             visits
         });
         assert_eq!(sign_in.choose_account(&accounts()).await.unwrap(), expected);
@@ -284,7 +284,7 @@ async fn a_person_who_closed_the_picker_gets_a_new_window() {
         let picker = FirstPage::picker(visits.recv().await.unwrap()).await;
         let response = picker.choose(&picker.token, "dev.tid");
         tokio::select! {
-            _ = response => panic!("nobody answered yet"),
+            _ = response => panic!("there is no answer yet"),
             _ = left => {}
         }
         visits
@@ -292,7 +292,7 @@ async fn a_person_who_closed_the_picker_gets_a_new_window() {
     sign_in.choose_account(&accounts()).await.unwrap();
     chosen.send(()).unwrap();
     let mut visits = person.await.unwrap();
-    // The server learns of it in its own time: a new window is due once it has.
+    // The server notices the closed connection asynchronously; only then does the grace time start.
     let provider = Url::parse(PROVIDER).unwrap();
     let opened = async {
         loop {
@@ -352,7 +352,7 @@ async fn without_a_working_browser_the_person_is_told_what_to_do() {
     };
     if cfg!(target_os = "linux") {
         check(with(&[]).open(&prompt(None)).await.err().unwrap());
-        // It starts and fails at once: known while waiting, not when the time is up.
+        // The browser fails at once, which ends the wait before its time limit.
         let mut sign_in = with(&[("BROWSER", "false")]).open(&prompt(None)).await.unwrap();
         sign_in.visit(&Url::parse(PROVIDER).unwrap()).await.unwrap();
         check(sign_in.answer().await.unwrap_err());
@@ -377,7 +377,7 @@ async fn a_port_that_is_taken_is_named_and_leaves_other_ways_open() {
     }
 }
 
-/// The program that began a sign-in others have joined: opens a browser, and ends when told.
+/// The caller that started a sign-in that others have joined: opens a browser, and ends on request.
 #[derive(Debug)]
 struct Beginner {
     opened: mpsc::UnboundedSender<Url>,
@@ -399,7 +399,7 @@ impl CallerUi for Beginner {
     }
 }
 
-/// A sign-in whose first page a program has just opened.
+/// A sign-in whose first page was just opened by a caller.
 async fn begun() -> (Box<dyn SignIn>, Arc<Beginner>, Url) {
     let (opened, mut visits) = mpsc::unbounded_channel();
     let beginner = Arc::new(Beginner { opened, ends: Notify::new(), ended: Notify::new() });

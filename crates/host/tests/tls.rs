@@ -1,4 +1,4 @@
-//! Which certificates are trusted, and what is said about the others (T25). `SSL_CERT_FILE` is read
+//! Which certificates are trusted, and what is said about the others. `SSL_CERT_FILE` is read
 //! from the environment of a process, so a child process asks.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -85,8 +85,8 @@ async fn an_unknown_authority_is_refused_unless_ssl_cert_file_or_dir_names_it() 
     let refused = asked(server, &[]).await;
     for text in [
         "Unavailable(Network)",
-        "connect to localhost: its certificate is from an authority \
-                  this machine does not trust",
+        "could not connect to localhost: its certificate is from an authority \
+         that this machine does not trust",
         "SSL_CERT_FILE",
         "REQUESTS_CA_BUNDLE",
     ] {
@@ -114,7 +114,7 @@ async fn a_certificate_that_is_expired_or_for_another_name_is_called_that() {
     }
 }
 
-/// Not a test of its own: what [`asked`] runs.
+/// Run by [`asked`] in a child process.
 #[tokio::test]
 async fn asking_process() {
     let Ok(url) = std::env::var(TARGET) else { return };

@@ -1,6 +1,6 @@
 //! The sign-in window: a real Chromium, watched over its DevTools pipe.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod support;
 
@@ -13,14 +13,12 @@ use keybearer_core::{
     CorrelationId, ErrorKind, HomeAccountId, InteractiveRequest, Process, Prompt, Result, ScopeSet,
     Tenant, TenantId, Token, TokenParameters,
 };
-use keybearer_emulator::{Emulator, EmulatorOptions};
-use keybearer_engine::{
-    AccountPick, Effects, Engine, EngineSettings, SignIn, SignInOutcome, SignInPrompt,
-};
+use keybearer_emulator::{Home, Laboratory};
+use keybearer_engine::{AccountPick, Effects, SignIn, SignInOutcome, SignInPrompt};
 use keybearer_host::{Environment, Host, Paths};
+use keybearer_testkit::emulated;
 use serde_json::json;
-use support::{Chromium, Person, TlsPage, Trusting};
-use tempfile::TempDir;
+use support::{Chromium, Person, TlsPage};
 use url::Url;
 
 const NATIVE_CLIENT: &str = "https://login.microsoftonline.com/common/oauth2/nativeclient";
@@ -28,27 +26,25 @@ const WITHOUT_LOOPBACK: &str = "c0ffee00-1111-4222-8333-777788889999";
 const WITH_EVERYTHING: &str = "c0ffee00-1111-4222-8333-444455556666";
 
 /// A home with a browser for sign-in windows, and nothing else.
-struct Home {
-    directory: TempDir,
+struct WindowHome {
+    home: Home,
     chromium: Chromium,
     effects: Effects,
 }
 
-impl Home {
+impl WindowHome {
+    /// `None` if Chromium is not installed.
     fn new() -> Option<Self> {
-        let directory = tempfile::tempdir().unwrap();
-        let chromium = Chromium::find(directory.path())?;
+        let home = Home::new().unwrap();
+        let chromium = Chromium::find(&home.at(""))?;
         let display = std::env::var_os("DISPLAY").unwrap_or_else(|| ":none".into());
-        let authority = std::env::var_os("XAUTHORITY").unwrap_or_default();
-        let environment = Environment::from_pairs([
-            ("HOME", directory.path().as_os_str()),
-            ("XDG_RUNTIME_DIR", directory.path().as_os_str()),
-            ("KEYBEARER_WINDOW_BROWSER", chromium.program.as_os_str()),
-            ("DISPLAY", &display),
-            ("XAUTHORITY", &authority),
-        ]);
+        let home = home
+            .with("KEYBEARER_WINDOW_BROWSER", &chromium.program)
+            .with("DISPLAY", display)
+            .with("XAUTHORITY", std::env::var_os("XAUTHORITY").unwrap_or_default());
+        let environment = Environment::from_pairs(home.variables());
         let host = Host::durable(&Paths::current(&environment).unwrap(), &environment);
-        Some(Self { directory, chromium, effects: host.effects() })
+        Some(Self { home, chromium, effects: host.effects() })
     }
 }
 
@@ -67,14 +63,14 @@ fn prompt(redirect_uri: &str) -> SignInPrompt {
     }
 }
 
-async fn open(home: &Home) -> (Box<dyn SignIn>, Person) {
+async fn open(home: &WindowHome) -> (Box<dyn SignIn>, Person) {
     let sign_in_ui = Arc::clone(&home.effects.sign_in_ui);
     let prompt = prompt(NATIVE_CLIENT);
     let (sign_in, person) = tokio::join!(sign_in_ui.open(&prompt), home.chromium.person());
     (sign_in.unwrap(), person)
 }
 
-/// Goes to the provider's page, by way of ours if that was not shown yet.
+/// Visits the provider's page, through our first page if it was not shown yet.
 async fn visit(sign_in: &mut dyn SignIn, person: &mut Person, provider: &TlsPage) {
     sign_in.visit(&provider.url()).await.unwrap();
     person
@@ -84,8 +80,8 @@ async fn visit(sign_in: &mut dyn SignIn, person: &mut Person, provider: &TlsPage
     person.reads(0, "Provider").await;
 }
 
-fn request(emulator: &Emulator, client_id: &str, account: AccountChoice) -> InteractiveRequest {
-    let ready = emulator.ready();
+fn request(laboratory: &Laboratory, client_id: &str, account: AccountChoice) -> InteractiveRequest {
+    let ready = laboratory.ready();
     let authority = format!("{}/{}", ready.authority_host, ready.tenant);
     let parameters = TokenParameters {
         authority: Authority::parse(&authority).unwrap(),
@@ -105,16 +101,6 @@ fn request(emulator: &Emulator, client_id: &str, account: AccountChoice) -> Inte
     InteractiveRequest::new(parameters, Prompt::IfNeeded)
 }
 
-async fn engine(home: &Home, emulator: &Emulator) -> Engine {
-    let host = emulator.ready().authority_host.trim_start_matches("https://").to_owned();
-    let trusted_authority_hosts = [AuthorityHost::parse(&host).unwrap()].into();
-    let mut effects = home.effects.clone();
-    effects.http = Arc::new(Trusting::new(&emulator.ready().ca));
-    Engine::open(effects, EngineSettings { trusted_authority_hosts, ..Default::default() })
-        .await
-        .unwrap()
-}
-
 /// A call that fails early does not leave the person waiting.
 async fn signed_in(
     call: impl Future<Output = Result<Token>>,
@@ -127,12 +113,12 @@ async fn signed_in(
 
 #[tokio::test]
 async fn an_app_without_a_loopback_address_signs_in_and_the_next_app_needs_no_password() {
-    let Some(home) = Home::new() else { return };
-    let emulator = Emulator::start(EmulatorOptions::default()).unwrap();
-    let user = &emulator.ready().users[0];
-    let engine = engine(&home, &emulator).await;
+    let Some(home) = WindowHome::new() else { return };
+    let laboratory = Laboratory::start().unwrap();
+    let user = &laboratory.ready().users[0];
+    let engine = emulated::engine_with(&laboratory, home.effects.clone()).await.unwrap();
 
-    let sign_in = request(&emulator, WITHOUT_LOOPBACK, AccountChoice::Default);
+    let sign_in = request(&laboratory, WITHOUT_LOOPBACK, AccountChoice::Default);
     let person = async {
         let mut person = home.chromium.person().await;
         person.reads(0, WITHOUT_LOOPBACK).await;
@@ -144,11 +130,11 @@ async fn an_app_without_a_loopback_address_signs_in_and_the_next_app_needs_no_pa
     assert_eq!(token.account.username, user.upn);
 
     // The provider's own session, in a profile that is private and not the person's.
-    let profile = home.directory.path().join(".local/state/keybearer/window/profile-1");
+    let profile = home.home.at(".local/state/keybearer/window/profile-1");
     assert_eq!(profile.metadata().unwrap().permissions().mode() & 0o777, 0o700);
     home.chromium.ended().await;
     let hint = AccountChoice::LoginHint(user.upn.clone());
-    let sign_in = request(&emulator, WITH_EVERYTHING, hint);
+    let sign_in = request(&laboratory, WITH_EVERYTHING, hint);
     let person = async {
         let mut person = home.chromium.person().await;
         person.clicks(0, "[value=continue]").await;
@@ -167,7 +153,7 @@ async fn an_app_without_a_loopback_address_signs_in_and_the_next_app_needs_no_pa
 
 #[tokio::test]
 async fn closing_the_window_cancels_at_once() {
-    let Some(home) = Home::new() else { return };
+    let Some(home) = WindowHome::new() else { return };
     let provider = TlsPage::start("").await;
     let (mut sign_in, mut person) = open(&home).await;
     visit(&mut *sign_in, &mut person, &provider).await;
@@ -181,7 +167,7 @@ async fn closing_the_window_cancels_at_once() {
 
 #[tokio::test]
 async fn two_sign_ins_at_a_time_have_a_window_each() {
-    let Some(home) = Home::new() else { return };
+    let Some(home) = WindowHome::new() else { return };
     let provider = TlsPage::start("").await;
     let (mut first, mut one) = open(&home).await;
     home.chromium.forget();
@@ -195,7 +181,7 @@ async fn two_sign_ins_at_a_time_have_a_window_each() {
 
 #[tokio::test]
 async fn a_browser_that_crashes_ends_the_sign_in_and_does_not_spoil_the_next() {
-    let Some(home) = Home::new() else { return };
+    let Some(home) = WindowHome::new() else { return };
     let provider = TlsPage::start("").await;
     let (mut sign_in, mut person) = open(&home).await;
     visit(&mut *sign_in, &mut person, &provider).await;
@@ -203,7 +189,7 @@ async fn a_browser_that_crashes_ends_the_sign_in_and_does_not_spoil_the_next() {
     assert_eq!(sign_in.answer().await.unwrap_err().kind(), &ErrorKind::Cancelled);
     sign_in.finish(SignInOutcome::Failed { reason: "cancelled".into() }).await;
     home.chromium.ended().await;
-    let profile = home.directory.path().join(".local/state/keybearer/window/profile-1");
+    let profile = home.home.at(".local/state/keybearer/window/profile-1");
     assert!(profile.join("SingletonLock").symlink_metadata().is_ok(), "it is left locked");
     let (mut sign_in, mut person) = open(&home).await;
     visit(&mut *sign_in, &mut person, &provider).await;
@@ -212,7 +198,7 @@ async fn a_browser_that_crashes_ends_the_sign_in_and_does_not_spoil_the_next() {
 
 #[tokio::test]
 async fn only_a_navigation_to_exactly_the_redirect_uri_is_an_answer() {
-    let Some(home) = Home::new() else { return };
+    let Some(home) = WindowHome::new() else { return };
     let provider = TlsPage::start("").await;
     let (mut sign_in, mut person) = open(&home).await;
     visit(&mut *sign_in, &mut person, &provider).await;
@@ -237,7 +223,7 @@ async fn only_a_navigation_to_exactly_the_redirect_uri_is_an_answer() {
     person.evaluate(0, &answer).await;
     assert_eq!(sign_in.answer().await.unwrap().only("state"), Some("guessed"));
     sign_in.reject().await;
-    // What is not ours does no harm, and a pop-up of the provider is watched as well.
+    // Other navigations are ignored, and a pop-up of the provider is watched as well.
     person.evaluate(0, &format!("open('{NATIVE_CLIENT}?code=good&state=s1'), 1")).await;
     assert_eq!(sign_in.answer().await.unwrap().only("code"), Some("good"));
     let reason = "AADSTS65004 <declined>".to_owned();
@@ -261,7 +247,7 @@ fn account(name: &str) -> Account {
 
 #[tokio::test]
 async fn the_person_chooses_an_account_in_the_same_window_and_may_give_up() {
-    let Some(home) = Home::new() else { return };
+    let Some(home) = WindowHome::new() else { return };
     let provider = TlsPage::start("").await;
     let accounts = [account("dev"), account("ops")];
     let (mut sign_in, mut person) = open(&home).await;
@@ -274,7 +260,7 @@ async fn the_person_chooses_an_account_in_the_same_window_and_may_give_up() {
     visit(&mut *sign_in, &mut person, &provider).await;
     let username = "ops@contoso.example".to_owned();
     sign_in.finish(SignInOutcome::SignedIn { username }).await;
-    // It closes by itself.
+    // The window closes itself.
     home.chromium.ended().await;
 
     for gives_up in ["[value=cancel]", "close"] {
@@ -295,7 +281,7 @@ async fn the_person_chooses_an_account_in_the_same_window_and_may_give_up() {
 
 #[tokio::test]
 async fn the_person_may_give_up_on_the_page_that_says_who_asks() {
-    let Some(home) = Home::new() else { return };
+    let Some(home) = WindowHome::new() else { return };
     let provider = TlsPage::start("").await;
     let (mut sign_in, mut person) = open(&home).await;
     sign_in.visit(&provider.url()).await.unwrap();
@@ -306,12 +292,12 @@ async fn the_person_may_give_up_on_the_page_that_says_who_asks() {
 
 #[tokio::test]
 async fn a_browser_that_cannot_serve_as_a_window_gives_way_to_the_persons_browser() {
-    let Some(home) = Home::new() else { return };
+    let Some(home) = WindowHome::new() else { return };
     for program in ["/bin/false", "/bin/true"] {
         let pairs = [
-            ("HOME", home.directory.path().to_str().unwrap()),
-            ("DISPLAY", ":none"),
-            ("KEYBEARER_WINDOW_BROWSER", program),
+            ("HOME", home.home.at("").into_os_string()),
+            ("DISPLAY", ":none".into()),
+            ("KEYBEARER_WINDOW_BROWSER", program.into()),
         ];
         let environment = Environment::from_pairs(pairs);
         let sign_in_ui = Host::in_process(&environment).effects().sign_in_ui;

@@ -1,5 +1,5 @@
 //! The authorization endpoint: [RFC 6749](https://www.rfc-editor.org/rfc/rfc6749) §4.1 with PKCE,
-//! and what comes back to the redirect URI.
+//! and the answer that arrives at the redirect URI.
 
 use std::collections::BTreeMap;
 
@@ -17,42 +17,42 @@ use crate::{RedirectParameters, error};
 #[derive(Clone, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
 pub struct AuthorizationRequest<'a> {
-    /// Who is asked.
+    /// The provider's configuration.
     pub metadata: &'a ProviderMetadata,
-    /// The app that asks.
+    /// The app.
     pub client_id: &'a ClientId,
-    /// Where the answer goes.
+    /// Where the provider sends the answer.
     pub redirect_uri: &'a Url,
-    /// How the answer travels.
+    /// How the browser transmits the answer.
     pub response_mode: ResponseMode,
-    /// What for; the sign-in scopes are added.
+    /// The requested scopes; the sign-in scopes are added.
     pub scopes: &'a ScopeSet,
-    /// Ties the answer to this request.
+    /// Identifies the answer to this request.
     pub state: &'a str,
-    /// Ties the id token to this request.
+    /// Identifies the id token of this request.
     pub nonce: &'a str,
     /// See [`pkce::challenge`](crate::pkce::challenge).
     pub challenge: &'a str,
-    /// How insistently the person is asked.
+    /// When the provider asks the person.
     pub prompt: Prompt,
-    /// Who is likely to sign in.
+    /// The account that is expected to sign in.
     pub login_hint: Option<&'a str>,
     /// Claims request, already merged with the client's capabilities.
     pub claims: Option<&'a Claims>,
     /// Further parameters, such as `domain_hint`.
     pub extra_query: &'a BTreeMap<String, String>,
-    /// The operation.
+    /// Identifies the operation.
     pub correlation_id: &'a CorrelationId,
 }
 
-/// How the answer travels from the browser to the redirect URI.
+/// How the browser transmits the answer to the redirect URI.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_enums, reason = "the modes this crate can read")]
 pub enum ResponseMode {
-    /// In the body of a POST, so that the code does not land in the browser's history; for a
-    /// loopback listener. OAuth 2.0 Form Post Response Mode §2.
+    /// In the body of a POST, for a loopback listener: the code does not end up in the browser's
+    /// history. OAuth 2.0 Form Post Response Mode §2.
     FormPost,
-    /// In the query; for a window that watches for the redirect URI, and for pasting.
+    /// In the query, for a sign-in window that watches for the redirect URI, and for pasting.
     Query,
 }
 
@@ -69,7 +69,7 @@ impl AuthorizationRequest<'_> {
     /// The address to show to the person.
     ///
     /// # Errors
-    /// `InvalidRequest` on the field `extra_query` if it would replace a parameter of ours.
+    /// `InvalidRequest` on the field `extra_query` if it contains a reserved parameter.
     pub fn url(&self) -> Result<Url> {
         let mut parameters = Parameters::new([
             ("client_id", Some(self.client_id.as_str().into())),
@@ -96,17 +96,17 @@ impl AuthorizationRequest<'_> {
     }
 }
 
-/// What an authorization answer must agree with.
+/// The request that an authorization answer must match.
 #[derive(Clone, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "built field by field")]
 pub struct Expected<'a> {
     /// The state of the request.
     pub state: &'a str,
-    /// Who was asked.
+    /// The configuration of the provider that was asked.
     pub metadata: &'a ProviderMetadata,
 }
 
-/// What arrived at the redirect URI.
+/// An answer at the redirect URI.
 #[derive(Debug)]
 #[must_use]
 #[allow(clippy::exhaustive_enums, reason = "the caller must decide about every case")]
@@ -115,11 +115,11 @@ pub enum Answer {
     Code(AuthorizationCode),
     /// The sign-in has failed.
     Refused(Error),
-    /// It does not belong to the request; the right one may still come (invariant I9).
+    /// The answer does not belong to the request; the right one may still arrive (invariant I9).
     NotOurs,
 }
 
-/// Reads what arrived, RFC 6749 §4.1.2.
+/// Reads an answer, RFC 6749 §4.1.2.
 pub fn answer(parameters: &RedirectParameters, expected: &Expected<'_>) -> Answer {
     let own_state = parameters.only("state").is_some_and(|state| same(state, expected.state));
     if !own_state || expected.state.is_empty() {
@@ -137,13 +137,16 @@ pub fn answer(parameters: &RedirectParameters, expected: &Expected<'_>) -> Answe
     }
 }
 
-/// RFC 9207 §2.4: an answer from another provider than the one asked is a mix-up attack.
+/// RFC 9207 §2.4: an answer of another provider than the one asked is a mix-up attack.
 fn check_issuer(parameters: &RedirectParameters, metadata: &ProviderMetadata) -> Result<()> {
     let absent = !parameters.has("iss") && !metadata.names_issuer_in_answers;
     if absent || parameters.only("iss").is_some_and(|issuer| metadata.is_issuer(issuer)) {
         return Ok(());
     }
-    Err(Error::protocol("the authorization answer of the provider that was asked", "another's"))
+    Err(Error::protocol(
+        "the authorization answer of the provider that was asked",
+        "the answer of another one",
+    ))
 }
 
 fn ambiguous(has_error: bool, has_code: bool) -> Error {
@@ -155,7 +158,7 @@ fn ambiguous(has_error: bool, has_code: bool) -> Error {
     Error::protocol("an authorization answer with either a code or an error", received)
 }
 
-/// In time that depends only on the lengths.
+/// Compares in time that depends only on the lengths.
 fn same(one: &str, other: &str) -> bool {
     one.as_bytes().ct_eq(other.as_bytes()).into()
 }

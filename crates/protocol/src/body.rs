@@ -2,8 +2,8 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-/// The body of a request to, or an answer from, a provider. It usually holds secrets, so it is
-/// wiped when dropped and never printed.
+/// The body of a request to a provider or of its response. It usually holds secrets, so it is wiped
+/// when dropped and never printed.
 #[derive(Default)]
 pub struct Body(Zeroizing<Vec<u8>>);
 

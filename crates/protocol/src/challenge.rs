@@ -1,4 +1,4 @@
-//! What a resource asks for in `WWW-Authenticate`: [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110)
+//! Challenges of a resource in `WWW-Authenticate`: [RFC 9110](https://www.rfc-editor.org/rfc/rfc9110)
 //! §11.6.1 and [RFC 6750](https://www.rfc-editor.org/rfc/rfc6750) §3.
 
 use keybearer_core::{Claims, Tenant, TenantId};
@@ -6,21 +6,21 @@ use url::Url;
 
 use crate::encoding::decode;
 
-/// The claims that a resource demands with `error="insufficient_claims"` in a `Bearer` challenge,
-/// if it demands any. Anything malformed counts as no demand.
+/// The claims that a resource demands with `error="insufficient_claims"` in a `Bearer` challenge.
+/// `None` for any other header, malformed ones included.
 #[must_use]
 pub fn claims(header: &str) -> Option<Claims> {
     challenges(header).iter().find_map(Challenge::claims)
 }
 
 /// The directory that a resource trusts, if a `Bearer` challenge names one in `authorization_uri`.
-/// `common` and its like are none.
+/// `common`, `organizations` and `consumers` do not count.
 #[must_use]
 pub fn directory(header: &str) -> Option<TenantId> {
     challenges(header).iter().find_map(Challenge::directory)
 }
 
-/// The nonce that a resource wants in a signed HTTP request, if a `PoP` challenge names one.
+/// The nonce that a resource requires in a signed HTTP request, if a `PoP` challenge names one.
 #[must_use]
 pub fn nonce(header: &str) -> Option<String> {
     let found = challenges(header);
@@ -57,8 +57,8 @@ impl Challenge<'_> {
     }
 }
 
-/// All challenges of a header. Challenges and their parameters are both separated by commas; a
-/// parameter has an equals sign (RFC 9110 §11.6.1).
+/// Parses all challenges of a header. Commas separate challenges as well as their parameters; only
+/// parameters have an equals sign (RFC 9110 §11.6.1).
 fn challenges(header: &str) -> Vec<Challenge<'_>> {
     let mut found: Vec<Challenge<'_>> = Vec::new();
     let mut rest = header;
@@ -81,7 +81,7 @@ fn challenges(header: &str) -> Vec<Challenge<'_>> {
     found
 }
 
-/// A token or a quoted string, RFC 9110 §5.6.
+/// Takes a token or a quoted string from the front, RFC 9110 §5.6.
 fn value(rest: &mut &str) -> String {
     span(rest, char::is_whitespace);
     let Some(quoted) = rest.strip_prefix('"') else {
@@ -100,7 +100,7 @@ fn value(rest: &mut &str) -> String {
     text
 }
 
-/// Takes the characters at the front that satisfy `belongs`.
+/// Takes the characters that satisfy `belongs` from the front.
 fn span<'a>(rest: &mut &'a str, belongs: impl Fn(char) -> bool) -> &'a str {
     let end = rest.find(|c| !belongs(c)).unwrap_or(rest.len());
     let (front, back) = rest.split_at(end);

@@ -1,4 +1,5 @@
-//! `client_info`: who signed in, across directories. Microsoft's addition to RFC 6749 §5.1.
+//! `client_info`: the identity of the account across directories, Microsoft's addition to RFC 6749
+//! §5.1.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,15 +8,15 @@ use serde::Deserialize;
 
 use crate::encoding::decode;
 
-/// Reads base64url JSON, with or without padding.
+/// Parses base64url JSON, with or without padding.
 ///
 /// # Errors
-/// `Protocol` if it is something else.
+/// `Protocol` if the text is not such JSON.
 pub fn parse(encoded: &str) -> Result<ClientInfo> {
-    decode(encoded).and_then(|json| serde_json::from_slice(&json).ok()).ok_or_else(odd)
+    decode(encoded).and_then(|json| serde_json::from_slice(&json).ok()).ok_or_else(malformed)
 }
 
-/// The identity that stays the same in every directory.
+/// The identity of an account, the same in every directory.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 #[non_exhaustive]
 pub struct ClientInfo {
@@ -26,25 +27,25 @@ pub struct ClientInfo {
 }
 
 impl ClientInfo {
-    /// The identity as the one word accounts are kept under.
+    /// The identity as a home account id.
     ///
     /// # Errors
     /// `Protocol` if a part is empty or has unexpected characters.
     pub fn home_account_id(&self) -> Result<HomeAccountId> {
-        let id = HomeAccountId::from_parts(&self.uid, &self.utid).map_err(|_| odd())?;
-        // A dot in the uid would move the border between the parts.
-        if self.uid.contains('.') { Err(odd()) } else { Ok(id) }
+        let id = HomeAccountId::from_parts(&self.uid, &self.utid).map_err(|_| malformed())?;
+        // With a dot in the uid, the id would be split at another place.
+        if self.uid.contains('.') { Err(malformed()) } else { Ok(id) }
     }
 }
 
-/// Writes what [`parse`] reads.
+/// Encodes an identity for [`parse`].
 #[must_use]
 pub fn encode(id: &HomeAccountId) -> String {
-    // Both parts consist of letters, digits, dots and dashes only: nothing to escape.
+    // Both parts consist of letters, digits, dots and dashes, so nothing needs escaping.
     URL_SAFE_NO_PAD.encode(format!(r#"{{"uid":"{}","utid":"{}"}}"#, id.uid(), id.utid()))
 }
 
-fn odd() -> Error {
+fn malformed() -> Error {
     Error::protocol("client_info with a uid and a utid", "something else")
 }
 

@@ -14,7 +14,8 @@ use crate::metadata::ProviderMetadata;
 use crate::parameters::{Parameters, scope};
 use crate::token::{self, TokenResponse};
 
-/// What the token endpoint is polled with, RFC 8628 §3.2. Wiped when dropped and never printed.
+/// The secret that identifies the sign-in to the token endpoint, RFC 8628 §3.2. Wiped when dropped
+/// and never printed.
 pub struct DeviceCode(Zeroizing<String>);
 
 impl DeviceCode {
@@ -35,28 +36,28 @@ impl fmt::Debug for DeviceCode {
 #[derive(Clone, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
 pub struct DeviceAuthorizationRequest<'a> {
-    /// Who is asked.
+    /// The provider's configuration.
     pub metadata: &'a ProviderMetadata,
-    /// The app that asks.
+    /// The app.
     pub client_id: &'a ClientId,
-    /// What for; the sign-in scopes are added.
+    /// The requested scopes; the sign-in scopes are added.
     pub scopes: &'a ScopeSet,
     /// Claims request, already merged with the client's capabilities.
     pub claims: Option<&'a Claims>,
-    /// The operation.
+    /// Identifies the operation.
     pub correlation_id: &'a CorrelationId,
 }
 
 impl DeviceAuthorizationRequest<'_> {
-    /// The request to send.
+    /// Builds the request.
     ///
     /// # Errors
-    /// `Unavailable(UserInterface)` if the provider has no such endpoint.
+    /// `Unavailable(UserInterface)` if the provider has no endpoint for it.
     pub fn http(&self) -> Result<http::Request<Body>> {
         let url = self.metadata.device_authorization_endpoint.as_ref().ok_or_else(|| {
             Error::unavailable(
                 Missing::UserInterface,
-                "the provider does not offer to sign in on another device",
+                "the provider does not support sign-in on another device",
             )
             .with_hint("sign in with the browser of this machine")
         })?;
@@ -69,15 +70,15 @@ impl DeviceAuthorizationRequest<'_> {
     }
 }
 
-/// What to show to the person, and how to wait, RFC 8628 §3.2.
+/// The codes of a sign-in on another device, RFC 8628 §3.2.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct DeviceAuthorization {
-    /// What to poll with.
+    /// Identifies the sign-in in polls.
     pub device_code: DeviceCode,
-    /// What the person types in.
+    /// The code that the person enters.
     pub user_code: String,
-    /// Where.
+    /// The page to enter it on.
     pub verification_uri: Url,
     /// How long the codes are valid.
     pub expires_in: Duration,
@@ -85,7 +86,7 @@ pub struct DeviceAuthorization {
     pub interval: Duration,
 }
 
-/// Reads the answer.
+/// Reads the response.
 ///
 /// # Errors
 /// See [`error::from_response`](crate::error::from_response).
@@ -100,14 +101,14 @@ pub fn parse(response: &http::Response<Body>) -> Result<DeviceAuthorization> {
             Error::protocol("an https address as verification_uri", "something else")
         })?,
         expires_in: required(wire.expires_in, "expires_in", WHAT)?.duration()?,
-        interval: wire.interval.map_or(Ok(DEFAULT_LIFETIME), Seconds::duration)?,
+        interval: wire.interval.map_or(Ok(DEFAULT_INTERVAL), Seconds::duration)?,
     })
 }
 
 const WHAT: &str = "request for a device code";
 
-/// RFC 8628 §3.2: the interval if none is given.
-const DEFAULT_LIFETIME: Duration = Duration::from_secs(5);
+/// RFC 8628 §3.2: the interval if the response has none.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
 
 #[derive(Deserialize)]
 struct Wire {
@@ -119,20 +120,20 @@ struct Wire {
     interval: Option<Seconds>,
 }
 
-/// What a poll brought, RFC 8628 §3.5.
+/// The outcome of a poll, RFC 8628 §3.5.
 #[derive(Debug)]
 #[must_use]
 #[allow(clippy::exhaustive_enums, reason = "the caller must decide about every case")]
 pub enum Poll {
     /// The person has not finished.
     Pending,
-    /// Neither, and every further wait is five seconds longer.
+    /// The person has not finished, and all further polls must be five seconds further apart.
     SlowDown,
     /// The person signed in.
     Done(Box<TokenResponse>),
 }
 
-/// Reads the answer to a [`Grant::DeviceCode`](crate::token::Grant::DeviceCode).
+/// Reads the response to a [`Grant::DeviceCode`](crate::token::Grant::DeviceCode).
 ///
 /// # Errors
 /// `Denied(Person)` if the person declined, `TimedOut` if the codes have expired, otherwise as

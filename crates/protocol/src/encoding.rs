@@ -3,7 +3,7 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use zeroize::Zeroizing;
 
-/// Decodes base64 or base64url, with or without padding: servers differ.
+/// Decodes base64 or base64url, with or without padding, because servers differ.
 pub(crate) fn decode(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let standard: Zeroizing<String> = Zeroizing::new(text.replace('-', "+").replace('_', "/"));
     LENIENT.decode(standard.as_bytes()).ok().map(Zeroizing::new)

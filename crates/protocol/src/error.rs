@@ -16,9 +16,10 @@ use self::report::Report;
 use crate::parameters::{is_loopback, redirect_uri};
 use crate::{Body, RedirectParameters};
 
-/// What a refusal means; `what` says what was asked, such as `token request`.
+/// Turns an error response into an error; `what` names the request, such as `token request`.
 ///
-/// The error never holds the body: only the code, ids and the first line of the description.
+/// The error does not contain the body, only the code, the ids and the first line of the
+/// description.
 #[must_use]
 pub fn from_response(response: &http::Response<Body>, what: &str) -> Error {
     let report = Report::of_response(response);
@@ -35,17 +36,17 @@ pub fn from_response(response: &http::Response<Body>, what: &str) -> Error {
     if report.error.is_none() {
         return not_oauth(response, &report, what);
     }
-    explained(&report, what, retry_after(response))
+    from_report(&report, what, retry_after(response))
 }
 
-/// What an authorization answer with `error` means, RFC 6749 §4.1.2.1.
+/// Turns an authorization answer with `error` into an error, RFC 6749 §4.1.2.1.
 #[must_use]
 pub fn from_redirect(parameters: &RedirectParameters) -> Error {
-    explained(&Report::of_redirect(parameters), "sign-in", None)
+    from_report(&Report::of_redirect(parameters), "sign-in", None)
 }
 
-/// If the error is about the redirect URI (`AADSTS50011`), its hint is made to name the one URI
-/// to register; any other error stays as it is.
+/// Names the redirect URI to register in the hint of an error about the redirect URI
+/// (`AADSTS50011`). Returns any other error unchanged.
 #[must_use]
 pub fn with_redirect_hint(error: Error, redirect_uri: &Url, client_id: &ClientId) -> Error {
     match error.context().code.as_deref() {
@@ -58,10 +59,10 @@ pub fn with_redirect_hint(error: Error, redirect_uri: &Url, client_id: &ClientId
     }
 }
 
-const BUSY: &str = "the provider is busy; try again later";
+const BUSY: &str = "try again later: the provider is busy";
 
-/// An OAuth error by its meaning.
-fn explained(report: &Report, what: &str, retry_after: Option<Duration>) -> Error {
+/// Turns a reported OAuth error into an error with the kind and the hint for its code.
+fn from_report(report: &Report, what: &str, retry_after: Option<Duration>) -> Error {
     let (meaning, hint) = meaning::of(report.code(), report.error.as_deref());
     let kind = match meaning {
         Meaning::Interaction => ErrorKind::InteractionRequired {
@@ -76,7 +77,8 @@ fn explained(report: &Report, what: &str, retry_after: Option<Duration>) -> Erro
     Error::from_parts(kind, report.context(what)).with_hint(hint)
 }
 
-/// Not Entra: a proxy, a captive portal, a wrong host. Neither body nor `Location` is told.
+/// The error for a response that is not from Entra, but from a proxy, a captive portal or a wrong
+/// host. It contains neither the body nor `Location`.
 fn not_oauth(response: &http::Response<Body>, report: &Report, what: &str) -> Error {
     let content_type = report::header(response, CONTENT_TYPE.as_str());
     let received = format!(
@@ -86,18 +88,19 @@ fn not_oauth(response: &http::Response<Body>, report: &Report, what: &str) -> Er
     );
     let error = Error::protocol(format!("an OAuth error as answer to the {what}"), received);
     let context = ErrorContext { message: error.context().message.clone(), ..report.context(what) };
-    Error::from_parts(error.kind().clone(), context)
-        .with_hint("check the authority and whether a proxy or a login page of the network answers")
+    Error::from_parts(error.kind().clone(), context).with_hint(
+        "check the authority, and whether a proxy or the network's login page answers instead",
+    )
 }
 
-/// RFC 9110 §10.2.3: seconds, or a date, which is read by the server's own clock.
+/// RFC 9110 §10.2.3: seconds, or a date, which is compared with the server's clock.
 fn retry_after(response: &http::Response<Body>) -> Option<Duration> {
     let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?.trim();
     let at = || Some(parse_date(text)?.saturating_since(date(response)?));
     text.parse().ok().map(Duration::from_secs).or_else(at)
 }
 
-/// The server's clock.
+/// The time of the server's clock when it responded.
 pub(crate) fn date(response: &http::Response<Body>) -> Option<Timestamp> {
     parse_date(response.headers().get(DATE)?.to_str().ok()?)
 }
@@ -108,7 +111,8 @@ fn parse_date(text: &str) -> Option<Timestamp> {
     Some(Timestamp::from_unix_seconds(0) + since_epoch)
 }
 
-/// Entra ignores the port of a loopback address (RFC 8252 §7.3), so it is registered without one.
+/// The redirect URI as it has to be registered. Entra ignores the port of a loopback address (RFC
+/// 8252 §7.3).
 fn registered(uri: &Url) -> String {
     let mut uri = uri.clone();
     if is_loopback(&uri) {

@@ -10,12 +10,12 @@ use url::Url;
 use crate::parameters::Parameters;
 use crate::{Body, error};
 
-/// A GET with the headers Entra expects.
+/// Builds a GET with the headers Entra expects.
 pub(crate) fn get(url: &Url, correlation_id: &CorrelationId) -> Result<http::Request<Body>> {
     finish(http::Request::get(url.as_str()), correlation_id, Body::default())
 }
 
-/// A POST of a form with the headers Entra expects; `account` lets the server route it.
+/// Builds a POST of a form with the headers Entra expects; the server routes it by `account`.
 pub(crate) fn post(
     url: &Url,
     parameters: &Parameters<'_>,
@@ -46,18 +46,21 @@ fn finish(
         .header("x-client-ver", env!("CARGO_PKG_VERSION"))
         .body(body)
         .map_err(|error| {
-            Error::invalid_request("authority", "the provider's address cannot be requested")
-                .with_source(error)
+            Error::invalid_request(
+                "authority",
+                "could not build a request to the provider's address",
+            )
+            .with_source(error)
         })
 }
 
-/// Reads the JSON of a successful answer to `what`; any other answer becomes an error.
+/// Parses the JSON of a successful response to `what`; any other response becomes an error.
 pub(crate) fn read<T: DeserializeOwned>(response: &http::Response<Body>, what: &str) -> Result<T> {
     if !response.status().is_success() {
         return Err(error::from_response(response, what));
     }
     serde_json::from_slice(response.body().expose()).map_err(|error| {
-        // Only the place: the text of the error may quote the body.
+        // Without the text of the JSON error, which may quote the body.
         let (line, column) = (error.line(), error.column());
         Error::protocol(
             format!("the answer to the {what} as JSON"),
@@ -66,7 +69,7 @@ pub(crate) fn read<T: DeserializeOwned>(response: &http::Response<Body>, what: &
     })
 }
 
-/// A field that must be in the answer to `what`.
+/// Returns a field that the response to `what` must have.
 pub(crate) fn required<T>(value: Option<T>, field: &str, what: &str) -> Result<T> {
     value.ok_or_else(|| {
         Error::protocol(
@@ -76,7 +79,7 @@ pub(crate) fn required<T>(value: Option<T>, field: &str, what: &str) -> Result<T
     })
 }
 
-/// A number of seconds; Entra's older endpoints write it as text.
+/// A number of seconds, which Entra's older endpoints write as text.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Seconds {

@@ -1,5 +1,5 @@
 //! Id tokens: [OpenID Connect Core](https://openid.net/specs/openid-connect-core-1_0.html) §3.1.3.7,
-//! checked to the letter and against the given time.
+//! with every check of the specification, against the given time.
 
 use std::time::Duration;
 
@@ -12,21 +12,21 @@ use subtle::ConstantTimeEq;
 use crate::keys::{Key, KeySet};
 use crate::metadata::ProviderMetadata;
 
-/// What an id token must agree with.
+/// What an id token must match.
 #[derive(Clone, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "built field by field")]
 pub struct Expectation<'a> {
-    /// The app that asked.
+    /// The app that signs in.
     pub client_id: &'a ClientId,
-    /// Who was asked.
+    /// The provider's configuration.
     pub metadata: &'a ProviderMetadata,
-    /// The keys of whoever was asked.
+    /// The provider's keys.
     pub keys: &'a KeySet,
     /// The nonce of the authorization request; `None` for a refresh.
     pub nonce: Option<&'a str>,
-    /// The directory that was asked for.
+    /// The requested directory.
     pub tenant: &'a Tenant,
-    /// This machine's clock.
+    /// The time of this machine's clock.
     pub now: Timestamp,
 }
 
@@ -34,12 +34,12 @@ pub struct Expectation<'a> {
 #[derive(Clone, Debug)]
 #[allow(clippy::exhaustive_enums, reason = "the caller decides about the two cases")]
 pub enum Invalid {
-    /// It is signed with a key that is not in the set; the caller fetches the keys anew, once.
+    /// It is signed with a key that is not in the set. The caller fetches the keys again, once.
     UnknownKey {
         /// The key's id.
         kid: String,
     },
-    /// Anything else; asking again will not help.
+    /// Any other reason; retrying does not help.
     Refused(Error),
 }
 
@@ -54,13 +54,13 @@ impl From<Invalid> for Error {
     }
 }
 
-/// What an id token says about the person.
+/// The claims of an id token about the person.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub struct IdTokenClaims {
-    /// The object id in the directory; the subject where there is none.
+    /// The object id in the directory; the subject if there is none.
     pub oid: String,
-    /// The subject: the person as this one app sees them.
+    /// The subject, which identifies the person to this app only.
     pub sub: String,
     /// The directory.
     pub tid: TenantId,
@@ -73,15 +73,16 @@ pub struct IdTokenClaims {
 }
 
 impl IdTokenClaims {
-    /// What the person signs in as; the object id if the token does not tell.
+    /// The name the person signs in with; the object id if the token has none.
     #[must_use]
     pub fn username(&self) -> &str {
         self.preferred_username.as_deref().or(self.upn.as_deref()).unwrap_or(&self.oid)
     }
 }
 
-/// Checks an id token and reads it, OpenID Connect Core §3.1.3.7. The steps about encryption (1),
-/// extensions (4), MACs (8), `acr` (12) and `auth_time` (13) concern nothing that is asked for here.
+/// Validates an id token and returns its claims, OpenID Connect Core §3.1.3.7. The steps about
+/// encryption (1), extensions (4), MACs (8), `acr` (12) and `auth_time` (13) do not apply to the
+/// requests of this crate.
 ///
 /// # Errors
 /// [`Invalid::UnknownKey`] if the keys may be outdated; otherwise `Protocol`, with a hint to set
@@ -106,11 +107,11 @@ pub fn validate(token: &IdToken, expectation: &Expectation<'_>) -> Result<IdToke
     })
 }
 
-/// Steps 6 and 7: the signature, by a published key and an algorithm for which nobody but the
-/// provider has the key.
+/// Steps 6 and 7: verifies the signature with a published key. The algorithm must be asymmetric, so
+/// that only the provider can sign.
 fn verified(token: &IdToken, keys: &KeySet) -> Result<Wire, Invalid> {
     let header = jsonwebtoken::decode_header(token.expose()).map_err(|_| malformed())?;
-    // RFC 7515 §4.1.11: extensions that must be understood are not.
+    // RFC 7515 §4.1.11: refuse critical extensions, none of which is supported.
     let kid = header.kid.filter(|_| header.crit.is_none()).ok_or_else(malformed)?;
     let mut outcome = Err(Invalid::UnknownKey { kid: kid.clone() });
     for key in keys.named(&kid) {
@@ -127,7 +128,7 @@ fn verified(token: &IdToken, keys: &KeySet) -> Result<Wire, Invalid> {
 }
 
 fn signed_by(key: &Key, token: &IdToken) -> Result<Wire, Invalid> {
-    // The library's own checks of claims are off: they would read a clock.
+    // The library's checks of claims are off, because they would read a clock.
     let mut checks = Validation::new(key.algorithm);
     checks.required_spec_claims.clear();
     (checks.validate_exp, checks.validate_nbf, checks.validate_aud) = (false, false, false);
@@ -168,7 +169,7 @@ enum Audience {
     Several(Vec<String>),
 }
 
-/// What Entra adds to step 2: one provider's keys sign for every directory.
+/// Entra's addition to step 2: the same keys sign for every directory, so the directory is checked.
 fn check_tenant(tid: &TenantId, expectation: &Expectation<'_>) -> Result<(), Invalid> {
     let personal = tid.as_str() == PERSONAL;
     let fits = match expectation.tenant {
@@ -184,7 +185,7 @@ fn check_tenant(tid: &TenantId, expectation: &Expectation<'_>) -> Result<(), Inv
 /// The directory of all personal accounts.
 const PERSONAL: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";
 
-/// Steps 3 and 5: the token is for this app and no other.
+/// Steps 3 and 5: the token is for this app only.
 fn check_audience(wire: &Wire, client_id: &ClientId) -> Result<(), Invalid> {
     let own = |name: &String| name.eq_ignore_ascii_case(client_id.as_str());
     let audience = match &wire.aud {
@@ -194,8 +195,8 @@ fn check_audience(wire: &Wire, client_id: &ClientId) -> Result<(), Invalid> {
     ensure(audience && wire.azp.as_ref().is_none_or(own), "this app as its only audience")
 }
 
-/// Steps 9 and 10. A token that was asked for just now can only be outside its time if a clock is
-/// wrong, so the error tells by how much.
+/// Steps 9 and 10. The token was issued just now, so it can be outside its validity only if a clock
+/// is wrong; the error says by how much.
 fn check_time(wire: &Wire, now: Timestamp) -> Result<(), Invalid> {
     let issued = moment(wire.iat);
     let starts = wire.nbf.map_or(issued, moment).max(issued);
@@ -233,7 +234,7 @@ fn clock(direction: &str, off: Duration) -> Invalid {
     Invalid::Refused(error.with_hint("set this machine's clock, then sign in again"))
 }
 
-/// Step 11: the token answers this sign-in and is not a replay of another's.
+/// Step 11: the token belongs to this sign-in and is not replayed from another one.
 fn check_nonce(wire: &Wire, expected: Option<&str>) -> Result<(), Invalid> {
     let Some(expected) = expected else { return Ok(()) };
     let same = |nonce: &String| bool::from(nonce.as_bytes().ct_eq(expected.as_bytes()));

@@ -1,4 +1,4 @@
-//! Instance discovery: whether a host nobody configured belongs to Microsoft.
+//! Instance discovery: whether a host that is not configured belongs to Microsoft.
 
 use keybearer_core::{Authority, AuthorityHost, CorrelationId, Error, ErrorKind, Result, Tenant};
 use serde::Deserialize;
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::Body;
 use crate::exchange::{get, read};
 
-/// Asks a host that is known about one that is not.
+/// Builds the request that asks a known host about an unknown one.
 ///
 /// # Errors
 /// `InvalidRequest` on the field `authority` if a host cannot stand in an HTTP request.
@@ -27,17 +27,17 @@ pub fn request(
 #[must_use]
 #[allow(clippy::exhaustive_enums, reason = "there is no third answer")]
 pub enum Trust {
-    /// It is one of the hosts Microsoft lists.
+    /// Microsoft lists the host.
     Listed,
-    /// It is not.
+    /// Microsoft does not list the host.
     Unlisted,
 }
 
-/// Reads the answer: the host must be among the aliases, and the error `invalid_instance` says that
+/// Reads the response. A trusted host is among the aliases; the error `invalid_instance` means that
 /// it is not.
 ///
 /// # Errors
-/// `Transient` or `Protocol` if the question was not answered.
+/// `Transient` or `Protocol` if the response does not say.
 pub fn parse(asked: &AuthorityHost, response: &http::Response<Body>) -> Result<Trust> {
     let wire: Wire = match read(response, "question whether the authority is known") {
         Err(error) if is_invalid_instance(&error) => return Ok(Trust::Unlisted),

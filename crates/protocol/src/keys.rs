@@ -10,7 +10,7 @@ use crate::Body;
 use crate::exchange::{get, read};
 use crate::metadata::ProviderMetadata;
 
-/// Asks for the provider's keys.
+/// Builds the request for the provider's keys.
 ///
 /// # Errors
 /// `InvalidRequest` on the field `authority` if the address of the keys cannot stand in an HTTP
@@ -22,8 +22,8 @@ pub fn request(
     get(&metadata.jwks_uri, correlation_id)
 }
 
-/// Asks for the provider's keys and those made for one app only: Entra signs with such a key once
-/// the app's registration customizes claims, and publishes it only if asked like this.
+/// Builds the request for the provider's keys and those of one app. Entra signs with a key of the app
+/// if its registration customizes claims, and lists that key only in the response to this request.
 ///
 /// # Errors
 /// As [`request`].
@@ -37,10 +37,10 @@ pub fn request_for_app(
     get(&url, correlation_id)
 }
 
-/// Reads the answer, RFC 7517 §5. Keys of a kind this crate does not use are left out.
+/// Reads the response, RFC 7517 §5, without the keys of types this crate does not use.
 ///
 /// # Errors
-/// `Protocol` if it is not a key set or has no usable key.
+/// `Protocol` if the response is not a key set or has no usable key.
 pub fn parse(response: &http::Response<Body>) -> Result<KeySet> {
     let wire: Wire = read(response, "request for the provider's keys")?;
     let keys: Vec<Key> = wire.keys.into_iter().filter_map(Key::usable).collect();
@@ -66,7 +66,7 @@ impl KeySet {
         self.named(kid).next().is_some()
     }
 
-    /// The keys with this id: Entra lists a key once for each issuer it speaks for.
+    /// The keys with this id. Entra lists a key once for each of its issuers.
     pub(crate) fn named(&self, kid: &str) -> impl Iterator<Item = &Key> {
         self.0.iter().filter(move |key| key.kid == kid)
     }
@@ -81,7 +81,7 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    /// Reads one key; `None` for one that cannot check a signature of an id token.
+    /// Parses one key; `None` if it cannot verify id tokens.
     fn usable(value: Value) -> Option<Self> {
         let issuer = value.get("issuer").and_then(Value::as_str).map(str::to_owned);
         let jwk: Jwk = serde_json::from_value(value).ok()?;
@@ -100,7 +100,7 @@ impl Key {
         Some(Self { kid: jwk.common.key_id?, issuer, algorithm, public })
     }
 
-    /// Whether it may sign for this issuer, which Entra tells beside the key.
+    /// Whether the key may sign for this issuer; Entra lists the issuer beside the key.
     pub(crate) fn speaks_for(&self, issuer: &str, tenant: &str) -> bool {
         self.issuer.as_ref().is_none_or(|own| own.replace("{tenantid}", tenant) == issuer)
     }

@@ -1,8 +1,8 @@
-//! Microsoft Entra on the wire, pure: each exchange is a function that builds an `http::Request`
-//! and one that reads the `http::Response`.
+//! The wire protocol of Microsoft Entra, as pure functions: for each exchange one function builds
+//! the `http::Request` and one reads the `http::Response`.
 //!
-//! This crate promises to be deterministic: it takes `now` and random bytes as arguments and does
-//! no I/O. It does not decide when to ask, keep anything, or retry.
+//! This crate is deterministic: it takes `now` and random bytes as arguments and does no I/O. It
+//! keeps no state, does not retry, and does not decide when a request is made.
 
 pub mod authorize;
 mod body;

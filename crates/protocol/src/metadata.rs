@@ -1,4 +1,4 @@
-//! What a provider says about itself:
+//! A provider's configuration:
 //! [OpenID Connect Discovery 1.0](https://openid.net/specs/openid-connect-discovery-1_0.html) §4.
 
 use keybearer_core::{Authority, AuthorityHost, CorrelationId, Error, Result, TenantId};
@@ -8,7 +8,7 @@ use url::Url;
 use crate::Body;
 use crate::exchange::{get, read, required};
 
-/// Asks for the provider's configuration, OpenID Connect Discovery 1.0 §4.1.
+/// Builds the request for the configuration, OpenID Connect Discovery 1.0 §4.1.
 ///
 /// # Errors
 /// `InvalidRequest` on the field `authority` if its host cannot stand in an HTTP request.
@@ -19,11 +19,11 @@ pub fn request(
     get(&authority.endpoint("v2.0/.well-known/openid-configuration"), correlation_id)
 }
 
-/// Reads the answer, OpenID Connect Discovery 1.0 §4.2.
+/// Reads the response, OpenID Connect Discovery 1.0 §4.2.
 ///
 /// # Errors
-/// `InvalidRequest` on the field `tenant_id` if there is no such directory, `Protocol` if the
-/// answer is not a configuration or names endpoints outside the authority's cloud.
+/// `InvalidRequest` on the field `tenant_id` if the directory does not exist, `Protocol` if the
+/// response is not a configuration or names endpoints outside the authority's cloud.
 pub fn parse(authority: &Authority, response: &http::Response<Body>) -> Result<ProviderMetadata> {
     let wire: Wire = read(response, WHAT)?;
     let host = authority.host();
@@ -62,7 +62,7 @@ struct Wire {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ProviderMetadata {
-    /// Who issues tokens; may hold `{tenantid}` for the directory of whoever signs in.
+    /// The issuer of tokens; may contain `{tenantid}` for the directory of the account.
     pub issuer: String,
     /// Where people sign in.
     pub authorization_endpoint: Url,
@@ -85,7 +85,7 @@ impl ProviderMetadata {
         self.issuer.replace(PLACEHOLDER, tenant.as_str())
     }
 
-    /// Whether `text` is the issuer of some directory this configuration is for.
+    /// Whether `text` is the issuer of a directory that this configuration covers.
     pub(crate) fn is_issuer(&self, text: &str) -> bool {
         let directory = |(before, after): (&str, &str)| {
             text.strip_prefix(before)?.strip_suffix(after).and_then(guid)
@@ -94,15 +94,16 @@ impl ProviderMetadata {
     }
 }
 
-/// How Entra spells the directory in configurations that are for several.
+/// Stands for the directory in configurations for several directories.
 const PLACEHOLDER: &str = "{tenantid}";
 
 fn guid(text: &str) -> Option<TenantId> {
     TenantId::parse(text).ok().filter(TenantId::is_guid)
 }
 
-/// Mix-up defence: a configuration must not send codes or tokens to somebody else's host, nor
-/// supply somebody else's keys. That an authority's host is HTTPS is part of its parsing.
+/// Parses an endpoint. To prevent mix-up attacks, it must be in the authority's cloud, so that a
+/// configuration cannot send codes or tokens elsewhere or supply foreign keys. Parsing the host
+/// checks for HTTPS.
 fn endpoint(text: &str, field: &str, host: &AuthorityHost) -> Result<Url> {
     let url = Url::parse(text).map_err(|_| foreign(field))?;
     let same_cloud =
@@ -110,24 +111,20 @@ fn endpoint(text: &str, field: &str, host: &AuthorityHost) -> Result<Url> {
     if same_cloud { Ok(url) } else { Err(foreign(field)) }
 }
 
-/// Entra's issuer may name another host than the authority, but no cloud speaks for another.
+/// The issuer may be another host than the authority, but of the same cloud, or of none. At
+/// Microsoft Entra External ID it is the host named by the directory's id.
 fn check_issuer(issuer: &str, host: &AuthorityHost) -> Result<()> {
     let named = Url::parse(issuer).ok().and_then(|_| AuthorityHost::parse(issuer).ok());
     let named = named.ok_or_else(|| foreign("issuer"))?;
-    let unknown = !named.is_known() && !host.is_known();
-    if unknown || named.environment() == host.environment() {
-        Ok(())
-    } else {
-        Err(foreign("issuer"))
-    }
+    if named.cloud() == host.cloud() { Ok(()) } else { Err(foreign("issuer")) }
 }
 
 fn foreign(field: &str) -> Error {
     Error::protocol(
-        format!("the provider's {field} to be an https address of the authority's own cloud"),
-        "one of somebody else",
+        format!("the provider's {field} as an https address in the authority's cloud"),
+        "another address",
     )
-    .with_hint("check the authority; something between here and it may be changing answers")
+    .with_hint("check the authority, and whether a proxy changes its answers")
 }
 
 #[cfg(test)]
@@ -190,6 +187,15 @@ mod tests {
         let body = configuration("login.microsoftonline.com", TENANT);
         parsed("https://login.windows.net/common", &body).unwrap();
         parsed("https://login.microsoftonline.us/common", &body).unwrap_err();
+    }
+
+    #[test]
+    fn a_directory_of_external_id_may_issue_from_the_host_named_by_its_id() {
+        let mut body = configuration("contoso.ciamlogin.com", TENANT);
+        body["issuer"] = format!("https://{TENANT}.ciamlogin.com/{TENANT}/v2.0").into();
+        parsed("https://contoso.ciamlogin.com/", &body).unwrap();
+        body["token_endpoint"] = "https://fabrikam.ciamlogin.com/oauth2/v2.0/token".into();
+        parsed("https://contoso.ciamlogin.com/", &body).unwrap_err();
     }
 
     #[test]

@@ -6,18 +6,18 @@ use url::{Url, form_urlencoded};
 
 use crate::Body;
 
-/// The parameters of a request, RFC 6749 appendix B. Secrets are borrowed, never copied, until they
-/// are in the body.
+/// The parameters of a request, RFC 6749 appendix B. Secrets are borrowed; the first copy is the
+/// body.
 pub(crate) struct Parameters<'a>(Vec<(&'a str, Cow<'a, str>)>);
 
 impl<'a> Parameters<'a> {
-    /// The given parameters; a `None` is left out.
+    /// Collects the given parameters except those that are `None`.
     pub(crate) fn new<const N: usize>(parameters: [(&'a str, Option<Cow<'a, str>>); N]) -> Self {
         let present = parameters.into_iter().filter_map(|(name, value)| Some((name, value?)));
         Self(present.collect())
     }
 
-    /// Adds what a caller wants to add, unless it would change what we say.
+    /// Adds the caller's parameters; a reserved one is an error.
     pub(crate) fn extend(&mut self, extra: &'a BTreeMap<String, String>) -> Result<()> {
         for (name, value) in extra {
             if RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(name)) {
@@ -28,7 +28,7 @@ impl<'a> Parameters<'a> {
         Ok(())
     }
 
-    /// Adds them to what the URL's query has already, RFC 6749 §3.1.
+    /// Appends the parameters to the query of the URL, RFC 6749 §3.1.
     pub(crate) fn append_to(&self, url: &Url) -> Url {
         let mut url = url.clone();
         url.query_pairs_mut().extend_pairs(&self.0);
@@ -37,7 +37,7 @@ impl<'a> Parameters<'a> {
 
     /// The `application/x-www-form-urlencoded` body.
     pub(crate) fn body(&self) -> Body {
-        // Large enough from the start: growing would leave copies of secrets behind.
+        // Large enough from the start, because growing would leave copies of secrets in memory.
         let capacity = self.0.iter().map(|(name, value)| 3 * (name.len() + value.len()) + 2).sum();
         let mut form = form_urlencoded::Serializer::new(String::with_capacity(capacity));
         form.extend_pairs(&self.0);
@@ -45,8 +45,8 @@ impl<'a> Parameters<'a> {
     }
 }
 
-/// The `scope` parameter: what was asked for and what every sign-in needs to be renewable,
-/// OpenID Connect Core §11.
+/// The `scope` parameter: the requested scopes, and those that make a sign-in renewable, OpenID
+/// Connect Core §11.
 pub(crate) fn scope(scopes: &ScopeSet) -> String {
     let mut scope = scopes.to_string();
     if !scope.is_empty() {
@@ -55,14 +55,14 @@ pub(crate) fn scope(scopes: &ScopeSet) -> String {
     scope + "openid profile offline_access"
 }
 
-/// The `redirect_uri` parameter. Entra compares it as text with what is registered, and a loopback
+/// The `redirect_uri` parameter. Entra compares it as text with the registered one, and a loopback
 /// address is registered without a final slash.
 pub(crate) fn redirect_uri(uri: &Url) -> &str {
     let bare = uri.path() == "/" && uri.query().is_none() && uri.fragment().is_none();
     if bare && is_loopback(uri) { uri.as_str().trim_end_matches('/') } else { uri.as_str() }
 }
 
-/// RFC 8252 §7.3, and `localhost`, which Entra treats alike.
+/// Whether the URI is a loopback address, RFC 8252 §7.3, or `localhost`, which Entra treats alike.
 pub(crate) fn is_loopback(uri: &Url) -> bool {
     uri.scheme() == "http" && matches!(uri.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"))
 }
@@ -72,11 +72,11 @@ fn reserved(name: &str) -> Error {
         "extra_query",
         format!("the extra parameter {name} is set by the broker"),
     )
-    .with_hint("leave it out of the extra parameters; most have an option of their own")
+    .with_hint("remove it from the extra parameters, and use the option for it if there is one")
 }
 
-/// What extra parameters cannot be: whatever this crate sets, and what would replace it
-/// (`request` and `request_uri`, OpenID Connect Core §6) or add a client secret.
+/// The names that extra parameters must not have: those this crate sets, those that replace them
+/// (`request` and `request_uri`, OpenID Connect Core §6), and those of credentials.
 const RESERVED: &[&str] = &[
     "assertion",
     "claims",

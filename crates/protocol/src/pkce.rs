@@ -7,19 +7,19 @@ use keybearer_core::CodeVerifier;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-/// A verifier of 256 bits, RFC 7636 §4.1.
+/// Makes a verifier of 256 bits, RFC 7636 §4.1.
 #[must_use]
 pub fn verifier(random: [u8; 32]) -> CodeVerifier {
     CodeVerifier::new(URL_SAFE_NO_PAD.encode(*Zeroizing::new(random)))
 }
 
-/// The `S256` challenge that commits to a verifier, RFC 7636 §4.2.
+/// Computes the `S256` challenge of a verifier, RFC 7636 §4.2.
 #[must_use]
 pub fn challenge(verifier: &CodeVerifier) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose()))
 }
 
-/// Random bytes as text for `state` (RFC 6749 §10.12) and `nonce` (OpenID Connect Core §3.1.2.1).
+/// Encodes random bytes as `state` (RFC 6749 §10.12) and `nonce` (OpenID Connect Core §3.1.2.1).
 #[must_use]
 pub fn opaque<const N: usize>(random: [u8; N]) -> String {
     URL_SAFE_NO_PAD.encode(random)

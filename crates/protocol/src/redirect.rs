@@ -3,8 +3,8 @@ use std::fmt;
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-/// The parameters an authorization answer arrived with, from the query of a GET or the form of a
-/// POST (RFC 6749 §4.1.2, OAuth 2.0 Form Post Response Mode). Nothing about them is trusted yet.
+/// The parameters of an authorization answer, from the query of a GET or the form of a POST (RFC
+/// 6749 §4.1.2, OAuth 2.0 Form Post Response Mode). They are not checked yet.
 #[derive(Default)]
 pub struct RedirectParameters(Vec<(String, Zeroizing<String>)>);
 
@@ -16,7 +16,7 @@ impl RedirectParameters {
         Self(pairs.map(|(name, value)| (name.into(), Zeroizing::new(value.into()))).collect())
     }
 
-    /// The value of a parameter that is present exactly once; a repeated one is as good as absent.
+    /// The value of a parameter that is present exactly once; a repeated one counts as absent.
     #[must_use]
     pub fn only(&self, name: &str) -> Option<&str> {
         let mut values = self.0.iter().filter(|(own, _)| own == name);
@@ -39,7 +39,7 @@ impl RedirectParameters {
     }
 }
 
-/// Prints the names only.
+/// Prints only the names.
 impl fmt::Debug for RedirectParameters {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()

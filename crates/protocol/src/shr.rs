@@ -1,8 +1,8 @@
-//! Signed HTTP requests (SHR): proof that the sender has the key its access token is bound to.
+//! Signed HTTP requests (SHR), which prove that the sender has the key its access token is bound to.
 //!
 //! [draft-ietf-oauth-signed-http-request-03](https://datatracker.ietf.org/doc/html/draft-ietf-oauth-signed-http-request-03)
 //! as Microsoft's clients write it: a JWS of type `pop`, signed with RS256, that carries the public
-//! key itself as `cnf.jwk` ([RFC 7800](https://www.rfc-editor.org/rfc/rfc7800) §3.2).
+//! key as `cnf.jwk` ([RFC 7800](https://www.rfc-editor.org/rfc/rfc7800) §3.2).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,8 +23,8 @@ use zeroize::Zeroizing;
 
 use crate::encoding;
 
-/// An RSA key of 2,048 bits that access tokens are bound to. Clones share it; it never leaves the
-/// broker (invariant I1) and its `Debug` prints the thumbprint only.
+/// An RSA key of 2,048 bits that access tokens are bound to. Clones share it. It never leaves the
+/// broker (invariant I1), and its `Debug` prints only the thumbprint.
 #[derive(Clone)]
 pub struct ProofKey(Arc<Parts>);
 
@@ -43,32 +43,39 @@ struct Jwk {
 }
 
 impl ProofKey {
-    /// Makes a new key; takes the processor for tens of milliseconds. Its randomness is the
-    /// cryptographic library's own: the library has no other way.
+    /// Makes a new key, which blocks the thread for tens of milliseconds. The random numbers come from
+    /// the cryptographic library, which does not accept them as an argument.
     ///
     /// # Errors
-    /// `Internal` if the library cannot.
+    /// `Internal` if the cryptographic library fails.
     pub fn generate() -> Result<Self> {
         let pair = KeyPair::generate(KeySize::Rsa2048);
-        Ok(Self::new(pair.map_err(|_| Error::internal("make a proof-of-possession key"))?))
+        Ok(Self::new(
+            pair.map_err(|_| Error::internal("could not make a proof-of-possession key"))?,
+        ))
     }
 
-    /// Reads what [`to_pkcs8`](Self::to_pkcs8) wrote.
+    /// Reads a key written by [`to_pkcs8`](Self::to_pkcs8).
     ///
     /// # Errors
-    /// `Internal` if it is something else.
+    /// `Internal` if the bytes are not such a key.
     pub fn from_pkcs8(der: &[u8]) -> Result<Self> {
         let pair = KeyPair::from_pkcs8(der);
-        Ok(Self::new(pair.map_err(|_| Error::internal("read a proof-of-possession key"))?))
+        Ok(Self::new(
+            pair.map_err(|_| Error::internal("could not read a proof-of-possession key"))?,
+        ))
     }
 
-    /// The private key as PKCS #8 (RFC 5208), to be sealed at once.
+    /// Writes the private key as PKCS #8 (RFC 5208). The caller must seal it at once.
     ///
     /// # Errors
-    /// `Internal` if the library cannot.
+    /// `Internal` if the cryptographic library fails.
     pub fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>> {
-        let der: Pkcs8V1Der<'_> =
-            self.0.pair.as_der().map_err(|_| Error::internal("write a proof-of-possession key"))?;
+        let der: Pkcs8V1Der<'_> = self
+            .0
+            .pair
+            .as_der()
+            .map_err(|_| Error::internal("could not write a proof-of-possession key"))?;
         Ok(Zeroizing::new(der.as_ref().to_vec()))
     }
 
@@ -85,13 +92,13 @@ impl ProofKey {
         Self(Arc::new(Parts { pair, jwk, thumbprint }))
     }
 
-    /// The key's SHA-256 thumbprint, RFC 7638 §3: its name towards the provider.
+    /// The SHA-256 thumbprint of the key, RFC 7638 §3, by which the provider identifies it.
     #[must_use]
     pub fn thumbprint(&self) -> &str {
         &self.0.thumbprint
     }
 
-    /// Signs for an HTTP request, with the access token that is bound to this key or without one.
+    /// Signs an HTTP request, with the access token that is bound to this key or without a token.
     ///
     /// `nonce` is used if the request names none.
     ///
@@ -111,7 +118,7 @@ impl ProofKey {
         let pair = &self.0.pair;
         let mut signature = vec![0; pair.public_modulus_len()];
         pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), input.as_bytes(), &mut signature)
-            .map_err(|_| Error::internal("sign an HTTP request"))?;
+            .map_err(|_| Error::internal("could not sign an HTTP request"))?;
         let signature = URL_SAFE_NO_PAD.encode(signature);
         Ok(SignedHttpRequest::new(format!("{}.{signature}", *input)))
     }
@@ -137,7 +144,8 @@ impl ProofKey {
         };
         let text = serde_json::to_string(&claims);
         text.map(Zeroizing::new).map_err(|error| {
-            Error::internal("write the claims of a signed HTTP request").with_source(error)
+            Error::internal("could not write the claims of a signed HTTP request")
+                .with_source(error)
         })
     }
 }
@@ -158,7 +166,7 @@ pub fn check(http: &HttpRequestToSign) -> Result<()> {
 
 fn client_claims(http: &HttpRequestToSign) -> Result<Option<Value>> {
     let claims = http.client_claims.as_deref().map(serde_json::from_str);
-    // The cause is left out: a JSON error may quote the content.
+    // Without the JSON error, which may quote the content.
     claims
         .transpose()
         .map_err(|_| Error::invalid_request("client_claims", "the client claims are not JSON"))
@@ -184,8 +192,8 @@ struct Claims<'a> {
     u: Option<&'a str>,
 }
 
-/// The names of the query's parameters, and a hash over them with their values, draft §3.2. A name
-/// that appears twice cannot be told apart by a verifier, so it is left out, as the draft asks.
+/// Hashes the query: the names of its parameters, and a hash over names and values, draft §3.2. A
+/// name that appears twice is ambiguous to a verifier, so it is left out, as the draft requires.
 fn hashed_query(query: &str) -> Option<(Vec<String>, String)> {
     let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut order = Vec::new();
@@ -208,7 +216,7 @@ fn hashed_query(query: &str) -> Option<(Vec<String>, String)> {
     Some((order, hash))
 }
 
-/// The access token inside a signed HTTP request; its signature is not looked at.
+/// Extracts the access token from a signed HTTP request, without verifying the signature.
 #[must_use]
 pub fn token_inside(signed: &AccessToken) -> Option<AccessToken> {
     #[derive(Deserialize)]
@@ -220,18 +228,18 @@ pub fn token_inside(signed: &AccessToken) -> Option<AccessToken> {
     Some(AccessToken::new(std::mem::take(&mut *inside.at)))
 }
 
-/// Who has the private key.
+/// Which process has the private key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "there is nobody else")]
+#[allow(clippy::exhaustive_enums, reason = "there is no other holder")]
 pub enum KeyHolder {
-    /// The app, in whatever way.
+    /// The app.
     App,
-    /// The broker, in software, and says so (`xms_ksl`).
+    /// The broker, in software, which it declares (`xms_ksl`).
     Broker,
 }
 
-/// What a token request adds for a token bound to the key with this thumbprint: `token_type` and
-/// `req_cnf`, the draft OAuth 2.0 PoP key distribution's parameter as Entra reads it.
+/// The parameters of a token request that bind the token to the key with this thumbprint:
+/// `token_type`, and `req_cnf` of the draft OAuth 2.0 PoP key distribution as Entra reads it.
 #[must_use]
 pub fn token_request_parameters(key_id: &str, holder: KeyHolder) -> BTreeMap<String, String> {
     let confirmation = match holder {

@@ -1,4 +1,4 @@
-//! Test vectors, found by looking at what is there.
+//! Test vectors: every file in a folder of `testdata`.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use crate::Body;
 use crate::metadata::{self, ProviderMetadata};
 
-/// All cases of a folder under `testdata`: each file is a list of them.
+/// Reads all cases of a folder under `testdata`; each file is a list of cases.
 #[allow(clippy::disallowed_methods, reason = "test vectors are files")]
 pub(crate) fn cases<T: DeserializeOwned>(folder: &str) -> Vec<T> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(folder);
@@ -24,7 +24,7 @@ pub(crate) fn cases<T: DeserializeOwned>(folder: &str) -> Vec<T> {
     files.iter().flat_map(read).collect()
 }
 
-/// The configuration an ordinary provider at `authority` has.
+/// The configuration of an ordinary provider at `authority`.
 pub(crate) fn metadata(authority: &Authority) -> ProviderMetadata {
     let base = format!("https://{}", authority.host());
     let issued = authority.tenant().id().filter(|id| id.is_guid());

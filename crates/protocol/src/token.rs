@@ -19,39 +19,39 @@ use crate::exchange::{Seconds, post, read, required};
 use crate::metadata::ProviderMetadata;
 use crate::parameters::{Parameters, redirect_uri, scope};
 
-/// Asks for tokens.
+/// Requests tokens.
 #[derive(Clone, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
 pub struct TokenRequest<'a> {
-    /// Who is asked.
+    /// The provider's configuration.
     pub metadata: &'a ProviderMetadata,
-    /// The app that asks.
+    /// The app.
     pub client_id: &'a ClientId,
-    /// What the app shows for it.
+    /// The credential to exchange for tokens.
     pub grant: Grant<'a>,
-    /// What for; the sign-in scopes are added.
+    /// The requested scopes; the sign-in scopes are added.
     pub scopes: &'a ScopeSet,
     /// Claims request, already merged with the client's capabilities.
     pub claims: Option<&'a Claims>,
-    /// Whose tokens, if known: lets the server route the request (`X-AnchorMailbox`).
+    /// The account, if known; the server routes the request by it (`X-AnchorMailbox`).
     pub account: Option<&'a HomeAccountId>,
     /// Further parameters.
     pub extra: &'a BTreeMap<String, String>,
-    /// The operation.
+    /// Identifies the operation.
     pub correlation_id: &'a CorrelationId,
 }
 
-/// What the app shows for the tokens it asks for.
+/// The credential that a token request exchanges for tokens.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::exhaustive_enums, reason = "the grants this crate can send")]
 pub enum Grant<'a> {
-    /// The answer of the authorization endpoint, RFC 6749 §4.1.3.
+    /// The code of the authorization endpoint, RFC 6749 §4.1.3.
     AuthorizationCode {
-        /// The answer.
+        /// The code.
         code: &'a AuthorizationCode,
-        /// Where it arrived; the same text as in the authorization request.
+        /// Where the code arrived; the same text as in the authorization request.
         redirect_uri: &'a Url,
-        /// What the request's challenge was made of, RFC 7636 §4.5.
+        /// The verifier of the request's challenge, RFC 7636 §4.5.
         verifier: &'a CodeVerifier,
     },
     /// A refresh token, RFC 6749 §6.
@@ -61,10 +61,10 @@ pub enum Grant<'a> {
 }
 
 impl TokenRequest<'_> {
-    /// The request to send.
+    /// Builds the request.
     ///
     /// # Errors
-    /// `InvalidRequest` on the field `extra_query` if it would replace a parameter of ours.
+    /// `InvalidRequest` on the field `extra_query` if it contains a reserved parameter.
     pub fn http(&self) -> Result<http::Request<Body>> {
         let grant = &self.grant;
         let mut parameters = Parameters::new([
@@ -91,7 +91,7 @@ impl<'a> Grant<'a> {
         }
     }
 
-    /// The parameter that carries what is shown.
+    /// The parameter that carries the credential.
     fn secret(&self) -> (&'static str, &'a str) {
         match self {
             Self::AuthorizationCode { code, .. } => ("code", code.expose()),
@@ -115,39 +115,39 @@ impl<'a> Grant<'a> {
     }
 }
 
-/// What the token endpoint issued, RFC 6749 §5.1.
+/// The response of the token endpoint, RFC 6749 §5.1.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct TokenResponse {
-    /// The token asked for.
+    /// The access token.
     pub access_token: AccessToken,
     /// How to present it.
     pub token_type: TokenType,
-    /// How long it is valid, from when it was issued.
+    /// The lifetime of the access token, from its issue.
     pub expires_in: Duration,
-    /// How long it may be used while the provider is out of order.
+    /// The lifetime while the provider has an outage, from its issue.
     pub ext_expires_in: Option<Duration>,
-    /// When it is worth renewing, from when it was issued.
+    /// When the access token should be renewed, from its issue.
     pub refresh_in: Option<Duration>,
-    /// Replaces the refresh token that was shown, if any.
+    /// The successor of the redeemed refresh token, if there is one.
     pub refresh_token: Option<RefreshToken>,
-    /// Who signed in; to be checked with [`id_token::validate`](crate::id_token::validate).
+    /// The id token, which must be checked with [`id_token::validate`](crate::id_token::validate).
     pub id_token: Option<IdToken>,
-    /// Who signed in, across directories.
+    /// The identity of the account across directories.
     pub client_info: Option<ClientInfo>,
-    /// The scopes granted; empty if they are exactly those asked for (RFC 6749 §5.1).
+    /// The granted scopes; empty if they equal the requested ones (RFC 6749 §5.1).
     pub granted: Vec<String>,
     /// The family of apps that may share the refresh token (`foci`).
     pub family: Option<String>,
-    /// The server's clock.
+    /// The time of the server's clock when it responded.
     pub date: Option<Timestamp>,
 }
 
-/// Reads the answer.
+/// Reads the response.
 ///
 /// # Errors
 /// See [`error::from_response`](crate::error::from_response); `Protocol` naming the field if a
-/// success lacks one or has an odd one.
+/// successful response lacks one or has an invalid one.
 pub fn parse(response: &http::Response<Body>) -> Result<TokenResponse> {
     let wire: Wire = read(response, WHAT)?;
     Ok(TokenResponse {
@@ -167,7 +167,7 @@ pub fn parse(response: &http::Response<Body>) -> Result<TokenResponse> {
 
 const WHAT: &str = "token request";
 
-/// RFC 6749 §5.1 lets a server leave the lifetime out; Microsoft's clients then assume an hour.
+/// RFC 6749 §5.1 lets a server omit the lifetime; Microsoft's clients then assume an hour.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
 
 #[derive(Deserialize)]
@@ -184,7 +184,7 @@ struct Wire {
     foci: Option<String>,
 }
 
-/// Moves a secret out without a copy; an empty one is refused.
+/// Moves a secret out without a copy; an empty secret is an error.
 fn take(mut secret: Zeroizing<String>) -> Result<String> {
     if secret.is_empty() {
         return Err(Error::protocol("tokens in the answer to the token request", "an empty one"));

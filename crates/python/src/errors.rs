@@ -47,15 +47,13 @@ fn exception<'py>(error: &Error, failed: &FailureContext<'_, 'py>) -> PyResult<B
         .call((error.kind().name(), text(error)), Some(&keywords))
 }
 
-/// The message, its causes and the next step: Python has no other place for the causes.
+/// The message, its causes and the hint in one line: a Python exception has no separate place for
+/// the causes.
 pub(crate) fn text(error: &Error) -> String {
-    let mut text = error.message();
+    let mut text = error.full_message();
     // Programs search the message for these words, which azure-identity uses.
-    if *error.kind() == ErrorKind::TimedOut && !text.contains("timed out") {
+    if *error.kind() == ErrorKind::TimedOut && !error.message().contains("timed out") {
         text = format!("timed out: {text}");
-    }
-    for cause in error.causes() {
-        text = format!("{text}: {cause}");
     }
     error.hint().map_or_else(|| text.clone(), |hint| format!("{text}; {hint}"))
 }

@@ -362,6 +362,15 @@ def test_who_asked_a_person_and_was_refused_ends_a_chain(serve: Serve) -> None:
     assert not isinstance(caught.value, identity.CredentialUnavailableError)
 
 
+def test_what_an_error_and_its_cause_both_say_is_read_once(serve: Serve) -> None:
+    said = {"message": "could not redeem the code", "correlation_id": "c-1", "hint": "ask them"}
+    serve(lambda _, __: error("denied.server", cause=said["message"], **said))
+    credential = keybearer.InteractiveBrowserBrokerCredential()
+    with pytest.raises(keybearer.AuthenticationError) as caught:
+        credential.get_token(SCOPE)
+    assert str(caught.value) == "could not redeem the code (correlation id c-1); ask them"
+
+
 @pytest.mark.parametrize(
     ("word", "goes_on"), [("unavailable.network", True), ("denied.server", False)]
 )

@@ -1,4 +1,4 @@
-//! Finds secrets where they must not be (invariant I5).
+//! Finds secrets in the log and in other output (invariant I5).
 
 use std::fmt::Debug;
 use std::io;
@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use tracing::Level;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Everything this process logs, of every crate, at TRACE level. There is one for the process, so
-/// that no thread's log lines are missed; tests that run beside each other use different secrets.
+/// The log of this process, of every crate, at TRACE level. There is one for the process, so that it
+/// contains the lines of every thread. Tests that run in parallel use different secrets.
 #[derive(Clone, Debug, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 
@@ -58,7 +58,7 @@ impl<'a> MakeWriter<'a> for Log {
     }
 }
 
-/// Searches the log, and whatever else a test shows it, for secrets.
+/// Searches the log, and other output that a test adds, for secrets.
 ///
 /// ```
 /// # use keybearer_testkit::capture::LeakCheck;
@@ -91,7 +91,7 @@ impl LeakCheck {
         self.secrets.push((what.to_owned(), secret.to_owned()));
     }
 
-    /// Adds a text a person or a program may see.
+    /// Adds a text that a person or a program may see.
     pub fn shown(&mut self, place: &str, text: impl Into<String>) {
         self.shown.push((place.to_owned(), text.into()));
     }
@@ -101,7 +101,7 @@ impl LeakCheck {
         self.shown(place, format!("{value:?}\n{value:#?}"));
     }
 
-    /// What has been logged so far, to see that the test logged anything at all.
+    /// The log so far, to check that the test has logged something.
     #[must_use]
     pub fn log(&self) -> String {
         self.log.text()
@@ -111,7 +111,7 @@ impl LeakCheck {
     /// and escaped as in JSON, as far as that changes it.
     ///
     /// # Panics
-    /// If one does; the message names the secret and the place, and quotes neither.
+    /// If one does. The message names the kind of secret and where it was found, without quoting it.
     pub fn assert_clean(&self) {
         let log = ("the log".to_owned(), self.log.text());
         for (place, text) in self.shown.iter().chain([&log]) {
@@ -123,7 +123,7 @@ impl LeakCheck {
     }
 }
 
-/// A secret as it may be written.
+/// A secret in its possible spellings.
 fn spellings(secret: &str) -> [String; 3] {
     let percent_encoded = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
     let debugged = format!("{secret:?}").trim_matches('"').to_owned();

@@ -1,14 +1,14 @@
-//! Case directories: `<dir>/<flow>/<name>/{case.toml,http.json,store.json}`, found by looking.
+//! Case directories: `<dir>/<flow>/<name>/{case.toml,http.json,store.json}`, found in the file system.
 //!
-//! A case is one request to an engine in a world of its own. `case.toml` tells in a sentence what
-//! it shows, then what is asked, what the person does and what is to come of it; `store.json` who is
-//! connected before; `http.json` what the network does that a working provider would not. The last
-//! two may be absent. After every case, everything it could show is searched for its secrets (I5).
+//! A case is one request to a new engine. `case.toml` has a sentence about the case, the request, the
+//! behaviour of the person and the expected outcome. `store.json` lists the accounts that are connected
+//! before, and `http.json` the failures of the network and the provider; both are optional. After every
+//! case, all of its output is searched for its secrets (I5).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test that cannot go on should say so at once"
+    reason = "a test that cannot continue fails at once"
 )]
 
 mod expectation;
@@ -26,7 +26,7 @@ use self::files::{Case, Kind, Prior};
 use crate::engine_harness::EngineHarness;
 use crate::provider::User;
 
-/// What came of a case.
+/// The outcome of a case.
 struct Outcome {
     result: Result<Token>,
     took: Duration,
@@ -36,7 +36,7 @@ struct Outcome {
 /// Runs every case below `directory`, each in its own simulated time.
 ///
 /// # Panics
-/// If there is none, or if one is not as its files say; the message names all that failed.
+/// If there is no case, or if one fails; the message names all that failed.
 pub fn run_all(directory: &Path) {
     let cases = find(directory);
     assert!(!cases.is_empty(), "no case below {}", directory.display());
@@ -79,7 +79,7 @@ fn run(path: &Path) {
     });
 }
 
-/// Makes the world as the files say it is before the request.
+/// Brings the engine into the state before the request, as the files describe it.
 async fn prepare(world: &mut EngineHarness, case: &Case) -> Engine {
     let mut engine = world.engine().await;
     for prior in &case.store {
@@ -99,7 +99,7 @@ async fn prepare(world: &mut EngineHarness, case: &Case) -> Engine {
 }
 
 async fn connect(world: &EngineHarness, engine: &Engine, prior: &Prior) {
-    let user = User::named(&prior.user).expect("a user the provider knows");
+    let user = User::named(&prior.user).expect("a user of the provider");
     world.connect(engine, user).await;
     world.clock.advance(Duration::from_secs(1)).await;
     if prior.revoked {

@@ -1,9 +1,9 @@
-//! What every broker promises, checked the same way for all of them.
+//! The contract of every broker, as one suite of tests for all of them.
 //!
 //! Implement [`ContractFixture`] for a broker and call [`contract_tests!`](crate::contract_tests)
-//! with an expression that makes the fixture: each promise becomes a test of its own.
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "these are tests")]
-#![allow(clippy::missing_panics_doc, reason = "each check panics where the promise is broken")]
+//! with an expression that makes the fixture. Each promise becomes a separate test.
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a check fails by panicking")]
+#![allow(clippy::missing_panics_doc, reason = "each check panics if the promise is broken")]
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,17 +21,17 @@ use keybearer_core::{
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
-/// The state a broker is in when a check begins.
+/// The state of a broker when a check starts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_enums, reason = "every fixture makes every one")]
 pub enum Situation {
-    /// No account is connected, and nobody answers when asked to sign in.
+    /// No account is connected, and no person answers a sign-in.
     NoAccount,
     /// One account is connected and has tokens.
     OneAccount,
-    /// No account is connected; a person who is asked signs in.
+    /// No account is connected; the person signs in when asked.
     SignInSucceeds,
-    /// No account is connected; a person who is asked does not react.
+    /// No account is connected; the person does not react when asked.
     SignInUnanswered,
 }
 
@@ -39,23 +39,23 @@ pub enum Situation {
 #[derive(Clone, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "fixtures build it")]
 pub struct Party {
-    /// Its way to the broker.
+    /// Its connection to the broker.
     pub broker: Arc<dyn Broker>,
-    /// What it calls itself; the two parties of a fixture differ.
+    /// Its identity; the two parties of a fixture have different ones.
     pub caller: Caller,
 }
 
-/// Brings a broker into the situations the checks need.
+/// Brings a broker into the situations of the checks.
 #[async_trait]
 pub trait ContractFixture: Send + Sync {
-    /// Two programs that use one fresh broker.
+    /// Two programs that use one new broker.
     async fn parties(&self, situation: Situation) -> [Party; 2];
 
     /// A request that the broker can answer where there is an account. The checks fill in account,
     /// timeout and caller.
     fn parameters(&self) -> TokenParameters;
 
-    /// The broker's idea of the time.
+    /// The broker's time.
     fn now(&self) -> Timestamp;
 }
 
@@ -91,7 +91,7 @@ macro_rules! contract_tests {
     };
 }
 
-/// The same for what only brokers promise that bind tokens to keys.
+/// Makes the tests of brokers that bind tokens to keys.
 #[macro_export]
 macro_rules! proof_contract_tests {
     ($fixture:expr) => {
@@ -102,7 +102,7 @@ macro_rules! proof_contract_tests {
     };
 }
 
-/// The same for what brokers promise that bind no tokens to keys.
+/// Makes the tests of brokers that bind no tokens to keys.
 #[macro_export]
 macro_rules! bearer_contract_tests {
     ($fixture:expr) => {
@@ -112,7 +112,7 @@ macro_rules! bearer_contract_tests {
     };
 }
 
-/// The same for what only brokers promise that sign without a token, too
+/// Makes the tests of brokers that also sign without a token
 /// ([`Broker::sign_http_request`]).
 #[macro_export]
 macro_rules! signing_contract_tests {
@@ -138,7 +138,7 @@ pub async fn connected_accounts_are_listed(fixture: &dyn ContractFixture) {
     assert_eq!(accounts(&party).await, []);
 }
 
-/// Nobody connected: whichever account is meant, a person has to sign in.
+/// Without connected accounts, every choice of account requires a sign-in.
 pub async fn without_an_account_a_silent_request_requires_interaction(
     fixture: &dyn ContractFixture,
 ) {
@@ -149,7 +149,7 @@ pub async fn without_an_account_a_silent_request_requires_interaction(
     }
 }
 
-/// What a program relies on when it uses a token.
+/// A token has what a program needs to use it.
 pub async fn a_token_has_the_requested_scopes_and_expires_later(fixture: &dyn ContractFixture) {
     let [party, _] = fixture.parties(Situation::OneAccount).await;
     let token = silent(fixture, &party, AccountChoice::Only).await.unwrap();
@@ -161,7 +161,7 @@ pub async fn a_token_has_the_requested_scopes_and_expires_later(fixture: &dyn Co
     assert!(!token.access_token.expose().is_empty(), "the token should not be empty");
 }
 
-/// By id, by name in any case, and as the only one.
+/// The account is found by id, by name in any case, and as the only one.
 pub async fn the_account_that_was_asked_for_is_used(fixture: &dyn ContractFixture) {
     let [party, _] = fixture.parties(Situation::OneAccount).await;
     let account = accounts(&party).await.remove(0);
@@ -176,18 +176,18 @@ pub async fn the_account_that_was_asked_for_is_used(fixture: &dyn ContractFixtur
     }
 }
 
-/// An unknown account is not answered with the connected one (invariant I8).
+/// A request for an unknown account does not use the connected one (invariant I8).
 pub async fn i8_an_account_that_was_asked_for_is_never_replaced(fixture: &dyn ContractFixture) {
     let [party, _] = fixture.parties(Situation::OneAccount).await;
     for choice in [
         AccountChoice::Exact(unknown_account()),
-        AccountChoice::LoginHint("nobody@unknown.example".into()),
+        AccountChoice::LoginHint("unknown@unknown.example".into()),
     ] {
         assert_interaction_required(silent(fixture, &party, choice).await);
     }
 }
 
-/// The account is there afterwards, also for others.
+/// The account is connected afterwards, also for other programs.
 pub async fn a_sign_in_gives_a_token_and_connects_the_account(fixture: &dyn ContractFixture) {
     let [party, other] = fixture.parties(Situation::SignInSucceeds).await;
     let token = interactive(fixture, &party, CONTRACT_LIMIT, AccountChoice::Only).await.unwrap();
@@ -197,7 +197,7 @@ pub async fn a_sign_in_gives_a_token_and_connects_the_account(fixture: &dyn Cont
     assert_eq!(again.account, token.account);
 }
 
-/// The person may sign in as anybody; the program is told that it was not who it asked for
+/// If the person signs in with another account than the requested one, the program gets an error
 /// (invariant I8).
 pub async fn i8_a_sign_in_by_somebody_else_is_no_answer_to_an_exact_request(
     fixture: &dyn ContractFixture,
@@ -207,7 +207,7 @@ pub async fn i8_a_sign_in_by_somebody_else_is_no_answer_to_an_exact_request(
     assert_interaction_required(interactive(fixture, &party, CONTRACT_LIMIT, exact).await);
 }
 
-/// The limit is the caller's (invariant I7).
+/// The caller sets the limit (invariant I7).
 pub async fn i7_an_unanswered_sign_in_times_out_in_time(fixture: &dyn ContractFixture) {
     let [party, _] = fixture.parties(Situation::SignInUnanswered).await;
     let limit = Duration::from_millis(150);
@@ -230,25 +230,25 @@ pub async fn i7_a_cancelled_sign_in_ends_and_those_of_others_do_not(fixture: &dy
     assert_eq!(*ended.unwrap_err().kind(), ErrorKind::Cancelled);
 }
 
-/// Dropping the future of a request is all a program has to do.
+/// Dropping the future of a request cancels it.
 pub async fn a_sign_in_that_is_given_up_leaves_the_broker_usable(fixture: &dyn ContractFixture) {
     let [party, other] = fixture.parties(Situation::SignInUnanswered).await;
     let sign_in = interactive(fixture, &party, CONTRACT_LIMIT, AccountChoice::Only);
     let given_up = timeout(Duration::from_millis(50), sign_in).await;
-    assert!(given_up.is_err(), "nobody should have answered");
+    assert!(given_up.is_err(), "there should be no answer yet");
     for party in [&party, &other] {
         assert_eq!(accounts(party).await, []);
     }
 }
 
-/// A program need not know whether its request has ended already.
+/// Cancelling after the end of a request is no error.
 pub async fn cancelling_without_a_waiting_request_is_no_error(fixture: &dyn ContractFixture) {
     let [party, _] = fixture.parties(Situation::OneAccount).await;
     cancel(&party).await.unwrap();
     assert_eq!(accounts(&party).await.len(), 1);
 }
 
-/// Neither listed nor used.
+/// A removed account is neither listed nor used.
 pub async fn a_removed_account_is_forgotten(fixture: &dyn ContractFixture) {
     let [party, other] = fixture.parties(Situation::OneAccount).await;
     let account = accounts(&party).await.remove(0);
@@ -260,7 +260,7 @@ pub async fn a_removed_account_is_forgotten(fixture: &dyn ContractFixture) {
     }
 }
 
-/// And the connected one stays.
+/// Removing an unknown account is an error, and the connected one stays.
 pub async fn removing_an_unknown_account_is_an_invalid_request(fixture: &dyn ContractFixture) {
     let [party, _] = fixture.parties(Situation::OneAccount).await;
     let error = remove(&party, unknown_account()).await.unwrap_err();
@@ -268,7 +268,7 @@ pub async fn removing_an_unknown_account_is_an_invalid_request(fixture: &dyn Con
     assert_eq!(accounts(&party).await.len(), 1);
 }
 
-/// Not a made-up one.
+/// There is no invented answer.
 pub async fn without_a_registered_device_there_is_no_cookie(fixture: &dyn ContractFixture) {
     let [party, _] = fixture.parties(Situation::OneAccount).await;
     let request = SsoCookieRequest {
@@ -281,7 +281,7 @@ pub async fn without_a_registered_device_there_is_no_cookie(fixture: &dyn Contra
     assert_eq!(*error.kind(), ErrorKind::Unavailable(Missing::DeviceRegistration), "{error}");
 }
 
-/// Proof that the sender has the key that the token is bound to, fresh for each request.
+/// Each request has a new proof of possession of the key that the token is bound to.
 pub async fn a_token_bound_to_the_brokers_key_comes_signed_for_one_request(
     fixture: &dyn ContractFixture,
 ) {
@@ -307,7 +307,7 @@ pub async fn a_token_bound_to_the_brokers_key_comes_signed_for_one_request(
     assert_eq!(bearer.token_type, TokenType::Bearer, "who asks for no proof gets none");
 }
 
-/// It would be accepted from whoever has it.
+/// A bearer token would be accepted from any sender.
 pub async fn a_bearer_token_never_stands_in_for_a_bound_one(fixture: &dyn ContractFixture) {
     let [party, _] = fixture.parties(Situation::OneAccount).await;
     let own = ProofOfPossession::BoundTo { key_id: "app-key".into() };
@@ -317,7 +317,7 @@ pub async fn a_bearer_token_never_stands_in_for_a_bound_one(fixture: &dyn Contra
     }
 }
 
-/// The app signs; the broker only has the token bound.
+/// For an app's own key, the broker returns a bound token and the app signs.
 pub async fn a_token_bound_to_an_apps_key_comes_as_it_is(fixture: &dyn ContractFixture) {
     let [party, _] = fixture.parties(Situation::OneAccount).await;
     let proof = ProofOfPossession::BoundTo { key_id: "app-key".into() };
@@ -326,7 +326,7 @@ pub async fn a_token_bound_to_an_apps_key_comes_as_it_is(fixture: &dyn ContractF
     assert_eq!(token.access_token.expose().split('.').nth(2), None, "it is not signed again");
 }
 
-/// The same key that the account's tokens are bound to.
+/// The signing key is the one that the account's tokens are bound to.
 pub async fn the_key_of_an_account_signs_requests_without_a_token(fixture: &dyn ContractFixture) {
     let [party, _] = fixture.parties(Situation::OneAccount).await;
     let account = accounts(&party).await.remove(0);
@@ -339,7 +339,7 @@ pub async fn the_key_of_an_account_signs_requests_without_a_token(fixture: &dyn 
     assert_eq!((&claims["p"], &claims["at"]), (&json!("/v1.0/me"), &Value::Null));
 }
 
-/// An unknown account has no key, whoever else is connected (invariant I8).
+/// An unknown account has no key, also if another account is connected (invariant I8).
 pub async fn i8_nobody_elses_key_signs_for_an_account_that_was_asked_for(
     fixture: &dyn ContractFixture,
 ) {
@@ -428,7 +428,7 @@ async fn cancel(party: &Party) -> Result<()> {
     party.broker.cancel(CancelRequest { caller: party.caller.clone() }).await
 }
 
-/// Cancels again and again, because nothing tells when the request has reached the broker.
+/// Cancels repeatedly, because the test cannot see when the request has reached the broker.
 async fn cancel_until_ended(
     party: &Party,
     waiting: &mut (impl Future<Output = Result<Token>> + Unpin),

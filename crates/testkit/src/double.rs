@@ -1,4 +1,4 @@
-//! Brokers for tests: one that does as it is told, and one that remembers.
+//! Brokers for tests: a scripted one, and one with accounts in memory.
 
 mod memory;
 
@@ -17,7 +17,7 @@ use keybearer_core::{
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-/// What the double does with a call.
+/// The double's reaction to a call.
 #[derive(Debug)]
 #[allow(clippy::exhaustive_enums, reason = "tests list what they script")]
 pub enum Answer<T> {
@@ -25,7 +25,7 @@ pub enum Answer<T> {
     Now(Result<T>),
     /// Answers after a while, by tokio's clock.
     After(Duration, Result<T>),
-    /// Does not answer until the call is cancelled or its time is up.
+    /// Does not answer until the call is cancelled or times out.
     Hang,
 }
 
@@ -81,9 +81,9 @@ impl Default for ScriptedBroker {
     }
 }
 
-/// Scripting.
+/// For scripting.
 impl ScriptedBroker {
-    /// A broker that answers nothing yet.
+    /// A broker without scripted answers.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -120,7 +120,7 @@ impl ScriptedBroker {
     }
 }
 
-/// Looking.
+/// For checking.
 impl ScriptedBroker {
     /// Every call so far.
     #[must_use]
@@ -135,14 +135,14 @@ impl ScriptedBroker {
         let _ = calls.wait_for(|calls| *calls >= count).await;
     }
 
-    /// Waits until somebody has cancelled the calls of `count` callers.
+    /// Waits until the calls of `count` callers were cancelled.
     pub async fn wait_for_cancels(&self, count: usize) {
         let mut cancelled = self.cancelled.subscribe();
         let _ = cancelled.wait_for(|cancelled| cancelled.len() >= count).await;
     }
 }
 
-/// Answering.
+/// The scripted answers.
 impl ScriptedBroker {
     fn script(&self) -> MutexGuard<'_, Script> {
         self.script.lock().unwrap_or_else(PoisonError::into_inner)
@@ -201,7 +201,7 @@ impl Broker for ScriptedBroker {
     async fn acquire_interactive(&self, request: InteractiveRequest) -> Result<Token> {
         let caller = request.parameters.caller.id.clone();
         let limit = request.parameters.timeout;
-        // Who cancels on seeing the call recorded is seen from here on.
+        // A test may cancel as soon as the call is recorded, so listen for that first.
         let mut cancelled = self.cancelled.subscribe();
         let count = |callers: &Vec<CallerId>| callers.iter().filter(|id| **id == caller).count();
         let before = count(&cancelled.borrow());

@@ -1,8 +1,8 @@
-//! An engine with all its doubles around it, the log captured, and the leak check at the end.
+//! An engine with doubles of all its effects, a captured log, and the leak check at the end.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
-    reason = "a test that cannot go on should say so at once"
+    reason = "a test that cannot continue fails at once"
 )]
 
 use std::sync::Arc;
@@ -23,14 +23,14 @@ use crate::effects::{
 use crate::leak::{CapturedLog, Secrets};
 use crate::provider::{APP, DEV, FakeProvider, User};
 
-/// What the tests usually ask for.
+/// The usual scope of tests.
 pub const STORAGE: &str = "https://storage.azure.com/.default";
 
-/// Something else.
+/// Another scope.
 pub const MANAGEMENT: &str = "https://management.azure.com/.default";
 
-/// Everything around an engine. When it is dropped, the log (at the level TRACE) and the store are
-/// searched for every secret that occurred (invariants I4 and I5).
+/// The doubles around an engine. When it is dropped, it searches the log (at the level TRACE) and the
+/// store for every secret that occurred (invariants I4 and I5).
 #[derive(Debug)]
 #[allow(clippy::exhaustive_structs, reason = "tests reach for its parts")]
 pub struct EngineHarness {
@@ -50,9 +50,9 @@ pub struct EngineHarness {
     pub spawner: TokioSpawner,
     /// Every secret that occurred.
     pub secrets: Secrets,
-    /// What was logged.
+    /// The captured log.
     pub log: CapturedLog,
-    /// What the engine is told at the start.
+    /// The settings with which the engine starts.
     pub settings: EngineSettings,
 }
 
@@ -63,7 +63,7 @@ impl Default for EngineHarness {
 }
 
 impl EngineHarness {
-    /// A world with nobody signed in, whose random bytes come from `seed`.
+    /// Doubles without connected accounts, with random bytes from `seed`.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let (clock, secrets) = (ManualClock::default(), Secrets::default());
@@ -82,7 +82,7 @@ impl EngineHarness {
         }
     }
 
-    /// The doubles as the engine takes them.
+    /// The doubles as effects of the engine.
     #[must_use]
     pub fn effects(&self) -> Effects {
         Effects {
@@ -99,20 +99,20 @@ impl EngineHarness {
     /// An engine that opens the store.
     ///
     /// # Panics
-    /// If it cannot.
+    /// If the store does not open.
     pub async fn engine(&self) -> Engine {
         Engine::open(self.effects(), self.settings.clone()).await.expect("the store opens")
     }
 
-    /// Ends the engine's work at once, as a crash does, and opens what it left behind.
+    /// Aborts the engine's tasks, as a crash does, and opens the store again.
     pub async fn restart(&mut self) -> Engine {
         self.spawner.crash();
         self.store = self.store.after_crash();
         self.engine().await
     }
 
-    /// Connects an account by signing in, and forgets how that went. The engine's cache then holds
-    /// a token for [`STORAGE`].
+    /// Connects an account by signing in, and clears the records of that. The engine's cache then has a
+    /// token for [`STORAGE`].
     ///
     /// # Panics
     /// If the sign-in fails.
@@ -131,7 +131,7 @@ impl EngineHarness {
         self.engine().await
     }
 
-    /// Searches what a caller got for secrets it must not show: everything, printed.
+    /// Searches the printed form of a caller's result for secrets.
     ///
     /// # Panics
     /// If there is one (invariant I5).
@@ -145,7 +145,7 @@ impl EngineHarness {
         }
     }
 
-    /// Every record there ever was is sealed (invariant I4).
+    /// Checks that every record so far was sealed (invariant I4).
     fn check_store(&self) {
         let mut stored = Vec::new();
         for change in self.store.history() {
@@ -167,11 +167,11 @@ impl Drop for EngineHarness {
     }
 }
 
-/// What a request for a scope says unless the test changes it: the public cloud, any work account,
-/// the only account, one minute.
+/// The default parameters of a request for a scope: the public cloud, any work account, the only
+/// account, one minute.
 ///
 /// # Panics
-/// If the scope is none.
+/// If the scope is invalid.
 #[must_use]
 pub fn parameters(scope: &str) -> TokenParameters {
     TokenParameters {
@@ -221,7 +221,7 @@ pub fn challenge() -> Option<Claims> {
     Claims::parse(r#"{"access_token":{"nbf":{"essential":true,"value":"1800000000"}}}"#).unwrap()
 }
 
-/// Cancels what one caller waits for.
+/// Cancels the requests of a caller.
 #[must_use]
 pub fn cancel(caller: &str) -> CancelRequest {
     CancelRequest { caller: Caller { id: CallerId::new(caller), process: None } }
@@ -230,7 +230,7 @@ pub fn cancel(caller: &str) -> CancelRequest {
 /// The user names of the connected accounts, the one used last first.
 ///
 /// # Panics
-/// If they cannot be had.
+/// If the engine returns an error.
 pub async fn usernames(engine: &Engine) -> Vec<String> {
     let request = AccountsRequest {
         client_id: None,
@@ -254,10 +254,10 @@ pub async fn remove(engine: &Engine, user: User) -> Result<()> {
     engine.remove_account(request).await
 }
 
-/// Makes a host one that the engine's settings trust.
+/// Adds a host to those that the engine's settings trust.
 ///
 /// # Panics
-/// If it is none.
+/// If it is not a host.
 #[must_use]
 pub fn trusting(host: &str) -> EngineSettings {
     let hosts = [AuthorityHost::parse(host).unwrap()];

@@ -1,5 +1,5 @@
-//! The leak check (invariant I5): every secret that occurs in a test is noted, and afterwards
-//! everything the test could show to anybody is searched for all of them.
+//! The leak check (invariant I5): every secret of a test is noted, and afterwards all output of the
+//! test is searched for them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::effects::lock;
 
-/// Shorter texts are no secrets and would be found anywhere.
+/// Shorter texts are not secret and would occur by chance.
 const SHORTEST: usize = 8;
 
 /// Every secret that has occurred. Clones share the list.
@@ -37,7 +37,7 @@ impl Secrets {
     /// of a signed token alone.
     #[must_use]
     pub fn found_in(&self, shown: &[u8]) -> BTreeSet<&'static str> {
-        // By how they begin, because there may be thousands of secrets and megabytes of log.
+        // Indexed by their first bytes, because there may be thousands of secrets and megabytes of log.
         let mut by_start: HashMap<[u8; SHORTEST], Vec<(Vec<u8>, &'static str)>> = HashMap::new();
         for (secret, what) in &*lock(&self.0) {
             for spelling in spellings(secret) {
@@ -59,7 +59,7 @@ impl Secrets {
     /// Fails the test if `shown` contains a secret.
     ///
     /// # Panics
-    /// If it does; the message names the kind of secret only.
+    /// If it does. The message names only the kind of secret.
     pub fn assert_none_in(&self, place: &str, shown: &[u8]) {
         let found = self.found_in(shown);
         assert!(found.is_empty(), "{place} shows secrets: {found:?} (invariant I5)");
@@ -88,7 +88,7 @@ pub struct CapturedLog {
 }
 
 impl CapturedLog {
-    /// Begins to capture.
+    /// Starts to capture.
     #[must_use]
     pub fn start() -> Self {
         let lines = Lines::default();
@@ -101,7 +101,7 @@ impl CapturedLog {
         Self { lines, _guard: tracing::subscriber::set_default(subscriber) }
     }
 
-    /// What was logged so far.
+    /// The log so far.
     #[must_use]
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&lock(&self.lines.0)).into_owned()

@@ -1,4 +1,4 @@
-//! Ordinary values for tests that need some.
+//! Sample values for tests.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

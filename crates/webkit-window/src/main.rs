@@ -1,22 +1,22 @@
 //! A sign-in window on WebKitGTK, for machines without Chromium, Chrome or Edge.
 //!
-//! To the broker it is one more browser: it is started with a profile directory
-//! (`--user-data-dir=PATH`) and steered over the descriptors 3 and 4, in that part of the DevTools
-//! protocol which `keybearer-host` uses for its sign-in window. Every navigation that begins with
-//! the address the broker watches is held until the broker has said whether it may go on; nothing of
-//! it leaves the machine before. It ends when the pipe does.
+//! The broker uses it like any other browser: it starts the program with a profile directory
+//! (`--user-data-dir=PATH`) and controls it over the descriptors 3 and 4, with the part of the DevTools
+//! protocol that `keybearer-host` uses for its sign-in window. A navigation to the address that the
+//! broker watches is held, and sends nothing, until the broker allows it. The program ends when the
+//! pipe is closed.
 //!
-//! What it cannot tell is a navigation of a frame from one of the page: WebKitGTK does not say. The
-//! `state` of the sign-in is what protects there.
+//! WebKitGTK does not say whether a frame or the page navigates, so the program cannot distinguish the
+//! two. The `state` of the sign-in protects against an answer from a frame.
 
-mod desk;
 mod pipe;
+mod server;
 mod window;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use desk::WindowServer;
+use server::WindowServer;
 
 fn main() -> ExitCode {
     match run() {
@@ -30,20 +30,19 @@ fn main() -> ExitCode {
 
 fn run() -> Result<(), String> {
     let profile = profile().ok_or(
-        "this is a part of Keybearer's broker, which starts it for a sign-in; \
-         --user-data-dir=PATH is needed",
+        "--user-data-dir=PATH is missing; Keybearer's broker starts this program for a sign-in",
     )?;
     let (requests, replies) = pipe::open().map_err(|error| {
-        format!("nobody steers this window over the descriptors 3 and 4: {error}")
+        format!("could not open the descriptors 3 and 4, which control this window: {error}")
     })?;
-    gtk::init().map_err(|error| error.to_string())?;
+    gtk::init().map_err(|error| format!("could not initialise GTK: {error}"))?;
     let main_loop = gtk::glib::MainLoop::new(None, false);
-    let desk = WindowServer::new(&profile, replies, main_loop.clone());
+    let server = WindowServer::new(&profile, replies, main_loop.clone());
     gtk::glib::spawn_future_local(async move {
         while let Ok(request) = requests.recv().await {
-            desk.attend(&request);
+            server.handle(&request);
         }
-        desk.end();
+        server.end();
     });
     main_loop.run();
     Ok(())

@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_channel::Receiver;
 use serde_json::Value;
 
-/// Requests and answers are JSON, each ended by a zero byte.
+/// Requests and replies are JSON, each followed by a zero byte.
 const END: u8 = 0;
 
-/// The way back to the broker.
+/// Sends messages to the broker.
 #[derive(Clone, Debug)]
 pub(crate) struct Replies(Arc<Mutex<File>>);
 
-/// What the broker asks, read by a thread of its own, and the way back.
+/// The requests of the broker, read by a separate thread, and the sender of replies.
 pub(crate) fn open() -> Result<(Receiver<Value>, Replies)> {
     let input = File::open("/proc/self/fd/3")?;
     let output = File::options().write(true).open("/proc/self/fd/4")?;
@@ -29,7 +29,7 @@ pub(crate) fn open() -> Result<(Receiver<Value>, Replies)> {
 }
 
 impl Replies {
-    /// Sends a message. If the broker is gone, the end of the other direction tells.
+    /// Sends a message. An error is ignored: if the broker has ended, reading reports it.
     pub(crate) fn send(&self, message: &Value) {
         let mut bytes = message.to_string().into_bytes();
         bytes.push(END);

@@ -10,7 +10,7 @@ use webkit6::{
 
 const SIZE: (i32, i32) = (560, 760);
 
-/// A window with one page in it.
+/// A window with one page.
 #[derive(Clone)]
 pub(crate) struct Window {
     pub(crate) frame: gtk::Window,
@@ -20,31 +20,32 @@ pub(crate) struct Window {
 
 #[derive(Default)]
 struct State {
-    /// Navigations that begin so are held.
+    /// The beginning of the addresses whose navigations are held.
     watched: RefCell<Option<String>>,
-    /// The broker has not seen the window yet, so nothing may load.
+    /// Whether the broker has seen the window. Nothing loads before.
     attached: Cell<bool>,
+    /// Navigations from before the broker saw the window.
     early: RefCell<Vec<PolicyDecision>>,
 }
 
 impl Window {
     pub(crate) fn new(session: &NetworkSession) -> Self {
-        Self::around(WebView::builder().network_session(session).build())
+        Self::with_view(WebView::builder().network_session(session).build())
     }
 
-    /// A pop-up of a page.
-    pub(crate) fn beside(opener: &WebView) -> Self {
-        Self::around(WebView::builder().related_view(opener).build())
+    /// A pop-up that a page opened.
+    pub(crate) fn related_to(opener: &WebView) -> Self {
+        Self::with_view(WebView::builder().related_view(opener).build())
     }
 
-    fn around(view: WebView) -> Self {
+    fn with_view(view: WebView) -> Self {
         let frame = gtk::Window::builder()
             .title("Sign in")
             .default_width(SIZE.0)
             .default_height(SIZE.1)
             .child(&view)
             .build();
-        // There is no address bar: the title says whose page it is.
+        // There is no address bar, so the title shows the host of the page.
         let titled = frame.clone();
         view.connect_uri_notify(move |view| titled.set_title(Some(&title(view))));
         let titled = frame.clone();
@@ -57,11 +58,11 @@ impl Window {
         self.state.watched.replace(Some(address.to_owned()));
     }
 
-    /// The page may load.
-    pub(crate) fn let_go(&self) {
+    /// Lets the page load.
+    pub(crate) fn allow_loading(&self) {
         self.state.attached.set(true);
         for decision in self.state.early.take() {
-            // Asked once more, now that it is known what to look for.
+            // Loaded again, because the watched address is known now.
             decision.ignore();
             if let Some((url, _)) = target(&decision) {
                 self.view.load_uri(&url);
@@ -103,7 +104,7 @@ impl Window {
     }
 }
 
-/// Where a navigation leads, and by which method.
+/// The address and the method of a navigation.
 fn target(decision: &PolicyDecision) -> Option<(String, String)> {
     let navigation = decision.downcast_ref::<NavigationPolicyDecision>()?;
     let request = navigation.navigation_action()?.request()?;
@@ -111,7 +112,7 @@ fn target(decision: &PolicyDecision) -> Option<(String, String)> {
     Some((request.uri()?.into(), method))
 }
 
-/// The host before the page's own words: a page cannot pass for another's.
+/// The host, then the title of the page, so that a page cannot imitate another host.
 fn title(view: &WebView) -> String {
     let address = view.uri().and_then(|uri| url::Url::parse(&uri).ok());
     let host = address.as_ref().and_then(url::Url::host_str).map(str::to_owned);

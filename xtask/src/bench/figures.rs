@@ -29,7 +29,7 @@ struct FigureRow {
 }
 
 impl Series {
-    /// The middle of the rounds.
+    /// The median of the rounds.
     pub(super) fn median(&self) -> f64 {
         let mut sorted = self.values.clone();
         sorted.sort_by(f64::total_cmp);
@@ -38,7 +38,7 @@ impl Series {
 }
 
 impl Figures {
-    /// Takes in what a program printed.
+    /// Adds the numbers that a program printed.
     pub(super) fn read(&mut self, output: &str) -> Result<()> {
         for text in output.lines().filter(|line| line.starts_with('{')) {
             let line: FigureRow = serde_json::from_str(text)
@@ -57,7 +57,7 @@ impl Figures {
         Ok(())
     }
 
-    /// Notes why a measurement gave nothing.
+    /// Records why a measurement failed.
     pub(super) fn failed(&mut self, measurement: Measurement, reason: String) {
         self.failures.push((measurement, reason));
     }
@@ -67,7 +67,7 @@ impl Figures {
         failures.find(|(failed, _)| *failed == measurement).map(|(_, reason)| reason.as_str())
     }
 
-    /// A number of a row; where one was measured for comparison as `bare`, what is above that.
+    /// A number of a row, minus the number `bare` if that row has one.
     pub(super) fn get(&self, row: &str, what: &str) -> Option<(f64, &str)> {
         let find = |what: &str| self.of(row).find(|series| series.what == what);
         let series = find(what)?;

@@ -1,9 +1,9 @@
-//! What the person gets to see.
+//! The table of results.
 
 use super::figures::Figures;
 use super::rows::{Row, Target};
 
-/// Prints the table, and below it what else was measured.
+/// Prints the table and, below it, the other numbers.
 pub(super) fn print(rows: &[&Row], figures: &Figures, rounds: usize) {
     println!("\n| row | ours | peer | ratio | target | met? |\n|---|---|---|---|---|---|");
     for row in rows {
@@ -19,8 +19,8 @@ pub(super) fn print(rows: &[&Row], figures: &Figures, rounds: usize) {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     println!(
-        "\nMedians of {rounds} round(s), ours and peer in turns; `keybearer` itself built with `release`, \
-         all else with `measure` (the same without link-time optimisation); {cores} processors, load average at the end {}.",
+        "\nMedians of {rounds} round(s), ours and peer in turns; `keybearer` built with `release`, \
+         everything else with `measure` (the same without link-time optimisation); {cores} processors, load average at the end {}.",
         load.split(' ').next().unwrap_or("unknown")
     );
 }
@@ -29,7 +29,7 @@ fn line(row: &Row, figures: &Figures) -> String {
     let title = format!("`{}` {}", row.name, row.title);
     let target = target(row.target);
     let Some((ours, unit)) = figures.get(row.name, "ours") else {
-        let reason = figures.failure(row.measurement).unwrap_or("the program did not say");
+        let reason = figures.failure(row.measurement).unwrap_or("the program printed no number");
         let reason = reason.lines().next().unwrap_or_default();
         return format!("| {title} | not measured: {reason} | {} | - | {target} | - |", row.peer);
     };

@@ -1,4 +1,4 @@
-//! The lints of what is built for systems this machine is not.
+//! Lints for the other operating systems.
 
 use crate::failure::{MissingTool, OrHint as _};
 use crate::process;
@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use std::time::Instant;
 
-/// What people run there: everything but the D-Bus crates, the broker and the emulator.
+/// The crates that run there: all but the D-Bus crates, the broker and the emulator.
 const PACKAGES: [&str; 8] = [
     "keybearer-core",
     "keybearer-protocol",
@@ -19,35 +19,35 @@ const PACKAGES: [&str; 8] = [
     "keybearer-python",
 ];
 
-/// A system this machine is not.
+/// Another operating system.
 struct Target {
     triple: &'static str,
-    /// Crates and features for this system alone.
-    besides: &'static [&'static str],
-    /// What more than lints is known about it, and what is not.
+    /// Crates and features for this system only.
+    more: &'static [&'static str],
+    /// Whether programs for it are linked and run elsewhere.
     linked_and_run: &'static str,
 }
 
 const WINDOWS: &[&str] = &["-p", "keybearer-fake-wam", "--features", "keybearer-fake-wam/provider"];
 const MACOS: &[&str] = &["--features", "keybearer-client/macos-sso-extension"];
-const NO_SDK: &str = "linked: no, for want of Apple's SDK; run: no";
+const NO_SDK: &str = "linked: no, Apple's SDK is missing; run: no";
 
 const TARGETS: [Target; 4] = [
     Target {
         triple: wine::TARGET,
-        besides: WINDOWS,
+        more: WINDOWS,
         linked_and_run: "linked and run: in Wine, by `cargo xtask test`",
     },
     Target {
         triple: "x86_64-pc-windows-msvc",
-        besides: WINDOWS,
-        linked_and_run: "linked: no, for want of Microsoft's import libraries; run: no",
+        more: WINDOWS,
+        linked_and_run: "linked: no, Microsoft's import libraries are missing; run: no",
     },
-    Target { triple: "aarch64-apple-darwin", besides: MACOS, linked_and_run: NO_SDK },
-    Target { triple: "x86_64-apple-darwin", besides: MACOS, linked_and_run: NO_SDK },
+    Target { triple: "aarch64-apple-darwin", more: MACOS, linked_and_run: NO_SDK },
+    Target { triple: "x86_64-apple-darwin", more: MACOS, linked_and_run: NO_SDK },
 ];
 
-/// clippy for each target; then a line for each, of what was and what was not checked.
+/// Runs clippy for each target; then prints what was and what was not checked.
 pub(super) async fn check(repository: &Repository) -> Result<()> {
     let cryptography = cryptography(repository).await?;
     let mut outcomes = Vec::new();
@@ -56,9 +56,10 @@ pub(super) async fn check(repository: &Repository) -> Result<()> {
         let begun = Instant::now();
         outcomes.push(match Cross::prepare(repository, target.triple).await {
             Ok(cross) => {
-                lint(repository, &cross, target, &cryptography)
-                    .await
-                    .or_hint(target.triple, "mend what clippy names; an `allow` needs a reason")?;
+                lint(repository, &cross, target, &cryptography).await.or_hint(
+                    &format!("lint for {}", target.triple),
+                    "fix what clippy names; an `allow` needs a reason",
+                )?;
                 format!("linted, in {:.0} s", begun.elapsed().as_secs_f64())
             }
             Err(error) if error.is::<MissingTool>() && std::env::var_os("CI").is_none() => {
@@ -85,13 +86,13 @@ async fn lint(
     for package in PACKAGES {
         clippy.args(["-p", package]);
     }
-    clippy.args(target.besides);
-    // Nothing is linked, so the C of aws-lc, for which there is no compiler here, need not be built:
-    // cargo takes what its build script would have said from here instead.
+    clippy.args(target.more);
+    // Nothing is linked, so the C code of aws-lc, for which there is no compiler here, is not built:
+    // these settings replace the output of its build script.
     let triple = target.triple;
     let name = triple.replace('-', "_");
-    for said in [format!("rustc-cfg=[\"{name}\"]"), "include=\"not built\"".to_owned()] {
-        clippy.args(["--config", &format!("target.{triple}.{cryptography}.{said}")]);
+    for output in [format!("rustc-cfg=[\"{name}\"]"), "include=\"not built\"".to_owned()] {
+        clippy.args(["--config", &format!("target.{triple}.{cryptography}.{output}")]);
     }
     process::run(clippy.args(["--", "-D", "warnings"])).await
 }
@@ -107,11 +108,11 @@ struct Package {
     links: Option<String>,
 }
 
-/// The name under which aws-lc-sys links, which has its version in it.
+/// The `links` name of aws-lc-sys, which contains its version.
 async fn cryptography(repository: &Repository) -> Result<String> {
     let mut cargo = repository.cargo(&["metadata", "--format-version", "1", "--locked"]);
     let metadata = process::capture(&mut cargo).await.context("could not read the crate graph")?;
     let metadata: Metadata = serde_json::from_str(&metadata)?;
     let found = metadata.packages.into_iter().find(|package| package.name == "aws-lc-sys");
-    found.and_then(|package| package.links).context("aws-lc-sys is among the dependencies")
+    found.and_then(|package| package.links).context("aws-lc-sys is not among the dependencies")
 }

@@ -1,106 +1,70 @@
 //! The servers of the demo: a session bus, the emulator, Azurite.
 
-use super::stage::DemoMachine;
+use super::machine::DemoMachine;
 use crate::process;
 use crate::tools::{is_installed, node_packages, npx};
 use anyhow::{Context as _, Result};
-use serde::Deserialize;
+use keybearer_emulator::Ready;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use tokio::net::TcpStream;
 use tokio::process::Command;
 
-/// What the emulator writes to `ready.json`, as far as the demo needs it.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct Emulator {
-    pub(crate) authority_host: String,
-    pub(crate) tenant: String,
-    pub(crate) users: Vec<User>,
-    pub(crate) blob_endpoint: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct User {
-    pub(crate) upn: String,
-    /// Made up, and printed for a person to type.
-    pub(crate) password: String,
-}
-
-/// Starts a session bus of our own where that is possible; the broker's socket serves without one.
-pub(crate) async fn start_session_bus(stage: &mut DemoMachine) -> Result<()> {
+/// Starts a private session bus if `dbus-daemon` is installed; the broker's socket works without one.
+pub(crate) async fn start_session_bus(machine: &mut DemoMachine) -> Result<()> {
     if !is_installed("dbus-daemon").await {
         println!("no dbus-daemon on this machine: the broker serves on its socket only");
         return Ok(());
     }
-    let socket = stage.path("run/bus");
+    let socket = machine.path("run/bus");
     let address = format!("unix:path={}", socket.display());
     let mut bus = process::command("dbus-daemon");
     bus.args(["--session", "--nofork", "--nopidfile", "--address"]).arg(&address);
-    let log = stage.path("bus.log");
-    stage
+    let log = machine.path("bus.log");
+    machine
         .services
         .start("session bus", &mut bus, &log, async || socket.exists().then_some(()))
         .await?;
-    stage.set("DBUS_SESSION_BUS_ADDRESS", address);
+    machine.set("DBUS_SESSION_BUS_ADDRESS", address);
     Ok(())
 }
 
-/// Starts the emulator and makes every program of the stage trust it.
-pub(crate) async fn start_emulator(stage: &mut DemoMachine) -> Result<Emulator> {
-    let directory = stage.path("home");
-    let mut command = stage.program("keybearer-emulator");
+/// Starts the emulator and makes every program of the machine trust it.
+pub(crate) async fn start_emulator(machine: &mut DemoMachine) -> Result<Ready> {
+    let directory = machine.path(EMULATOR);
+    let mut command = machine.program("keybearer-emulator");
     command.args(["serve", "--port", "0", "--dir"]).arg(&directory);
-    let (log, ready) = (stage.path("emulator.log"), directory.join("ready.json"));
-    let emulator =
-        stage.services.start("emulator", &mut command, &log, async || read_ready(&ready)).await?;
-    for (variable, value) in environment(&emulator, &directory.join("ca.pem"))? {
-        stage.set(variable, value);
+    let log = machine.path("emulator.log");
+    let read = async || Ready::read(&directory);
+    let emulator = machine.services.start("emulator", &mut command, &log, read).await?;
+    let user = emulator.users.first().context("the emulator has no users")?;
+    for (variable, value) in emulator.variables() {
+        machine.set(variable, value);
     }
+    machine.set("AZURE_CLIENT_ID", DEVELOPMENT_APP);
+    machine.set("AZURE_TENANT_ID", &emulator.tenant);
+    machine.set("KEYBEARER_BROWSE_USER", &user.upn);
+    machine.set("KEYBEARER_BROWSE_PASSWORD", &user.password);
     Ok(emulator)
 }
 
-fn read_ready(file: &Path) -> Option<Emulator> {
-    // Not there or half written: not ready.
-    serde_json::from_str(&std::fs::read_to_string(file).ok()?).ok()
-}
+/// The directory of the emulator and of its certificates.
+const EMULATOR: &str = "emulator";
 
-/// Each language reads the certificate authority from a variable of its own.
-fn environment(emulator: &Emulator, ca: &Path) -> Result<Vec<(&'static str, String)>> {
-    let ca = ca.to_string_lossy().into_owned();
-    let host = emulator
-        .authority_host
-        .strip_prefix("https://")
-        .context("the emulator's authority is not https")?;
-    let user = emulator.users.first().context("the emulator knows no users")?;
-    Ok(vec![
-        ("SSL_CERT_FILE", ca.clone()),
-        ("REQUESTS_CA_BUNDLE", ca.clone()),
-        ("NODE_EXTRA_CA_CERTS", ca),
-        ("NO_PROXY", "localhost,127.0.0.1".to_owned()),
-        ("no_proxy", "localhost,127.0.0.1".to_owned()),
-        ("AZURE_AUTHORITY_HOST", emulator.authority_host.clone()),
-        ("AZURE_CLIENT_ID", DEVELOPMENT_APP.to_owned()),
-        ("AZURE_TENANT_ID", emulator.tenant.clone()),
-        ("KEYBEARER_TRUSTED_AUTHORITY_HOSTS", host.trim_end_matches('/').to_owned()),
-        ("KEYBEARER_BROWSE_USER", user.upn.clone()),
-        ("KEYBEARER_BROWSE_PASSWORD", user.password.clone()),
-    ])
-}
-
-/// The app that credentials are for unless told otherwise; the emulator knows it.
+/// The default app of credentials; the emulator has it registered.
 const DEVELOPMENT_APP: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
 
 /// Starts Azurite with the emulator's certificate and returns the account's URL.
-pub(crate) async fn start_azurite(stage: &mut DemoMachine) -> Result<String> {
-    let package = stage.repository.path("xtask/azurite");
+pub(crate) async fn start_azurite(machine: &mut DemoMachine) -> Result<String> {
+    let package = machine.repository.path("xtask/azurite");
     node_packages(&package).await?;
-    // Free now; if another program takes it first, Azurite says so and the start fails.
+    // Free now; if another program binds it first, Azurite reports that and the start fails.
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
-    let mut command = azurite(&package, &stage.path("home"), port);
-    let log = stage.path("azurite.log");
+    let mut command = azurite(&package, &machine.path(EMULATOR), port);
+    let log = machine.path("azurite.log");
     let probe = async || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok();
-    stage.services.start("Azurite", &mut command, &log, probe).await?;
-    // No slash at the end: the Rust client would double it.
+    machine.services.start("Azurite", &mut command, &log, probe).await?;
+    // Without a trailing slash, which the Rust client would double.
     Ok(format!("https://127.0.0.1:{port}/devstoreaccount1"))
 }
 

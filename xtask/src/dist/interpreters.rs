@@ -1,4 +1,4 @@
-//! Pythons for the machines and C libraries that wheels are built for.
+//! Python interpreters for the processors and C libraries that wheels are built for.
 
 use super::target::{Library, Machine, Target};
 use crate::failure::MissingTool;
@@ -9,14 +9,14 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
-/// Debian's oldest with a Python that is supported, and its newest.
+/// The oldest release of Debian with a supported Python, and the newest.
 const SUITES: [&str; 2] = ["bullseye", "sid"];
 
-/// Where CPython's source is from, and a musl that is not older than zig's.
+/// The release with CPython's source, and one whose musl is not older than zig's.
 const SOURCE_SUITES: &str = "bookworm sid";
 const SOURCE: &str = "python3.11";
 
-/// A Python that runs here, if need be under qemu.
+/// A Python that runs on this machine, under qemu if necessary.
 #[derive(Debug)]
 pub(super) struct Interpreter {
     runner: Vec<OsString>,
@@ -24,7 +24,7 @@ pub(super) struct Interpreter {
 }
 
 impl Interpreter {
-    /// Those that the target's wheel is for.
+    /// The interpreters that prove the wheel of this target.
     pub(super) async fn all_for(
         repository: &Repository,
         target: &Target,
@@ -46,7 +46,7 @@ impl Interpreter {
     }
 }
 
-/// The program, run by the words before it if there are any.
+/// The program, started by `runner` if that is not empty.
 pub(super) fn command(runner: &[OsString], program: &Path) -> Command {
     let Some((first, others)) = runner.split_first() else { return process::command(program) };
     let mut command = process::command(first);
@@ -54,7 +54,8 @@ pub(super) fn command(runner: &[OsString], program: &Path) -> Command {
     command
 }
 
-/// What runs a program of the machine that finds its libraries in `root`; nothing if it is ours.
+/// The command that runs a program of the machine with the libraries in `root`; empty for this
+/// machine.
 pub(super) async fn runner(machine: &Machine, root: &Path) -> Result<Vec<OsString>> {
     if machine.is_ours() {
         return Ok(Vec::new());
@@ -69,7 +70,7 @@ pub(super) async fn runner(machine: &Machine, root: &Path) -> Result<Vec<OsStrin
     Ok(vec![qemu.into(), "-L".into(), root.into()])
 }
 
-/// Debian's Python of a suite, with the suite's C library.
+/// The Python of a Debian suite, with the C library of that suite.
 async fn debian(
     repository: &Repository,
     machine: &'static Machine,
@@ -85,7 +86,7 @@ async fn debian(
     .await?;
     let mut runner = runner(machine, &root).await?;
     if runner.is_empty() {
-        // The system's own linker may be older than the suite's C library.
+        // The dynamic linker of the system may be older than the C library of the suite.
         let place = format!("lib/{}-linux-gnu", machine.name);
         let (libraries, more) = (root.join(&place), root.join("usr").join(&place));
         runner.extend([libraries.join(machine.linker).into(), "--library-path".into()]);
@@ -94,13 +95,13 @@ async fn debian(
     Ok(Interpreter { runner, python: root.join("usr/bin/python3") })
 }
 
-/// A Python for musl, which Debian does not have.
+/// Builds a Python for musl, which Debian does not have.
 async fn musl(
     repository: &Repository,
     machine: &'static Machine,
     zig: &Path,
 ) -> Result<Interpreter> {
-    let ours = Machine::ours().context("there is no recipe for a Python on this machine")?;
+    let ours = Machine::ours().context("Pythons cannot be built on this kind of processor")?;
     let builder = build_musl(repository, ours, zig, None).await?;
     let python = if machine.is_ours() {
         builder
@@ -145,6 +146,6 @@ async fn build_musl(
 
 async fn lists(work: PathBuf, suites: &str, machine: &'static Machine) -> Result<Debian> {
     let debian = Debian::prepare(work, suites, Some(machine.debian)).await?;
-    let advice = "the Pythons are Debian's; this needs a system with apt";
+    let advice = "the Pythons come from Debian; run this on a system with apt";
     debian.ok_or_else(|| MissingTool { advice: advice.to_owned() }.into())
 }

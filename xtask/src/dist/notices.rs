@@ -1,6 +1,6 @@
 //! `THIRD-PARTY`: the licences of what is linked into a wheel, each text once.
 
-use super::Workshop;
+use super::WheelBuilder;
 use super::wheel::{THIRD_PARTY, Wheel};
 use crate::process;
 use anyhow::{Context as _, Result, ensure};
@@ -8,21 +8,21 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// The file beside a wheel's `pyproject.toml`, where maturin looks for it. It is there for one build
-/// only, for it is true of one target.
+/// The file beside the `pyproject.toml` of a wheel, where maturin looks for it. It exists during one
+/// build only, because it is true of one target.
 pub(super) struct Notices(PathBuf);
 
 impl Notices {
-    /// Writes down what cargo links into the wheel, and `more`, which the linker adds.
+    /// Lists the licences of what cargo links into the wheel, and `more`, which the linker adds.
     pub(super) async fn write(
-        workshop: &Workshop<'_>,
+        builder: &WheelBuilder<'_>,
         wheel: &Wheel,
         triple: &str,
         more: Vec<Licence>,
     ) -> Result<Self> {
-        let directory = workshop.repository.path(wheel.directory);
+        let directory = builder.repository.path(wheel.directory);
         let mut licences = more;
-        licences.extend(of_crates(workshop, &directory, triple).await?);
+        licences.extend(of_crates(builder, &directory, triple).await?);
         let text = format!(
             "What is linked into {} for {triple}, and the licences of it.\n\n{STANDARD_LIBRARY}{}",
             wheel.name,
@@ -36,21 +36,21 @@ impl Notices {
 
 impl Drop for Notices {
     fn drop(&mut self) {
-        // One that stays is written over by the next build.
+        // If it stays, the next build overwrites it.
         drop(std::fs::remove_file(&self.0));
     }
 }
 
-/// It comes with the compiler, so it is no crate of cargo's.
+/// The standard library comes with the compiler, so cargo-about does not list it.
 const STANDARD_LIBRARY: &str = "\
 Rust's standard library, copyright The Rust Project Developers, and the crates within it are
 licensed under Apache-2.0 among others; its text is in LICENSE-APACHE beside this file.
 ";
 
-/// What zig adds where it links: its run-time library, and musl if the program is static.
-pub(super) async fn of_zig(workshop: &Workshop<'_>, wheel: &Wheel) -> Result<Vec<Licence>> {
-    let zig = workshop.zig().await?;
-    let home = zig.parent().context("zig lies in a directory")?;
+/// The licences of what zig links in: its run-time library, and musl if the program is static.
+pub(super) async fn of_zig(builder: &WheelBuilder<'_>, wheel: &Wheel) -> Result<Vec<Licence>> {
+    let zig = builder.zig().await?;
+    let home = zig.parent().context("zig has no directory")?;
     let mut files = vec![("zig's run-time library", "LICENSE")];
     if wheel.is_static() {
         files.push(("musl", "lib/libc/musl/COPYRIGHT"));
@@ -65,13 +65,13 @@ pub(super) async fn of_zig(workshop: &Workshop<'_>, wheel: &Wheel) -> Result<Vec
     Ok(licences)
 }
 
-/// One text of a licence, as cargo-about tells it.
+/// One licence text, as cargo-about prints it.
 #[derive(Deserialize)]
 pub(super) struct Licence {
-    /// Of SPDX's list.
+    /// The SPDX identifier.
     id: String,
     text: String,
-    /// None if it is that list's model of such a text.
+    /// None if the text is the template of the SPDX list.
     source_path: Option<PathBuf>,
     used_by: Vec<User>,
 }
@@ -89,14 +89,14 @@ struct Package {
 }
 
 impl Licence {
-    /// MIT's, of something that is no crate.
+    /// The MIT licence of something that is not a crate.
     fn of(name: &str, text: String) -> Self {
         let package = Package { name: name.to_owned(), version: String::new() };
         let used_by = vec![User { package }];
         Self { id: "MIT".to_owned(), text, source_path: Some(PathBuf::new()), used_by }
     }
 
-    /// Whether the authors, whom most licences want named, are named.
+    /// Whether the text names the authors, which most licences require.
     fn is_complete(&self) -> bool {
         self.source_path.is_some() || self.id == "Apache-2.0"
     }
@@ -108,9 +108,10 @@ impl Licence {
     }
 }
 
-/// What cargo-about finds in the sources of all crates that the package needs on the target.
+/// The licences that cargo-about finds in the sources of all crates that the package needs on the
+/// target.
 async fn of_crates(
-    workshop: &Workshop<'_>,
+    builder: &WheelBuilder<'_>,
     directory: &Path,
     triple: &str,
 ) -> Result<Vec<Licence>> {
@@ -119,7 +120,7 @@ async fn of_crates(
         licenses: Vec<Licence>,
     }
 
-    let repository = workshop.repository;
+    let repository = builder.repository;
     let answer = tempfile::NamedTempFile::new()?;
     let mut about = process::command(repository.cargo_about().await?);
     about.args(["generate", "--locked", "--fail", "--format", "json", "--target", triple]);
@@ -130,14 +131,14 @@ async fn of_crates(
     Ok(found.licenses)
 }
 
-/// A text, and what it is the licence of.
+/// A licence text and its users.
 struct Section {
     text: String,
     ids: BTreeSet<String>,
     users: BTreeSet<String>,
 }
 
-/// All texts, each once, in the order of what they are the licences of.
+/// All texts, each once, in the order of their users.
 fn listed(licences: Vec<Licence>) -> Result<String> {
     let mut sections: BTreeMap<String, Section> = BTreeMap::new();
     for licence in licences {
@@ -147,7 +148,7 @@ fn listed(licences: Vec<Licence>) -> Result<String> {
             licence.id,
             licence.users().collect::<Vec<_>>().join(", ")
         );
-        // Copies differ in where their lines end.
+        // Copies of a text differ in their line breaks.
         let words = licence.text.split_whitespace().collect::<Vec<_>>().join(" ");
         let section = sections.entry(words).or_insert_with(|| Section {
             text: licence.text.replace("\r\n", "\n"),
@@ -177,20 +178,20 @@ impl Section {
 mod tests {
     use super::*;
 
-    /// Licences as cargo-about tells them: id, text, its file, crate.
-    fn told(licences: &[(&str, &str, Option<&str>, &str)]) -> Vec<Licence> {
-        let licences = licences.iter().map(|(id, text, source_path, name)| {
+    /// Licences as cargo-about prints them: id, text, its file, crate.
+    fn licences(licences: &[(&str, &str, Option<&str>, &str)]) -> Vec<Licence> {
+        let printed = licences.iter().map(|(id, text, source_path, name)| {
             serde_json::json!({
                 "name": "", "id": id, "text": text, "source_path": source_path,
                 "used_by": [{ "crate": { "name": name, "version": "1.0.0" }, "path": null }],
             })
         });
-        serde_json::from_value(licences.collect()).unwrap()
+        serde_json::from_value(printed.collect()).unwrap()
     }
 
     #[test]
     fn a_text_is_listed_once_whatever_its_line_ends() {
-        let list = listed(told(&[
+        let list = listed(licences(&[
             ("MIT", "Permission is\r\nhereby granted\r\n", Some("LICENSE"), "url"),
             ("MIT", "Permission is hereby\ngranted", Some("LICENSE"), "idna"),
             ("ISC", "several licences", Some("LICENSE"), "aws-lc-sys"),
@@ -209,9 +210,11 @@ mod tests {
     #[test]
     fn a_text_that_names_no_author_is_an_error_unless_none_has_to_be_named() {
         let model = "Copyright (c) <year> <copyright holders>";
-        let error = listed(told(&[("MIT", model, None, "slab")])).unwrap_err().to_string();
+        let error = listed(licences(&[("MIT", model, None, "slab")])).unwrap_err().to_string();
         assert!(error.contains("MIT was not found for slab 1.0.0"), "{error}");
-        assert!(listed(told(&[("Apache-2.0", "Apache License", None, "sync_wrapper")])).is_ok());
+        assert!(
+            listed(licences(&[("Apache-2.0", "Apache License", None, "sync_wrapper")])).is_ok()
+        );
     }
 
     #[test]

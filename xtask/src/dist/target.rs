@@ -1,24 +1,24 @@
-//! The targets that are supported.
+//! The supported targets.
 
-/// A machine and C library that wheels and the program are built for.
+/// A processor and C library that wheels and the program are built for.
 #[derive(Debug)]
 pub(crate) struct Target {
     pub(crate) triple: &'static str,
     pub(crate) machine: &'static Machine,
     pub(crate) library: Library,
-    /// The oldest system the wheel runs on, PEP 600 and PEP 656.
+    /// The oldest system the wheel runs on (PEP 600, PEP 656).
     pub(crate) tag: &'static str,
-    /// What rustc is told for the wheel.
+    /// Flags of rustc for the wheel.
     pub(crate) wheel: &'static [&'static str],
-    /// What rustc is told for the program, where one is built: the one for musl runs with every
-    /// C library.
+    /// Flags of rustc for the program, if one is built for this target. The program for musl runs with
+    /// every C library.
     pub(crate) program: Option<&'static [&'static str]>,
 }
 
-/// zig brings musl's start objects.
+/// zig provides musl's start objects.
 const STATIC: &[&str] = &["-Clink-self-contained=no"];
 
-/// A module uses the interpreter's C library.
+/// A Python module uses the C library of the interpreter.
 const SHARED: &[&str] = &["-Clink-self-contained=no", "-Ctarget-feature=-crt-static"];
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -30,10 +30,11 @@ pub(crate) enum Library {
 /// A kind of processor.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Machine {
-    /// As Rust, GNU and qemu call it.
+    /// The name in Rust, GNU and qemu.
     pub(crate) name: &'static str,
+    /// The name in Debian.
     pub(crate) debian: &'static str,
-    /// What loads programs that use glibc.
+    /// The dynamic linker of glibc.
     pub(crate) linker: &'static str,
 }
 
@@ -44,7 +45,7 @@ const AARCH64: Machine =
 impl Machine {
     pub(crate) const ALL: [&Self; 2] = [&X86_64, &AARCH64];
 
-    /// The one this runs on, if it is among them.
+    /// The processor of this machine, if it is supported.
     pub(crate) fn ours() -> Option<&'static Self> {
         Self::ALL.into_iter().find(|machine| machine.is_ours())
     }
@@ -90,8 +91,8 @@ impl Target {
         },
     ];
 
-    /// The target whose program is for this machine.
-    pub(crate) fn of_program(&self) -> Option<&'static Self> {
+    /// The target that has the program for the same processor.
+    pub(crate) fn with_program(&self) -> Option<&'static Self> {
         let same_machine = |other: &&Self| other.machine == self.machine;
         Self::ALL.iter().filter(same_machine).find(|other| other.program.is_some())
     }
@@ -100,6 +101,6 @@ impl Target {
     pub(crate) fn named(triple: &str) -> Result<&'static Self, String> {
         let known = || Self::ALL.iter().map(|target| target.triple).collect::<Vec<_>>().join(", ");
         let target = Self::ALL.iter().find(|target| target.triple == triple);
-        target.ok_or_else(|| format!("not one of {}", known()))
+        target.ok_or_else(|| format!("the target is not one of {}", known()))
     }
 }

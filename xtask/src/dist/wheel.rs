@@ -1,25 +1,25 @@
-//! The wheels: what each is made of, and what its name says.
+//! The wheels: their contents and their names.
 
 use super::target::Target;
 use anyhow::{Context as _, Result, bail};
 use std::path::{Path, PathBuf};
 
-/// The notices of what is linked, beside the licences in a wheel.
+/// The file with the licences of what is linked in, beside the project's licences in a wheel.
 pub(super) const THIRD_PARTY: &str = "THIRD-PARTY";
 
-/// The texts that licences want to go along with the wheel, ours and others'.
+/// The licence texts that a wheel must contain.
 const LICENCES: [&str; 3] = ["LICENSE-APACHE", "LICENSE-MIT", THIRD_PARTY];
 
 /// A wheel for one target.
 pub(super) struct Wheel {
-    /// As the wheel's name begins.
+    /// The first part of the wheel's name.
     pub(super) name: &'static str,
     pub(super) directory: &'static str,
-    /// Interpreter and ABI, PEP 425.
+    /// Interpreter and ABI (PEP 425).
     interpreter: &'static str,
-    /// The oldest systems it runs on, PEP 600 and PEP 656.
+    /// The oldest systems it runs on (PEP 600, PEP 656).
     pub(super) systems: Vec<&'static str>,
-    /// What rustc is told.
+    /// Flags of rustc.
     pub(super) flags: &'static [&'static str],
 }
 
@@ -39,7 +39,7 @@ impl Wheel {
         Self { name, directory, interpreter, systems, flags }
     }
 
-    /// The program, which runs with every C library, where it is built for this target.
+    /// The wheel of the program, if this target builds one. It runs with every C library.
     pub(super) fn program(target: &Target) -> Option<Self> {
         let flags = target.program?;
         let same_machine = Target::ALL.iter().filter(|other| other.machine == target.machine);
@@ -48,10 +48,10 @@ impl Wheel {
         Some(Self { name, directory, interpreter, systems, flags })
     }
 
-    /// What it has to be called: an installer goes by the name alone.
+    /// The required file name: installers read the tags in it and nothing else.
     pub(super) fn file_name(&self) -> String {
         let platforms = self.systems.iter().flat_map(|system| {
-            // As installers older than PEP 600 know it.
+            // The name that installers older than PEP 600 know.
             let older = system.strip_prefix("manylinux_2_17_");
             let older = older.map(|machine| format!("manylinux2014_{machine}"));
             older.into_iter().chain([(*system).to_owned()])
@@ -61,12 +61,12 @@ impl Wheel {
         format!("{}-{version}-{}-{platforms}.whl", self.name, self.interpreter)
     }
 
-    /// Whether it holds the program, which brings its C library along.
+    /// Whether it contains the program, which is linked statically.
     pub(super) fn is_static(&self) -> bool {
         self.interpreter == "py3-none"
     }
 
-    /// The licences that are not among the files of the wheel, whose names are given one a line.
+    /// The licences that are missing in the wheel; `files` has the name of one file a line.
     pub(super) fn missing_licences(&self, files: &str) -> Vec<&'static str> {
         let place = format!("{}-{}.dist-info/licenses/", self.name, env!("CARGO_PKG_VERSION"));
         let is_missing = |licence: &&str| {
@@ -77,7 +77,7 @@ impl Wheel {
         LICENCES.into_iter().filter(is_missing).collect()
     }
 
-    /// Where it is in the folder that it was built into.
+    /// The path of the wheel in the folder that it was built into.
     pub(super) fn find_in(&self, folder: &Path) -> Result<PathBuf> {
         let wheel = folder.join(self.file_name());
         if !wheel.is_file() {

@@ -1,11 +1,12 @@
-//! The distribution that takes the place of azure-identity-broker.
+//! The distribution that replaces azure-identity-broker.
 
 use super::packages::download;
 use crate::test::{Tally, build, counted};
 use crate::tools::{Python, Repository, build_wheels};
 use anyhow::Result;
 
-/// Programs written for Microsoft's package with ours, and both in one environment.
+/// Runs programs written for Microsoft's package with the replacement, and tests both in one
+/// environment.
 pub(crate) async fn tests(repository: &Repository) -> Result<Tally> {
     super::install_what_is_missing(&[super::BUS], &[]).await?;
     let directory = repository.path("interop/dropin");

@@ -1,12 +1,12 @@
-//! Packages as files: what tests install by themselves, and what they read.
+//! Downloaded packages, which tests install or read.
 
 use crate::process;
 use crate::tools::{Python, prepared_once};
 use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
 
-/// Downloads what `requirements` pins into the folder `name` of the environment, once. With the
-/// environment it goes: wheels are made for one version of Python.
+/// Downloads what `requirements` pins into the folder `name` of the environment, once. The folder is
+/// removed with the environment, because wheels are for one version of Python.
 pub(super) async fn download(
     python: &Python,
     (name, requirements): (&str, &Path),
@@ -23,9 +23,9 @@ pub(super) async fn download(
         let mut pip = python.command(&["-m", "pip", "download", "--quiet", "--no-deps"]);
         pip.args(["--disable-pip-version-check", "--require-hashes"]).args(options);
         pip.arg("--dest").arg(&folder).arg("-r").arg(requirements);
-        process::run(&mut pip)
-            .await
-            .context("pip could not download the pinned packages; is the package index reachable?")
+        process::run(&mut pip).await.context(
+            "pip could not download the pinned packages; the package index may be unreachable",
+        )
     })
     .await?;
     Ok(folder)

@@ -1,18 +1,18 @@
-//! Tests of Microsoft's packages, against our credential.
+//! Tests of Microsoft's packages, against Keybearer's credential.
 
 use super::packages::download;
 use crate::test::{Tally, build, counted};
 use crate::tools::{Python, Repository};
 use anyhow::Result;
 
-/// Takes the tests out of the archives that carry them, and runs those that fit.
+/// Extracts the tests from the source archives and runs those that apply.
 pub(crate) async fn tests(repository: &Repository) -> Result<Tally> {
     super::install_what_is_missing(&[super::BUS], &[]).await?;
     let directory = repository.path("interop/peers");
     super::check_python("azure-identity").await?;
     let requirements = directory.join("requirements.txt");
     let python = Python::prepare(repository, "interop-peers", &requirements).await?;
-    // To name an archive's package, pip runs its build script; what that needs is pinned too.
+    // pip runs the build script of an archive to find its name, so its dependencies are pinned too.
     let options = ["--no-build-isolation", "--no-binary", "azure-identity,azure-identity-broker"];
     let archives = download(&python, ("sdists", &directory.join("sdists.txt")), &options).await?;
     python.install_keybearer(repository, "dev").await?;

@@ -1,4 +1,4 @@
-//! Counting what test programs ran, from what they print.
+//! Counts of tests, read from the output of test programs.
 
 /// Tests that ran.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -41,7 +41,7 @@ impl Tally {
     }
 }
 
-/// Each number followed by what it counts.
+/// Reads numbers that are followed by what they count.
 fn of_words(line: &str) -> Tally {
     let words: Vec<&str> = line
         .split(|letter: char| !letter.is_alphanumeric())

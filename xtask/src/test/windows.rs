@@ -1,10 +1,10 @@
-//! What runs on Windows, run in Wine.
+//! Tests for Windows, run in Wine.
 
 use super::{Tally, build, counted};
 use crate::process;
 use crate::tools::{Cross, Repository, WindowsPython, Wine, wine};
 use anyhow::{Context as _, Result};
-use serde::Deserialize;
+use keybearer_emulator::{Laboratory, Ready};
 use std::path::PathBuf;
 use tokio::process::Command;
 
@@ -16,15 +16,15 @@ pub(super) async fn in_wine(repository: &Repository) -> Result<Tally> {
     let programs = repository.target().join(wine::TARGET).join("debug");
     wine::place_shim(repository, &programs).await?;
     build(repository, &["keybearer-emulator", "xtask"]).await?;
-    let stage = WineMachine {
+    let machine = WineMachine {
         repository,
         cross,
         programs,
-        servers: Servers::start(repository).await?,
+        laboratory: Laboratory::start_program(&repository.binary("keybearer-emulator"))?,
         python: WindowsPython::prepare(repository).await?,
     };
-    let bare = stage.without_wam().await?;
-    let served = stage.with_fake_wam().await?;
+    let bare = machine.without_wam().await?;
+    let served = machine.with_fake_wam().await?;
     println!(
         "NOT RUN: real Windows, its Web Account Manager and its dialogues; see docs/windows.md"
     );
@@ -35,26 +35,26 @@ struct WineMachine<'a> {
     repository: &'a Repository,
     cross: Cross,
     programs: PathBuf,
-    servers: Servers,
+    laboratory: Laboratory,
     python: WindowsPython,
 }
 
 impl WineMachine<'_> {
-    /// Wine as it is has no Web Account Manager: the same error as a Windows without one.
+    /// Plain Wine has no Web Account Manager, with the same error as a Windows without one.
     async fn without_wam(&self) -> Result<Tally> {
         let prefix = Wine::prepare(self.repository, "bare").await?;
         let mut client = self.tests(&["credential", "wam_absent", "windows_gui"]);
         client.arg("--lib");
         let client = counted(prefix.apply(&mut client), Tally::of_cargo).await?;
         let mut program = self.tests(&["windows_browser"]);
-        self.servers.describe(self.repository, &mut program);
+        set_environment(self.laboratory.ready(), self.repository, &mut program);
         let program = counted(prefix.apply(&mut program), Tally::of_cargo).await?;
         self.install_wheel(&prefix).await?;
         let mut python = self.pytest(&prefix, "test_without_wam.py");
         Ok(client.and(program).and(counted(&mut python, Tally::of_pytest).await?))
     }
 
-    /// Wine with a provider of ours in the place of Web Account Manager.
+    /// Wine with the project's fake provider instead of Web Account Manager.
     async fn with_fake_wam(&self) -> Result<Tally> {
         let prefix = Wine::prepare(self.repository, "wam").await?;
         let mut dll = self.cargo(&["build", "--quiet", "--locked"]);
@@ -64,10 +64,10 @@ impl WineMachine<'_> {
             let class = format!("Windows.Security.Authentication.Web.Core.{class}");
             prefix.register(&class, &self.programs.join("keybearer_fake_wam.dll")).await?;
         }
-        let world = tempfile::tempdir()?;
-        let directory = wine::windows_path(world.path());
+        let state = tempfile::tempdir()?;
+        let directory = wine::windows_path(state.path());
         let mut test = self.tests(&["wam", "windows_wam"]);
-        // One program after the other: they share the provider's directory.
+        // One program after the other, because they share the directory of the provider.
         test.env("FAKE_WAM_DIR", &directory);
         let tested = counted(prefix.apply(&mut test), Tally::of_cargo).await?;
         let mut python = self.pytest(&prefix, "test_with_wam.py");
@@ -85,8 +85,8 @@ impl WineMachine<'_> {
         python.install(repository, &wheel.path()).await
     }
 
-    /// Tests of the client and the program, by their names. The packages are always the same, for
-    /// others would be other features, and nearly everything compiled again.
+    /// Tests of the client and the program, by their names. The packages are always the same: others
+    /// would select other features and compile nearly everything again.
     fn tests(&self, names: &[&str]) -> Command {
         let mut command = self.cargo(&["test", "--locked", "--no-fail-fast"]);
         command.args(["-p", "keybearer-client", "-p", "keybearer-cli"]);
@@ -98,78 +98,30 @@ impl WineMachine<'_> {
         self.cross.cargo(self.repository, arguments)
     }
 
-    /// The Python package's tests in that file, in a Python for Windows.
+    /// The tests of the Python package in this file, in a Python for Windows.
     fn pytest(&self, prefix: &Wine, file: &str) -> Command {
         let mut pytest = self.python.command(prefix);
         pytest.args(["-m", "pytest", "-q", "-p", "no:cacheprovider"]).arg(file);
         pytest.current_dir(self.repository.path("crates/python/tests_windows"));
-        self.servers.describe(self.repository, &mut pytest);
-        // The credential is Microsoft's cloud's except where a test says otherwise.
+        set_environment(self.laboratory.ready(), self.repository, &mut pytest);
+        // Credentials use Microsoft's cloud unless a test sets another authority.
         pytest.env_remove("AZURE_AUTHORITY_HOST");
         pytest
     }
 }
 
-/// The emulator, on this side of Wine; loopback is the same on both.
-struct Servers {
-    _emulator: tokio::process::Child,
-    directory: tempfile::TempDir,
-    ready: Ready,
-}
-
-#[derive(Deserialize)]
-struct Ready {
-    authority_host: String,
-    blob_endpoint: String,
-    tenant: String,
-    users: Vec<User>,
-}
-
-#[derive(Deserialize)]
-struct User {
-    upn: String,
-    password: String,
-}
-
-impl Servers {
-    async fn start(repository: &Repository) -> Result<Self> {
-        const LIMIT: std::time::Duration = std::time::Duration::from_secs(20);
-        let directory = tempfile::tempdir()?;
-        let mut emulator = process::command(repository.binary("keybearer-emulator"));
-        emulator.args(["serve", "--dir"]).arg(directory.path());
-        emulator.stdout(std::process::Stdio::null());
-        let emulator = process::spawn(&mut emulator)?;
-        let file = directory.path().join("ready.json");
-        let ready = tokio::time::timeout(LIMIT, async {
-            loop {
-                if let Ok(ready) = std::fs::read(&file) {
-                    return serde_json::from_slice(&ready);
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            }
-        });
-        let ready = ready.await.context("the emulator did not start")??;
-        Ok(Self { _emulator: emulator, directory, ready })
-    }
-
-    /// Tells programs in Wine where the emulator is and who the person is. The browser is a program
-    /// of this side, which Wine starts as well.
-    fn describe(&self, repository: &Repository, command: &mut Command) {
-        let authority = &self.ready.authority_host;
-        let host = authority.trim_start_matches("https://");
-        let ca = self.directory.path().join("ca.pem");
-        let browser = wine::windows_path(&repository.binary("xtask"));
-        command.env("AZURE_AUTHORITY_HOST", authority).env("TEST_AUTHORITY", authority);
-        command.env("TEST_TENANT", &self.ready.tenant);
-        command.env("TEST_BLOB_ENDPOINT", &self.ready.blob_endpoint);
-        command.env("KEYBEARER_TRUSTED_AUTHORITY_HOSTS", host);
-        // Wine understands paths of this side too; cargo and the browser, no others.
-        command.env("SSL_CERT_FILE", &ca).env_remove("SSL_CERT_DIR");
-        command.env("REQUESTS_CA_BUNDLE", ca);
-        command.env("BROWSER", format!("{browser} browse"));
-        if let Some(user) = self.ready.users.first() {
-            command.env("KEYBEARER_BROWSE_USER", &user.upn);
-            command.env("KEYBEARER_BROWSE_PASSWORD", &user.password);
-        }
+/// Sets the addresses of the emulator and the user for programs in Wine. The emulator and the browser
+/// run outside of Wine, which shares the loopback interface and can start the browser.
+fn set_environment(emulator: &Ready, repository: &Repository, command: &mut Command) {
+    // Wine understands Unix paths too; cargo and the browser understand no others.
+    command.envs(emulator.variables()).env_remove("SSL_CERT_DIR");
+    command.env("TEST_AUTHORITY", &emulator.authority_host);
+    command.env("TEST_TENANT", &emulator.tenant);
+    command.env("TEST_BLOB_ENDPOINT", &emulator.blob_endpoint);
+    let browser = wine::windows_path(&repository.binary("xtask"));
+    command.env("BROWSER", format!("{browser} browse"));
+    if let Some(user) = emulator.users.first() {
+        command.env("KEYBEARER_BROWSE_USER", &user.upn);
+        command.env("KEYBEARER_BROWSE_PASSWORD", &user.password);
     }
 }

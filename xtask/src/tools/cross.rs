@@ -1,9 +1,8 @@
-//! Rust's standard library for systems this machine is not.
+//! Rust's standard library for other systems.
 //!
-//! A toolchain of rustup has it after `rustup target add`, and is left alone then. A toolchain that
-//! came otherwise has none, so it is built: from the toolchain's own `rust-src` component, or from
-//! Debian's package of exactly the same version. Stable cargo does the rest; the result lies beside
-//! the toolchain, which stays as it is.
+//! A toolchain of rustup has it after `rustup target add`, and is used as it is then. For other
+//! toolchains it is built with stable cargo, from the toolchain's `rust-src` component or from
+//! Debian's package of exactly the same version. The toolchain is not changed.
 
 use super::{Debian, Repository, prepared_once};
 use crate::failure::MissingTool;
@@ -16,7 +15,7 @@ use tokio::process::Command;
 #[derive(Debug)]
 pub(crate) struct Cross {
     target: &'static str,
-    /// None if the toolchain has it.
+    /// None if the toolchain has the library.
     sysroot: Option<PathBuf>,
 }
 
@@ -42,7 +41,7 @@ impl Cross {
         Ok(Self { target, sysroot: Some(sysroot) })
     }
 
-    /// cargo for this target; the host's own programs (build scripts, macros) are not affected.
+    /// cargo for this target; build scripts and macros are still built for the host.
     pub(crate) fn cargo(&self, repository: &Repository, subcommand: &[&str]) -> Command {
         let mut cargo = repository.cargo(subcommand);
         cargo.args(["--target", self.target]);
@@ -52,13 +51,13 @@ impl Cross {
         cargo
     }
 
-    /// What makes rustc use it, if it has to be told.
+    /// The flag that makes rustc use the built library.
     pub(crate) fn flag(&self) -> Option<String> {
         self.sysroot.as_ref().map(|sysroot| format!("--sysroot={}", sysroot.display()))
     }
 
-    /// The variable that holds rustc's flags for this target only: build scripts are for this
-    /// machine.
+    /// The variable with the flags of rustc for this target only, so that they do not affect build
+    /// scripts.
     pub(crate) fn flags_variable(&self) -> String {
         format!("CARGO_TARGET_{}_RUSTFLAGS", self.target.to_uppercase().replace('-', "_"))
     }
@@ -75,12 +74,12 @@ async fn rustc(arguments: &[&str]) -> Result<String> {
     Ok(output.trim().to_owned())
 }
 
-/// Compiles the library with the stable compiler, which builds it when told that it may
-/// (`RUSTC_BOOTSTRAP`), into a directory of the layout of a toolchain.
+/// Compiles the library with the stable compiler (`RUSTC_BOOTSTRAP` allows that) into a directory with
+/// the layout of a toolchain.
 async fn build(repository: &Repository, library: &Path, target: &str, out: &Path) -> Result<()> {
     let probe = out.join("probe");
     std::fs::create_dir_all(probe.join("src"))?;
-    // A workspace of its own, or cargo would look for it in ours.
+    // A separate workspace, or cargo would look for it in the repository's.
     let manifest = "[package]\nname = \"probe\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n\
                     [workspace]\n\n[profile.release]\ndebug = 0\n";
     std::fs::write(probe.join("Cargo.toml"), manifest)?;
@@ -96,7 +95,7 @@ async fn build(repository: &Repository, library: &Path, target: &str, out: &Path
         "target",
     ]);
     cargo.current_dir(&probe).env("RUSTC_BOOTSTRAP", "1");
-    // cargo's own tests name another source this way; nothing else does the same on stable.
+    // The variable of cargo's tests is the only way on stable to use another source.
     cargo.env("__CARGO_TESTS_ONLY_SRC_ROOT", library);
     // For link-time optimisation across it.
     cargo.env("RUSTFLAGS", "-Cembed-bitcode=yes").env_remove("CARGO_ENCODED_RUSTFLAGS");

@@ -9,17 +9,17 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use tokio::process::Command;
 
-/// Lists of packages.
+/// A private apt: lists of packages, and downloads.
 #[derive(Debug)]
 pub(crate) struct Debian {
     /// Lists and downloads.
     work: PathBuf,
-    /// Debian's name of the machine, such as `arm64`; None is this machine.
+    /// Debian's name of the architecture, such as `arm64`; None is the one of this machine.
     machine: Option<&'static str>,
 }
 
 impl Debian {
-    /// Fetches the lists of these suites from the mirror this machine uses. None if it has no apt.
+    /// Fetches the lists of these suites from the mirror of this machine. None if it has no apt.
     pub(crate) async fn prepare(
         work: PathBuf,
         suites: &str,
@@ -37,7 +37,7 @@ impl Debian {
              Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
         );
         std::fs::write(work.join("sources/debian.sources"), sources)?;
-        // Nothing is installed there, so everything a package needs is fetched.
+        // No package counts as installed, so all dependencies are fetched.
         std::fs::write(work.join("status"), "")?;
         let debian = Self { work, machine };
         process::capture(debian.apt("apt-get").arg("update"))
@@ -46,14 +46,14 @@ impl Debian {
         Ok(Some(debian))
     }
 
-    /// The versions a package is there in.
+    /// The available versions of a package.
     pub(crate) async fn versions(&self, package: &str) -> Result<Vec<String>> {
         let listed = process::capture(self.apt("apt-cache").args(["madison", package])).await?;
         let versions = listed.lines().filter_map(|line| line.split('|').nth(1));
         Ok(versions.map(|version| version.trim().to_owned()).collect())
     }
 
-    /// Unpacks one package, `NAME=VERSION`, without what it needs.
+    /// Unpacks one package, `NAME=VERSION`, without its dependencies.
     pub(crate) async fn unpack_alone(&self, package: &str, out: &Path) -> Result<()> {
         let downloads = self.emptied("download")?;
         let mut apt = self.apt("apt-get");
@@ -61,7 +61,7 @@ impl Debian {
         unpack_all(&downloads, out).await
     }
 
-    /// Unpacks packages and everything they need.
+    /// Unpacks packages and their dependencies.
     pub(crate) async fn unpack(&self, packages: &[&str], out: &Path) -> Result<()> {
         let downloads = self.emptied("cache/archives")?;
         std::fs::create_dir_all(downloads.join("partial"))?;
@@ -71,7 +71,7 @@ impl Debian {
             .await
             .with_context(|| format!("could not fetch {}", packages.join(", ")))?;
         unpack_all(&downloads, out).await?;
-        // Newer packages take it for granted that these are links.
+        // Newer packages expect these links.
         #[cfg(unix)]
         for name in ["bin", "lib", "lib64", "sbin"] {
             let (link, directory) = (out.join(name), Path::new("usr").join(name));
@@ -82,7 +82,7 @@ impl Debian {
         Ok(())
     }
 
-    /// Fetches what a package was made from, and returns its author's archive.
+    /// Fetches the source of a package and returns the original archive.
     pub(crate) async fn source(&self, package: &str) -> Result<PathBuf> {
         let downloads = self.emptied("download")?;
         let mut apt = self.apt("apt-get");
@@ -92,7 +92,9 @@ impl Debian {
             .with_context(|| format!("could not fetch the source of {package}"))?;
         let mut files = std::fs::read_dir(downloads)?.filter_map(Result::ok);
         let is_original = |path: &PathBuf| path.to_string_lossy().contains(".orig.tar.");
-        files.find_map(|file| Some(file.path()).filter(is_original)).context("no source came")
+        files
+            .find_map(|file| Some(file.path()).filter(is_original))
+            .context("the source has no original archive")
     }
 
     fn emptied(&self, directory: &str) -> Result<PathBuf> {

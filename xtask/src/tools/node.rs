@@ -20,14 +20,14 @@ pub(crate) async fn node_packages(directory: &Path) -> Result<()> {
         println!("installing the Node packages of {}", directory.display());
         let mut npm = process::command(NPM);
         npm.args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]).current_dir(directory);
-        process::run(&mut npm)
-            .await
-            .context("npm could not install the pinned packages; is the npm registry reachable?")
+        process::run(&mut npm).await.context(
+            "npm could not install the pinned packages; the npm registry may be unreachable",
+        )
     })
     .await
 }
 
-/// A program of a package installed by [`node_packages`], without npx's own process in between.
+/// A program of a package installed by [`node_packages`], started without npx.
 pub(crate) fn npx(directory: &Path, script: &str) -> Command {
     let mut node = process::command("node");
     node.arg(directory.join("node_modules").join(script));

@@ -15,7 +15,7 @@ pub(crate) struct Python {
 }
 
 impl Python {
-    /// The environment `name`, holding what `requirements` pins; made anew when that changes.
+    /// The environment `name` with the packages that `requirements` pins; created again when they change.
     pub(crate) async fn prepare(
         repository: &Repository,
         name: &str,
@@ -35,12 +35,12 @@ impl Python {
                 "install",
                 "--quiet",
                 "--disable-pip-version-check",
-                // Everything is pinned; what is left out of the pins is left out for a reason.
+                // All dependencies are pinned, except those that are left out on purpose.
                 "--no-deps",
                 "-r",
             ]);
             process::run(pip.arg(requirements)).await.context(
-                "pip could not install the pinned packages; is the package index reachable?",
+                "pip could not install the pinned packages; the package index may be unreachable",
             )
         })
         .await?;
@@ -67,13 +67,13 @@ impl Python {
     /// The environment's interpreter.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut python = command(self.interpreter(), arguments);
-        // What maturin and other tools go by.
+        // maturin and other tools read this.
         python.env("VIRTUAL_ENV", &self.home);
         python
     }
 
-    /// Builds the `keybearer` wheel with a profile of cargo's and installs it here, without the
-    /// program that it requires.
+    /// Builds the `keybearer` wheel with a cargo profile and installs it, without `keybearer-cli`, which
+    /// it requires.
     pub(crate) async fn install_keybearer(
         &self,
         repository: &Repository,
@@ -87,12 +87,12 @@ impl Python {
             .context("could not install the Python package")
     }
 
-    /// Where the environment is.
+    /// The directory of the environment.
     pub(crate) fn home(&self) -> &Path {
         &self.home
     }
 
-    /// Where the environment's interpreter is.
+    /// The path of the interpreter.
     pub(crate) fn interpreter(&self) -> PathBuf {
         self.binaries().join("python")
     }
@@ -102,13 +102,13 @@ impl Python {
     }
 }
 
-/// Builds the wheels of these directories into a directory that holds nothing else.
+/// Builds the wheels of these directories into an empty directory.
 pub(crate) async fn build_wheels(
     repository: &Repository,
     directories: &[&str],
     profile: &str,
 ) -> Result<PathBuf> {
-    // One environment builds for all: with another one cargo would build anew.
+    // One environment builds all wheels: with another interpreter cargo would build everything again.
     let requirements = repository.path("xtask/python/requirements.txt");
     let python = Python::prepare(repository, "python", &requirements).await?;
     let wheels = repository.tool_path("wheels");
@@ -132,7 +132,7 @@ fn command(program: impl AsRef<std::ffi::OsStr>, arguments: &[&str]) -> Command 
     python
 }
 
-/// The first Python that is new enough, with its version.
+/// The first Python on PATH that is new enough, with its version.
 async fn system_python() -> Result<(&'static str, String)> {
     for program in ["python3", "python"] {
         let script = "import sys; assert sys.version_info >= (3, 9); print(sys.version.split()[0])";

@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 use std::path::{Path, PathBuf};
 use tokio::process::Command;
 
-/// Takes the interpreter out of the archive `argv[1]`, whose own installation is for Windows only,
-/// and lets it find packages.
+/// Extracts the interpreter from the archive `argv[1]`, whose installer runs on Windows only, and
+/// enables its site-packages.
 const UNPACK: &str = r#"
 import io, os, pathlib, sys, tarfile, zipfile
 archive, home = sys.argv[1:]
@@ -20,7 +20,7 @@ for path in pathlib.Path(home, "cp311").iterdir():
 pathlib.Path(home, "python311._pth").write_text("python311.zip\n.\nimport site\n")
 "#;
 
-/// What pip takes for that interpreter's own answers.
+/// Options that make pip install for that interpreter.
 const WINDOWS: [&str; 11] = [
     "--no-deps",
     "--only-binary=:all:",
@@ -64,19 +64,19 @@ impl WindowsPython {
 
     async fn fetch(&self, interpreter: &Path) -> Result<()> {
         let download = tempfile::tempdir()?;
-        // pip runs the archive's setup to learn its name; the pinned hash says what it runs.
+        // pip runs the setup of the archive to find its name; the hash pins what it runs.
         let mut pip = self.pip(&["download", "--quiet", "--disable-pip-version-check"]);
         pip.args(["--no-deps", "--no-build-isolation", "--require-hashes", "--dest"]);
         process::run(pip.arg(download.path()).arg("-r").arg(interpreter))
             .await
             .context("could not fetch the Python for Windows")?;
         let archive =
-            std::fs::read_dir(download.path())?.next().context("nothing was fetched")??;
+            std::fs::read_dir(download.path())?.next().context("pip fetched nothing")??;
         let mut unpack = self.tools.command(&["-c", UNPACK]);
         process::run(unpack.arg(archive.path()).arg(&self.home)).await
     }
 
-    /// maturin, building the wheel for Windows into that directory.
+    /// The command that builds the wheel for Windows into a directory.
     pub(crate) fn maturin(
         &self,
         repository: &Repository,
@@ -98,12 +98,12 @@ impl WindowsPython {
     pub(crate) async fn install(&self, repository: &Repository, wheel: &Path) -> Result<()> {
         let mut pip = self.pip(&["install"]);
         pip.args(WINDOWS).arg("--target").arg(self.packages()).arg(wheel);
-        process::run(&mut pip).await.context("the wheel does not suit Windows")?;
+        process::run(&mut pip).await.context("could not install the wheel for Windows")?;
         wine::build_shim(repository, &self.home).await
     }
 
-    /// The interpreter in Wine. Both outputs come as one, for want of another way: it does not start
-    /// when one of them is a file that it may not read.
+    /// The interpreter in Wine. Both outputs are merged, because it does not start when one of them is a
+    /// file that it may not read.
     pub(crate) fn command(&self, prefix: &Wine) -> Command {
         let mut command = process::command("sh");
         command.args(["-c", "exec wine \"$@\" 2>&1", "sh"]);
@@ -118,7 +118,7 @@ impl WindowsPython {
         pip
     }
 
-    /// Where packages are installed.
+    /// The directory of installed packages.
     pub(crate) fn packages(&self) -> PathBuf {
         self.home.join("Lib/site-packages")
     }

@@ -1,4 +1,4 @@
-//! Wine, in prefixes of our own.
+//! Wine, in private prefixes.
 
 use super::{Repository, install_debian, is_installed};
 use crate::process;
@@ -10,7 +10,7 @@ use tokio::process::Command;
 pub(crate) const TARGET: &str = "x86_64-pc-windows-gnu";
 const LINKER: &str = "x86_64-w64-mingw32-gcc";
 
-/// Rust's standard library takes random bytes from a DLL that Wine before 10 has not.
+/// Rust's standard library reads random bytes from a DLL that Wine before 10 does not have.
 const RANDOM_SHIM: &str = "#include <windows.h>
 BOOLEAN NTAPI SystemFunction036(PVOID, ULONG);
 __declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE bytes, SIZE_T length)
@@ -19,21 +19,21 @@ __declspec(dllexport) BOOL WINAPI ProcessPrng(PBYTE bytes, SIZE_T length)
 }
 ";
 
-/// A Windows of its own for programs.
+/// A separate Wine prefix.
 #[derive(Debug)]
 pub(crate) struct Wine {
     prefix: PathBuf,
 }
 
-/// The DLLs that a program for Windows asks for.
+/// The DLLs that a program for Windows imports.
 pub(crate) async fn imports(program: &Path) -> Result<Vec<String>> {
     let mut objdump = process::command("x86_64-w64-mingw32-objdump");
-    let said = process::capture(objdump.arg("-p").arg(program)).await?;
-    let names = said.lines().filter_map(|line| line.trim().strip_prefix("DLL Name: "));
+    let output = process::capture(objdump.arg("-p").arg(program)).await?;
+    let names = output.lines().filter_map(|line| line.trim().strip_prefix("DLL Name: "));
     Ok(names.map(str::to_lowercase).collect())
 }
 
-/// Installs Wine and the linker if that is possible.
+/// Installs Wine and the linker if they are missing.
 pub(crate) async fn install() -> Result<()> {
     if !(is_installed("wine").await && is_installed(LINKER).await) {
         let advice = "Wine or the linker of mingw-w64 is missing; install them (on Debian and \
@@ -43,7 +43,7 @@ pub(crate) async fn install() -> Result<()> {
     Ok(())
 }
 
-/// Puts the DLL that Wine lacks beside programs and beside tests.
+/// Puts the DLL that Wine lacks into the directories of programs and of tests.
 pub(crate) async fn place_shim(repository: &Repository, programs: &Path) -> Result<()> {
     for directory in [programs.to_owned(), programs.join("deps")] {
         build_shim(repository, &directory).await?;
@@ -55,7 +55,7 @@ pub(crate) async fn place_shim(repository: &Repository, programs: &Path) -> Resu
 pub(crate) async fn build_shim(repository: &Repository, directory: &Path) -> Result<()> {
     let source = repository.tool_path("wine/random.c");
     std::fs::create_dir_all(directory)?;
-    std::fs::create_dir_all(source.parent().context("a file lies in a directory")?)?;
+    std::fs::create_dir_all(source.parent().context("the source has no directory")?)?;
     std::fs::write(&source, RANDOM_SHIM)?;
     let mut compiler = process::command(LINKER);
     compiler.args(["-shared", "-o"]).arg(directory.join("bcryptprimitives.dll"));
@@ -63,27 +63,27 @@ pub(crate) async fn build_shim(repository: &Repository, directory: &Path) -> Res
 }
 
 impl Wine {
-    /// A prefix of that name, made anew.
+    /// Creates a prefix, replacing an older one of the same name.
     pub(crate) async fn prepare(repository: &Repository, name: &str) -> Result<Self> {
         let wine = Self { prefix: repository.tool_path(&format!("wine/{name}")) };
         let _ = std::fs::remove_dir_all(&wine.prefix);
         std::fs::create_dir_all(&wine.prefix)?;
         let mut boot = process::command("wineboot");
         wine.apply(boot.arg("-i").stdout(Stdio::null()).stderr(Stdio::null()));
-        process::run(&mut boot).await.context("could not make a Wine prefix")?;
+        process::run(&mut boot).await.context("could not create a Wine prefix")?;
         Ok(wine)
     }
 
-    /// Lets a command, and the Wine it starts, use this prefix.
+    /// Makes a command, and the Wine it starts, use this prefix.
     pub(crate) fn apply<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         command.env("WINEPREFIX", &self.prefix).env("WINEARCH", "win64").env("WINEDEBUG", "-all");
         command.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER", "wine");
-        // Assembled already, by whoever publishes the crate.
+        // The crate contains the assembled files.
         command.env("AWS_LC_SYS_PREBUILT_NASM", "1");
         command.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", LINKER)
     }
 
-    /// Lets the runtime activate a class from a DLL.
+    /// Registers a class, so that the runtime activates it from a DLL.
     pub(crate) async fn register(&self, class: &str, dll: &Path) -> Result<()> {
         const CLASSES: &str = r"HKLM\Software\Microsoft\WindowsRuntime\ActivatableClassId";
         let mut reg = process::command("wine");
@@ -96,13 +96,13 @@ impl Wine {
 
 impl Drop for Wine {
     fn drop(&mut self) {
-        // Ends the prefix's own services, which otherwise stay a while.
+        // Ends the services of the prefix, which would run for a while.
         let mut server = std::process::Command::new("wineserver");
         let _ = server.arg("-k").env("WINEPREFIX", &self.prefix).status();
     }
 }
 
-/// Where Wine shows a file.
+/// The path of a file in Wine.
 pub(crate) fn windows_path(path: &Path) -> String {
     format!("Z:{}", path.display().to_string().replace('/', r"\"))
 }

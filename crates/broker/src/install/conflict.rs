@@ -7,45 +7,45 @@ use serde::Serialize;
 
 use crate::status::NameHolder;
 
-/// Something of another broker's.
+/// A file or process of another broker.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Conflict {
-    /// A file that we did not write, where one of ours is to be.
-    InOurPlace(PathBuf),
+    /// A file of another program at the path of one of ours.
+    PathOccupied(PathBuf),
     /// A file that makes the session bus start another broker.
     Activated {
-        /// Where it is.
+        /// Its path.
         file: PathBuf,
-        /// What it starts.
+        /// The command that it starts.
         command: String,
-        /// Whether it counts once ours is there.
+        /// Whether it takes effect when ours is installed.
         precedence: Precedence,
     },
-    /// Another broker runs, and has the name on the session bus.
+    /// Another broker is running, and has the name on the session bus.
     Running(NameHolder),
 }
 
-/// Which of two activation files for one name the session bus goes by.
+/// Which of two activation files for one name the session bus uses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 #[allow(clippy::exhaustive_enums, reason = "there is no fourth way")]
 pub enum Precedence {
-    /// Ours: the user's directory goes before the system's.
+    /// Ours: the user's directory takes precedence over the system's.
     Ours,
-    /// The other: what is made for this session goes before what is the user's.
+    /// The other: the session's directory takes precedence over the user's.
     Theirs,
-    /// Whichever the directory lists first, for both are in it. `dbus-daemon` leaves that open.
+    /// Undefined: both are in one directory, and `dbus-daemon` does not specify their order.
     Undecided,
 }
 
 impl Conflict {
-    /// Whether our files, once written, go before it.
+    /// Whether our files take precedence once they are written.
     #[must_use]
     pub const fn gives_way(&self) -> bool {
         match self {
             Self::Activated { precedence, .. } => matches!(precedence, Precedence::Ours),
-            Self::InOurPlace(_) | Self::Running(_) => true,
+            Self::PathOccupied(_) | Self::Running(_) => true,
         }
     }
 }
@@ -53,15 +53,17 @@ impl Conflict {
 impl fmt::Display for Conflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InOurPlace(file) => {
-                write!(f, "{} is there and not written by Keybearer", file.display())
+            Self::PathOccupied(file) => {
+                write!(f, "{} exists and was not written by Keybearer", file.display())
             }
             Self::Activated { file, command, precedence } => {
                 let file = file.display();
                 let counts = match precedence {
-                    Precedence::Ours => "ours goes before it",
-                    Precedence::Theirs => "it goes before ours",
-                    Precedence::Undecided => "it is beside ours, and either may count",
+                    Precedence::Ours => "ours takes precedence",
+                    Precedence::Theirs => "it takes precedence over ours",
+                    Precedence::Undecided => {
+                        "it is in the same directory as ours, and either may be used"
+                    }
                 };
                 write!(f, "another broker is installed: {file} starts {command} ({counts})")
             }
@@ -70,8 +72,8 @@ impl fmt::Display for Conflict {
     }
 }
 
-/// Other activation files for the broker's name, where a `dbus-daemon` of a session looks, in that
-/// order.
+/// Other activation files for the broker's name, in the order in which the `dbus-daemon` of a session
+/// reads them.
 pub(super) fn activated_elsewhere(environment: &Environment, data_home: &Path) -> Vec<Conflict> {
     let system = environment
         .value("XDG_DATA_DIRS")
@@ -83,14 +85,14 @@ pub(super) fn activated_elsewhere(environment: &Environment, data_home: &Path) -
     let system = system.map(|directory| (directory, Precedence::Ours));
     let mut found = Vec::new();
     for (directory, precedence) in runtime.chain(own).chain(system) {
-        // What is not there or cannot be read is not read by the bus either.
+        // The bus cannot read a directory that we cannot read.
         let Ok(entries) = directory.join("dbus-1/services").read_dir() else { continue };
         let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
         files.sort();
         for file in files {
             let named_so = file.file_name() == Some(super::contents::ACTIVATION_FILE.as_ref());
             let read = match precedence {
-                // dbus-daemon(1): there, and only there, the file must be called as the service.
+                // dbus-daemon(1): only in this directory must the file have the name of the service.
                 Precedence::Theirs => named_so,
                 Precedence::Undecided => !named_so && is_service(&file),
                 Precedence::Ours => is_service(&file),

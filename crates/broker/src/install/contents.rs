@@ -9,24 +9,24 @@ pub(super) const ACTIVATION_FILE: &str = "com.microsoft.identity.broker1.service
 pub(super) const SERVICE_UNIT: &str = "keybearer-broker.service";
 pub(super) const SOCKET_UNIT: &str = "keybearer-broker.socket";
 
-/// The program's path as it stands in both kinds of files: both read double quotes, and both have
-/// more rules for what is in them than they share.
+/// The program's path in double quotes, which both kinds of files understand. They differ in how they
+/// escape special characters, so paths with such characters are refused.
 pub(super) fn quoted(program: &Path) -> Result<String> {
     let wrong = |what: &str| {
-        Error::internal(format!("install {}: {what}", program.display()))
-            .with_hint("put the program at a path of ordinary characters")
+        Error::internal(format!("could not install {}: {what}", program.display()))
+            .with_hint("move the program to an absolute path of ordinary characters")
     };
     let text = program.to_str().ok_or_else(|| wrong("its path is not text"))?;
     if !program.is_absolute() {
         return Err(wrong("its path is not absolute"));
     }
     if text.contains(|c: char| c.is_control() || "\"'\\$%`".contains(c)) {
-        return Err(wrong("its path has characters that unit files give a meaning to"));
+        return Err(wrong("its path has characters with a special meaning in unit files"));
     }
     Ok(format!("\"{text}\""))
 }
 
-/// D-Bus Specification, "Message Bus Starting Services". A bus that does not start services by
+/// D-Bus Specification, "Message Bus Starting Services". A bus that does not start services with
 /// systemd ignores the unit.
 pub(super) fn activation(program: &str, units: Units) -> String {
     let unit = match units {
@@ -36,8 +36,8 @@ pub(super) fn activation(program: &str, units: Units) -> String {
     format!("[D-BUS Service]\nName={BUS_NAME}\nExec={program} broker run\n{unit}")
 }
 
-/// The broker starts the person's browser, so there is no sandbox here that the browser would
-/// inherit. The broker closes its own memory to others itself.
+/// The unit has no sandbox, because the browser that the broker starts would inherit it. The broker
+/// protects its own memory itself.
 pub(super) fn service(program: &str) -> String {
     format!(
         "[Unit]\n\

@@ -8,23 +8,24 @@ use keybearer_core::{Error, Result};
 
 use super::Removal;
 
-/// Stands first in every file that we write; what does not begin with it is not ours.
+/// The first line of every file that we write; other files are not ours.
 const MARK: &str =
     "# Written by `keybearer broker install`; `keybearer broker uninstall` removes it.\n";
-/// The directories made for the file, from the outermost, so that they can go with it.
+/// The line with the directories that were made for the file, outermost first; they are removed with
+/// it.
 const MADE: &str = "# Directories made for it:";
 
-/// A file of ours in a directory of the user's.
+/// A file of ours in one of the user's directories.
 #[derive(Debug)]
 pub(super) struct OwnFile(PathBuf);
 
-/// What became of a file.
+/// What happened to a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "told in words, each")]
+#[allow(clippy::exhaustive_enums, reason = "the command line has a sentence for each")]
 pub enum Written {
     /// It is new, or has changed.
     New(PathBuf),
-    /// It was there, with this content.
+    /// It already had this content.
     Unchanged(PathBuf),
 }
 
@@ -41,13 +42,13 @@ impl OwnFile {
         self.0.file_name().unwrap_or_default()
     }
 
-    /// The path, if something is there that we did not write.
-    pub(super) fn stranger(&self) -> Result<Option<PathBuf>> {
+    /// The path, if a file is there that we did not write.
+    pub(super) fn foreign(&self) -> Result<Option<PathBuf>> {
         let there = self.0.symlink_metadata().is_ok();
         Ok((there && self.own_content()?.is_none()).then(|| self.0.clone()))
     }
 
-    /// Writes it, whole or not at all, and durable on return.
+    /// Writes the file atomically, durable on return.
     pub(super) fn write(&self, content: &str) -> Result<Written> {
         let before = self.own_content()?;
         let made = match &before {
@@ -59,9 +60,9 @@ impl OwnFile {
         if before.as_ref() == Some(&text) {
             return Ok(Written::Unchanged(self.0.clone()));
         }
-        if let Some(stranger) = self.stranger()? {
-            let aside = self.aside();
-            std::fs::rename(stranger, &aside).map_err(|error| failed("make", &aside, error))?;
+        if let Some(foreign) = self.foreign()? {
+            let backup = self.backup();
+            std::fs::rename(foreign, &backup).map_err(|error| failed("make", &backup, error))?;
         }
         let temporary = self.beside(&format!(".{}", std::process::id()));
         let written = File::options()
@@ -72,7 +73,7 @@ impl OwnFile {
             .open(&temporary)
             .and_then(|mut file| {
                 file.write_all(text.as_bytes())?;
-                // Whatever the umask: others on the machine may read it, and nobody else write it.
+                // Regardless of the umask: other users may read it, but not write it.
                 file.set_permissions(PermissionsExt::from_mode(0o644))?;
                 file.sync_all()
             })
@@ -84,26 +85,26 @@ impl OwnFile {
         Ok(Written::New(self.0.clone()))
     }
 
-    /// Removes it and the directories made for it, and brings back what it took the place of.
+    /// Removes the file and the directories made for it, and restores the file that it replaced.
     pub(super) fn remove(&self) -> Result<Vec<Removal>> {
         let Some(content) = self.own_content()? else {
-            return Ok(self.stranger()?.into_iter().map(Removal::Left).collect());
+            return Ok(self.foreign()?.into_iter().map(Removal::Left).collect());
         };
         std::fs::remove_file(&self.0).map_err(|error| failed("remove", &self.0, error))?;
         let mut removed = vec![Removal::Removed(self.0.clone())];
-        let aside = self.aside();
-        if aside.symlink_metadata().is_ok() {
-            std::fs::rename(&aside, &self.0).map_err(|error| failed("restore", &self.0, error))?;
+        let backup = self.backup();
+        if backup.symlink_metadata().is_ok() {
+            std::fs::rename(&backup, &self.0).map_err(|error| failed("restore", &self.0, error))?;
             removed.push(Removal::Restored(self.0.clone()));
         }
         for directory in made_for(&content).iter().rev() {
-            // It stays if somebody else has put something there meanwhile.
+            // This fails if another program has put a file there meanwhile.
             let _ = std::fs::remove_dir(directory);
         }
         Ok(removed)
     }
 
-    /// What it says, if it is ours.
+    /// The content, if the file is ours.
     pub(super) fn own_content(&self) -> Result<Option<String>> {
         match std::fs::read(&self.0) {
             Ok(content) => {
@@ -116,21 +117,21 @@ impl OwnFile {
         }
     }
 
-    /// Makes what is missing of the path to it; these are returned, from the outermost.
+    /// Makes the missing directories of its path, and returns them, outermost first.
     fn make_directories(&self) -> Result<Vec<PathBuf>> {
         let missing = self.0.ancestors().skip(1).take_while(|path| !path.exists());
         let mut missing: Vec<PathBuf> = missing.map(Path::to_owned).collect();
         missing.reverse();
         for path in &missing {
-            // As the XDG Base Directory Specification wants it.
+            // The mode that the XDG Base Directory Specification requires.
             let made = DirBuilder::new().mode(0o700).create(path);
             made.map_err(|error| failed("make", path, error))?;
         }
         Ok(missing)
     }
 
-    /// Where another program's file waits. No bus and no systemd reads a file of that name.
-    fn aside(&self) -> PathBuf {
+    /// Where another program's file is kept. Neither the bus nor systemd reads files of this name.
+    fn backup(&self) -> PathBuf {
         self.beside(".before-keybearer")
     }
 
@@ -143,12 +144,12 @@ impl OwnFile {
 
 fn made_for(content: &str) -> Vec<PathBuf> {
     let line = content.lines().find_map(|line| line.strip_prefix(MADE)).unwrap_or_default();
-    // Absolute paths, so each begins at " /", whatever spaces are in it.
+    // The paths are absolute, so " /" starts each, even if they contain spaces.
     line.split(" /").skip(1).map(|path| Path::new("/").join(path)).collect()
 }
 
 pub(super) fn failed(verb: &str, path: &Path, error: std::io::Error) -> Error {
-    Error::internal(format!("{verb} {}", path.display()))
+    Error::internal(format!("could not {verb} {}", path.display()))
         .with_source(error)
         .with_hint("make the directory writable for you")
 }

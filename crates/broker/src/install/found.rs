@@ -6,40 +6,43 @@ use serde::Serialize;
 
 use super::conflict::{Conflict, activated_elsewhere, value};
 use super::contents::{SERVICE_UNIT, SOCKET_UNIT};
-use super::{Installation, Places};
+use super::{Directories, Installation};
 
-/// What starts a broker for this user.
+/// What starts brokers for this user.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct Found {
-    /// The files that `install` wrote; none if it did not.
+    /// The files that `install` wrote.
     pub files: Vec<PathBuf>,
     /// The program they start.
     pub program: Option<PathBuf>,
-    /// Those of other brokers.
+    /// The files of other brokers.
     #[serde(skip)]
     pub others: Vec<Conflict>,
 }
 
 impl Installation {
-    /// Looks at what is installed, and changes nothing.
+    /// Finds what is installed. Changes nothing.
     ///
     /// # Errors
     /// `Internal` if there is no home directory, or a file cannot be read.
     pub fn find(environment: &Environment) -> Result<Found> {
-        let places = Places::of(environment)?;
+        let directories = Directories::of(environment)?;
         let (mut files, mut program) = (Vec::new(), None);
-        for file in [places.activation(), places.unit(SERVICE_UNIT), places.unit(SOCKET_UNIT)] {
+        for file in [
+            directories.activation(),
+            directories.unit(SERVICE_UNIT),
+            directories.unit(SOCKET_UNIT),
+        ] {
             if let Some(content) = file.own_content()? {
                 files.push(file.path().to_owned());
                 program = program.or_else(|| started_by(&content));
             }
         }
-        Ok(Found { files, program, others: activated_elsewhere(environment, &places.data) })
+        Ok(Found { files, program, others: activated_elsewhere(environment, &directories.data) })
     }
 }
 
-/// The program is the only thing that we quote.
+/// Our files quote nothing but the program.
 fn started_by(content: &str) -> Option<PathBuf> {
     let command = value(content, "Exec").or_else(|| value(content, "ExecStart"))?;
     command.strip_prefix('"')?.split_once('"').map(|(program, _)| Path::new(program).to_owned())

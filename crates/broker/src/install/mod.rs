@@ -1,5 +1,5 @@
-//! The files by which a session bus and systemd start the broker for this user: planned, then
-//! written; and removed without a trace.
+//! The files with which the session bus and systemd start the broker for this user. They are planned
+//! first, then written; `uninstall` removes all of them.
 
 mod conflict;
 mod contents;
@@ -20,127 +20,128 @@ use file::OwnFile;
 pub use file::Written;
 pub use found::Found;
 
-/// Whether systemd's files are written.
+/// Whether unit files for systemd are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_enums, reason = "there is no third way")]
 pub enum Units {
-    /// A service, started by its socket or by the session bus.
+    /// A service unit and a socket unit; the socket or the session bus starts the service.
     Written,
-    /// None: the session bus starts the program itself, or clients do.
+    /// No units: the session bus or a client starts the program itself.
     Left,
 }
 
-/// What is to be written where.
+/// The files to write, and what conflicts with them.
 #[derive(Debug)]
 pub struct Installation {
     files: Vec<(OwnFile, String)>,
     conflicts: Vec<Conflict>,
 }
 
-/// What became of the files at a removal.
+/// What happened to a file when the broker was uninstalled.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "told in words, each")]
+#[allow(clippy::exhaustive_enums, reason = "the command line has a sentence for each")]
 pub enum Removal {
-    /// It was ours and is gone.
+    /// It was ours, and was removed.
     Removed(PathBuf),
-    /// Another program's file that ours had taken the place of is back.
+    /// It is another program's file, which ours had replaced, and was restored.
     Restored(PathBuf),
-    /// It is not ours, and still there.
+    /// It is not ours, and was left alone.
     Left(PathBuf),
 }
 
 impl Installation {
-    /// Plans to start `program`, which must be an absolute path, for the user of this environment.
-    /// Nothing is changed yet.
+    /// Plans the files that start `program`, which must be an absolute path, for the user of this
+    /// environment. Changes nothing.
     ///
     /// # Errors
     /// `Internal` if there is no home directory, a directory cannot be read, or the program's path
-    /// cannot be written in such files.
+    /// has characters that such files cannot contain.
     pub fn plan(environment: &Environment, program: &Path, units: Units) -> Result<Self> {
-        let places = Places::of(environment)?;
+        let directories = Directories::of(environment)?;
         let program = contents::quoted(program)?;
-        let mut files = vec![(places.activation(), contents::activation(&program, units))];
+        let mut files = vec![(directories.activation(), contents::activation(&program, units))];
         if units == Units::Written {
-            files.push((places.unit(SERVICE_UNIT), contents::service(&program)));
-            files.push((places.unit(SOCKET_UNIT), contents::socket()));
+            files.push((directories.unit(SERVICE_UNIT), contents::service(&program)));
+            files.push((directories.unit(SOCKET_UNIT), contents::socket()));
         }
         let mut conflicts = Vec::new();
         for (file, _) in &files {
-            conflicts.extend(file.stranger()?.map(Conflict::InOurPlace));
+            conflicts.extend(file.foreign()?.map(Conflict::PathOccupied));
         }
-        conflicts.extend(conflict::activated_elsewhere(environment, &places.data));
+        conflicts.extend(conflict::activated_elsewhere(environment, &directories.data));
         Ok(Self { files, conflicts })
     }
 
-    /// What is in the way: with another broker on the bus, programs would find one or the other.
+    /// What conflicts: with two brokers on the bus, programs would find one or the other.
     #[must_use]
     pub fn conflicts(&self) -> &[Conflict] {
         &self.conflicts
     }
 
-    /// The refusal to install beside another broker.
+    /// The error that refuses to install beside another broker.
     #[must_use]
     pub fn refusal(conflicts: &[Conflict]) -> Error {
-        let said: Vec<String> = conflicts.iter().map(Conflict::to_string).collect();
+        let reasons: Vec<String> = conflicts.iter().map(Conflict::to_string).collect();
         let stays = conflicts.iter().find_map(|conflict| match conflict {
             Conflict::Activated { file, .. } if !conflict.gives_way() => Some(file),
             _ => None,
         });
         let hint = match stays {
             Some(file) => {
-                format!("--force cannot help: move {} elsewhere, then try again", file.display())
+                format!("move {} elsewhere, then try again; --force does not help", file.display())
             }
             None => {
-                "to put ours before it, add --force; `keybearer broker uninstall` brings it back"
+                "add --force to take precedence; `keybearer broker uninstall` restores the other broker"
                     .to_owned()
             }
         };
-        Error::internal(format!("install the broker: {}", said.join("; "))).with_hint(hint)
+        Error::internal(format!("could not install the broker: {}", reasons.join("; ")))
+            .with_hint(hint)
     }
 
-    /// Writes the files, each whole or not at all. Another program's file in the place of one is
-    /// moved aside, and [`uninstall`](Self::remove) moves it back.
+    /// Writes the files, each atomically. A file of another program at the same path is renamed, and
+    /// [`remove`](Self::remove) restores it.
     ///
     /// # Errors
-    /// `Internal`, naming the file that could not be written.
+    /// `Internal` with the file that could not be written.
     pub fn write(&self) -> Result<Vec<Written>> {
         self.files.iter().map(|(file, content)| file.write(content)).collect()
     }
 
-    /// Removes what [`write`](Self::write) wrote, with the directories it made and the links that
-    /// `systemctl enable` made. What it did not write stays.
+    /// Removes the files that [`write`](Self::write) wrote, the directories that it made, and the links
+    /// that `systemctl enable` made. Other files stay.
     ///
     /// # Errors
-    /// `Internal`, naming the file that could not be removed.
+    /// `Internal` with the file that could not be removed.
     pub fn remove(environment: &Environment) -> Result<Vec<Removal>> {
-        let places = Places::of(environment)?;
-        let units = [places.unit(SOCKET_UNIT), places.unit(SERVICE_UNIT)];
+        let directories = Directories::of(environment)?;
+        let units = [directories.unit(SOCKET_UNIT), directories.unit(SERVICE_UNIT)];
         let mut removed = Vec::new();
         for unit in &units {
-            removed.extend(places.remove_links(unit)?);
+            removed.extend(directories.remove_links(unit)?);
         }
-        for file in units.iter().chain([&places.activation()]) {
+        for file in units.iter().chain([&directories.activation()]) {
             removed.extend(file.remove()?);
         }
         Ok(removed)
     }
 }
 
-/// The user's directories that hold such files.
+/// The user's directories for such files.
 #[derive(Debug)]
-struct Places {
+struct Directories {
     data: PathBuf,
     config: PathBuf,
 }
 
-impl Places {
+impl Directories {
     fn of(environment: &Environment) -> Result<Self> {
         let base = |name: &str, below_home: &str| {
             let absolute =
                 |name: &str| environment.value(name).map(Path::new).filter(|p| p.is_absolute());
             let home = || absolute("HOME").map(|home| home.join(below_home));
             absolute(name).map(Path::to_owned).or_else(home).ok_or_else(|| {
-                Error::internal(format!("find the directory of {name}"))
+                Error::internal(format!("could not find the directory of {name}"))
                     .with_hint("set HOME to your home directory")
             })
         };
@@ -168,16 +169,16 @@ impl Places {
         if std::fs::read_link(&link).is_ok_and(|target| target == unit.path()) {
             std::fs::remove_file(&link).map_err(|error| file::failed("remove", &link, error))?;
             removed.push(Removal::Removed(link));
-            // As `systemctl disable` does; it stays if there is more in it.
+            // As `systemctl disable` does; this fails if the directory is not empty.
             let _ = std::fs::remove_dir(wanted_by);
         }
         Ok(removed)
     }
 }
 
-/// Makes the bus at `address` read its activation files anew, since it does not watch directories
-/// that were not there when it started. Returns whether it then knows how to start a broker: it has
-/// an environment of its own, and may look elsewhere than where we wrote.
+/// Makes the bus at `address` read its activation files again, because it does not watch directories
+/// that did not exist when it started. Returns whether the bus can start a broker now: the bus has
+/// its own environment, and may look in other directories than those we wrote to.
 ///
 /// # Errors
 /// `Unavailable(Broker)` if it does not answer within `limit`.
@@ -191,7 +192,10 @@ pub async fn reload_bus(address: &str, limit: Duration) -> Result<bool> {
         let names: Vec<String> = ask("ListActivatableNames").await?.body().deserialize()?;
         Ok::<bool, zbus::Error>(names.iter().any(|name| name == BUS_NAME))
     };
-    let failed = || Error::unavailable(Missing::Broker, "tell the session bus about the broker");
+    let failed = || {
+        Error::unavailable(Missing::Broker, "could not reload the session bus")
+            .with_hint("log out and in again")
+    };
     match timeout(limit, reloading).await {
         Ok(Ok(known)) => Ok(known),
         Ok(Err(error)) => Err(failed().with_source(error)),

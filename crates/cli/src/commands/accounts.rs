@@ -15,7 +15,7 @@ const EXAMPLE: &str = "\
 Example:
   keybearer accounts --output json";
 
-/// The accounts are in the broker's memory; what takes longer is its start.
+/// The broker answers from memory; its start may take longer.
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
 
 /// List the connected accounts

@@ -2,11 +2,10 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use keybearer_broker::{
-    BrokerControl, BrokerOptions, BusStatus, DEFAULT_IDLE_EXIT, Found, Incumbent, Installation,
-    KeyStatus, SignIns, Status,
+    BrokerControl, BrokerOptions, DEFAULT_IDLE_EXIT, Found, Incumbent, Installation, SignIns,
+    Status,
 };
 use keybearer_core::Result;
-use keybearer_dbus::interface::BUS_NAME;
 use keybearer_host::{Environment, Paths};
 use serde_json::json;
 
@@ -21,16 +20,16 @@ Examples:
   keybearer broker status
   keybearer broker run --replace --idle-exit 0";
 
-/// How long a broker may take to answer about itself.
+/// How long a broker may take to report its status.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
-/// Calls under way may take five seconds to end.
+/// Requests in progress may take five seconds to end.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
-/// Longer than any program waits for a person unless it was told to.
+/// Longer than the default time limit of any sign-in.
 const SIGN_IN_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// Run, look at, end or install the per-user broker
+/// Manage the per-user broker
 ///
-/// Programs start it when they need it, so there is seldom a reason to.
+/// Programs start the broker when they need it, so you seldom need these commands.
 #[derive(Args, Debug)]
 #[command(after_help = below_help(EXAMPLES))]
 pub(crate) struct Broker {
@@ -40,20 +39,20 @@ pub(crate) struct Broker {
 
 #[derive(Subcommand, Debug)]
 enum Action {
-    /// Be the broker, until a signal, `stop`, or nothing to do for a while
+    /// Run the broker in the foreground until stopped or idle
     ///
-    /// Says `ready SOCKET` on standard output when it serves, and logs to standard error
+    /// Prints `ready SOCKET` on standard output once it accepts requests, and logs to standard error
     /// (KEYBEARER_LOG sets the level: error, warn, info, debug or trace).
-    #[command(after_help = below_help("Example: stay for ever\n  keybearer broker run --idle-exit 0"))]
+    #[command(after_help = below_help("Example: run until stopped\n  keybearer broker run --idle-exit 0"))]
     Run {
-        /// End after this many seconds without calls; 0 for never
+        /// Exit after this many seconds without requests; 0 for never
         #[arg(long, value_name = "SECS", default_value_t = DEFAULT_IDLE_EXIT.as_secs())]
         idle_exit: u64,
-        /// End the broker that runs, and take its place
+        /// Stop the running broker, and replace it
         #[arg(long)]
         replace: bool,
     },
-    /// Tell about the broker that runs
+    /// Show the status of the running broker
     #[command(after_help = below_help("Example:\n  keybearer broker status --output json"))]
     Status {
         /// What to print
@@ -64,13 +63,13 @@ enum Action {
     /// Remove what `install` wrote
     #[command(after_help = below_help("Example:\n  keybearer broker uninstall"))]
     Uninstall,
-    /// End the broker that runs
+    /// Stop the running broker
     ///
-    /// Requests under way have five seconds. The next program that needs a broker starts one, so
-    /// this is also how a newer version takes over.
+    /// Requests in progress may take up to five seconds. The next program that needs a broker starts
+    /// one; use this to switch to a newer version.
     #[command(after_help = below_help("Example:\n  keybearer broker stop --after-sign-ins"))]
     Stop {
-        /// Let sign-ins end first, which people may take minutes for
+        /// Wait for pending sign-ins first, which may take minutes
         #[arg(long)]
         after_sign_ins: bool,
     },
@@ -84,7 +83,7 @@ impl Broker {
                 let idle_exit = (!limit.is_zero()).then_some(limit);
                 let incumbent = if replace { Incumbent::Replaced } else { Incumbent::Stays };
                 let options = BrokerOptions { idle_exit, incumbent, ..BrokerOptions::default() }
-                    .with_handed_over();
+                    .with_passed_listener();
                 keybearer_broker::run(options).map(drop)
             }
             Action::Status { output } => status(output),
@@ -136,7 +135,7 @@ fn not_running(error: keybearer_core::Error) -> keybearer_core::Error {
     if error.hint().is_some() {
         return error;
     }
-    error.with_hint("if no broker is running, start it with `keybearer login`")
+    error.with_hint("run `keybearer login` to start a broker, if none is running")
 }
 
 /// What starts the broker beside programs that want it, in words.
@@ -150,15 +149,20 @@ fn installed(found: Result<Found>) -> String {
 }
 
 fn describe(status: &Status, installed: &str) -> String {
-    let mut rows = vec![
-        ["broker".into(), format!("running, process {}, version {}", status.pid, status.version)],
-        ["socket".into(), format!("{} ({} clients)", status.socket.display(), status.clients)],
-        ["bus".into(), bus(&status.bus)],
-        ["key".into(), key(status.key).to_owned()],
+    let mut rows = vec![[
+        "broker".into(),
+        format!("running, process {}, version {}", status.pid, status.version),
+    ]];
+    rows.extend(status.doors.iter().map(|door| [door.name.clone(), door.state.clone()]));
+    rows.push(["key".into(), status.key.description()]);
+    let problem = status.key.problem.as_ref();
+    let hint = problem.and_then(|problem| problem.hint.as_ref());
+    rows.extend(hint.map(|hint| [String::new(), format!("hint: {hint}")]));
+    rows.extend([
         ["store".into(), status.store.display().to_string()],
         ["accounts".into(), status.accounts.to_string()],
         ["installed".into(), installed.to_owned()],
-    ];
+    ]);
     rows.extend(another_version(status).map(|notice| ["notice".into(), notice]));
     rows.extend(status.notices.iter().map(|notice| ["notice".into(), notice.clone()]));
     output::table(&rows)
@@ -172,47 +176,44 @@ pub(super) fn another_version(status: &Status) -> Option<String> {
     })
 }
 
-/// A broker's place on the bus, in words.
-pub(super) fn bus(status: &BusStatus) -> String {
-    match status {
-        BusStatus::Absent => "there is no session bus".into(),
-        BusStatus::Connecting => "connecting to the session bus".into(),
-        BusStatus::Owned => format!("has the name {BUS_NAME}"),
-        BusStatus::Taken(holder) => format!("{holder} has the name {BUS_NAME}, and keeps it"),
-        BusStatus::Failed { reason } => format!("the session bus cannot be used: {reason}"),
-        BusStatus::Lost => "the session bus has ended".into(),
-    }
-}
-
-/// What protects the key, in words.
-pub(super) const fn key(status: KeyStatus) -> &'static str {
-    match status {
-        KeyStatus::Keyring => "in the desktop's keyring",
-        KeyStatus::File => "in a file only you can read",
-        KeyStatus::Memory => "in memory: nothing outlives the broker",
-        KeyStatus::Unknown => "not made yet",
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use keybearer_broker::{BusStatus, DoorStatus};
+    use keybearer_host::{KeyProblem, KeyStatus};
+
     use super::*;
 
-    #[test]
-    fn a_broker_of_another_version_is_told_with_the_next_step() {
-        let status = |version: &str| Status {
+    fn status(version: &str) -> Status {
+        Status {
             pid: 7,
             version: version.into(),
             socket: "/r/broker.sock".into(),
             bus: BusStatus::Absent,
-            key: KeyStatus::File,
+            key: KeyStatus::absent(),
             store: "/s".into(),
             accounts: 1,
             clients: 2,
+            doors: vec![DoorStatus { name: "post".into(), state: "2 letters".into() }],
             notices: vec![],
-        };
+        }
+    }
+
+    #[test]
+    fn a_broker_of_another_version_is_told_with_the_next_step() {
         let told = describe(&status("0.0.1"), "no");
         assert!(told.contains("version 0.0.1") && told.contains("keybearer broker stop"), "{told}");
         assert!(!describe(&status(env!("CARGO_PKG_VERSION")), "no").contains("notice"));
+    }
+
+    #[test]
+    fn every_door_has_a_line_and_a_damaged_key_its_next_step() {
+        let mut status = status("1");
+        assert!(describe(&status, "no").contains("not made yet"));
+        let hint = Some("restore it".to_owned());
+        status.key.problem = Some(KeyProblem { message: "the key is damaged".into(), hint });
+        let text = describe(&status, "no");
+        for line in ["post       2 letters", "the key is damaged", "hint: restore it"] {
+            assert!(text.contains(line), "{line} in {text}");
+        }
     }
 }

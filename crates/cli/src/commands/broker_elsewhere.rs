@@ -4,26 +4,26 @@ use keybearer_core::{Error, Missing, Result};
 use super::below_help;
 use crate::failure::ErrorFormat;
 
-/// Only on Linux: here the system's own broker serves every program
+/// Manage the per-user broker (Linux only)
 ///
-/// There is nothing to run, look at or end.
+/// On this system the broker of the operating system is used.
 #[derive(Args, Debug)]
-#[command(after_help = below_help("Example: what serves here\n  keybearer doctor"))]
+#[command(after_help = below_help("Example: show which broker is used\n  keybearer doctor"))]
 pub(crate) struct Broker {
-    /// Anything
+    /// Ignored
     #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
     _anything: Vec<String>,
 }
 
 impl Broker {
-    #[allow(clippy::unused_self, reason = "as on other systems")]
+    #[allow(clippy::unused_self, reason = "same signature as on Linux")]
     pub(crate) fn run(self) -> Result<()> {
-        let message = "run a broker: only Linux has none of its own";
+        let message = "this program has a broker for Linux only";
         Err(Error::unavailable(Missing::Broker, message)
-            .with_hint("run `keybearer doctor` to see what serves here"))
+            .with_hint("run `keybearer doctor` to see which broker is used"))
     }
 
-    #[allow(clippy::unused_self, reason = "as on other systems")]
+    #[allow(clippy::unused_self, reason = "same signature as on Linux")]
     pub(crate) const fn error_format(&self) -> ErrorFormat {
         ErrorFormat::Text
     }

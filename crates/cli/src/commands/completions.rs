@@ -10,11 +10,11 @@ const EXAMPLE: &str = "\
 Example:
   keybearer completions bash > ~/.local/share/bash-completion/completions/keybearer";
 
-/// Print a shell's completions for this program
+/// Print shell completions for this program
 #[derive(Args, Debug)]
 #[command(after_help = below_help(EXAMPLE))]
 pub(crate) struct Completions {
-    /// The shell
+    /// Shell
     shell: Shell,
 }
 
@@ -22,8 +22,9 @@ impl Completions {
     pub(crate) fn run(self) -> Result<()> {
         let mut script = Vec::new();
         generate(self.shell, &mut Arguments::command(), "keybearer", &mut script);
-        let script = String::from_utf8(script)
-            .map_err(|error| Error::internal("write completions").with_source(error))?;
+        let script = String::from_utf8(script).map_err(|error| {
+            Error::internal("could not generate the completions").with_source(error)
+        })?;
         output::text(&script)
     }
 }

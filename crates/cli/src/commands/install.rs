@@ -1,4 +1,4 @@
-//! Installing the broker for this user, and removing it.
+//! Installs the broker for this user, and removes it.
 
 use std::time::Duration;
 
@@ -20,18 +20,18 @@ Examples:
 /// How long the bus may take to answer.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Have the session bus and systemd start the broker for you
+/// Let the session bus and systemd start the broker
 ///
-/// Writes the activation file of the name com.microsoft.identity.broker1 and, where systemd runs, a
-/// service and its socket, all below your home directory. Refuses if another broker is installed or
+/// Writes an activation file for the name com.microsoft.identity.broker1 and, if systemd runs, a
+/// service and its socket, all in your home directory. Fails if another broker is installed or
 /// running.
 #[derive(Args, Debug)]
 #[command(after_help = below_help(EXAMPLES))]
 pub(super) struct Install {
-    /// Write systemd's files, too
+    /// Also write the files for systemd
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     systemd: When,
-    /// Go before another broker; `uninstall` brings it back
+    /// Take precedence over another broker; `uninstall` restores it
     #[arg(long)]
     force: bool,
 }
@@ -40,9 +40,9 @@ pub(super) struct Install {
 enum When {
     /// If systemd runs on this machine
     Auto,
-    /// In any case
+    /// Even if systemd does not run
     Always,
-    /// Not at all
+    /// Never
     Never,
 }
 
@@ -61,8 +61,9 @@ impl When {
 impl Install {
     pub(super) fn run(&self) -> Result<()> {
         let environment = Environment::current();
-        let program = std::env::current_exe()
-            .map_err(|error| Error::internal("find this program").with_source(error))?;
+        let program = std::env::current_exe().map_err(|error| {
+            Error::internal("could not find the path of this program").with_source(error)
+        })?;
         let units = self.systemd.units();
         let plan = Installation::plan(&environment, &program, units)?;
         let mut conflicts = plan.conflicts().to_vec();
@@ -72,7 +73,7 @@ impl Install {
             return Err(Installation::refusal(&conflicts));
         }
         let written = plan.write()?;
-        let reloaded = run(async { Ok(tell_bus(&environment).await) })?;
+        let reloaded = run(async { Ok(reload(&environment).await) })?;
         output::text(&describe(&written, &conflicts, &reloaded, units))
     }
 }
@@ -81,7 +82,7 @@ impl Install {
 pub(super) fn uninstall() -> Result<()> {
     let environment = Environment::current();
     let removed = Installation::remove(&environment)?;
-    let reloaded = run(async { Ok(tell_bus(&environment).await) })?;
+    let reloaded = run(async { Ok(reload(&environment).await) })?;
     let mut text = String::new();
     for removal in &removed {
         text.push_str(&match removal {
@@ -111,7 +112,7 @@ fn is_unit(path: &std::path::Path) -> bool {
     path.extension().is_some_and(|extension| extension == "socket")
 }
 
-/// Another broker that has the name now.
+/// The other broker that owns the name now, if there is one.
 async fn running(environment: &Environment) -> Option<Conflict> {
     let address = environment.session_bus_address()?;
     let owner = BrokerProxy::connect_bus(&address, Activation::Leave, LIMIT).await.ok()?;
@@ -129,17 +130,17 @@ async fn running(environment: &Environment) -> Option<Conflict> {
     })
 }
 
-/// What the session bus knows of the files.
+/// Whether the session bus has read the files.
 enum Reloaded {
     NoBus,
-    /// It knows a broker to start.
+    /// The bus can start a broker.
     Starts,
-    /// It knows none.
+    /// The bus cannot start a broker.
     StartsNone,
     Failed(Error),
 }
 
-async fn tell_bus(environment: &Environment) -> Reloaded {
+async fn reload(environment: &Environment) -> Reloaded {
     let Some(address) = environment.session_bus_address() else { return Reloaded::NoBus };
     match reload_bus(&address, LIMIT).await {
         Ok(true) => Reloaded::Starts,
@@ -152,9 +153,11 @@ impl Reloaded {
     fn note(&self) -> String {
         match self {
             Self::Starts | Self::StartsNone => String::new(),
-            Self::NoBus => "there is no session bus now; programs of ours use the socket\n".into(),
+            Self::NoBus => {
+                "there is no session bus now; programs that use Keybearer use the socket\n".into()
+            }
             Self::Failed(error) => {
-                format!("{}; it learns of this when you log in next time\n", error.message())
+                format!("{}; the session bus reads the files at your next login\n", error.message())
             }
         }
     }
@@ -179,8 +182,8 @@ fn describe(
     text.push_str(&reloaded.note());
     if matches!(reloaded, Reloaded::StartsNone) {
         text.push_str(
-            "the session bus does not look there: its XDG_DATA_HOME, or your home directory in the \
-             user database, is another\n",
+            "the session bus does not read that directory: it has another XDG_DATA_HOME or home \
+             directory\n",
         );
     }
     if units == Units::Written {
@@ -190,7 +193,7 @@ fn describe(
     for conflict in conflicts {
         if let Conflict::Running(NameHolder { pid: Some(pid), .. }) = conflict {
             text.push_str(&format!(
-                "next: end process {pid}, then run `keybearer broker status`\n"
+                "next: stop process {pid}, then run `keybearer broker status`\n"
             ));
         }
     }

@@ -13,42 +13,42 @@ const EXAMPLE: &str = "\
 Example: sign in to one directory
   keybearer login --tenant contoso.example";
 
-/// Sign an account in
+/// Sign in with an account
 ///
-/// The broker keeps the account, so programs get tokens for it from then on. With a display the
-/// browser opens. Without one, an address to open elsewhere is shown, and the answer comes back
-/// through a forwarded port (ssh -L) or is pasted here.
+/// The broker keeps the account, and programs can get tokens for it from then on. If there is a
+/// display, the browser opens. Otherwise open the printed address in a browser elsewhere; the answer
+/// comes back through a forwarded port (ssh -L), or you paste it here.
 #[derive(Args, Debug)]
 #[command(after_help = below_help(EXAMPLE))]
 pub(crate) struct Login {
     #[command(flatten)]
     target: Target,
-    /// Scope to ask for; repeat for more [default: Azure's management]
+    /// Scope to sign in for; repeat for more [default: Azure Resource Manager]
     #[arg(long = "scope", value_name = "SCOPE")]
     scopes: Vec<String>,
-    /// User name that is expected to sign in
+    /// User name of the account to sign in with
     #[arg(long, value_name = "UPN")]
     login_hint: Option<String>,
-    /// Redirect URI of the app, for one that has no http://localhost
+    /// Redirect URI of the app, if http://localhost is not registered
     #[arg(long, value_name = "URL", requires = "client_id")]
     redirect_uri: Option<Url>,
     #[command(flatten)]
-    way: MethodFlags,
+    method: MethodFlags,
     #[command(flatten)]
     limit: Limit,
 }
 
-/// How to sign in; by default whichever way suits where this terminal is.
+/// How to sign in; the default depends on the terminal and the display.
 #[derive(Args, Clone, Copy, Debug)]
 #[group(multiple = false)]
 struct MethodFlags {
-    /// Use a browser on this desktop, or fail
+    /// Use a browser on this desktop; fail if there is none
     #[arg(long)]
     browser: bool,
-    /// Show a short code to enter on any device; policies often block it
+    /// Show a short code to enter on any device; often blocked by policies
     #[arg(long)]
     device_code: bool,
-    /// Use a browser on any machine, and paste the address it ends at
+    /// Use a browser on any machine, and paste its last address here
     #[arg(long)]
     paste: bool,
 }
@@ -72,7 +72,7 @@ impl Login {
         };
         let mut parameters = self.target.request(&self.scopes, account, None, self.limit)?;
         parameters.redirect_uri = self.redirect_uri;
-        let method = self.way.method();
+        let method = self.method.method();
         let broker = if method == SignInMethod::Browser { browser_broker() } else { broker() };
         let request =
             InteractiveRequest { parameters, prompt, sign_in_options: sign_in_options(method) };

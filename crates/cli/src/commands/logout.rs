@@ -15,7 +15,7 @@ Example:
 
 /// Forget an account and its tokens
 ///
-/// The browser's own session with the provider stays as it is.
+/// The browser stays signed in.
 #[derive(Args, Debug)]
 #[command(after_help = below_help(EXAMPLE))]
 pub(crate) struct Logout {
@@ -49,7 +49,7 @@ impl Logout {
         output::text(&lines.collect::<String>())
     }
 
-    /// Which accounts to forget, each person once, however many directories they were seen in.
+    /// The accounts to forget; an account that is in several directories is listed once.
     fn choose(&self, connected: Vec<Account>) -> Result<Vec<(HomeAccountId, String)>> {
         let mut chosen: Vec<(HomeAccountId, String)> = Vec::new();
         let named = self.account.as_deref().map(AccountChoice::named);
@@ -64,11 +64,11 @@ impl Logout {
                 "account",
                 format!("the account {name} is not connected"),
             )
-            .with_hint("run `keybearer accounts` to see which are")),
+            .with_hint("run `keybearer accounts` to list the connected accounts")),
             (None, 2..) if !self.all => {
                 let message = format!("{} accounts are connected", chosen.len());
                 Err(Error::invalid_request("account", message)
-                    .with_hint("name the account, or give --all"))
+                    .with_hint("name the account, or use `--all`"))
             }
             _ => Ok(chosen),
         }

@@ -9,7 +9,7 @@ pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod token;
 
-/// What stands below a command's help.
+/// The text below the help of a command.
 fn below_help(examples: &str) -> String {
     format!("{examples}\n\n{}", crate::exit::EXIT_CODES)
 }

@@ -20,25 +20,25 @@ Examples:
 
 /// Print an access token
 ///
-/// Silently if the broker can; otherwise a person is asked, as with `keybearer login`.
+/// Without a prompt if possible; otherwise you are asked to sign in, as with `keybearer login`.
 #[derive(Args, Debug)]
 #[command(after_help = below_help(EXAMPLES))]
 pub(crate) struct Token {
-    /// Scope to ask for; repeat for more of the same resource
+    /// Scope of the token; repeat for more scopes of the same resource
     #[arg(long = "scope", value_name = "SCOPE", required = true)]
     scopes: Vec<String>,
     #[command(flatten)]
     target: Target,
-    /// Account to use: user name or home account id [default: the only one, else ask]
+    /// Account to use: user name or home account id [default: the only one, otherwise ask]
     #[arg(long, value_name = "UPN|HOME_ID")]
     account: Option<String>,
     /// Claims challenge to satisfy
     #[arg(long, value_name = "JSON")]
     claims: Option<String>,
-    /// Ask a person even if there is a token
+    /// Sign in even if there is a token
     #[arg(long, conflicts_with = "silent")]
     interactive: bool,
-    /// Never ask a person: exit with code 3 instead
+    /// Never prompt; exit with code 3 instead
     #[arg(long)]
     silent: bool,
     /// What to print
@@ -48,20 +48,20 @@ pub(crate) struct Token {
     limit: Limit,
 }
 
-/// Each is all there is on standard output.
+/// What is printed on standard output.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
 enum Format {
-    /// The token
+    /// The access token
     Token,
     /// JSON with token, expiry (Unix seconds), scopes, account and source
     Json,
-    /// A line for a shell's eval that exports AZURE_ACCESS_TOKEN
+    /// A shell command for eval that exports AZURE_ACCESS_TOKEN
     Env,
-    /// JSON as of `az account get-access-token`
+    /// JSON like that of `az account get-access-token`
     Az,
 }
 
-/// Whether a person may be asked.
+/// When the person is prompted.
 #[derive(Clone, Copy)]
 enum PromptFlags {
     Never,
@@ -74,12 +74,12 @@ impl Token {
         let account = self.account.as_deref().map_or(AccountChoice::Only, AccountChoice::named);
         let claims = self.claims.as_deref();
         let parameters = self.target.request(&self.scopes, account, claims, self.limit)?;
-        let asking = match (self.silent, self.interactive) {
+        let prompt = match (self.silent, self.interactive) {
             (true, _) => PromptFlags::Never,
             (_, true) => PromptFlags::Always,
             _ => PromptFlags::IfNeeded,
         };
-        let token = run(acquire(parameters, asking))?;
+        let token = run(acquire(parameters, prompt))?;
         match self.output {
             Format::Token => output::text(&format!("{}\n", token.access_token.expose())),
             Format::Env => output::text(&env(&token)),
@@ -93,13 +93,13 @@ impl Token {
     }
 }
 
-async fn acquire(parameters: TokenParameters, asking: PromptFlags) -> Result<Issued> {
+async fn acquire(parameters: TokenParameters, prompt: PromptFlags) -> Result<Issued> {
     let (broker, start) = (broker(), std::time::Instant::now());
     let limit = parameters.timeout;
     let sign_in_options = sign_in_options(SignInMethod::Auto);
     let mut interactive =
         InteractiveRequest { parameters, prompt: Prompt::IfNeeded, sign_in_options };
-    if matches!(asking, PromptFlags::Always) {
+    if matches!(prompt, PromptFlags::Always) {
         interactive.prompt = match interactive.parameters.account {
             AccountChoice::Only | AccountChoice::Default => Prompt::SelectAccount,
             AccountChoice::LoginHint(_) | AccountChoice::Exact(_) => Prompt::Login,
@@ -112,8 +112,8 @@ async fn acquire(parameters: TokenParameters, asking: PromptFlags) -> Result<Iss
         token => return token,
     };
     let ErrorKind::InteractionRequired { claims, .. } = refusal.kind() else { return Err(refusal) };
-    if matches!(asking, PromptFlags::Never) {
-        return Err(refusal.clone().with_hint("run `keybearer login`, or leave out --silent"));
+    if matches!(prompt, PromptFlags::Never) {
+        return Err(refusal.clone().with_hint("run `keybearer login`, or leave out `--silent`"));
     }
     let parameters = &mut interactive.parameters;
     parameters.claims = parameters.claims.take().or_else(|| claims.clone());
@@ -141,7 +141,7 @@ fn json(token: &Issued) -> Value {
     })
 }
 
-/// As Azure CLI prints it for a directory, that is without a subscription.
+/// JSON as printed by Azure CLI for a directory, without a subscription.
 fn az(token: &Issued) -> Value {
     json!({
         "accessToken": token.access_token.expose(),
@@ -152,7 +152,7 @@ fn az(token: &Issued) -> Value {
     })
 }
 
-/// Quoted for every POSIX shell, whatever the token is made of.
+/// The export command, quoted for every POSIX shell.
 fn env(token: &Issued) -> String {
     format!("export AZURE_ACCESS_TOKEN='{}'\n", token.access_token.expose().replace('\'', r"'\''"))
 }

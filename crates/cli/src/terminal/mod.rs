@@ -1,7 +1,7 @@
-//! The person's side of a sign-in: the terminal and the desktop that this program was started in.
+//! The caller's side of a sign-in: the terminal and the desktop that this program was started in.
 //!
-//! Everything is written to standard error and read from the terminal itself, so standard output
-//! carries the answer only (invariant I10).
+//! Prompts go to standard error and input comes from the terminal, so that standard output has only
+//! the answer (invariant I10).
 
 mod key;
 mod picker;
@@ -26,12 +26,12 @@ use picker::Picker;
 pub(crate) use texts::Style;
 use tty::Tty;
 
-/// How this program's person wants to sign in, and what there is to reach them.
+/// The sign-in options with this program's terminal and desktop.
 pub(crate) fn sign_in_options(method: SignInMethod) -> SignInOptions {
     let environment = Environment::current();
     let is_terminal =
         cfg!(unix) && std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    // Whoever asks for a code or for pasting reads standard error, whatever it is.
+    // With these methods the person reads standard error, even if it is not a terminal.
     let asked = matches!(method, SignInMethod::DeviceCode | SignInMethod::Paste);
     let terminal = (is_terminal || asked).then(|| Terminal { ssh: ssh_session(&environment) });
     let caller_ui = TerminalUi {
@@ -43,7 +43,7 @@ pub(crate) fn sign_in_options(method: SignInMethod) -> SignInOptions {
     SignInOptions { method, caller_ui: Some(Arc::new(caller_ui)) }
 }
 
-/// How the person came here over SSH, as far as this side knows.
+/// The SSH session this program runs in, as far as its environment says.
 pub(crate) fn ssh_session(environment: &Environment) -> Option<SshSession> {
     let connection = environment.text("SSH_CONNECTION")?;
     let mut words = connection.split_ascii_whitespace().skip(2);
@@ -77,7 +77,7 @@ impl CallerUi for TerminalUi {
 
     async fn point_to_browser(&self) {
         if self.is_terminal {
-            say("waiting for the sign-in in the browser; Ctrl-C gives it up\n");
+            say("waiting for the sign-in in the browser; press Ctrl-C to cancel\n");
         }
     }
 
@@ -91,7 +91,7 @@ impl CallerUi for TerminalUi {
             Style::Plain => picker.ask_in_lines(&mut tty).await,
             Style::Rich => picker.ask(&mut tty).await,
         };
-        chosen?.ok_or_else(|| Error::cancelled("choose an account"))
+        chosen?.ok_or_else(|| Error::cancelled("no account was chosen"))
     }
 
     async fn show_user_code(&self, code: &UserCode) -> Result<()> {
@@ -120,8 +120,8 @@ impl CallerUi for TerminalUi {
     }
 }
 
-/// Whatever is typed or pasted up to the end of a line. It holds a code, so it is not echoed; and it
-/// may be longer than the 4,095 bytes that a terminal takes for a line of its own.
+/// Reads what is typed or pasted up to the end of the line. It contains a code, so it is not echoed.
+/// It is read key by key, because a terminal limits a line to 4,095 bytes.
 async fn pasted_line(tty: &mut Tty) -> Result<PastedAnswer> {
     let mut line = String::new();
     loop {
@@ -133,7 +133,9 @@ async fn pasted_line(tty: &mut Tty) -> Result<PastedAnswer> {
             Key::Clear => line.clear(),
             Key::Enter if line.trim().is_empty() => {}
             Key::Enter => return Ok(PastedAnswer::new(line)),
-            Key::End => return Err(Error::cancelled("paste the answer of the sign-in")),
+            Key::End => {
+                return Err(Error::cancelled("the address was not pasted: the input has ended"));
+            }
             Key::Escape | Key::Up | Key::Down | Key::Other => {}
         }
     }
@@ -144,19 +146,21 @@ async fn read_line() -> Result<PastedAnswer> {
     let mut line = String::new();
     let read = BufReader::new(tokio::io::stdin()).read_line(&mut line).await;
     match read {
-        Ok(0) => Err(Error::cancelled("paste the answer of the sign-in: the input has ended")),
+        Ok(0) => Err(Error::cancelled("the address was not pasted: the input has ended")),
         Ok(_) => Ok(PastedAnswer::new(line)),
-        Err(error) => Err(Error::internal("read standard input").with_source(error)),
+        Err(error) => Err(Error::internal("could not read standard input").with_source(error)),
     }
 }
 
 fn without_choice(accounts: &[Account]) -> Error {
     let names = Account::enumerated(accounts);
     Error::interaction_required(format!("accounts are connected and none was chosen: {names}"))
-        .with_hint("name one with --account, or another one with `keybearer login --login-hint`")
+        .with_hint(
+            "name one with `--account`, or sign another one in with `keybearer login --login-hint`",
+        )
 }
 
-/// Tells a person. There is nowhere left to tell that standard error is closed.
+/// Prints to standard error. If that is closed, there is no other place to report it.
 fn say(text: &str) {
     let mut stderr = std::io::stderr().lock();
     let _ = stderr.write_all(text.as_bytes()).and_then(|()| stderr.flush());

@@ -4,16 +4,16 @@ use super::key::Key;
 use super::say;
 use super::tty::Tty;
 
-/// More would scroll the heading away on a small terminal.
+/// With more rows the heading would scroll out of a small terminal.
 const ROWS: usize = 10;
 const ANOTHER: &str = "use another account";
 
-/// A choice among accounts: the arrows move, letters narrow the list down, a number chooses at once.
+/// An account picker: arrows move the cursor, letters filter the list, a number chooses at once.
 #[derive(Debug)]
 pub(super) struct Picker {
     entries: Vec<Entry>,
     filter: String,
-    /// The place in the narrowed list.
+    /// The position in the filtered list.
     cursor: usize,
 }
 
@@ -23,12 +23,12 @@ struct Entry {
     pick: AccountPick,
 }
 
-/// What a key led to.
+/// The effect of a key.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Step {
-    Goes,
+    Continue,
     Chosen(AccountPick),
-    GivenUp,
+    Cancelled,
 }
 
 impl Picker {
@@ -38,7 +38,7 @@ impl Picker {
                 Some(name) => format!("{}  ({name})", account.username),
                 None => account.username.clone(),
             };
-            // Text that comes from elsewhere cannot move the cursor.
+            // Text from elsewhere must not move the cursor.
             let text = text.chars().filter(|c| !c.is_control()).collect();
             Entry { text, pick: AccountPick::Known(account.home_account_id.clone()) }
         });
@@ -46,7 +46,7 @@ impl Picker {
         Self { entries: known.chain([another]).collect(), filter: String::new(), cursor: 0 }
     }
 
-    /// Asks, and draws the list anew after each key; `None` if the person gave up.
+    /// Prompts, and redraws the list after each key; `None` if the person cancelled.
     pub(super) async fn ask(&mut self, tty: &mut Tty) -> Result<Option<AccountPick>> {
         let mut drawn = 0;
         loop {
@@ -57,18 +57,19 @@ impl Picker {
                 Ok(key) => self.step(key),
                 Err(error) => return Err(error),
             };
-            if step != Step::Goes {
+            if step != Step::Continue {
                 say(&erase(drawn));
             }
             match step {
-                Step::Goes => {}
+                Step::Continue => {}
                 Step::Chosen(pick) => return Ok(Some(pick)),
-                Step::GivenUp => return Ok(None),
+                Step::Cancelled => return Ok(None),
             }
         }
     }
 
-    /// Asks once, for a number or a part of a name; asks again if that is none.
+    /// Prompts for a number or a part of a name until there is a match; `None` if the person
+    /// cancelled.
     pub(super) async fn ask_in_lines(&mut self, tty: &mut Tty) -> Result<Option<AccountPick>> {
         for (number, entry) in self.entries.iter().enumerate() {
             say(&format!("{:3}  {}\n", number + 1, entry.text));
@@ -98,7 +99,7 @@ impl Picker {
         }
     }
 
-    /// The entry with this number, or the only one with this text in it.
+    /// The entry with this number, or the only one that contains this text.
     fn named(&self, text: &str) -> Option<&Entry> {
         if let Ok(number) = text.parse::<usize>() {
             return number.checked_sub(1).and_then(|index| self.entries.get(index));
@@ -137,10 +138,10 @@ impl Picker {
                 filter.pop();
             }),
             Key::Clear => self.narrow(String::clear),
-            Key::Escape | Key::End => return Step::GivenUp,
+            Key::Escape | Key::End => return Step::Cancelled,
             Key::Other => {}
         }
-        Step::Goes
+        Step::Continue
     }
 
     fn narrow(&mut self, change: impl FnOnce(&mut String)) {
@@ -152,7 +153,8 @@ impl Picker {
         let shown = self.shown();
         let first = (self.cursor + 1).saturating_sub(ROWS);
         let mut lines = vec![
-            "Choose an account (arrows and Enter, a number, or type a part of it):".to_owned(),
+            "Choose an account (arrows and Enter, its number, or type a part of its name):"
+                .to_owned(),
         ];
         lines.extend(shown.iter().enumerate().skip(first).take(ROWS).map(
             |(row, (index, entry))| {
@@ -164,7 +166,7 @@ impl Picker {
             lines.push(format!("   ({} of {})", self.cursor + 1, shown.len()));
         }
         if !self.filter.is_empty() {
-            lines.push(format!("  with: {}", self.filter));
+            lines.push(format!("  filter: {}", self.filter));
         }
         lines
     }
@@ -176,7 +178,7 @@ impl Entry {
     }
 }
 
-/// Goes back over so many lines and clears them.
+/// Moves the cursor up by `lines` lines and clears them.
 fn erase(lines: usize) -> String {
     if lines == 0 { String::new() } else { format!("\x1b[{lines}A\r\x1b[J") }
 }
@@ -215,13 +217,13 @@ mod tests {
             (&[Character('2')], known("ops")),
             (&[Character('4')], another()),
             (&[Character('O'), Character('p'), Enter], known("ops")),
-            (&[Character('x'), Character('x'), Enter], Step::Goes),
+            (&[Character('x'), Character('x'), Enter], Step::Continue),
             (&[Character('x'), Backspace, Down, Enter], known("ops")),
             (&[Character('o'), Character('9'), Clear, Character('3')], known("x9")),
             (&[Character('x'), Character('9'), Enter], known("x9")),
             (&[Down, Character('d'), Enter], known("dev")),
-            (&[Other, Escape], Step::GivenUp),
-            (&[End], Step::GivenUp),
+            (&[Other, Escape], Step::Cancelled),
+            (&[End], Step::Cancelled),
         ] {
             let mut picker = Picker::new(&accounts(&["dev", "ops", "x9"]));
             let last = keys.iter().map(|key| picker.step(*key)).last().unwrap();
@@ -244,7 +246,7 @@ mod tests {
             ]
         );
         picker.step(Key::Character('V'));
-        assert_eq!(picker.lines()[1..], [">  1  dev@contoso.example", "  with: V"]);
+        assert_eq!(picker.lines()[1..], [">  1  dev@contoso.example", "  filter: V"]);
     }
 
     #[test]

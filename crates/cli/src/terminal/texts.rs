@@ -3,7 +3,7 @@ use keybearer_host::Environment;
 use qrcode::render::unicode::Dense1x2;
 use qrcode::{EcLevel, QrCode};
 
-/// Whether the terminal is told more than characters.
+/// Which output the terminal supports.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Style {
     /// Characters only.
@@ -13,7 +13,7 @@ pub(crate) enum Style {
 }
 
 impl Style {
-    /// What this environment wants, <https://no-color.org>.
+    /// The style for this environment, <https://no-color.org>.
     pub(crate) fn of(environment: &Environment, is_terminal: bool) -> Self {
         let dumb = environment.text("TERM").is_none_or(|term| term == "dumb");
         match is_terminal && !dumb && !environment.has("NO_COLOR") {
@@ -23,25 +23,25 @@ impl Style {
     }
 }
 
-/// A code to type in elsewhere.
+/// The text for a code to enter on another device.
 pub(super) fn user_code(code: &UserCode, style: Style) -> String {
     let uri = &code.verification_uri;
     let minutes = code.expires_in.as_secs().div_ceil(60);
     let qr = qr_code(uri.as_str(), style).unwrap_or_default();
     format!(
         "To sign in, open this page on any device\n\n  {uri}\n\n{qr}and enter the code\n\n  \
-         {}\n\nEnter it only if you started this sign-in yourself. It is valid for {minutes} minutes; \
-         Ctrl-C gives up.\n",
+         {}\n\nEnter it only if you started this sign-in yourself. It is valid for {minutes} minutes. \
+         Press Ctrl-C to cancel.\n",
         code.user_code
     )
 }
 
-/// An address to sign in at elsewhere, and how the answer comes back.
+/// The text for an address to sign in at elsewhere, and how the answer comes back.
 pub(super) fn address(address: &SignInAddress, ssh: Option<&SshSession>) -> String {
     let mut text = format!("Open this address in a browser and sign in:\n\n  {}\n\n", address.url);
     match (address.port, ssh) {
         (Some(port), Some(ssh)) => text.push_str(&format!(
-            "The answer comes back by itself if you first run this on the browser's machine:\n\n  \
+            "The answer comes back by itself if you first run this on the machine with the browser:\n\n  \
              ssh -N -L {port}:localhost:{port} {}\n\nOtherwise the browser",
             ssh.destination
         )),
@@ -53,13 +53,13 @@ pub(super) fn address(address: &SignInAddress, ssh: Option<&SshSession>) -> Stri
     }
     text.push_str(
         " ends at a page that does not open. Copy the whole address of that page.\n\
-         For a short code instead, run `keybearer login --device-code`. Ctrl-C gives up.\n\n",
+         For a short code instead, run `keybearer login --device-code`. Press Ctrl-C to cancel.\n\n",
     );
     text
 }
 
-/// Half a character cell for each module. Without colours it is dark on light only where the
-/// terminal is; readers take either.
+/// Draws a QR code with half a character cell for each module. Without colours its polarity depends
+/// on the terminal; readers accept both.
 fn qr_code(text: &str, style: Style) -> Option<String> {
     let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
     let picture =

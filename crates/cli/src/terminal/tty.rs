@@ -13,34 +13,34 @@ use zeroize::Zeroizing;
 
 use super::key::Key;
 
-/// What follows an escape as a part of it, does so at once.
+/// The bytes of an escape sequence arrive together; a longer pause means the escape key.
 const SEQUENCE: Duration = Duration::from_millis(50);
 
-/// The terminal of this process, read key by key and without echo. Everything else stays as it is:
-/// Ctrl-C still interrupts. Dropping it gives the terminal its old state back.
+/// The terminal of this process, read key by key and without echo. Its other settings do not change:
+/// Ctrl-C still interrupts. Dropping it restores the settings.
 #[derive(Debug)]
 pub(super) struct Tty {
-    /// Read as from a pipe.
+    /// Read like a pipe.
     terminal: Receiver,
     before: Termios,
     unread: Zeroizing<Vec<u8>>,
 }
 
 impl Tty {
-    /// Takes the terminal over.
+    /// Opens the terminal.
     ///
     /// # Errors
     /// `Unavailable(UserInterface)` if there is none.
     pub(super) fn open() -> Result<Self> {
         Self::take().map_err(|error| {
-            Error::unavailable(Missing::UserInterface, "read from the terminal")
+            Error::unavailable(Missing::UserInterface, "could not open the terminal")
                 .with_source(error)
-                .with_hint("run the command in a terminal of its own")
+                .with_hint("run the command in a terminal")
         })
     }
 
     fn take() -> io::Result<Self> {
-        // Opened anew, so that not waiting on it concerns nobody else.
+        // A new file description, because O_NONBLOCK applies to all that share one.
         let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits();
         let flags = i32::try_from(flags).unwrap_or_default();
         let terminal = OpenOptions::new().read(true).custom_flags(flags).open("/dev/tty")?;
@@ -93,8 +93,9 @@ impl Tty {
                 }
             }
         };
-        let length =
-            read.await.map_err(|error| Error::internal("read the terminal").with_source(error))?;
+        let length = read.await.map_err(|error| {
+            Error::internal("could not read from the terminal").with_source(error)
+        })?;
         self.unread.extend_from_slice(&buffer[..length]);
         Ok(length)
     }
@@ -106,7 +107,7 @@ impl Drop for Tty {
     }
 }
 
-/// The first key in what was read, and its length; `None` if it is not whole yet.
+/// The first key in `bytes`, and its length; `None` if it is not complete yet.
 fn key(bytes: &[u8]) -> Option<(Key, usize)> {
     let simple = |key| Some((key, 1));
     match bytes {

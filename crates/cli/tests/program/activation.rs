@@ -6,12 +6,15 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
+use keybearer_emulator::{Home, Running, SessionBus, eventually};
 use rustix::process::Signal;
 
-use crate::bus::Bus;
-use crate::home::{Home, PROGRAM_LIMIT, Running, complaint, eventually, mode};
+use crate::bus::{activating_bus, joined};
+use crate::home::{broker_status, complaint, home, mode};
 
+const LIMIT: Duration = Duration::from_secs(30);
 const NAME: &str = "com.microsoft.identity.broker1";
 const PATH: &str = "/com/microsoft/identity/broker1";
 const METHOD: &str = "com.microsoft.identity.Broker1.getLinuxBrokerVersion";
@@ -24,13 +27,13 @@ const CALLERS: [&str; 3] = [
 ];
 
 /// Calls the broker; `None` if this machine has no such program.
-fn call(home: &Home, bus: &Bus, caller: &str) -> Option<Output> {
+fn call(home: &Home, bus: &SessionBus, caller: &str) -> Option<Output> {
     let (interface, member) = METHOD.rsplit_once('.').unwrap();
     let values = [
         ("{NAME}", NAME),
         ("{PATH}", PATH),
         ("{METHOD}", METHOD),
-        ("{ADDRESS}", &bus.address),
+        ("{ADDRESS}", bus.address()),
         ("{INTERFACE}", interface),
         ("{MEMBER}", member),
     ];
@@ -38,28 +41,28 @@ fn call(home: &Home, bus: &Bus, caller: &str) -> Option<Output> {
         values.iter().fold(caller.to_owned(), |line, (name, value)| line.replace(name, value));
     let mut words = line.split(' ');
     let mut command = Command::new(words.next().unwrap());
-    command.args(words).env("DBUS_SESSION_BUS_ADDRESS", &bus.address);
+    command.args(words).env("DBUS_SESSION_BUS_ADDRESS", bus.address());
     command.env("HOME", home.at("")).output().ok()
 }
 
 #[test]
 fn the_session_bus_starts_what_was_installed_and_after_uninstall_nothing() {
-    let home = Home::new();
+    let home = home();
     let system = home.at("system").display().to_string();
     let home = home.with("XDG_DATA_DIRS", &system);
     // It is older than the files and their directory.
-    let bus = Bus::start_in(&home);
-    let home = bus.joined(home);
+    let bus = activating_bus(&home);
+    let home = joined(home, &bus);
     let installed = home.run("broker install --systemd never");
     let said = String::from_utf8(installed.stdout).unwrap();
-    assert!(installed.status.success() && !said.contains("does not look there"), "{said}");
+    assert!(installed.status.success() && !said.contains("does not read that directory"), "{said}");
     let mut answered = 0;
     for caller in CALLERS {
         assert!(!home.socket().exists(), "no broker runs");
         let Some(output) = call(&home, &bus, caller) else { continue };
         let reply = String::from_utf8_lossy(&output.stdout);
         assert!(reply.contains("linuxBrokerVersion"), "{caller}: {output:?}");
-        assert_eq!(home.status()["bus"]["state"], "owned");
+        assert_eq!(broker_status(&home)["bus"]["state"], "owned");
         assert!(home.run("broker stop").status.success());
         answered += 1;
     }
@@ -67,7 +70,7 @@ fn the_session_bus_starts_what_was_installed_and_after_uninstall_nothing() {
 
     // Our own program asks the bus, too, before it starts a broker itself.
     assert_eq!(home.run("accounts --output json").stdout, b"[]\n");
-    let broker = home.status()["pid"].as_u64().unwrap();
+    let broker = broker_status(&home)["pid"].as_u64().unwrap();
     let environment = std::fs::read_to_string(format!("/proc/{broker}/environ")).unwrap();
     assert!(environment.contains("DBUS_STARTER_ADDRESS="), "the bus started it");
     assert!(home.run("broker stop").status.success());
@@ -90,7 +93,7 @@ impl ServiceManager {
         let listener = UnixListener::bind(home.socket()).unwrap();
         mode(&home.socket(), 0o600);
         let notified = UnixDatagram::bind(home.at("notify")).unwrap();
-        notified.set_read_timeout(Some(PROGRAM_LIMIT)).unwrap();
+        notified.set_read_timeout(Some(LIMIT)).unwrap();
         Self { listener, notified }
     }
 
@@ -98,7 +101,7 @@ impl ServiceManager {
     fn start(&self, home: &Home, arguments: &str) -> Running {
         const SCRIPT: &str = r#"exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@""#;
         let program =
-            home.program(["broker", "run"].into_iter().chain(arguments.split_whitespace()));
+            home.keybearer(["broker", "run"].into_iter().chain(arguments.split_whitespace()));
         let mut command = Command::new("sh");
         command.args(["-c", SCRIPT, "sh"]).arg(program.get_program()).args(program.get_args());
         command.env_clear().envs(program.get_envs().filter_map(|(k, v)| Some((k, v?))));
@@ -117,19 +120,19 @@ impl ServiceManager {
 
 #[test]
 fn a_socket_of_the_service_manager_is_served_and_outlives_every_broker() {
-    let home = Home::new();
+    let home = home();
     let manager = ServiceManager::listen(&home);
     for (arguments, signal) in [("", Some(Signal::TERM)), ("--idle-exit 1", None), ("", None)] {
         // The client comes first, and waits for whoever serves the socket.
-        let mut client = home.program(["accounts", "--output", "json"]);
+        let mut client = home.keybearer(["accounts", "--output", "json"]);
         let client = Running::start(&mut client);
         let broker = manager.start(&home, arguments);
         assert_eq!(manager.is_told().trim(), "READY=1");
-        assert_eq!(client.wait_until_ready(), "[]");
+        assert_eq!(client.line(), "[]");
         match signal {
             Some(signal) => broker.signal(signal),
             None if arguments.is_empty() => {
-                assert_eq!(home.status()["pid"], broker.pid());
+                assert_eq!(broker_status(&home)["pid"], broker.pid());
                 assert!(home.run("broker stop").status.success());
             }
             None => {}
@@ -144,39 +147,39 @@ fn a_socket_of_the_service_manager_is_served_and_outlives_every_broker() {
 
 #[test]
 fn who_replaces_a_broker_of_the_service_manager_leaves_the_next_to_it_too() {
-    let home = Home::new();
+    let home = home();
     let manager = ServiceManager::listen(&home);
     let first = manager.start(&home, "");
     manager.is_told();
-    let by_hand = Running::start(&mut home.program(["broker", "run", "--replace"]));
+    let by_hand = Running::start(&mut home.keybearer(["broker", "run", "--replace"]));
     let (status, log) = first.end();
-    assert!(status.success() && log.contains("ending: asked to"), "{log}");
+    assert!(status.success() && log.contains("stopping: asked to stop"), "{log}");
     // The one by hand knocks, which has the service manager start its own.
     let next = manager.start(&home, "");
     let (status, log) = by_hand.end();
-    assert!(status.success() && log.contains("another broker serves already"), "{log}");
-    assert_eq!(home.status()["pid"], next.pid());
+    assert!(status.success() && log.contains("another broker is already running"), "{log}");
+    assert_eq!(broker_status(&home)["pid"], next.pid());
     assert!(home.run("broker stop").status.success());
     std::fs::remove_file(home.socket()).unwrap();
 }
 
 #[test]
 fn a_socket_at_another_place_is_refused() {
-    let home = Home::new();
+    let home = home();
     let manager = ServiceManager::listen(&home);
     std::fs::remove_file(home.socket()).unwrap();
     let other = UnixListener::bind(home.at("other.sock")).unwrap();
     let broker = ServiceManager { listener: other, ..manager }.start(&home, "");
     let (status, log) = broker.end();
     assert_eq!(status.code(), Some(1), "{log}");
-    assert!(log.contains("the service manager gave another socket"), "{log}");
+    assert!(log.contains("the service manager passed a socket at another path"), "{log}");
 }
 
 #[test]
 fn systemds_own_hand_over_is_understood() {
-    let home = Home::new();
+    let home = home();
     std::fs::DirBuilder::new().mode(0o700).create(home.at("run/keybearer")).unwrap();
-    let program = home.program(["broker", "run"]);
+    let program = home.keybearer(["broker", "run"]);
     let mut command = Command::new("systemd-socket-activate");
     command.arg("--listen").arg(home.socket());
     for (name, value) in program.get_envs() {

@@ -1,86 +1,34 @@
 //! The broker on a private session bus, run by the real `dbus-daemon`.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
-
-use crate::home::{Home, eventually};
+use keybearer_emulator::{Home, SessionBus, eventually};
 use rustix::process::Signal;
-use tempfile::TempDir;
 use zbus::connection::Builder;
+
+use crate::home::{broker_status, home};
 
 const NAME: &str = "com.microsoft.identity.broker1";
 
-/// A session bus. No keyring of the machine's is found on it.
-pub(crate) struct Bus {
-    daemon: Child,
-    pub(crate) address: String,
-    _directory: TempDir,
+/// A home whose programs know a session bus of their own, which starts nothing.
+fn home_with_bus() -> (Home, SessionBus) {
+    let home = home();
+    let bus = SessionBus::start(&home, &home.at("services"));
+    (joined(home, &bus), bus)
 }
 
-impl Bus {
-    /// One that starts nothing.
-    fn start() -> Self {
-        Self::start_by(&mut Command::new("dbus-daemon"), "")
-    }
-
-    /// One that starts what is installed in this home directory, in its environment.
-    pub(crate) fn start_in(home: &Home) -> Self {
-        let mut daemon = Command::new("dbus-daemon");
-        let environment = home.program([""; 0]);
-        daemon.env_clear().envs(environment.get_envs().filter_map(|(k, v)| Some((k, v?))));
-        let services = home.at(".local/share/dbus-1/services").display().to_string();
-        Self::start_by(&mut daemon, &format!("<servicedir>{services}</servicedir>"))
-    }
-
-    fn start_by(daemon: &mut Command, services: &str) -> Self {
-        let directory = TempDir::new().unwrap();
-        let config = directory.path().join("bus.conf");
-        let socket = directory.path().join("bus");
-        let text = format!(
-            r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
-             "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
-            <busconfig>
-              <type>session</type>
-              <listen>unix:path={}</listen>
-              {services}
-              <policy context="default">
-                <allow send_destination="*" eavesdrop="true"/>
-                <allow eavesdrop="true"/><allow own="*"/>
-              </policy>
-            </busconfig>"#,
-            socket.display()
-        );
-        std::fs::write(&config, text).unwrap();
-        let mut daemon = daemon
-            .arg(format!("--config-file={}", config.display()))
-            .args(["--nofork", "--print-address"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("dbus-daemon is needed for this test: install it (Debian: dbus-daemon)");
-        let mut address = String::new();
-        BufReader::new(daemon.stdout.take().unwrap()).read_line(&mut address).unwrap();
-        Self { daemon, address: address.trim().to_owned(), _directory: directory }
-    }
-
-    fn home(&self) -> Home {
-        self.joined(Home::new())
-    }
-
-    /// A home directory whose programs know this bus.
-    pub(crate) fn joined(&self, home: Home) -> Home {
-        home.with("DBUS_SESSION_BUS_ADDRESS", &self.address)
-    }
+/// A bus that starts what is installed in this home.
+pub(crate) fn activating_bus(home: &Home) -> SessionBus {
+    SessionBus::start(home, &home.at(".local/share/dbus-1/services"))
 }
 
-impl Drop for Bus {
-    fn drop(&mut self) {
-        self.daemon.kill().unwrap();
-        self.daemon.wait().unwrap();
-    }
+/// The home whose programs know this bus.
+pub(crate) fn joined(home: Home, bus: &SessionBus) -> Home {
+    home.with("DBUS_SESSION_BUS_ADDRESS", bus.address())
 }
 
 fn state(home: &Home, expected: &str) -> serde_json::Value {
-    eventually(expected, || Some(home.status()).filter(|status| status["bus"]["state"] == expected))
+    eventually(expected, || {
+        Some(broker_status(home)).filter(|status| status["bus"]["state"] == expected)
+    })
 }
 
 fn finding<'a>(doctor: &'a serde_json::Value, about: &str) -> &'a serde_json::Value {
@@ -94,8 +42,7 @@ fn doctor(home: &Home) -> serde_json::Value {
 
 #[test]
 fn the_broker_takes_the_name_that_nobody_has_and_gives_it_back() {
-    let bus = Bus::start();
-    let home = bus.home();
+    let (home, _bus) = home_with_bus();
     for _ in 0..2 {
         let broker = home.start_broker("");
         state(&home, "owned");
@@ -110,9 +57,8 @@ fn the_broker_takes_the_name_that_nobody_has_and_gives_it_back() {
 
 #[tokio::test]
 async fn another_program_keeps_the_name_and_ours_serves_its_socket() {
-    let bus = Bus::start();
-    let other = Builder::address(bus.address.as_str()).name(NAME).build().await.unwrap();
-    let home = bus.home();
+    let (home, bus) = home_with_bus();
+    let other = Builder::address(bus.address()).name(NAME).build().await.unwrap();
     let broker = home.start_broker("");
     let status = state(&home, "taken");
     assert_eq!(status["bus"]["pid"], std::process::id());
@@ -130,8 +76,7 @@ async fn another_program_keeps_the_name_and_ours_serves_its_socket() {
 
 #[test]
 fn a_bus_that_ends_leaves_the_socket_as_it_is() {
-    let bus = Bus::start();
-    let home = bus.home();
+    let (home, bus) = home_with_bus();
     let _broker = home.start_broker("");
     state(&home, "owned");
     drop(bus);
@@ -141,11 +86,10 @@ fn a_bus_that_ends_leaves_the_socket_as_it_is() {
 
 #[tokio::test]
 async fn installing_beside_a_broker_that_runs_is_refused_and_ours_is_no_hindrance() {
-    let bus = Bus::start();
-    let home = bus.home();
+    let (home, bus) = home_with_bus();
     let system = home.at("system").display().to_string();
     let home = home.with("XDG_DATA_DIRS", &system);
-    let other = Builder::address(bus.address.as_str()).name(NAME).build().await.unwrap();
+    let other = Builder::address(bus.address()).name(NAME).build().await.unwrap();
     let output = home.run("broker install");
     let said = crate::home::complaint(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
@@ -157,5 +101,5 @@ async fn installing_beside_a_broker_that_runs_is_refused_and_ours_is_no_hindranc
     let output = home.run("broker install");
     assert!(output.status.success(), "{output:?}");
     let said = String::from_utf8(output.stdout).unwrap();
-    assert!(said.contains("\nthe session bus does not look there: "), "{said}");
+    assert!(said.contains("\nthe session bus does not read that directory: "), "{said}");
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::home::Home;
+use crate::home::home;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,12 +47,12 @@ fn every_command_line_is_answered_as_its_case_says() {
 }
 
 fn check(case: &Case) {
-    let home = Home::new();
+    let home = home();
     for earlier in &case.after {
-        let output = home.program(earlier).envs(&case.env).output().unwrap();
+        let output = home.keybearer(earlier).envs(&case.env).output().unwrap();
         assert!(output.status.success(), "{earlier:?}: {output:?}");
     }
-    let output = home.program(&case.run).envs(&case.env).output().unwrap();
+    let output = home.keybearer(&case.run).envs(&case.env).output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
     eprintln!("keybearer {}\n{stdout}{stderr}", case.run.join(" "));

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::home::{Home, complaint};
+use keybearer_emulator::Home;
+
+use crate::home::{broker_status, complaint, home};
 
 const ACTIVATION: &str = ".local/share/dbus-1/services/com.microsoft.identity.broker1.service";
 const SERVICE: &str = ".local/share/systemd/user/keybearer-broker.service";
@@ -12,9 +14,9 @@ const SOCKET: &str = ".local/share/systemd/user/keybearer-broker.socket";
 const STRANGER: &str =
     "[D-BUS Service]\nName=com.microsoft.identity.broker1\nExec=/opt/other/broker\n";
 
-/// Nothing of the machine's own is seen.
-fn home() -> Home {
-    let home = Home::new();
+/// Directories from which nothing of the machine's own is seen.
+fn isolated_home() -> Home {
+    let home = home();
     let system = home.at("system").display().to_string();
     home.with("XDG_DATA_DIRS", &system)
 }
@@ -54,7 +56,7 @@ fn read(home: &Home, name: &str) -> String {
 
 #[test]
 fn install_writes_its_files_once_and_uninstall_leaves_nothing() {
-    let home = home();
+    let home = isolated_home();
     let before = tree(&home);
     let said = done(&home, "broker install --systemd always");
     for name in [ACTIVATION, SERVICE, SOCKET] {
@@ -81,11 +83,11 @@ fn install_writes_its_files_once_and_uninstall_leaves_nothing() {
 
 #[test]
 fn status_and_doctor_tell_what_is_installed() {
-    let home = home();
+    let home = isolated_home();
     let _broker = home.start_broker("");
-    assert_eq!(home.status()["installed"]["files"], serde_json::json!([]));
+    assert_eq!(broker_status(&home)["installed"]["files"], serde_json::json!([]));
     done(&home, "broker install --systemd always");
-    let status = home.status();
+    let status = broker_status(&home);
     assert_eq!(status["installed"]["files"].as_array().unwrap().len(), 3, "{status}");
     assert_eq!(status["installed"]["program"], env!("CARGO_BIN_EXE_keybearer"));
     let said = done(&home, "broker status");
@@ -102,12 +104,12 @@ fn status_and_doctor_tell_what_is_installed() {
     }
     place(&home, ".local/share/dbus-1/services/other.service", STRANGER);
     let said = done(&home, "doctor");
-    assert!(said.contains("warning  installed") && said.contains("either may count"), "{said}");
+    assert!(said.contains("warning  installed") && said.contains("either may be used"), "{said}");
 }
 
 #[test]
 fn without_systemd_only_the_bus_is_told_and_directories_of_others_stay() {
-    let home = home();
+    let home = isolated_home();
     place(&home, ".local/share/dbus-1/services/other.service", "[D-BUS Service]\nName=a.b\n");
     let before = tree(&home);
     let said = done(&home, "broker install --systemd never");
@@ -120,7 +122,7 @@ fn without_systemd_only_the_bus_is_told_and_directories_of_others_stay() {
 
 #[test]
 fn what_systemctl_enable_linked_goes_too() {
-    let home = home();
+    let home = isolated_home();
     let before = tree(&home);
     done(&home, "broker install --systemd always");
     let wants = home.at(".config/systemd/user/sockets.target.wants");
@@ -138,7 +140,7 @@ fn what_systemctl_enable_linked_goes_too() {
 
 #[test]
 fn another_broker_is_reported_and_nothing_written_unless_told_to_go_before_it() {
-    let home = home();
+    let home = isolated_home();
     // Its name in the file counts, not that of the file.
     let other = place(&home, "system/dbus-1/services/anything.service", STRANGER);
     let before = tree(&home);
@@ -151,7 +153,7 @@ fn another_broker_is_reported_and_nothing_written_unless_told_to_go_before_it() 
 
     let said = done(&home, "broker install --force");
     assert!(said.contains("conflict   another broker is installed"), "{said}");
-    assert!(said.contains("(ours goes before it)"), "{said}");
+    assert!(said.contains("(ours takes precedence)"), "{said}");
     done(&home, "broker uninstall");
     assert_eq!(tree(&home), before);
 }
@@ -160,22 +162,23 @@ fn another_broker_is_reported_and_nothing_written_unless_told_to_go_before_it() 
 fn a_file_that_goes_before_ours_is_named_even_if_told_to_go_before_it() {
     let named_so = "run/dbus-1/services/com.microsoft.identity.broker1.service";
     for (name, why) in [
-        (named_so, "it goes before ours"),
-        (".local/share/dbus-1/services/other.service", "either may count"),
+        (named_so, "it takes precedence over ours"),
+        (".local/share/dbus-1/services/other.service", "either may be used"),
     ] {
-        let home = home();
+        let home = isolated_home();
         let other = place(&home, name, STRANGER);
         let before = tree(&home);
         let output = home.run("broker install --force");
         let said = complaint(&output);
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains(why), "{said}");
-        assert!(said.contains(&format!("hint: --force cannot help: move {}", other.display())));
+        assert!(said.contains(&format!("hint: move {} elsewhere", other.display())));
+        assert!(said.contains("--force does not help"), "{said}");
         assert_eq!(tree(&home), before);
         std::fs::remove_file(other).unwrap();
         done(&home, "broker install");
     }
-    let home = home();
+    let home = isolated_home();
     // There, the bus reads files by their names.
     place(&home, "run/dbus-1/services/other.service", STRANGER);
     done(&home, "broker install");
@@ -183,7 +186,7 @@ fn a_file_that_goes_before_ours_is_named_even_if_told_to_go_before_it() {
 
 #[test]
 fn a_file_of_another_program_in_our_place_is_moved_aside_and_comes_back() {
-    let home = home();
+    let home = isolated_home();
     place(&home, ACTIVATION, STRANGER);
     let before = tree(&home);
     let output = home.run("broker install");
@@ -200,7 +203,7 @@ fn a_file_of_another_program_in_our_place_is_moved_aside_and_comes_back() {
 
 #[test]
 fn the_units_are_such_as_systemd_reads() {
-    let home = home();
+    let home = isolated_home();
     done(&home, "broker install --systemd always");
     let mut verify = std::process::Command::new("systemd-analyze");
     verify.args(["verify", "--user", "--man=no"]).arg(home.at(SERVICE)).arg(home.at(SOCKET));

@@ -3,8 +3,10 @@
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::home::{Home, Running};
+use keybearer_emulator::{Home, Running};
 use rustix::process::Signal;
+
+use crate::home::home;
 
 /// A provider that takes the call and says nothing.
 struct Mute {
@@ -20,9 +22,9 @@ impl Mute {
     }
 
     fn home(&self) -> Home {
-        Home::new()
+        home()
             .with("KEYBEARER_TRUSTED_AUTHORITY_HOSTS", &self.authority)
-            .with("AZURE_AUTHORITY_HOST", &format!("https://{}", self.authority))
+            .with("AZURE_AUTHORITY_HOST", format!("https://{}", self.authority))
             .with("BROWSER", "true")
     }
 
@@ -37,7 +39,7 @@ fn a_broker_killed_in_mid_request_is_an_error_and_the_next_call_finds_a_fresh_on
     let provider = Mute::new();
     let home = provider.home();
     let broker = home.start_broker("");
-    let login = Running::start(&mut home.program(["login"]));
+    let login = Running::start(&mut home.keybearer(["login"]));
     let call = provider.asked();
     broker.signal(Signal::KILL);
     let (status, log) = login.end();
@@ -52,7 +54,7 @@ fn ctrl_c_gives_the_request_up() {
     let provider = Mute::new();
     let home = provider.home();
     let _broker = home.start_broker("");
-    let login = Running::start(&mut home.program(["login"]));
+    let login = Running::start(&mut home.keybearer(["login"]));
     let _call = provider.asked();
     let start = Instant::now();
     login.signal(Signal::INT);
@@ -79,7 +81,7 @@ fn a_broker_that_is_told_to_end_does_not_wait_for_ever() {
     let provider = Mute::new();
     let home = provider.home();
     let broker = home.start_broker("");
-    let login = Running::start(&mut home.program(["login"]));
+    let login = Running::start(&mut home.keybearer(["login"]));
     let _call = provider.asked();
     let start = Instant::now();
     broker.signal(Signal::TERM);

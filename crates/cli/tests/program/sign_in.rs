@@ -4,10 +4,11 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use keybearer_emulator::{Home, Running, eventually};
 use rustix::process::Signal;
 
-use crate::home::{Home, Running, complaint, eventually};
-use crate::person::Provider;
+use crate::home::complaint;
+use crate::provider::Provider;
 use crate::terminal::Terminal;
 
 const DEV: &str = "dev@contoso.example";
@@ -16,7 +17,7 @@ const SSH: (&str, &str) = ("SSH_CONNECTION", "10.0.0.9 51000 10.0.0.5 22");
 
 fn login(home: &Home, arguments: &str) -> Terminal {
     let arguments = format!("login {arguments}");
-    Terminal::start(&home.program(arguments.split_whitespace()))
+    Terminal::start(&home.keybearer(arguments.split_whitespace()))
 }
 
 /// The words of the screen that begin like this.
@@ -135,7 +136,7 @@ fn over_ssh_pasting_will_do_if_the_port_is_not_forwarded() {
     let port = shown.split("ssh -N -L ").nth(1).unwrap().split(':').next().unwrap();
     // A page that nothing is at: the answer is in the browser's address only.
     let elsewhere = address(&shown);
-    let ended_at = provider.refused(DEV, &elsewhere);
+    let ended_at = provider.sign_in_elsewhere(DEV, &elsewhere);
     assert!(ended_at.starts_with(&format!("http://localhost:{port}/?code=")), "{ended_at}");
     terminal.wait_until_it_listens();
     terminal.press(&format!("{ended_at}\r"));
@@ -182,7 +183,7 @@ fn arrows_letters_and_numbers_choose_an_account() {
         [("\x1b[B\r", OPS), ("\r", DEV), ("ops\r", OPS), ("1", DEV), ("x\x7fdev\r", DEV)]
     {
         let arguments = "token --output json --scope https://storage.azure.com/.default";
-        let mut terminal = Terminal::start(&home.program(arguments.split_whitespace()));
+        let mut terminal = Terminal::start(&home.keybearer(arguments.split_whitespace()));
         terminal.wait_for("use another account");
         terminal.press(keys);
         let ended = terminal.end();
@@ -193,7 +194,7 @@ fn arrows_letters_and_numbers_choose_an_account() {
     let plain = home.with("NO_COLOR", "1");
     for (keys, code) in [("2\r", 0), ("\x1b", 4)] {
         let arguments = "token --output json --scope https://storage.azure.com/.default";
-        let mut terminal = Terminal::start(&plain.program(arguments.split_whitespace()));
+        let mut terminal = Terminal::start(&plain.keybearer(arguments.split_whitespace()));
         terminal.wait_for("number or name of the account: ");
         terminal.press(keys);
         let ended = terminal.end();
@@ -254,7 +255,7 @@ fn a_shared_sign_in_whose_page_is_open_outlives_the_program_that_began_it() {
     let home = provider.home();
     let _broker = home.start_broker("");
     let (home, opened) = with_browser(home);
-    let first = Running::start(&mut home.program(["login", "--browser"]));
+    let first = Running::start(&mut home.keybearer(["login", "--browser"]));
     let address = eventually("a browser", || std::fs::read_to_string(&opened).ok());
     let mut second = login(&home, "--browser");
     second.wait_for("waiting for the sign-in in the browser");

@@ -1,17 +1,18 @@
 //! A program replaced by a newer one while its broker runs, and programs ask it.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use keybearer_client::{BrokerChoice, LocalBroker, LocalBrokerOptions};
 use keybearer_core::{AccountsRequest, Broker, CorrelationId};
+use keybearer_emulator::{Home, Running, eventually};
 use keybearer_host::Environment;
 
-use crate::bus::Bus;
-use crate::home::{Home, Running, complaint, eventually, mode};
-use crate::person::Provider;
+use crate::bus::{activating_bus, joined};
+use crate::home::{complaint, mode};
+use crate::provider::Provider;
 use crate::sign_in::{address, connect};
 use crate::terminal::Terminal;
 
@@ -40,10 +41,8 @@ impl Installed {
     }
 
     fn program(&self, home: &Home, arguments: &str) -> Command {
-        let mut command = Command::new(&self.0);
-        let as_at_home = home.program([""; 0]);
-        command.env_clear().envs(as_at_home.get_envs().filter_map(|(k, v)| Some((k, v?))));
-        command.args(arguments.split_whitespace()).stdin(Stdio::null());
+        let mut command = home.command(&self.0);
+        command.args(arguments.split_whitespace());
         command
     }
 }
@@ -180,8 +179,8 @@ fn no_request_is_lost_when_the_session_bus_starts_the_next_broker() {
     let home = provider.home();
     let system = home.at("system").display().to_string();
     let home = home.with("XDG_DATA_DIRS", &system);
-    let bus = Bus::start_in(&home);
-    let home = bus.joined(home);
+    let bus = activating_bus(&home);
+    let home = joined(home, &bus);
     let installed = Installed::in_home(&home);
     let output = installed.program(&home, "broker install --systemd never").output().unwrap();
     assert!(output.status.success(), "{output:?}");
@@ -195,9 +194,9 @@ fn no_request_is_lost_when_the_session_bus_starts_the_next_broker() {
 fn a_sign_in_under_way_is_finished_by_the_broker_that_ends_if_the_person_is_quick() {
     let provider = Provider::start();
     let home = provider.home();
-    let mut terminal = Terminal::start(&home.program(["login", "--paste"]));
+    let mut terminal = Terminal::start(&home.keybearer(["login", "--paste"]));
     let shown = terminal.wait_for("paste it here");
-    let stop = Running::start(&mut home.program(["broker", "stop"]));
+    let stop = Running::start(&mut home.keybearer(["broker", "stop"]));
     eventually("it is leaving", || (!home.socket().exists()).then_some(()));
     let ended_at = provider.sign_in(DEV, &address(&shown));
     terminal.wait_until_it_listens();
@@ -216,7 +215,7 @@ fn a_broker_that_is_replaced_in_mid_sign_in_leaves_the_store_to_the_next() {
     let provider = Provider::start();
     let home = provider.home();
     let old = home.start_broker("");
-    let mut terminal = Terminal::start(&home.program(["login", "--paste"]));
+    let mut terminal = Terminal::start(&home.keybearer(["login", "--paste"]));
     terminal.wait_for("paste it here");
     let replaced = u64::from(old.pid());
     let _next = home.start_broker("--replace");

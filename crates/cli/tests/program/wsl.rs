@@ -3,15 +3,16 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use keybearer_emulator::{Home, Running, eventually};
 use rustix::process::Signal;
 
-use crate::home::{Home, Running, eventually};
+use crate::home::home;
 
 const ACCOUNT: &str = r#"{"homeAccountId":"11111111-1111-1111-1111-111111111111.22222222-2222-2222-2222-222222222222","environment":"login.windows.net","realm":"22222222-2222-2222-2222-222222222222","localAccountId":"11111111-1111-1111-1111-111111111111","username":"dev@contoso.example"}"#;
 
 /// A machine whose proxy does what `body` says.
 fn wsl(body: &str) -> Home {
-    let home = Home::new();
+    let home = home();
     let proxy = home.at("msal.wsl.proxy.exe");
     // A child writes it: what this process has open for writing cannot be executed.
     let mut install = Command::new("install")
@@ -68,7 +69,7 @@ fn a_sign_in_that_is_interrupted_is_cancelled_in_windows_inv_i7() {
     let home = wsl("echo \"$2\" >> \"$HOME/calls\"\n\
          case \"$2\" in acquireTokenInteractively) echo $$ > \"$HOME/own\"; exec sleep 1000;; esac");
     let read = |name: &str| std::fs::read_to_string(home.at(name)).ok();
-    let login = Running::start(&mut home.program(["login"]));
+    let login = Running::start(&mut home.keybearer(["login"]));
     let own = eventually("the sign-in begins", || read("own").filter(|own| own.ends_with('\n')));
     login.signal(Signal::INT);
     let (status, told) = login.end();

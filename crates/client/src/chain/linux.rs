@@ -56,7 +56,8 @@ pub(super) async fn find(
 pub(super) fn error_of_both(windows: &Error, native: &Error) -> Error {
     let message = format!("{}; {}", windows.message(), native.message());
     let hints: Vec<&str> = [windows.hint(), native.hint()].into_iter().flatten().collect();
-    Error::new(native.kind().clone(), message).with_hint(hints.join("; or "))
+    let error = Error::new(native.kind().clone(), message);
+    if hints.is_empty() { error } else { error.with_hint(hints.join("; or ")) }
 }
 
 /// Where brokers of this Linux are, whatever it runs in.
@@ -102,18 +103,22 @@ impl LinuxBrokers {
         ) {
             None => {
                 tried.push("the keybearer program is not installed".to_owned());
-                "install the keybearer program, or put it on PATH".to_owned()
+                Some("install the keybearer program, or put it on PATH".to_owned())
             }
             Some(program) => match start_broker(&program, &runtime_dir, limit).await {
                 Ok(()) => {
                     let started = BrokerProxy::connect_socket(&socket, SOCKET_LIMIT).await?;
                     return Ok(Arc::new(started));
                 }
-                Err(error) => absent(error)?.hint().unwrap_or_default().to_owned(),
+                Err(error) => absent(error)?.hint().map(str::to_owned),
             },
         };
-        Err(Error::unavailable(Missing::Broker, format!("find a broker: {}", tried.join("; ")))
-            .with_hint(hint))
+        let message = format!("find a broker: {}", tried.join("; "));
+        let error = Error::unavailable(Missing::Broker, message);
+        Err(match hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        })
     }
 }
 

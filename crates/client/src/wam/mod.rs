@@ -98,7 +98,7 @@ impl WamBroker {
 
     async fn meant(&self, parameters: &TokenParameters) -> Result<ResolvedAccount> {
         let (choice, host) = (&parameters.account, parameters.authority.host());
-        if !host.is_known() {
+        if !host.is_known() || host.is_ciam() {
             let message = format!("Windows signs in to Microsoft's clouds, not to {host}");
             return Err(Error::invalid_request("authority", message)
                 .with_hint("sign in with the browser: `keybearer login --browser`"));

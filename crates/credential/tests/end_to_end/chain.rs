@@ -1,4 +1,4 @@
-//! In a chain of credentials "not here" and "here and refused" are told apart.
+//! A chain of credentials continues after "unavailable" and stops after a refusal.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use keybearer_client::{LocalBroker, LocalBrokerOptions};
 use keybearer_host::Environment;
 use keybearer_testkit::double::{Answer, ScriptedBroker};
 
-use crate::stage::STORAGE;
+use crate::emulated_machine::STORAGE;
 
-/// As chained credentials of the other SDKs: whoever is not there is passed over.
+/// A chain like those of the other SDKs: it skips unavailable credentials.
 #[derive(Debug)]
 struct Chain(Vec<Arc<dyn TokenCredential>>);
 
@@ -55,7 +55,7 @@ impl TokenCredential for Other {
     }
 }
 
-/// What a chain of ours, over this broker, and another credential comes to: a token's text, or the
+/// The outcome of a chain of this credential, with this broker, and another credential: a token's text, or the
 /// name of the kind of our error.
 async fn chained(broker: Arc<dyn Broker>, options: Options) -> String {
     let ours = InteractiveBrowserBrokerCredential::with_broker(broker, Some(options)).unwrap();

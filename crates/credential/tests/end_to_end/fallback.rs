@@ -1,6 +1,5 @@
 //! A browser of this process, where a broker lacks something or failed.
 
-use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 
 use keybearer::{
@@ -8,39 +7,49 @@ use keybearer::{
     InteractiveRequest, Missing, SilentRequest, TokenSource,
 };
 use keybearer_client::{LocalBroker, LocalBrokerOptions};
-use keybearer_core::{AccountChoice, AuthorityHost};
+use keybearer_core::AccountChoice;
 use keybearer_dbus::server::serve_socket;
+use keybearer_emulator::Home;
 use keybearer_host::Environment;
 use keybearer_testkit::double::{Answer, Received, ScriptedBroker};
-use tempfile::TempDir;
+use keybearer_testkit::emulated;
 use tokio::net::UnixListener;
 
-use crate::stage::{EmulatedMachine, STORAGE, sign_in_ui};
+use crate::emulated_machine::{EmulatedMachine, STORAGE};
 
-/// A machine without a broker, and a credential that looks for one there.
-fn machine(stage: &EmulatedMachine) -> (TempDir, Arc<InteractiveBrowserBrokerCredential>) {
-    let directory = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(directory.path(), PermissionsExt::from_mode(0o700)).unwrap();
-    let names = ["HOME", "XDG_RUNTIME_DIR", "PATH"];
-    let environment = Environment::from_pairs(names.map(|name| (name, directory.path())));
-    let host = AuthorityHost::parse(&stage.emulator.ready().authority_host).unwrap();
+/// Directories without a broker, and a credential that looks for one there.
+fn without_broker(machine: &EmulatedMachine) -> (Home, Arc<InteractiveBrowserBrokerCredential>) {
+    let home = home();
+    let person = machine.laboratory.person("dev").unwrap();
     let options = LocalBrokerOptions {
         choice: BrokerChoice::Auto,
-        trusted_authority_hosts: [host].into(),
-        http: Some(stage.wire()),
-        sign_in_ui: Some(sign_in_ui(&stage.emulator)),
-        ..LocalBrokerOptions::default()
+        sign_in_ui: Some(emulated::sign_in_ui(person)),
+        ..options(machine)
     };
+    let environment = Environment::from_pairs(home.variables());
     let broker = Arc::new(LocalBroker::new(environment, options));
-    (directory, stage.credential_of(broker))
+    (home, machine.credential_of(broker))
+}
+
+/// Directories in which no program is found.
+fn home() -> Home {
+    let home = Home::new().unwrap();
+    let no_programs = home.make_private("bin").unwrap();
+    home.with("PATH", no_programs)
+}
+
+fn options(machine: &EmulatedMachine) -> LocalBrokerOptions {
+    LocalBrokerOptions {
+        trusted_authority_hosts: [emulated::authority_host(&machine.laboratory).unwrap()].into(),
+        http: Some(emulated::http(&machine.laboratory)),
+        ..LocalBrokerOptions::default()
+    }
 }
 
 /// A broker appears on the machine.
-fn serve(directory: &TempDir, broker: &Arc<ScriptedBroker>) {
-    let place = directory.path().join("keybearer");
-    std::fs::create_dir(&place).unwrap();
-    std::fs::set_permissions(&place, PermissionsExt::from_mode(0o700)).unwrap();
-    let listener = UnixListener::bind(place.join("broker.sock")).unwrap();
+fn serve(home: &Home, broker: &Arc<ScriptedBroker>) {
+    home.make_private("run/keybearer").unwrap();
+    let listener = UnixListener::bind(home.socket()).unwrap();
     let broker = Arc::clone(broker);
     tokio::spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
@@ -57,12 +66,12 @@ async fn a_browser_signs_in_where_the_broker_lacks_something_or_failed() {
         (Error::cancelled("the person closed the window"), false),
     ];
     for (failure, helped) in cases {
-        let stage = EmulatedMachine::set().await;
-        let (directory, credential) = machine(&stage);
+        let machine = EmulatedMachine::start().await;
+        let (home, credential) = without_broker(&machine);
         let broker = Arc::new(ScriptedBroker::new());
         broker.on_silent(Answer::Now(Err(Error::interaction_required("nobody is connected"))));
         broker.on_interactive(Answer::Now(Err(failure.clone())));
-        serve(&directory, &broker);
+        serve(&home, &broker);
         match credential.acquire(&[STORAGE], None).await {
             Ok(token) => {
                 assert!(helped, "{failure}");
@@ -78,14 +87,14 @@ async fn a_browser_signs_in_where_the_broker_lacks_something_or_failed() {
 
 #[tokio::test]
 async fn whoever_signed_in_here_is_still_known_when_a_broker_appears_inv_i8() {
-    let stage = EmulatedMachine::set().await;
-    let (directory, credential) = machine(&stage);
+    let machine = EmulatedMachine::start().await;
+    let (home, credential) = without_broker(&machine);
     let first = credential.acquire(&[STORAGE], None).await.unwrap();
     assert_eq!(first.source, TokenSource::SignIn);
 
     let broker = Arc::new(ScriptedBroker::new());
     broker.on_silent(Answer::Now(Err(Error::interaction_required("who is that"))));
-    serve(&directory, &broker);
+    serve(&home, &broker);
     let cae = AcquireOptions { enable_cae: true, ..AcquireOptions::default() };
     let second = credential.acquire(&[STORAGE], Some(cae)).await.unwrap();
     assert_eq!(second.source, TokenSource::Refresh);
@@ -105,20 +114,14 @@ fn account(received: Received) -> Option<AccountChoice> {
 
 #[tokio::test]
 async fn without_a_broker_and_without_a_way_to_a_person_that_is_what_is_said() {
-    let stage = EmulatedMachine::set().await;
-    let directory = tempfile::tempdir().unwrap();
-    let names = ["XDG_RUNTIME_DIR", "PATH", "HOME"];
+    let machine = EmulatedMachine::start().await;
+    let home = home();
     // Services have no home: nothing here needs one.
-    for names in [&names[..], &names[..2]] {
-        let variables = names.iter().map(|name| (*name, directory.path()));
-        let host = AuthorityHost::parse(&stage.emulator.ready().authority_host).unwrap();
-        let options = LocalBrokerOptions {
-            trusted_authority_hosts: [host].into(),
-            http: Some(stage.wire()),
-            ..LocalBrokerOptions::default()
-        };
-        let broker = Arc::new(LocalBroker::new(Environment::from_pairs(variables), options));
-        let credential = stage.credential_of(broker);
+    for without in ["", "HOME"] {
+        let variables = home.variables().filter(|(name, _)| *name != without);
+        let environment = Environment::from_pairs(variables);
+        let broker = Arc::new(LocalBroker::new(environment, options(&machine)));
+        let credential = machine.credential_of(broker);
         let error = credential.acquire(&[STORAGE], None).await.unwrap_err();
         assert_eq!(*error.kind(), ErrorKind::Unavailable(Missing::UserInterface), "{error}");
         assert!(error.hint().is_some(), "{error}");

@@ -3,15 +3,15 @@
 use azure_core::http::{ClientOptions, Context, Method, Pipeline, Request, Url};
 use keybearer::proof_of_possession_policy;
 
-use crate::stage::{EmulatedMachine, STORAGE};
+use crate::emulated_machine::{EmulatedMachine, STORAGE};
 
 #[tokio::test]
 async fn client_with_our_policy_signs_each_request_and_takes_the_nonce_it_is_given() {
-    let stage = EmulatedMachine::set().await;
-    let policy = proof_of_possession_policy(stage.credential(stage.options()), [STORAGE]);
-    let options = ClientOptions { per_try_policies: vec![policy], ..stage.client_options() };
+    let machine = EmulatedMachine::start().await;
+    let policy = proof_of_possession_policy(machine.credential(machine.options()), [STORAGE]);
+    let options = ClientOptions { per_try_policies: vec![policy], ..machine.client_options() };
     let pipeline = Pipeline::new(Some("test"), Some("1"), options, vec![], vec![], None);
-    let endpoint = Url::parse(&stage.emulator.ready().blob_endpoint).unwrap();
+    let endpoint = Url::parse(&machine.laboratory.ready().blob_endpoint).unwrap();
     let cases = [
         ("/pop/items?top=1&filter=a%20b", Method::Get),
         // The same again is another signature.
@@ -26,7 +26,7 @@ async fn client_with_our_policy_signs_each_request_and_takes_the_nonce_it_is_giv
         let reply = pipeline.send(&Context::new(), &mut request, None).await.unwrap();
         assert!(reply.status().is_success(), "{method} {path}: {}", reply.status());
     }
-    let outcomes = stage.outcomes_below("/pop").await;
+    let outcomes = machine.outcomes_below("/pop").await;
     let unasked = ["served", "served", "served"];
     let asked = ["nonce of the resource", "served", "nonce of the resource", "served"];
     assert_eq!(outcomes, [&unasked[..], &asked].concat());
@@ -34,12 +34,15 @@ async fn client_with_our_policy_signs_each_request_and_takes_the_nonce_it_is_giv
 
 #[tokio::test]
 async fn signed_request_is_not_sent_in_the_clear() {
-    let stage = EmulatedMachine::set().await;
-    let policy = proof_of_possession_policy(stage.credential(stage.options()), [STORAGE]);
-    let options = ClientOptions { per_try_policies: vec![policy], ..stage.client_options() };
+    let machine = EmulatedMachine::start().await;
+    let policy = proof_of_possession_policy(machine.credential(machine.options()), [STORAGE]);
+    let options = ClientOptions { per_try_policies: vec![policy], ..machine.client_options() };
     let pipeline = Pipeline::new(Some("test"), Some("1"), options, vec![], vec![], None);
     let mut request = Request::new(Url::parse("http://localhost:1/pop").unwrap(), Method::Get);
     let error = pipeline.send(&Context::new(), &mut request, None).await.unwrap_err();
-    assert!(format!("{error:?}").contains("without TLS"), "{error:?}");
-    assert_eq!(stage.requests().await, Vec::<serde_json::Value>::new());
+    assert!(format!("{error:?}").contains("does not use TLS"), "{error:?}");
+    assert_eq!(
+        machine.laboratory.client().requests().await.unwrap(),
+        Vec::<serde_json::Value>::new()
+    );
 }

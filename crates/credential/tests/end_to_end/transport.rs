@@ -1,4 +1,4 @@
-//! An HTTP client and a sign_in_ui that the program brings.
+//! An HTTP client and a sign-in interface that the program brings.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,8 +9,9 @@ use keybearer::{
     AcquireOptions, BrokerChoice, InteractiveBrowserBrokerCredential,
     InteractiveBrowserBrokerCredentialOptions as Options, TokenSource,
 };
+use keybearer_testkit::emulated;
 
-use crate::stage::{EmulatedMachine, STORAGE, sign_in_ui};
+use crate::emulated_machine::{EmulatedMachine, STORAGE};
 
 /// Answers everything in the same way and remembers what it was asked.
 #[derive(Debug)]
@@ -75,13 +76,14 @@ async fn requests_of_this_process_go_through_the_client_that_the_program_brings(
 
 #[tokio::test]
 async fn without_a_broker_this_process_signs_in_with_what_the_program_brings() {
-    let stage = EmulatedMachine::set().await;
+    let machine = EmulatedMachine::start().await;
+    let person = machine.laboratory.person("dev").unwrap();
     let options = Options {
         broker: BrokerChoice::Never,
         disable_instance_discovery: true,
-        http_client: Some(Arc::new(stage.http.clone())),
-        sign_in_ui: Some(sign_in_ui(&stage.emulator)),
-        ..stage.options()
+        http_client: Some(Arc::new(machine.laboratory.client().http().clone())),
+        sign_in_ui: Some(emulated::sign_in_ui(person)),
+        ..machine.options()
     };
     let credential = InteractiveBrowserBrokerCredential::new(Some(options)).unwrap();
     let token = credential.acquire(&[STORAGE], None).await.unwrap();

@@ -15,8 +15,8 @@ async fn token(lab: &Lab, user: &str, changes: &[(&str, &str)]) -> String {
 }
 
 async fn ask(lab: &Lab, method: Method, rest: &str, token: Option<&str>) -> Response {
-    let url = format!("{}{rest}", lab.emulator.ready().blob_endpoint);
-    let request = lab.http.request(method, url).header("x-ms-version", "2025-11-05");
+    let url = format!("{}{rest}", lab.ready().blob_endpoint);
+    let request = lab.http().request(method, url).header("x-ms-version", "2025-11-05");
     let request = match token {
         Some(token) => request.bearer_auth(token),
         None => request,
@@ -144,7 +144,7 @@ async fn resource_manager_lists_tenants_and_the_tokens_subscription() {
     let token =
         token(&lab, "guest", &[("scope", "https://management.core.windows.net//.default")]).await;
     let ask = async |path: &str| -> serde_json::Value {
-        let request = lab.http.get(lab.url(path)).bearer_auth(&token);
+        let request = lab.http().get(lab.url(path)).bearer_auth(&token);
         request.send().await.unwrap().json().await.unwrap()
     };
     assert_eq!(ask("/tenants?api-version=2022-12-01").await["value"].as_array().unwrap().len(), 2);
@@ -177,12 +177,12 @@ async fn azure_storage_client_for_rust_lists_containers_in_pages() {
     let credential = Arc::new(Held(token(&lab, "dev", &[]).await));
     let options = BlobServiceClientOptions {
         client_options: ClientOptions {
-            transport: Some(Transport::new(Arc::new(lab.http.clone()))),
+            transport: Some(Transport::new(Arc::new(lab.http().clone()))),
             ..ClientOptions::default()
         },
         ..BlobServiceClientOptions::default()
     };
-    let url = Url::parse(&lab.emulator.ready().blob_endpoint).unwrap();
+    let url = Url::parse(&lab.ready().blob_endpoint).unwrap();
     let client = BlobServiceClient::new(url, Some(credential), Some(options)).unwrap();
     let containers: Vec<_> = client.list_containers(None).unwrap().try_collect().await.unwrap();
     let names: Vec<_> = containers.into_iter().map(|container| container.name.unwrap()).collect();

@@ -1,11 +1,11 @@
 use keybearer_emulator::EmulatorOptions;
 use serde_json::{Value, json};
 
-use crate::support::{ALL, AZURE, Lab, Person};
+use crate::support::{ALL, AZURE, Lab};
 
 async fn begin(lab: &Lab) -> Value {
     let url = lab.url("/organizations/oauth2/v2.0/devicecode");
-    let request = lab.http.post(url).form(&[("client_id", AZURE), ("scope", ALL)]);
+    let request = lab.http().post(url).form(&[("client_id", AZURE), ("scope", ALL)]);
     request.send().await.unwrap().json().await.unwrap()
 }
 
@@ -30,7 +30,7 @@ async fn enter(lab: &Lab, flow: &Value, presses: &[&str]) -> String {
         flow["verification_uri"].as_str().unwrap(),
         flow["user_code"].as_str().unwrap()
     );
-    Person::new(lab, "dev").visit_pressing(&url, presses).await.title()
+    lab.person("dev").pressing(presses).visit(&url).await.unwrap().title()
 }
 
 #[tokio::test]
@@ -72,8 +72,8 @@ async fn auto_sign_in_needs_no_page() {
         flow["verification_uri"].as_str().unwrap(),
         flow["user_code"].as_str().unwrap()
     );
-    let person = Person::new(&lab, "ops");
-    assert_eq!(person.open(&url).await.title(), "You have signed in");
+    let person = lab.person("ops");
+    assert_eq!(person.open(&url).await.unwrap().title(), "You have signed in");
     assert_eq!(poll(&lab, &flow, URN).await, None);
-    assert!(person.open(&lab.authorize_url(&[])).await.parameters().contains_key("code"));
+    assert!(person.open(&lab.authorize_url(&[])).await.unwrap().parameters().contains_key("code"));
 }

@@ -37,8 +37,8 @@ async fn connection_is_cut_before_or_in_the_middle_of_the_reply() {
     assert_eq!(reply.status(), 200);
     assert!(reply.bytes().await.is_err(), "the body must not arrive");
     lab.control("faults", always("metadata", json!({"cut": "before_response"}))).await;
-    assert!(lab.http.get(lab.url(METADATA)).send().await.is_err());
-    lab.http.delete(lab.url("/emulator/faults")).send().await.unwrap();
+    assert!(lab.http().get(lab.url(METADATA)).send().await.is_err());
+    lab.http().delete(lab.url("/emulator/faults")).send().await.unwrap();
     assert_eq!(lab.get(METADATA).await.status(), 200);
 }
 
@@ -54,7 +54,7 @@ async fn stalled_request_is_answered_late_or_never() {
     assert_eq!(lab.get(METADATA).await.status(), 200);
     assert!(before.elapsed() >= Duration::from_millis(150));
     lab.control("faults", always("metadata", json!({"stall": {}}))).await;
-    let request = lab.http.get(lab.url(METADATA)).timeout(Duration::from_millis(200));
+    let request = lab.http().get(lab.url(METADATA)).timeout(Duration::from_millis(200));
     assert!(request.send().await.unwrap_err().is_timeout());
     assert_eq!(lab.outcomes().await, ["metadata", "stall"]);
 }
@@ -124,12 +124,15 @@ async fn clock_is_wrong_in_the_date_header_and_in_tokens() {
 #[tokio::test]
 async fn scripted_error_reads_as_entras() {
     let lab = Lab::start();
-    let error = json!({"error": "invalid_grant", "code": 50_173, "message": "Told to.", "suberror": "bad_token"});
+    let error = json!({"error": "invalid_grant", "code": 50_173, "message": "Scripted.", "suberror": "bad_token"});
     lab.control("faults", always("token", json!({"error": error}))).await;
     let (status, body) = lab.token("common", &[("grant_type", "refresh_token")]).await;
     assert_eq!((status, &body["suberror"]), (400, &json!("bad_token")));
     assert!(
-        body["error_description"].as_str().unwrap().starts_with("AADSTS50173: Told to. Trace ID: ")
+        body["error_description"]
+            .as_str()
+            .unwrap()
+            .starts_with("AADSTS50173: Scripted. Trace ID: ")
     );
     assert_eq!(lab.outcomes().await, ["AADSTS50173"]);
 }

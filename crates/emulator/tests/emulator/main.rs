@@ -1,4 +1,4 @@
-//! The emulator over real TLS on loopback, asked as its clients ask.
+//! The emulator over real TLS on loopback, with requests as its clients send them.
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test, in helpers too")]
 
 mod authorize;

@@ -27,7 +27,7 @@ async fn metadata_names_the_issuer_and_the_endpoints_of_its_authority() {
         assert_eq!(document["issuer"], lab.url(&format!("/{issuer}/v2.0")), "{asked}");
         assert_eq!(document["token_endpoint"], lab.url(&format!("/{segment}/oauth2/v2.0/token")));
         let jwks = document["jwks_uri"].as_str().unwrap();
-        let keys: Value = lab.http.get(jwks).send().await.unwrap().json().await.unwrap();
+        let keys: Value = lab.http().get(jwks).send().await.unwrap().json().await.unwrap();
         assert_eq!(keys["keys"][0]["kty"], "RSA");
     }
 }
@@ -39,7 +39,7 @@ async fn instance_discovery_knows_this_host_only() {
         let url = lab.url("/common/discovery/instance");
         let query = [("api-version", "1.1"), ("authorization_endpoint", endpoint)];
         let url = url::Url::parse_with_params(&url, query).unwrap();
-        lab.http.get(url).send().await.unwrap().json().await.unwrap()
+        lab.http().get(url).send().await.unwrap().json().await.unwrap()
     };
     let known = ask(&lab.url("/common/oauth2/v2.0/authorize")).await;
     assert_eq!(

@@ -75,7 +75,7 @@ fn emulator_removes_its_own_directory_and_frees_its_port() {
 #[test]
 fn options_that_name_nothing_are_refused() {
     let options = EmulatorOptions {
-        auto_sign_in: Some("nobody@contoso.example".into()),
+        auto_sign_in: Some("unknown@contoso.example".into()),
         ..EmulatorOptions::default()
     };
     assert!(matches!(Emulator::start(options), Err(Error::UnknownUser(_))));

@@ -77,7 +77,7 @@ impl<'a> Resource<'a> {
         let refresh_token = signed_in["refresh_token"].as_str().unwrap();
         let (status, body) = bound(lab, refresh_token, &confirmation(&key)).await;
         assert_eq!((status, &body["token_type"]), (200, &json!("pop")));
-        let endpoint = &lab.emulator.ready().blob_endpoint;
+        let endpoint = &lab.ready().blob_endpoint;
         let host = endpoint.trim_start_matches("https://").split('/').next().unwrap().to_owned();
         Self { lab, key, token: body["access_token"].as_str().unwrap().to_owned(), host }
     }
@@ -98,7 +98,7 @@ impl<'a> Resource<'a> {
 
     async fn ask(&self, authorization: String) -> (u16, Value) {
         let url = format!("https://{}/pop/a?b=c", self.host);
-        let request = self.lab.http.get(url).header("authorization", authorization);
+        let request = self.lab.http().get(url).header("authorization", authorization);
         let reply = request.send().await.unwrap();
         (reply.status().as_u16(), reply.json().await.unwrap())
     }
@@ -170,8 +170,8 @@ async fn bound_token_is_no_good_with_another_key_or_without_any() {
     claims["cnf"]["jwk"] = thief.jwk();
     let signed = thief.sign(&header, &claims);
     assert_eq!(resource.refusal(format!("PoP {signed}")).await, "another key");
-    let blob = format!("{}?comp=list", lab.emulator.ready().blob_endpoint);
-    let request = lab.http.get(blob).header("x-ms-version", "2025-11-05");
+    let blob = format!("{}?comp=list", lab.ready().blob_endpoint);
+    let request = lab.http().get(blob).header("x-ms-version", "2025-11-05");
     let reply = request.bearer_auth(&resource.token).send().await.unwrap();
     assert_eq!(reply.status(), 401, "a bound token is no bearer token");
     // And a bearer token is no bound one.

@@ -2,9 +2,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use crate::support::{
-    ALL, AZURE, FABRIKAM, Lab, Person, REDIRECT, SAMPLE, STORAGE, VERIFIER, verified,
-};
+use crate::support::{ALL, AZURE, FABRIKAM, Lab, REDIRECT, SAMPLE, STORAGE, VERIFIER, verified};
 
 #[tokio::test]
 async fn tokens_verify_with_the_published_keys_and_say_who_signed_in() {
@@ -31,7 +29,7 @@ async fn tokens_verify_with_the_published_keys_and_say_who_signed_in() {
 #[tokio::test]
 async fn code_is_good_once_and_its_replay_revokes_what_came_of_it() {
     let lab = Lab::start();
-    let landing = Person::new(&lab, "dev").visit(&lab.authorize_url(&[])).await;
+    let landing = lab.person("dev").visit(&lab.authorize_url(&[])).await.unwrap();
     let code = &landing.parameters()["code"];
     let (_, first) = lab.redeem(code).await;
     let (status, replay) = lab.redeem(code).await;
@@ -46,7 +44,7 @@ async fn code_is_good_once_and_its_replay_revokes_what_came_of_it() {
 #[tokio::test]
 async fn code_is_redeemed_only_as_it_was_asked_for() {
     let lab = Lab::start();
-    let person = Person::new(&lab, "dev");
+    let person = lab.person("dev");
     let wrong_verifier = VERIFIER.replace('d', "e");
     let cases = [
         ("code", "made-up", 9_002_313),
@@ -60,7 +58,7 @@ async fn code_is_redeemed_only_as_it_was_asked_for() {
         ("grant_type", "", 900_144),
     ];
     for (name, value, expected) in cases {
-        let landing = person.visit(&lab.authorize_url(&[])).await;
+        let landing = person.visit(&lab.authorize_url(&[])).await.unwrap();
         let code = landing.parameters()["code"].clone();
         let good = [
             ("grant_type", "authorization_code"),
@@ -149,7 +147,7 @@ async fn policy_stops_a_refresh_until_the_person_has_approved() {
 async fn error_body_carries_the_callers_correlation_id() {
     let lab = Lab::start();
     let id = "5fd0a3c5-6ec5-4c41-a35d-f5b0a5d5ff4e";
-    let request = lab.http.post(lab.url("/nowhere.example/oauth2/v2.0/token"));
+    let request = lab.http().post(lab.url("/nowhere.example/oauth2/v2.0/token"));
     let reply =
         request.header("client-request-id", id).form(&[("grant_type", "x")]).send().await.unwrap();
     assert_eq!(reply.headers()["client-request-id"], id);

@@ -2,16 +2,18 @@
 
 use keybearer_core::{Account, AccountChoice, Error, Result, Timestamp};
 
-/// An account, and when it signed in last.
+use crate::errors::sign_in_needed;
+
+/// An account, and the time of its last sign-in.
 #[derive(Clone, Copy)]
-pub(crate) struct Connected<'a> {
+pub(crate) struct ConnectedAccount<'a> {
     pub(crate) account: &'a Account,
     pub(crate) signed_in: Timestamp,
 }
 
-/// The account that the choice stands for, never another; each is looked at once.
+/// The account that the choice means, never another one. Looks at each account once.
 pub(crate) fn choose<'a>(
-    connected: impl Iterator<Item = Connected<'a>> + Clone,
+    connected: impl Iterator<Item = ConnectedAccount<'a>> + Clone,
     choice: &AccountChoice,
 ) -> Result<Account> {
     let mut count = 0;
@@ -34,23 +36,21 @@ pub(crate) fn choose<'a>(
     }
 }
 
-/// The accounts, the one that signed in last first.
-pub(crate) fn latest_first<'a>(connected: impl Iterator<Item = Connected<'a>>) -> Vec<Account> {
-    let mut connected: Vec<Connected<'_>> = connected.collect();
+/// The accounts, the latest sign-in first.
+pub(crate) fn latest_first<'a>(
+    connected: impl Iterator<Item = ConnectedAccount<'a>>,
+) -> Vec<Account> {
+    let mut connected: Vec<ConnectedAccount<'_>> = connected.collect();
     connected.sort_by_key(|one| std::cmp::Reverse(one.signed_in));
     connected.into_iter().map(|one| one.account.clone()).collect()
 }
 
-/// Somebody has to say which of these is meant.
+/// A request did not say which of these accounts it means.
 pub(crate) fn several_accounts(accounts: &[Account]) -> Error {
     let names = Account::enumerated(accounts);
     let message = format!("several accounts are connected and none was chosen: {names}");
     Error::interaction_required(message)
         .with_hint("name the account, such as with --account, or ask for the default one")
-}
-
-pub(crate) fn sign_in_needed(message: String) -> Error {
-    Error::interaction_required(message).with_hint("sign in with `keybearer login`")
 }
 
 #[cfg(test)]
@@ -70,9 +70,9 @@ mod tests {
         }
     }
 
-    /// In the order in which they signed in.
-    fn connected(accounts: &[Account]) -> impl Iterator<Item = Connected<'_>> + Clone {
-        accounts.iter().enumerate().map(|(index, account)| Connected {
+    /// The accounts, in the order of their sign-ins.
+    fn connected(accounts: &[Account]) -> impl Iterator<Item = ConnectedAccount<'_>> + Clone {
+        accounts.iter().enumerate().map(|(index, account)| ConnectedAccount {
             account,
             signed_in: Timestamp::from_unix_seconds(index as i64),
         })

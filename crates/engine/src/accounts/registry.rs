@@ -1,13 +1,13 @@
-//! The connected accounts, in memory, and which refresh tokens they have. What is here is also in the
-//! store, except between a change and its commit. The refresh tokens are only there, sealed, but for
-//! those that are being redeemed.
+//! The connected accounts in memory, and which refresh tokens they have. Everything here is also in
+//! the store. A refresh token is in memory only while it is being redeemed, or until its successor
+//! has been written.
 //!
-//! Refresh tokens rotate: redeeming one yields a successor, and a provider may revoke the whole
-//! family when a token is redeemed after its successor has been used. Requests for different
-//! resources redeem the same token at the same time, so the rule is: *a successor is not used while
-//! its predecessor is still in flight*. All overlapping redemptions use the predecessor; the first
-//! one that starts when none is in flight moves on to the newest successor, provided that is
-//! durable (invariant I3): after a crash, the store must not be two steps behind the provider.
+//! Refresh tokens rotate: redeeming one yields a successor, and a provider may revoke all tokens of
+//! the chain if a token is redeemed after its successor has been used. Requests for different
+//! resources redeem the same token at the same time. The rule is therefore: *a successor is not used
+//! while its predecessor is being redeemed*. All overlapping redemptions use the predecessor. The
+//! first redemption that starts when no other is under way uses the newest successor, provided that
+//! it is durable (invariant I3): after a crash, the store must not be two tokens behind the provider.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,64 +16,53 @@ use keybearer_core::{
 };
 use keybearer_protocol::shr::ProofKey;
 
-use crate::accounts::choice::{Connected, choose, latest_first, sign_in_needed};
-use crate::refresh::entry::{RefreshEntry, StoredRefresh};
-use crate::refresh::families::FamilyRefreshTokens;
-
-/// An account within a cloud.
-#[derive(Clone, PartialEq, Eq, Hash, Debug)]
-pub(crate) struct AccountKey {
-    pub(crate) environment: String,
-    pub(crate) home_account_id: HomeAccountId,
-}
-
-impl AccountKey {
-    pub(crate) fn of(account: &Account) -> Self {
-        Self {
-            environment: account.environment.clone(),
-            home_account_id: account.home_account_id.clone(),
-        }
-    }
-}
+use crate::accounts::choice::{ConnectedAccount, choose, latest_first};
+use crate::accounts::family_refresh_tokens::FamilyRefreshTokens;
+use crate::accounts::refresh_entry::RefreshEntry;
+use crate::errors::sign_in_needed;
+use crate::store::record_name::AccountKey;
+use crate::store::records::StoredRefresh;
 
 #[derive(Default)]
 pub(crate) struct Registry {
-    /// Boxed, because a map keeps half its places empty.
+    /// Boxed, because about half of the slots of a map are empty.
     entries: HashMap<AccountKey, Box<Entry>>,
     next_generation: u64,
-    /// Apps that the provider has said are in no family of those whose tokens they tried.
+    /// Apps that the provider refused the refresh token of another app (`client_mismatch`).
     not_in_family: HashSet<ClientId>,
 }
 
 struct Entry {
     account: Account,
     signed_in: Timestamp,
-    /// Tells this connection of the account from an earlier one that was account_removed meanwhile.
+    /// Distinguishes this connection of the account from an earlier one that was removed.
     connection: u64,
-    /// By app: one for most accounts, and seldom more than a few.
+    /// By app. Most accounts have one, few have more than three.
     refresh_tokens: Vec<(ClientId, RefreshEntry)>,
-    /// What tokens of the account may be bound to; made on first use, and then in the store.
+    /// The key that tokens of the account may be bound to. Generated on first use.
     proof_key: Option<ProofKey>,
 }
 
-/// Proof that a redemption has started; handed back when it ends.
+/// A redemption that has started. [`Registry::finish_redemption`] ends it.
 pub(crate) struct Redemption {
     pub(crate) account: Account,
-    /// The app whose refresh token it is: the one that asks, or another of its family.
+    /// The app that the refresh token was issued to: the app of the request, or another of its
+    /// family.
     pub(crate) token_owner: ClientId,
     pub(crate) refresh_token: RefreshToken,
-    /// The one before, if the token has not been used yet.
+    /// The predecessor, if the token has not been redeemed yet.
     pub(crate) previous: Option<RefreshToken>,
     connection: u64,
     generation: u64,
 }
 
 impl Registry {
-    /// Every account, the one that signed in last first.
+    /// Every account, the latest sign-in first.
     pub(crate) fn accounts(&self) -> Vec<Account> {
         latest_first(self.connected())
     }
 
+    /// The accounts of one cloud, the latest sign-in first.
     pub(crate) fn accounts_in(&self, environment: &str) -> Vec<Account> {
         latest_first(self.connected_in(environment))
     }
@@ -83,8 +72,8 @@ impl Registry {
         self.entries.len()
     }
 
-    /// The account a choice stands for, never another (invariant I8). Every request comes by here,
-    /// so nothing is copied but the answer.
+    /// The account that the choice means, never another one (invariant I8). Every request needs this,
+    /// so only the account that is returned is copied.
     pub(crate) fn choose(&self, environment: &str, choice: &AccountChoice) -> Result<Account> {
         let AccountChoice::Exact(id) = choice else {
             return choose(self.connected_in(environment), choice);
@@ -93,20 +82,24 @@ impl Registry {
         choose(self.entries.get(&key).map(|entry| entry.connected()).into_iter(), choice)
     }
 
-    /// The same for a request that names no authority.
+    /// As [`choose`](Self::choose), for a request that names no authority.
     pub(crate) fn choose_anywhere(&self, choice: &AccountChoice) -> Result<Account> {
         choose(self.connected(), choice)
     }
 
-    fn connected(&self) -> impl Iterator<Item = Connected<'_>> + Clone {
+    fn connected(&self) -> impl Iterator<Item = ConnectedAccount<'_>> + Clone {
         self.entries.values().map(|entry| entry.connected())
     }
 
-    fn connected_in(&self, environment: &str) -> impl Iterator<Item = Connected<'_>> + Clone {
+    fn connected_in(
+        &self,
+        environment: &str,
+    ) -> impl Iterator<Item = ConnectedAccount<'_>> + Clone {
         self.connected().filter(move |one| one.account.environment == environment)
     }
 
-    /// The account as it will be listed: the view from its home directory is preferred to others.
+    /// The account as it is listed: the profile in its home directory takes precedence over the
+    /// profiles of guests.
     pub(crate) fn listed(&self, account: Account) -> Account {
         let is_home = account.realm.as_str() == account.home_account_id.utid();
         match self.entries.get(&AccountKey::of(&account)) {
@@ -115,6 +108,7 @@ impl Registry {
         }
     }
 
+    /// Connects an account, or updates it.
     pub(crate) fn insert(&mut self, account: Account, signed_in: Timestamp) {
         let key = AccountKey::of(&account);
         let account = self.listed(account);
@@ -129,7 +123,7 @@ impl Registry {
         self.entries.insert(key, Box::new(entry));
     }
 
-    /// The store has a refresh token of a fresh sign-in, or had one at the start.
+    /// The store now contains a refresh token that no redemption has used.
     pub(crate) fn set_refresh(
         &mut self,
         key: &AccountKey,
@@ -142,7 +136,7 @@ impl Registry {
         }
     }
 
-    /// The key that tokens of the account are bound to, if there is one yet.
+    /// The key that tokens of the account are bound to, if it has been generated.
     pub(crate) fn proof_key(&self, key: &AccountKey) -> Option<&ProofKey> {
         self.entries.get(key)?.proof_key.as_ref()
     }
@@ -157,7 +151,7 @@ impl Registry {
         self.entries.remove(key);
     }
 
-    /// The apps that have a refresh token of the account.
+    /// The apps that the account has a refresh token for.
     pub(crate) fn clients(&self, key: &AccountKey) -> Vec<ClientId> {
         let entry = self.entries.get(key).into_iter();
         entry.flat_map(|entry| entry.refresh_tokens.iter().map(|(app, _)| app.clone())).collect()
@@ -179,11 +173,12 @@ impl Registry {
         self.entries.get(key)?.refresh(client)
     }
 
-    /// The app whose refresh token this one redeems: its own, or else, under
-    /// [`FamilyRefreshTokens::SameFamily`], that of another which the provider put into a family;
-    /// the token's successors stay with that other app, so that there is one chain. Whether an app
-    /// belongs to the family only the provider knows: one that it has refused is not tried again, see
-    /// [`mark_not_in_family`](Self::mark_not_in_family).
+    /// The app whose refresh token a request of `client` redeems: `client` itself, or, under
+    /// [`FamilyRefreshTokens::SameFamily`], another app whose token the provider marked as a family's.
+    /// The successors of the token stay with that other app, so that there is one chain of tokens.
+    ///
+    /// Only the provider knows whether an app belongs to the family. An app that it refused does not
+    /// try again, see [`mark_not_in_family`](Self::mark_not_in_family).
     pub(crate) fn token_owner(
         &self,
         key: &AccountKey,
@@ -201,28 +196,37 @@ impl Registry {
         })
     }
 
-    /// Takes over what the store has of a refresh token, unless something newer is here.
-    pub(crate) fn hold(&mut self, key: &AccountKey, token_owner: &ClientId, stored: StoredRefresh) {
+    /// Takes over a refresh token that was read from the store, unless a newer one is in memory.
+    pub(crate) fn load_from_store(
+        &mut self,
+        key: &AccountKey,
+        token_owner: &ClientId,
+        stored: StoredRefresh,
+    ) {
         if let Some(entry) = self.refresh_entry_mut(key, token_owner) {
-            entry.hold(stored);
+            entry.load_from_store(stored);
         }
     }
 
-    /// Starts a redemption by the rule in the module's description. `None` if the refresh token is
-    /// only in the store; then it has to be [held](Self::hold) first.
-    pub(crate) fn start(&mut self, key: &AccountKey, token_owner: &ClientId) -> Option<Redemption> {
+    /// Starts a redemption, by the rule in the module's documentation. `None` if the refresh token is
+    /// only in the store, and must be [loaded](Self::load_from_store) first.
+    pub(crate) fn start_redemption(
+        &mut self,
+        key: &AccountKey,
+        token_owner: &ClientId,
+    ) -> Option<Redemption> {
         let entry = self.entries.get_mut(key)?;
         let refresh = entry.refresh_mut(token_owner)?;
-        let (refresh_token, previous) = refresh.start()?;
+        let (refresh_token, previous) = refresh.start_redemption()?;
         let generation = refresh.generation();
         let (account, connection) = (entry.account.clone(), entry.connection);
         let token_owner = token_owner.clone();
         Some(Redemption { account, token_owner, refresh_token, previous, connection, generation })
     }
 
-    /// Ends a redemption. Answers whether the account is still connected as it was at the start; if
-    /// it was account_removed meanwhile, nothing is brought back.
-    pub(crate) fn land(
+    /// Ends a redemption. Returns whether the account is still connected as it was at the start: the
+    /// redemption must not bring back an account that was removed.
+    pub(crate) fn finish_redemption(
         &mut self,
         key: &AccountKey,
         redemption: &Redemption,
@@ -234,12 +238,12 @@ impl Registry {
         if let Some(refresh) = self.refresh_entry_mut(key, &redemption.token_owner)
             && refresh.generation() == redemption.generation
         {
-            refresh.land(successor);
+            refresh.finish_redemption(successor);
         }
         true
     }
 
-    /// The provider has refused an app the refresh token of a family (`client_mismatch`).
+    /// The provider refused the app the refresh token of another app (`client_mismatch`).
     pub(crate) fn mark_not_in_family(&mut self, client: &ClientId) {
         self.not_in_family.insert(client.clone());
     }
@@ -249,7 +253,7 @@ impl Registry {
         self.entries.get(key).is_some_and(|entry| entry.connection == redemption.connection)
     }
 
-    /// The store now holds this as the newest token, so it may be used.
+    /// The store now contains this token. If it is the newest, it may be redeemed.
     pub(crate) fn set_durable(
         &mut self,
         key: &AccountKey,
@@ -271,8 +275,8 @@ impl Registry {
 }
 
 impl Entry {
-    fn connected(&self) -> Connected<'_> {
-        Connected { account: &self.account, signed_in: self.signed_in }
+    fn connected(&self) -> ConnectedAccount<'_> {
+        ConnectedAccount { account: &self.account, signed_in: self.signed_in }
     }
 
     fn refresh(&self, client: &ClientId) -> Option<&RefreshEntry> {
@@ -292,7 +296,7 @@ impl Entry {
         self.refresh_tokens.push((client, token));
     }
 
-    /// The app whose refresh token serves this one.
+    /// The app whose refresh token a request of `client` redeems.
     fn token_owner(&self, client: &ClientId, families: FamilyRefreshTokens) -> Option<ClientId> {
         if self.refresh(client).is_some() {
             return Some(client.clone());
@@ -338,15 +342,15 @@ mod tests {
         registry.set_refresh(key, client.clone(), None);
     }
 
-    /// Starts a redemption; `stored` is what the store has.
+    /// Starts a redemption of the token `stored`, as read from the store.
     fn start(
         registry: &mut Registry,
         key: &AccountKey,
         client: &ClientId,
         stored: &str,
     ) -> Redemption {
-        registry.hold(key, client, StoredRefresh::new(token(stored), None));
-        registry.start(key, client).unwrap()
+        registry.load_from_store(key, client, StoredRefresh::new(token(stored), None));
+        registry.start_redemption(key, client).unwrap()
     }
 
     fn client() -> ClientId {
@@ -385,14 +389,14 @@ mod tests {
         let mut registry = registry(&[one]);
         sign_in(&mut registry, &key, &client);
         let first = start(&mut registry, &key, &client, "1");
-        registry.land(&key, &first, Some(token("2")));
+        registry.finish_redemption(&key, &first, Some(token("2")));
         let again = start(&mut registry, &key, &client, "1");
         assert_eq!(again.refresh_token.expose(), "1");
-        registry.land(&key, &again, Some(token("3")));
+        registry.finish_redemption(&key, &again, Some(token("3")));
         registry.set_durable(&key, &client, &token("2"));
         let third = start(&mut registry, &key, &client, "2");
         assert_eq!(third.refresh_token.expose(), "1", "3 is the newest, and not durable");
-        registry.land(&key, &third, None);
+        registry.finish_redemption(&key, &third, None);
         registry.set_durable(&key, &client, &token("3"));
         assert_eq!(start(&mut registry, &key, &client, "3").refresh_token.expose(), "3");
     }
@@ -405,10 +409,10 @@ mod tests {
         sign_in(&mut registry, &key, &client());
         let redemption = start(&mut registry, &key, &client(), "1");
         registry.remove(&key);
-        assert!(!registry.land(&key, &redemption, Some(token("2"))));
+        assert!(!registry.finish_redemption(&key, &redemption, Some(token("2"))));
         registry.insert(one, Timestamp::from_unix_seconds(9));
         sign_in(&mut registry, &key, &client());
-        assert!(!registry.land(&key, &redemption, Some(token("2"))));
+        assert!(!registry.finish_redemption(&key, &redemption, Some(token("2"))));
         assert!(registry.refresh_entry(&key, &client()).unwrap().pending_write().is_none());
     }
 
@@ -421,7 +425,7 @@ mod tests {
         let redemption = start(&mut registry, &key, &client(), "1");
         sign_in(&mut registry, &key, &client());
         let newer = start(&mut registry, &key, &client(), "9");
-        assert!(registry.land(&key, &redemption, Some(token("2"))));
+        assert!(registry.finish_redemption(&key, &redemption, Some(token("2"))));
         let pending_write =
             registry.refresh_entry(&key, &client()).unwrap().pending_write().unwrap();
         assert_eq!((pending_write.current.expose(), newer.refresh_token.expose()), ("9", "9"));
@@ -444,7 +448,7 @@ mod tests {
         assert!(token_owner(&registry, FamilyRefreshTokens::Off).is_err());
         assert_eq!(token_owner(&registry, FamilyRefreshTokens::SameFamily).unwrap(), cli);
         let shared = start(&mut registry, &key, &cli, "2");
-        assert!(registry.land(&key, &shared, Some(token("3"))));
+        assert!(registry.finish_redemption(&key, &shared, Some(token("3"))));
         let pending_write = registry.refresh_entry(&key, &cli).unwrap().pending_write().unwrap();
         assert_eq!(pending_write.current.expose(), "3");
         sign_in(&mut registry, &key, &ide);

@@ -1,5 +1,7 @@
-//! The identity provider: its metadata and keys, what its token responses mean, and when it may be asked again.
+//! Identity providers: whether they are trusted, their endpoints and signing keys, their token
+//! responses, and how long they asked to wait. Uses no other room.
 
-pub(crate) mod issue;
 pub(crate) mod providers;
-pub(crate) mod throttle;
+pub(crate) mod request_context;
+mod throttle;
+pub(crate) mod transport;

@@ -1,11 +1,10 @@
-//! What is known about identity providers: whether they may be used, their endpoints, their keys.
+//! What is known about identity providers.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::hash::Hash;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use http::header::RETRY_AFTER;
 use keybearer_core::{
     Authority, AuthorityHost, ClientId, CorrelationId, Error, ErrorKind, Result, Timestamp,
 };
@@ -15,27 +14,31 @@ use keybearer_protocol::keys::{self, KeySet};
 use keybearer_protocol::metadata::{self, ProviderMetadata};
 use url::Url;
 
-use crate::deadline::within;
-use crate::effects::Effects;
+use crate::effects::{Clock, Effects};
 use crate::flights::{Flights, lock};
+use crate::provider::throttle::Throttle;
+use crate::provider::transport::Transport;
 
-/// How long endpoints and keys are believed; a key that is missing is looked for at once.
-const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+/// How long endpoints and signing keys are cached. A key that is missing is fetched at once.
+const METADATA_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-/// How long one exchange with a provider may take, whoever waits for it.
-const EXCHANGE: Duration = Duration::from_secs(30);
-
-/// However many ask for the same at the same time, the provider is asked once (invariant I6).
+/// The providers that are trusted, their endpoints and signing keys, and how long they asked to wait.
+/// Concurrent requests for the same thing send one request to the provider (invariant I6).
 pub(crate) struct Providers {
+    pub(crate) transport: Transport,
+    clock: Arc<dyn Clock>,
     trusted: BTreeSet<AuthorityHost>,
-    confirmed: Arc<Mutex<HashSet<AuthorityHost>>>,
+    confirmed: Mutex<HashSet<AuthorityHost>>,
     discoveries: Flights<AuthorityHost, Trust>,
     metadata: Learned<Authority, ProviderMetadata>,
     keys: Learned<Url, KeySet>,
+    throttle: Mutex<Throttle>,
 }
 
-/// What providers have said about themselves.
+/// Documents that providers publish about themselves, cached by their place.
 struct Learned<K, T> {
+    transport: Transport,
+    clock: Arc<dyn Clock>,
     known: Arc<Mutex<HashMap<K, Dated<T>>>>,
     flights: Flights<K, T>,
 }
@@ -45,91 +48,67 @@ struct Dated<T> {
     learned: Timestamp,
 }
 
-impl<K, T> Default for Learned<K, T> {
-    fn default() -> Self {
-        Self { known: Arc::default(), flights: Flights::default() }
-    }
-}
-
 impl<K, T> Learned<K, T>
 where
     K: Clone + Eq + Hash + Send + 'static,
     T: Clone + Send + Sync + 'static,
 {
-    fn current(&self, key: &K, now: Timestamp) -> Option<T> {
-        let known = lock(&self.known);
-        let dated = known.get(key)?;
-        (now.saturating_since(dated.learned) < LIFETIME).then(|| dated.value.clone())
+    fn new(effects: &Effects) -> Self {
+        Self {
+            transport: Transport::new(effects),
+            clock: Arc::clone(&effects.clock),
+            known: Arc::default(),
+            flights: Flights::new(Arc::clone(&effects.spawner)),
+        }
     }
 
-    /// Asks the provider, or waits for the answer to whoever is asking already.
+    fn current(&self, key: &K) -> Option<T> {
+        let now = self.clock.now();
+        let known = lock(&self.known);
+        let dated = known.get(key)?;
+        (now.saturating_since(dated.learned) < METADATA_LIFETIME).then(|| dated.value.clone())
+    }
+
+    /// Fetches a document, or joins the request that is fetching it already.
     async fn learn(
         &self,
-        effects: &Effects,
         key: &K,
         request: http::Request<Body>,
         parse: impl FnOnce(&http::Response<Body>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let (known, at, own) = (Arc::clone(&self.known), key.clone(), effects.clone());
+        let (transport, clock) = (self.transport.clone(), Arc::clone(&self.clock));
+        let (known, at) = (Arc::clone(&self.known), key.clone());
         let start = move |_| async move {
-            let value = parse(&exchange(&own, request).await?)?;
-            let dated = Dated { value: value.clone(), learned: own.clock.now() };
-            lock(&known).insert(at, dated);
+            let value = parse(&transport.exchange(request).await?)?;
+            lock(&known).insert(at, Dated { value: value.clone(), learned: clock.now() });
             Ok(value)
         };
-        self.flights.join(&*effects.spawner, key, start).landed().await
+        self.flights.join(key, start).landed().await
     }
-}
-
-/// Sends one request, within the limit of an exchange.
-pub(crate) async fn exchange(
-    effects: &Effects,
-    request: http::Request<Body>,
-) -> Result<http::Response<Body>> {
-    let host = request.uri().host().unwrap_or_default().to_owned();
-    let what = format!("the exchange with {host}");
-    within(&*effects.clock, EXCHANGE, &what, effects.http.send(request)).await.map_err(|error| {
-        match error.kind() {
-            ErrorKind::TimedOut => {
-                Error::transient(None, format!("{host} did not answer in time")).with_source(error)
-            }
-            _ => error,
-        }
-    })
-}
-
-/// As [`exchange`], and once more if the connection broke or the server failed without saying how
-/// long to wait. A server that is busy (429) is left alone.
-pub(crate) async fn exchange_again(
-    effects: &Effects,
-    request: impl Fn() -> Result<http::Request<Body>>,
-) -> Result<http::Response<Body>> {
-    let result = exchange(effects, request()?).await;
-    let again = match &result {
-        Ok(response) => {
-            response.status().is_server_error() && !response.headers().contains_key(RETRY_AFTER)
-        }
-        Err(error) => matches!(error.kind(), ErrorKind::Transient { retry_after: None }),
-    };
-    if again { exchange(effects, request()?).await } else { result }
 }
 
 impl Providers {
-    pub(crate) fn new(trusted: BTreeSet<AuthorityHost>) -> Self {
+    /// `trusted` are the hosts that the settings of this process trust.
+    pub(crate) fn new(effects: &Effects, trusted: BTreeSet<AuthorityHost>) -> Self {
         Self {
+            transport: Transport::new(effects),
+            clock: Arc::clone(&effects.clock),
             trusted,
-            confirmed: Arc::default(),
-            discoveries: Flights::default(),
-            metadata: Learned::default(),
-            keys: Learned::default(),
+            confirmed: Mutex::default(),
+            discoveries: Flights::new(Arc::clone(&effects.spawner)),
+            metadata: Learned::new(effects),
+            keys: Learned::new(effects),
+            throttle: Mutex::default(),
         }
     }
 
-    /// Refuses an authority that is neither a Microsoft cloud, nor trusted by this process's
-    /// settings, nor confirmed by a Microsoft cloud through instance discovery.
+    /// Refuses an authority that is neither a Microsoft cloud, nor trusted by the settings of this
+    /// process, nor listed by a Microsoft cloud in instance discovery.
+    ///
+    /// # Errors
+    /// `InvalidRequest` on `authority`.
     pub(crate) async fn check_trust(
         &self,
-        effects: &Effects,
         authority: &Authority,
         correlation_id: &CorrelationId,
     ) -> Result<()> {
@@ -137,7 +116,7 @@ impl Providers {
         if self.is_trusted(host) {
             return Ok(());
         }
-        let reason = match self.discover(effects, authority, correlation_id).await {
+        let reason = match self.discover(authority, correlation_id).await {
             Ok(Trust::Listed) => {
                 lock(&self.confirmed).insert(host.clone());
                 return Ok(());
@@ -161,74 +140,89 @@ impl Providers {
 
     async fn discover(
         &self,
-        effects: &Effects,
         authority: &Authority,
         correlation_id: &CorrelationId,
     ) -> Result<Trust> {
         let host = authority.host().clone();
         let request = instance::request(&AuthorityHost::public_cloud(), authority, correlation_id)?;
-        let own = effects.clone();
-        let start = move |_| async move { instance::parse(&host, &exchange(&own, request).await?) };
-        self.discoveries.join(&*effects.spawner, authority.host(), start).landed().await
+        let transport = self.transport.clone();
+        let start =
+            move |_| async move { instance::parse(&host, &transport.exchange(request).await?) };
+        self.discoveries.join(authority.host(), start).landed().await
     }
 
-    /// Whether the host may be used without asking anybody.
+    /// Whether the host is trusted without instance discovery.
     pub(crate) fn is_trusted(&self, host: &AuthorityHost) -> bool {
         host.is_known() || self.trusted.contains(host) || lock(&self.confirmed).contains(host)
     }
 
-    /// Whether the host has told its endpoints for any tenant.
+    /// Whether the endpoints of the host are known, for any tenant.
     pub(crate) fn has_described(&self, host: &AuthorityHost) -> bool {
         lock(&self.metadata.known).keys().any(|authority| authority.host() == host)
     }
 
+    /// The endpoints of an authority.
     pub(crate) async fn metadata(
         &self,
-        effects: &Effects,
         authority: &Authority,
         correlation_id: &CorrelationId,
     ) -> Result<ProviderMetadata> {
-        if let Some(metadata) = self.metadata.current(authority, effects.clock.now()) {
+        if let Some(metadata) = self.metadata.current(authority) {
             return Ok(metadata);
         }
         let request = metadata::request(authority, correlation_id)?;
         let at = authority.clone();
         let parse = move |response: &_| metadata::parse(&at, response);
-        self.metadata.learn(effects, authority, request, parse).await
+        self.metadata.learn(authority, request, parse).await
     }
 
-    /// The provider's keys, as far as they are known.
+    /// The signing keys of the provider, from the cache if they are there.
     pub(crate) async fn keys(
         &self,
-        effects: &Effects,
         metadata: &ProviderMetadata,
         correlation_id: &CorrelationId,
     ) -> Result<KeySet> {
-        match self.keys.current(&metadata.jwks_uri, effects.clock.now()) {
+        match self.keys.current(&metadata.jwks_uri) {
             Some(keys) => Ok(keys),
-            None => self.fetch_keys(effects, metadata, correlation_id).await,
+            None => self.fetch_keys(metadata, correlation_id).await,
         }
     }
 
+    /// The signing keys of the provider, fetched now.
     pub(crate) async fn fetch_keys(
         &self,
-        effects: &Effects,
         metadata: &ProviderMetadata,
         correlation_id: &CorrelationId,
     ) -> Result<KeySet> {
         let request = keys::request(metadata, correlation_id)?;
-        self.keys.learn(effects, &metadata.jwks_uri, request, keys::parse).await
+        self.keys.learn(&metadata.jwks_uri, request, keys::parse).await
     }
 
-    /// The keys the provider signs with for one app, if its registration customises claims.
+    /// The keys that the provider signs with for one app, if its registration customises claims.
     pub(crate) async fn fetch_keys_of_app(
         &self,
-        effects: &Effects,
         metadata: &ProviderMetadata,
         client_id: &ClientId,
         correlation_id: &CorrelationId,
     ) -> Result<KeySet> {
         let request = keys::request_for_app(metadata, client_id, correlation_id)?;
-        keys::parse(&exchange(effects, request).await?)
+        keys::parse(&self.transport.exchange(request).await?)
+    }
+
+    /// As [`Throttle::check`].
+    pub(crate) fn check_throttle(&self, environment: &str, client_id: &ClientId) -> Result<()> {
+        lock(&self.throttle).check(environment, client_id, self.clock.uptime())
+    }
+
+    /// Remembers how long the provider asked to wait, if this error from any of its endpoints says so.
+    pub(crate) fn note_busy(&self, environment: &str, client_id: &ClientId, error: &Error) {
+        if let ErrorKind::Transient { retry_after: Some(wait) } = error.kind() {
+            lock(&self.throttle).note(environment, client_id, *wait, self.clock.uptime());
+        }
+    }
+
+    /// This machine's time.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 }

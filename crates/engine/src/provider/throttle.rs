@@ -1,20 +1,21 @@
-//! When a provider says how long to wait, nobody asks it again before (RFC 9110 §10.2.3). All
-//! processes of a person go through the one broker, so this holds for all of them. Times are
-//! uptimes: a wall clock that jumps neither shortens nor lengthens the wait.
+//! A provider that names a time to wait (RFC 9110 §10.2.3) gets no request before that time. All
+//! programs of a user share one broker, so this holds for all of them. Times are uptimes: a wall
+//! clock that jumps neither shortens nor lengthens the wait.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use keybearer_core::{ClientId, Error};
 
-/// A provider that asks for more is taken to mean this.
-const LONGEST: Duration = Duration::from_secs(3600);
+/// The longest wait; a longer one is cut to this.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
+/// Until when each app must wait, by cloud.
 #[derive(Default)]
 pub(crate) struct Throttle(HashMap<(String, ClientId), Duration>);
 
 impl Throttle {
-    /// Notes that the provider asked to wait. Requests overlap: of several waits the one that ends
+    /// Notes that the provider asked to wait. Requests overlap, so of several waits the one that ends
     /// last counts.
     pub(crate) fn note(
         &mut self,
@@ -25,10 +26,10 @@ impl Throttle {
     ) {
         self.0.retain(|_, until| *until > uptime);
         let until = self.0.entry((environment.to_owned(), client.clone())).or_default();
-        *until = (*until).max(uptime + wait.min(LONGEST));
+        *until = (*until).max(uptime + wait.min(LONGEST_WAIT));
     }
 
-    /// The error to answer with instead of asking, if it is too early to ask.
+    /// Fails with the error for the caller if it is too early for a request.
     pub(crate) fn check(
         &self,
         environment: &str,

@@ -1,8 +1,14 @@
-//! A token with the person: the routes by which a person signs in.
+//! Tokens with a person: the routes by which a person signs in. Uses the store, the accounts, the proof
+//! keys, the provider and the silent flow.
 
-pub(crate) mod attempt;
-pub(crate) mod device_code;
-pub(crate) mod interactive;
+mod attempt;
+mod authorization_code;
+mod device_code;
+mod key;
+mod opening;
 pub(crate) mod pending;
-pub(crate) mod route;
-pub(crate) mod terminal;
+mod route;
+mod selection;
+mod services;
+pub(crate) mod sign_ins;
+mod terminal;

@@ -1,29 +1,28 @@
-//! Which ways to sign a person in are tried. Pure: what the caller can do comes in, an order goes
-//! out.
+//! Decides which routes of a sign-in are tried, and in which order. Pure.
 
 use keybearer_core::{Abilities, SignInMethod, Terminal};
 
-/// A way to sign a person in.
+/// A route by which a person signs in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum SignInRoute {
     /// With a browser or a window on a desktop: the caller's if it has one, else the broker's.
     Desktop,
-    /// With a browser anywhere: an answer is awaited on this machine's loopback address, which may
-    /// be forwarded there, and in the caller's terminal.
+    /// With a browser anywhere. The answer arrives at this machine's loopback address, which may be
+    /// forwarded to the machine of the browser, or is pasted into the caller's terminal.
     Terminal,
-    /// With a browser anywhere; the answer is pasted into the caller's terminal.
+    /// With a browser anywhere. The answer is pasted into the caller's terminal.
     Paste,
     /// With a code that the caller's terminal shows, RFC 8628.
     DeviceCode,
 }
 
 impl SignInRoute {
-    /// The ways for a caller, the best first. One for which there is no user interface gives way to
-    /// the next.
+    /// The routes for a caller, the best first. If a route has no user interface, the next one is
+    /// tried.
     ///
-    /// A caller over SSH that has no browser has its person on another machine, so a desktop of this
-    /// one would show the sign-in to nobody. A device code is never chosen unasked: it can be phished,
-    /// and policies often refuse it.
+    /// If a caller comes over SSH and has no browser, its person is at another machine, and would not
+    /// see a sign-in on the desktop of this one. A device code is used only if the caller asks for
+    /// it: it can be phished, and policies often block it.
     pub(crate) fn order(method: SignInMethod, caller: &Abilities) -> &'static [Self] {
         match (method, caller.browser, &caller.terminal) {
             (SignInMethod::Browser, ..) => &[Self::Desktop],
@@ -35,7 +34,7 @@ impl SignInRoute {
         }
     }
 
-    /// Whether a sign-in belongs to one caller's terminal, so that others cannot take part in it.
+    /// Whether a sign-in is shown in one caller's terminal only, so that other callers cannot share it.
     pub(crate) fn is_private(method: SignInMethod, caller: &Abilities) -> bool {
         let terminal_only = caller.terminal.is_some() && !caller.browser;
         match method {

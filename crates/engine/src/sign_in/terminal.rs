@@ -1,5 +1,5 @@
-//! A sign-in with a browser that is somewhere else: the caller's terminal shows the address and takes
-//! the answer, and a listener may take it as well. Whichever comes first counts.
+//! A sign-in in a browser on any machine. The caller's terminal shows the address and accepts the
+//! pasted answer, and a listener may receive the answer as well. The first answer counts.
 
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -17,12 +17,12 @@ use crate::effects::{SignIn, SignInOutcome};
 
 type Pasting = Pin<Box<dyn Future<Output = Result<PastedAnswer>> + Send>>;
 
-/// One sign-in through a terminal.
+/// A sign-in session in a terminal.
 pub(crate) struct TerminalSignIn {
     caller_ui: Arc<dyn CallerUi>,
     listener: Option<Box<dyn SignIn>>,
     redirect_uri: Url,
-    /// Kept while the listener turns answers away, so that what is half typed is not lost.
+    /// Kept while the listener rejects answers, so that a half typed answer is not lost.
     pasting: Option<Pasting>,
     complaint: Option<&'static str>,
     came_from: Source,
@@ -35,13 +35,13 @@ enum Source {
 }
 
 impl TerminalSignIn {
-    /// Answers arrive at the listener and in the terminal.
+    /// A session with answers from the listener and from the terminal.
     pub(crate) fn listening(caller_ui: Arc<dyn CallerUi>, listener: Box<dyn SignIn>) -> Self {
         let redirect_uri = listener.redirect_uri().clone();
         Self { listener: Some(listener), ..Self::pasting(caller_ui, redirect_uri) }
     }
 
-    /// Answers arrive in the terminal; nothing of ours is at the redirect URI.
+    /// A session with answers from the terminal only. Nothing listens at the redirect URI.
     pub(crate) fn pasting(caller_ui: Arc<dyn CallerUi>, redirect_uri: Url) -> Self {
         let came_from = Source::Terminal;
         Self { caller_ui, listener: None, redirect_uri, pasting: None, complaint: None, came_from }
@@ -52,22 +52,24 @@ impl TerminalSignIn {
         Box::pin(async move { caller_ui.paste(complaint).await })
     }
 
-    /// The next answer, of whichever source.
+    /// The next answer, from either source.
     async fn next(&mut self) -> Result<Arrival> {
         let pasting = self.pasting.take().unwrap_or_else(|| self.paste());
         let Some(listener) = &mut self.listener else {
             return pasting.await.map(Arrival::Pasted);
         };
-        let heard = pin!(listener.answer());
-        match select(heard, pasting).await {
+        let received = pin!(listener.answer());
+        match select(received, pasting).await {
             Either::Left((answer, pasting)) => {
                 self.pasting = Some(pasting);
-                answer.map(Arrival::Heard)
+                answer.map(Arrival::Received)
             }
             Either::Right((Ok(pasted), _)) => Ok(Arrival::Pasted(pasted)),
-            // A terminal that only shows: the listener is all there is.
-            Either::Right((Err(error), heard)) => match error.kind() {
-                ErrorKind::Unavailable(Missing::UserInterface) => heard.await.map(Arrival::Heard),
+            // The terminal accepts no input, so only the listener is left.
+            Either::Right((Err(error), received)) => match error.kind() {
+                ErrorKind::Unavailable(Missing::UserInterface) => {
+                    received.await.map(Arrival::Received)
+                }
                 _ => Err(error),
             },
         }
@@ -75,7 +77,7 @@ impl TerminalSignIn {
 }
 
 enum Arrival {
-    Heard(RedirectParameters),
+    Received(RedirectParameters),
     Pasted(PastedAnswer),
 }
 
@@ -85,7 +87,7 @@ impl SignIn for TerminalSignIn {
         &self.redirect_uri
     }
 
-    /// The address bar is to show the answer.
+    /// In the query, so that the address bar shows the answer.
     fn response_mode(&self) -> ResponseMode {
         ResponseMode::Query
     }
@@ -102,11 +104,11 @@ impl SignIn for TerminalSignIn {
     async fn answer(&mut self) -> Result<RedirectParameters> {
         loop {
             match self.next().await? {
-                Arrival::Heard(parameters) => {
+                Arrival::Received(parameters) => {
                     self.came_from = Source::Listener;
                     return Ok(parameters);
                 }
-                Arrival::Pasted(pasted) => match read(&pasted) {
+                Arrival::Pasted(pasted) => match read_pasted(&pasted) {
                     Ok(parameters) => {
                         self.came_from = Source::Terminal;
                         return Ok(parameters);
@@ -137,9 +139,8 @@ const NO_ANSWER: &str = "there is no answer in it; after signing in, copy the wh
                          browser ended at, even if it shows an error page";
 const NO_STATE: &str = "a part is missing; copy the whole address, with its state=";
 
-/// Reads what was pasted: an address, or what follows its question mark. Line breaks and quotes that
-/// came along are left out.
-fn read(pasted: &PastedAnswer) -> Result<RedirectParameters, &'static str> {
+/// Reads a pasted answer: an address, or its query. Ignores line breaks and quotes around it.
+fn read_pasted(pasted: &PastedAnswer) -> Result<RedirectParameters, &'static str> {
     let text = zeroize::Zeroizing::new(
         pasted.expose().chars().filter(|c| !c.is_whitespace()).collect::<String>(),
     );
@@ -155,11 +156,11 @@ fn read(pasted: &PastedAnswer) -> Result<RedirectParameters, &'static str> {
     }
 }
 
-/// Where a browser is sent whose address is pasted: the app's own redirect URI, if a browser stays
-/// at it, or this machine's name for itself, whoever answers there.
+/// The redirect URI of a sign-in whose answer is pasted: the one of the request if the browser then
+/// shows the answer in its address bar, or `http://localhost/`, where nothing has to listen.
 ///
 /// # Errors
-/// `InvalidRequest` on `redirect_uri` if a browser would not show where it was sent.
+/// `InvalidRequest` on `redirect_uri` if the browser would not show the answer.
 pub(crate) fn paste_redirect_uri(requested: Option<&Url>) -> Result<Url> {
     let Some(requested) = requested else {
         return Url::parse("http://localhost/")
@@ -173,8 +174,8 @@ pub(crate) fn paste_redirect_uri(requested: Option<&Url>) -> Result<Url> {
         .with_hint("register http://localhost as a mobile and desktop redirect URI of the app"))
 }
 
-/// `https://login.microsoftonline.com/common/oauth2/nativeclient` and its like in other clouds: an
-/// empty page that nothing of ours can listen at.
+/// Whether this is `https://login.microsoftonline.com/common/oauth2/nativeclient` or its counterpart in
+/// another cloud: an empty page of the provider, at which the broker cannot listen.
 pub(crate) fn is_native_client(url: &Url) -> bool {
     url.scheme() == "https" && url.path() == "/common/oauth2/nativeclient"
 }
@@ -189,8 +190,8 @@ fn is_loopback(url: &Url) -> bool {
     url.scheme() == "http" && loopback
 }
 
-/// The redirect URI with the port that people forward, if the request leaves the port open.
-pub(crate) fn forwarded(requested: Option<&Url>, port: u16) -> Option<Url> {
+/// The redirect URI with this port, if the request leaves the port open.
+pub(crate) fn with_forwarded_port(requested: Option<&Url>, port: u16) -> Option<Url> {
     let mut url = requested.cloned().or_else(|| Url::parse("http://localhost/").ok())?;
     if !is_loopback(&url) || url.port().is_some() {
         return None;
@@ -219,7 +220,7 @@ mod tests {
                 Err(NO_ANSWER),
             ),
         ] {
-            let read = read(&PastedAnswer::new(pasted.to_owned()));
+            let read = read_pasted(&PastedAnswer::new(pasted.to_owned()));
             let read = read.as_ref().map(|parameters| {
                 assert_eq!(parameters.only("state"), Some("s 1"));
                 parameters.only("code").unwrap()
@@ -227,7 +228,7 @@ mod tests {
             assert_eq!(read, expected.as_ref().map(|code| *code), "{pasted}");
         }
         let refused = PastedAnswer::new("http://localhost/?error=access_denied&state=s".into());
-        assert_eq!(read(&refused).unwrap().only("error"), Some("access_denied"));
+        assert_eq!(read_pasted(&refused).unwrap().only("error"), Some("access_denied"));
     }
 
     #[test]
@@ -245,7 +246,10 @@ mod tests {
             let requested = requested.map(|text| Url::parse(text).unwrap());
             let found = paste_redirect_uri(requested.as_ref()).ok();
             assert_eq!(found.as_ref().map(Url::as_str), paste);
-            assert_eq!(forwarded(requested.as_ref(), 9).as_ref().map(Url::as_str), listen);
+            assert_eq!(
+                with_forwarded_port(requested.as_ref(), 9).as_ref().map(Url::as_str),
+                listen
+            );
         }
     }
 }

@@ -1,60 +1,28 @@
-//! What the store keeps: one record per account, one per account and app, and one for the key that
-//! an account's tokens may be bound to. The only place in the engine where a refresh token is
-//! serialised, and only to be sealed at once.
+//! The content of records. An account has one record, one for each app that it has a refresh token
+//! for, and one for its proof key. This is the only module of the engine that serialises a refresh
+//! token; the vault seals the result at once.
 
-use keybearer_core::{
-    Account, ClientId, Error, HomeAccountId, RefreshToken, Result, TenantId, Timestamp,
-};
+use keybearer_core::{Account, Error, RefreshToken, Result, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::accounts::registry::AccountKey;
-use crate::effects::RecordKey;
-use crate::refresh::entry::StoredRefresh;
+use crate::store::record_name::AccountKey;
 
-const ACCOUNT: &str = "account";
-const PROOF_KEY: &str = "proof-key";
-const REFRESH: &str = "refresh";
-
-/// What a record's key says about its content.
-pub(crate) enum RecordName {
-    Account(AccountKey),
-    /// The private key, PKCS #8.
-    ProofKey(AccountKey),
-    Refresh(AccountKey, ClientId),
+/// The record of a refresh token.
+pub(crate) struct StoredRefresh {
+    /// The newest token.
+    pub(crate) current: RefreshToken,
+    /// The token before it, kept until the newest has been redeemed once.
+    pub(crate) previous: Option<RefreshToken>,
+    /// The family of apps that may redeem the token, if the provider named one.
+    pub(crate) family: Option<String>,
 }
 
-impl RecordName {
-    pub(crate) fn key(&self) -> RecordKey {
-        RecordKey(match self {
-            Self::Account(account) => format!("{ACCOUNT}/{}", path(account)),
-            Self::ProofKey(account) => format!("{PROOF_KEY}/{}", path(account)),
-            Self::Refresh(account, client) => format!("{REFRESH}/{}/{client}", path(account)),
-        })
+impl StoredRefresh {
+    /// A token from a sign-in, which has not been redeemed yet.
+    pub(crate) fn new(token: RefreshToken, family: Option<String>) -> Self {
+        Self { current: token, previous: None, family }
     }
-
-    /// Reads a key; `None` for one this version does not know.
-    pub(crate) fn parse(key: &RecordKey) -> Option<Self> {
-        let mut parts = key.0.split('/');
-        let mut next = || parts.next();
-        let kind = next()?;
-        let account = AccountKey {
-            environment: next()?.to_owned(),
-            home_account_id: HomeAccountId::parse(next()?).ok()?,
-        };
-        match (kind, next(), next()) {
-            (ACCOUNT, None, None) => Some(Self::Account(account)),
-            (PROOF_KEY, None, None) => Some(Self::ProofKey(account)),
-            (REFRESH, Some(client), None) => {
-                Some(Self::Refresh(account, ClientId::parse(client).ok()?))
-            }
-            _ => None,
-        }
-    }
-}
-
-fn path(account: &AccountKey) -> String {
-    format!("{}/{}", account.environment, account.home_account_id)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -66,7 +34,7 @@ struct AccountRecord {
     signed_in_ms: i64,
 }
 
-pub(crate) fn encode_account(account: &Account, signed_in: Timestamp) -> Result<Plaintext> {
+pub(super) fn encode_account(account: &Account, signed_in: Timestamp) -> Result<Plaintext> {
     encode(&AccountRecord {
         realm: account.realm.to_string(),
         local_account_id: account.local_account_id.clone(),
@@ -76,7 +44,7 @@ pub(crate) fn encode_account(account: &Account, signed_in: Timestamp) -> Result<
     })
 }
 
-pub(crate) fn decode_account(key: &AccountKey, plaintext: &[u8]) -> Result<(Account, Timestamp)> {
+pub(super) fn decode_account(key: &AccountKey, plaintext: &[u8]) -> Result<(Account, Timestamp)> {
     let record: AccountRecord = decode(plaintext)?;
     let account = Account {
         home_account_id: key.home_account_id.clone(),
@@ -96,7 +64,7 @@ struct RefreshRecord {
     family: Option<String>,
 }
 
-pub(crate) fn encode_refresh(stored: &StoredRefresh) -> Result<Plaintext> {
+pub(super) fn encode_refresh(stored: &StoredRefresh) -> Result<Plaintext> {
     let copy = |token: &RefreshToken| Zeroizing::new(token.expose().to_owned());
     encode(&RefreshRecord {
         current: copy(&stored.current),
@@ -105,7 +73,7 @@ pub(crate) fn encode_refresh(stored: &StoredRefresh) -> Result<Plaintext> {
     })
 }
 
-pub(crate) fn decode_refresh(plaintext: &[u8]) -> Result<StoredRefresh> {
+pub(super) fn decode_refresh(plaintext: &[u8]) -> Result<StoredRefresh> {
     let record: RefreshRecord = decode(plaintext)?;
     let token = |text: &Zeroizing<String>| RefreshToken::new(text.to_string());
     Ok(StoredRefresh {
@@ -115,15 +83,15 @@ pub(crate) fn decode_refresh(plaintext: &[u8]) -> Result<StoredRefresh> {
     })
 }
 
-/// Serialised secrets on their way to the vault.
-pub(crate) type Plaintext = Zeroizing<Vec<u8>>;
+/// A serialised record, before it is sealed. Wiped when dropped.
+pub(super) type Plaintext = Zeroizing<Vec<u8>>;
 
 fn encode<T: Serialize>(record: &T) -> Result<Plaintext> {
-    // Sized first, so that growing does not leave unwiped copies behind.
+    // Allocated in full first: a vector that grows leaves unwiped copies behind.
     let mut length = Counter(0);
-    serde_json::to_writer(&mut length, record).map_err(unwritable)?;
+    serde_json::to_writer(&mut length, record).map_err(serialise_error)?;
     let mut plaintext = Zeroizing::new(Vec::with_capacity(length.0));
-    serde_json::to_writer(&mut *plaintext, record).map_err(unwritable)?;
+    serde_json::to_writer(&mut *plaintext, record).map_err(serialise_error)?;
     Ok(plaintext)
 }
 
@@ -140,11 +108,11 @@ impl std::io::Write for Counter {
     }
 }
 
-fn unwritable(error: serde_json::Error) -> Error {
+fn serialise_error(error: serde_json::Error) -> Error {
     Error::internal("serialise a record").with_source(error)
 }
 
-/// The cause is left out: a JSON error may quote the content.
+/// Reads a record. The error has no source, because a JSON error may quote the content.
 fn decode<'a, T: Deserialize<'a>>(plaintext: &'a [u8]) -> Result<T> {
     serde_json::from_slice(plaintext)
         .map_err(|_| Error::internal("a stored record does not have the expected content"))
@@ -153,30 +121,6 @@ fn decode<'a, T: Deserialize<'a>>(plaintext: &'a [u8]) -> Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn account_key() -> AccountKey {
-        AccountKey {
-            environment: "localhost:8443".into(),
-            home_account_id: HomeAccountId::parse("oid.tid").unwrap(),
-        }
-    }
-
-    #[test]
-    fn record_names_survive_the_way_through_the_store() {
-        let client = ClientId::parse("app").unwrap();
-        for name in [
-            RecordName::Account(account_key()),
-            RecordName::ProofKey(account_key()),
-            RecordName::Refresh(account_key(), client),
-        ] {
-            let key = name.key();
-            assert_eq!(RecordName::parse(&key).unwrap().key(), key);
-        }
-        for unknown in ["", "account", "account/env", "other/env/oid.tid", "account/env/oid.tid/x"]
-        {
-            assert!(RecordName::parse(&RecordKey(unknown.into())).is_none(), "{unknown}");
-        }
-    }
 
     #[test]
     fn refresh_tokens_survive_the_way_through_the_store() {

@@ -1,8 +1,8 @@
-//! Seals records so that they are useless without the master key (invariant I4).
+//! Encrypts records with the master key (invariant I4).
 //!
 //! A sealed record is `version (1) | epoch (4, big endian) | nonce (24) | ciphertext`, encrypted
 //! with XChaCha20-Poly1305. The associated data are the record's key, the version and the epoch, so
-//! a record cannot be moved to another key or passed off as another generation.
+//! a record does not open under another key or epoch.
 
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
@@ -15,7 +15,7 @@ const VERSION: u8 = 1;
 const HEADER: usize = 1 + 4;
 const NONCE: usize = 24;
 
-/// The generation of the master key; raised when the key is replaced.
+/// The generation of the master key. It changes when the key is replaced.
 const EPOCH: u32 = 1;
 
 pub(crate) struct Vault(XChaCha20Poly1305);
@@ -25,15 +25,14 @@ impl Vault {
         Self(XChaCha20Poly1305::new(key.expose().into()))
     }
 
-    /// Seals `plaintext` under `key` with a fresh nonce.
+    /// Encrypts `plaintext` for the record `key`, with a random nonce.
     pub(crate) fn seal(
         &self,
         random: &dyn Random,
         key: RecordKey,
         plaintext: &[u8],
     ) -> Result<Record> {
-        let mut nonce = [0; NONCE];
-        random.fill(&mut nonce);
+        let nonce = random.bytes::<NONCE>();
         let aad = associated_data(&key, VERSION, EPOCH);
         let payload = Payload { msg: plaintext, aad: &aad };
         let ciphertext = self
@@ -48,7 +47,7 @@ impl Vault {
         Ok(Record { key, value: SealedRecord(sealed) })
     }
 
-    /// Opens a record; fails if a single bit of it, its key or the master key is another.
+    /// Decrypts a record. Fails if any bit of the record, its key or the master key differs.
     pub(crate) fn open(&self, record: &Record) -> Result<Zeroizing<Vec<u8>>> {
         let unreadable = |why| Error::internal(format!("open the record {}: {why}", record.key.0));
         let bytes = &record.value.0;

@@ -2,9 +2,18 @@ use async_trait::async_trait;
 use keybearer_core::{MasterKey, Result};
 use keybearer_engine::{KeyStore, Random};
 
-use super::fresh;
+use super::{KeyPlaceKind, KeyStatus, random_key};
 
-/// A random key that lives as long as this value.
+/// Never chosen for a state directory: what is stored there would be lost.
+pub(super) static KIND: KeyPlaceKind = KeyPlaceKind {
+    name: "memory",
+    description: "in memory only; it is lost when the process ends",
+    advice: None,
+    file: None,
+    open: |_| None,
+};
+
+/// A random key in the memory of this process, for an engine that stores nothing on disk.
 #[derive(Debug)]
 pub struct EphemeralKeys(MasterKey);
 
@@ -12,7 +21,12 @@ impl EphemeralKeys {
     /// Makes the key.
     #[must_use]
     pub fn new(random: &dyn Random) -> Self {
-        Self(fresh(random))
+        Self(random_key(random))
+    }
+
+    /// Where such a key is.
+    pub(crate) fn status() -> KeyStatus {
+        KeyStatus::kept(&KIND)
     }
 }
 

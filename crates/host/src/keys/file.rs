@@ -1,62 +1,62 @@
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
 use async_trait::async_trait;
 use keybearer_core::{Error, MasterKey, Missing, Result};
-use keybearer_engine::{KeyStore, Random};
+use keybearer_engine::Random;
 
-use super::{fresh, parse};
-use crate::private_dir::{PrivateDir, private_dir};
+use super::{KeyPlace, KeyPlaceKind, NewKey, parse, random_key};
+use crate::private_dir::PrivateDir;
 
 const FILE: &str = "master.key";
 
-/// The master key in `master.key` of a private directory: 32 bytes, readable by this user only.
-#[derive(Clone, Debug)]
-pub struct FileKeys {
-    dir: PathBuf,
-    random: Arc<dyn Random>,
-}
+pub(super) static KIND: KeyPlaceKind = KeyPlaceKind {
+    name: "file",
+    description: "in a file only you can read",
+    advice: Some(
+        "to have new keys kept in the desktop keyring, unlock it before the broker starts",
+    ),
+    file: Some(FILE),
+    open: |_| Some(Box::new(KeyFile)),
+};
 
-impl FileKeys {
-    /// The key of this state directory. Nothing is opened yet.
-    #[must_use]
-    pub fn new(state_dir: &Path, random: Arc<dyn Random>) -> Self {
-        Self { dir: state_dir.to_owned(), random }
-    }
+/// The file `master.key` of the state directory: 32 bytes, readable by this user only.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeyFile;
 
-    /// The key, if there is one already.
-    pub(super) fn existing(&self, dir: &PrivateDir) -> Result<Option<MasterKey>> {
+impl KeyFile {
+    fn existing(dir: &PrivateDir) -> Result<Option<MasterKey>> {
         let Some(content) = dir.read(FILE)? else { return Ok(None) };
         let path = dir.path().join(FILE);
         parse(&content).map(Some).ok_or_else(|| {
-            let message = format!("read the key {}: it does not hold 32 bytes", path.display());
+            let message =
+                format!("could not read the key {}: it is not 32 bytes long", path.display());
             Error::unavailable(Missing::Key, message).with_hint(format!(
                 "restore it from a backup, or move {} away and sign in again",
                 dir.path().display()
             ))
         })
     }
-
-    /// The key, made now if there is none. Whoever makes it first wins.
-    pub(super) fn existing_or_new(&self, dir: &PrivateDir) -> Result<MasterKey> {
-        if let Some(key) = self.existing(dir)? {
-            return Ok(key);
-        }
-        let key = fresh(&*self.random);
-        if dir.write_new(FILE, key.expose())? {
-            return Ok(key);
-        }
-        let vanished = || Error::internal("keep the new key: it vanished at once");
-        self.existing(dir)?.ok_or_else(vanished)
-    }
 }
 
 #[async_trait]
-impl KeyStore for FileKeys {
-    async fn master_key(&self) -> Result<MasterKey> {
-        let own = self.clone();
-        let work = move || own.existing_or_new(&private_dir(&own.dir)?);
-        let task = tokio::task::spawn_blocking(work);
-        task.await.map_err(|error| Error::internal("read the key").with_source(error))?
+impl KeyPlace for KeyFile {
+    fn kind(&self) -> &'static KeyPlaceKind {
+        &KIND
+    }
+
+    async fn read(&self, dir: &PrivateDir, _reference: &str) -> Result<Option<MasterKey>> {
+        Self::existing(dir)
+    }
+
+    async fn create(&self, dir: &PrivateDir, random: &dyn Random) -> Result<NewKey> {
+        let key = random_key(random);
+        let key = if dir.write_new(FILE, key.expose())? {
+            key
+        } else {
+            // Another process was faster; its key counts.
+            Self::existing(dir)?.ok_or_else(|| {
+                Error::internal("could not keep the new key: its file vanished at once")
+                    .with_hint("stop what deletes files in the state directory, then try again")
+            })?
+        };
+        Ok(NewKey { key, reference: String::new() })
     }
 }

@@ -2,25 +2,34 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use keybearer_core::{Error, MasterKey, Missing, Result};
+use keybearer_engine::Random;
 use security_framework::base::Error as KeychainError;
 use security_framework::os::macos::keychain::SecKeychain;
 use security_framework::passwords::{get_generic_password, set_generic_password};
 use zeroize::Zeroizing;
 
-use super::KeyringAccess;
-use super::parse;
+use super::{KeyPlace, KeyPlaceKind, NewKey, parse, random_key};
+use crate::private_dir::PrivateDir;
+use crate::random::random_hex;
 
-/// What entries of ours are called in Keychain Access.
+/// The name of our entries in Keychain Access.
 const SERVICE: &str = "Keybearer token store";
 
 const LIMIT: Duration = Duration::from_secs(1);
 
+pub(super) static KIND: KeyPlaceKind = KeyPlaceKind {
+    name: "keyring",
+    description: "in the login keychain",
+    advice: None,
+    file: None,
+    open: |_| Some(Box::new(Keychain::new())),
+};
+
 /// `errSecItemNotFound`
 const NOT_FOUND: i32 = -25300;
 
-/// The login keychain of macOS. Nobody is prompted: where macOS would ask the person, because the
-/// keychain is locked or the program is another one than the one that made the entry, there is an
-/// error instead.
+/// The login keychain of macOS. The person is never prompted: where macOS would prompt, because the
+/// keychain is locked or another program made the entry, the call returns an error.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct Keychain;
@@ -34,34 +43,39 @@ impl Keychain {
 }
 
 #[async_trait]
-impl KeyringAccess for Keychain {
-    async fn find(&self, id: &str) -> Result<Option<MasterKey>> {
+impl KeyPlace for Keychain {
+    fn kind(&self) -> &'static KeyPlaceKind {
+        &KIND
+    }
+
+    async fn read(&self, _dir: &PrivateDir, id: &str) -> Result<Option<MasterKey>> {
+        const ACTION: &str = "read the key of the token store";
         let id = id.to_owned();
-        let found = quietly("read the key of the token store", move || {
-            get_generic_password(SERVICE, &id).map(Zeroizing::new)
-        });
+        let found =
+            without_windows(ACTION, move || get_generic_password(SERVICE, &id).map(Zeroizing::new));
         match found.await? {
             Ok(bytes) => parse(&bytes).map(Some).ok_or_else(|| {
                 Error::unavailable(Missing::Key, "the keychain's entry is not a key")
                     .with_hint(format!("delete the entry `{SERVICE}` in Keychain Access"))
             }),
             Err(error) if error.code() == NOT_FOUND => Ok(None),
-            Err(error) => Err(refused("read the key of the token store", error)),
+            Err(error) => Err(refused(ACTION, error)),
         }
     }
 
-    async fn keep(&self, id: &str, key: &MasterKey) -> Result<()> {
-        let (id, bytes) = (id.to_owned(), Zeroizing::new(*key.expose()));
-        let kept = quietly("keep the key of the token store", move || {
-            set_generic_password(SERVICE, &id, &*bytes)
-        });
-        kept.await?.map_err(|error| refused("keep the key of the token store", error))
+    async fn create(&self, _dir: &PrivateDir, random: &dyn Random) -> Result<NewKey> {
+        const ACTION: &str = "keep the key of the token store";
+        let (reference, key) = (random_hex(random, 16), random_key(random));
+        let (id, bytes) = (reference.clone(), Zeroizing::new(*key.expose()));
+        let kept = without_windows(ACTION, move || set_generic_password(SERVICE, &id, &*bytes));
+        kept.await?.map_err(|error| refused(ACTION, error))?;
+        Ok(NewKey { key, reference })
     }
 }
 
-/// Does work at the keychain, without windows and not for long.
-async fn quietly<T: Send + 'static>(
-    what: &'static str,
+/// Calls the keychain with its windows disabled, for at most [`LIMIT`].
+async fn without_windows<T: Send + 'static>(
+    action: &'static str,
     work: impl FnOnce() -> Result<T, KeychainError> + Send + 'static,
 ) -> Result<Result<T, KeychainError>> {
     let working = tokio::task::spawn_blocking(move || {
@@ -70,13 +84,16 @@ async fn quietly<T: Send + 'static>(
     });
     match tokio::time::timeout(LIMIT, working).await {
         Ok(Ok(outcome)) => Ok(outcome),
-        Ok(Err(error)) => Err(Error::internal(what).with_source(error)),
-        Err(_) => Err(Error::unavailable(Missing::Key, format!("{what}: no answer in time"))),
+        Ok(Err(error)) => Err(Error::internal(format!("could not {action}")).with_source(error)),
+        Err(_) => {
+            let message = format!("could not {action}: the keychain does not answer");
+            Err(Error::unavailable(Missing::Key, message).with_hint("unlock the login keychain"))
+        }
     }
 }
 
-fn refused(what: &str, error: KeychainError) -> Error {
-    let message = format!("{what}: the keychain answered with {}", error.code());
+fn refused(action: &str, error: KeychainError) -> Error {
+    let message = format!("could not {action}: the keychain returned error {}", error.code());
     Error::unavailable(Missing::Key, message).with_source(error).with_hint(
         "unlock the login keychain; if the program was replaced, allow it in Keychain Access",
     )

@@ -1,27 +1,41 @@
 //! The desktop's keyring: the few calls of the Secret Service interface that one key needs
 //! (<https://specifications.freedesktop.org/secret-service-spec/>).
 //!
-//! Nothing here calls `Unlock` or completes a `Prompt`, so nobody is ever asked for a password. The
-//! session is `plain`: the bus is a local socket, and whoever can read it could ask the keyring.
+//! Nothing here calls `Unlock` or completes a `Prompt`, so the person is never asked for a password.
+//! The session is `plain`: the bus is a local socket, and a process that can read it could ask the
+//! keyring itself.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use keybearer_core::{Error, MasterKey, Missing, Result};
+use keybearer_engine::Random;
 use serde::{Deserialize, Serialize};
 use zbus::{
     Connection, ObjectPath, OwnedObjectPath, OwnedVariant, Proxy, Type, Variant, connection,
 };
 use zeroize::{Zeroize, Zeroizing};
 
-use super::parse;
-use super::select::KeyringAccess;
+use super::{KeyPlace, KeyPlaceKind, NewKey, parse, random_key};
+use crate::private_dir::PrivateDir;
+use crate::random::random_hex;
 
 const SERVICE: &str = "org.freedesktop.secrets";
 const ROOT: &str = "/org/freedesktop/secrets";
-/// A service that takes longer is as good as absent (T5).
+/// A service that takes longer counts as absent.
 const DEADLINE: Duration = Duration::from_secs(1);
+
+/// Available where there is a session bus: the one of the environment, which need not be the
+/// process's own.
+#[cfg(not(target_os = "macos"))]
+pub(super) static KIND: KeyPlaceKind = KeyPlaceKind {
+    name: "keyring",
+    description: "in the desktop's keyring",
+    advice: None,
+    file: None,
+    open: |context| Some(Box::new(Keyring::at(context.environment.session_bus_address()?))),
+};
 
 /// The Secret Service of a bus.
 #[derive(Clone, Debug, Default)]
@@ -30,13 +44,13 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// The one of this session's bus.
+    /// The service on this process's session bus.
     #[must_use]
     pub const fn of_session() -> Self {
         Self { address: None }
     }
 
-    /// The one of the bus at this D-Bus address.
+    /// The service on the bus at this D-Bus address.
     #[must_use]
     pub const fn at(address: String) -> Self {
         Self { address: Some(address) }
@@ -44,11 +58,12 @@ impl Keyring {
 
     async fn within_deadline<T>(
         &self,
-        verb: &str,
+        action: &str,
         work: impl Future<Output = Result<T, Refusal>>,
     ) -> Result<T> {
-        let problem =
-            |message: &str| Error::unavailable(Missing::Key, format!("{verb}: {message}"));
+        let problem = |reason: &str| {
+            Error::unavailable(Missing::Key, format!("could not {action}: {reason}"))
+        };
         match tokio::time::timeout(DEADLINE, work).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(Refusal::Locked)) => {
@@ -60,7 +75,7 @@ impl Keyring {
                 .with_source(*error)
                 .with_hint("start the desktop's keyring (Secret Service)")),
             Err(_) => Err(problem("the keyring does not answer")
-                .with_hint("start the desktop's keyring (Secret Service) anew")),
+                .with_hint("restart the desktop's keyring (Secret Service)")),
         }
     }
 
@@ -78,19 +93,33 @@ impl Keyring {
 }
 
 #[async_trait]
-impl KeyringAccess for Keyring {
-    async fn find(&self, id: &str) -> Result<Option<MasterKey>> {
-        let work = async { self.session().await?.find(id).await };
+impl KeyPlace for Keyring {
+    fn kind(&self) -> &'static KeyPlaceKind {
+        &KIND
+    }
+
+    async fn read(&self, _dir: &PrivateDir, id: &str) -> Result<Option<MasterKey>> {
+        let work = async { self.session().await?.read(id).await };
         self.within_deadline("read the key of the token store", work).await
     }
 
-    async fn keep(&self, id: &str, key: &MasterKey) -> Result<()> {
-        let work = async { self.session().await?.keep(id, key).await };
-        self.within_deadline("keep the key of the token store", work).await
+    async fn create(&self, _dir: &PrivateDir, random: &dyn Random) -> Result<NewKey> {
+        let (reference, key) = (random_hex(random, 16), random_key(random));
+        let work = async { self.session().await?.store(&reference, &key).await };
+        self.within_deadline("keep the key of the token store", work).await?;
+        Ok(NewKey { key, reference })
+    }
+
+    async fn contains(&self, _dir: &PrivateDir, id: &str) -> Result<bool> {
+        let work = async {
+            let (unlocked, locked) = self.session().await?.search(id).await?;
+            Ok(!unlocked.is_empty() || !locked.is_empty())
+        };
+        self.within_deadline("look for the key of the token store", work).await
     }
 }
 
-/// Why the keyring did not serve.
+/// Why the keyring refused or failed.
 enum Refusal {
     Locked,
     NoCollection,
@@ -129,9 +158,16 @@ impl Drop for Secret {
 }
 
 impl Session {
-    async fn find(&self, id: &str) -> Result<Option<MasterKey>, Refusal> {
-        let (unlocked, locked): (Vec<OwnedObjectPath>, Vec<OwnedObjectPath>) =
-            self.service.call("SearchItems", &(attributes(id),)).await?;
+    /// The unlocked and the locked items for this id.
+    async fn search(
+        &self,
+        id: &str,
+    ) -> Result<(Vec<OwnedObjectPath>, Vec<OwnedObjectPath>), Refusal> {
+        Ok(self.service.call("SearchItems", &(attributes(id),)).await?)
+    }
+
+    async fn read(&self, id: &str) -> Result<Option<MasterKey>, Refusal> {
+        let (unlocked, locked) = self.search(id).await?;
         let Some(item) = unlocked.first() else {
             return if locked.is_empty() { Ok(None) } else { Err(Refusal::Locked) };
         };
@@ -140,7 +176,7 @@ impl Session {
         Ok(parse(&secret.value))
     }
 
-    async fn keep(&self, id: &str, key: &MasterKey) -> Result<(), Refusal> {
+    async fn store(&self, id: &str, key: &MasterKey) -> Result<(), Refusal> {
         let default: OwnedObjectPath = self.service.call("ReadAlias", &("default",)).await?;
         if default.as_str() == "/" {
             return Err(Refusal::NoCollection);
@@ -167,8 +203,8 @@ impl Session {
         if prompt.as_str() != "/" {
             return Err(Refusal::Locked);
         }
-        // A keyring that does not give back what it took is none.
-        let kept = self.find(id).await?.map(|kept| Zeroizing::new(*kept.expose()));
+        // Some services accept a secret and lose it; such a keyring cannot be used.
+        let kept = self.read(id).await?.map(|kept| Zeroizing::new(*kept.expose()));
         if kept.is_some_and(|kept| *kept == *key.expose()) {
             Ok(())
         } else {

@@ -1,5 +1,6 @@
-//! Where the master key is kept (invariant I4): the desktop's keyring, or a file only the user can
-//! read (on Windows one that Windows sealed for the user), or the memory of this process.
+//! Where the master key is kept (invariant I4).
+//!
+//! A place is a file beside this one with a [`KeyPlaceKind`], and a line in [`KINDS`].
 
 mod ephemeral;
 #[cfg(unix)]
@@ -8,48 +9,46 @@ mod file;
 mod keychain;
 #[cfg(all(unix, feature = "keyring"))]
 mod keyring;
+mod master_keys;
+mod place;
 mod sealed_file;
-#[cfg(unix)]
-mod select;
+mod status;
 
 pub use ephemeral::EphemeralKeys;
-#[cfg(unix)]
-pub use file::FileKeys;
 #[cfg(target_os = "macos")]
 pub use keychain::Keychain;
 #[cfg(all(unix, feature = "keyring"))]
 pub use keyring::Keyring;
-pub use sealed_file::{KeySealer, SealedFileKeys};
-#[cfg(unix)]
-pub use select::{KeyringAccess, MasterKeys};
+pub(crate) use master_keys::MasterKeys;
+pub(crate) use place::KeyContext;
+pub use place::{KeyPlace, KeyPlaceKind, NewKey};
+pub use sealed_file::KeySealer;
+pub use status::{KeyProblem, KeyStatus};
 
 use keybearer_core::MasterKey;
 use keybearer_engine::Random;
 use zeroize::Zeroizing;
 
-/// What keeps the master key.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "doctor has a sentence for each")]
-pub enum KeyProtection {
-    /// The desktop's keyring, which the person's login unlocks.
-    Keyring,
-    /// A file that only this user can read.
-    File,
-    /// A file that Windows sealed for this user (DPAPI).
-    #[cfg(windows)]
-    Sealed,
-    /// The memory of this process; nothing survives it.
-    Ephemeral,
-}
+/// Every kind of place. A new key is kept in the first of them that is available and takes it.
+static KINDS: &[&KeyPlaceKind] = &[
+    #[cfg(target_os = "macos")]
+    &keychain::KIND,
+    #[cfg(all(unix, not(target_os = "macos"), feature = "keyring"))]
+    &keyring::KIND,
+    &sealed_file::KIND,
+    #[cfg(unix)]
+    &file::KIND,
+    &ephemeral::KIND,
+];
 
-/// A key that never existed before.
-fn fresh(random: &dyn Random) -> MasterKey {
+/// A new random key.
+fn random_key(random: &dyn Random) -> MasterKey {
     let mut bytes = Zeroizing::new([0; 32]);
     random.fill(&mut *bytes);
     MasterKey::new(*bytes)
 }
 
-/// The key these bytes are, if they are one.
+/// The key in these bytes; `None` if there are not exactly 32.
 fn parse(bytes: &[u8]) -> Option<MasterKey> {
     bytes.try_into().ok().map(MasterKey::new)
 }

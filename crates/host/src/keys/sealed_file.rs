@@ -1,17 +1,23 @@
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use keybearer_core::{Error, MasterKey, Missing, Result};
-use keybearer_engine::{KeyStore, Random};
-use tokio::sync::Mutex;
+use keybearer_engine::Random;
 use zeroize::Zeroizing;
 
-use super::{fresh, parse};
-use crate::private_dir::private_dir;
+use super::{KeyPlace, KeyPlaceKind, NewKey, parse, random_key};
+use crate::private_dir::PrivateDir;
 
 const FILE: &str = "master.key.sealed";
+
+pub(super) static KIND: KeyPlaceKind = KeyPlaceKind {
+    name: "sealed",
+    description: "in a file that Windows sealed for you (DPAPI)",
+    advice: None,
+    file: Some(FILE),
+    open: |context| Some(Box::new(SealedFile(Arc::clone(context.sealer.as_ref()?)))),
+};
 
 /// What the operating system does to make bytes readable for this user only.
 pub trait KeySealer: Send + Sync + fmt::Debug {
@@ -24,77 +30,70 @@ pub trait KeySealer: Send + Sync + fmt::Debug {
     /// Opens what [`seal`](Self::seal) made.
     ///
     /// # Errors
-    /// `Unavailable(Key)` if it was sealed for somebody else or is damaged.
+    /// `Unavailable(Key)` if it was sealed for another user or is damaged.
     fn unseal(&self, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>>;
 }
 
-/// The master key in `master.key.sealed` of a private directory (invariant I4).
+/// The file `master.key.sealed` of the state directory.
 ///
-/// A file that does not open again is an error and is not replaced: the store could not be read
-/// with another key.
+/// A file that cannot be unsealed is an error and is not replaced: the store could not be read with
+/// another key.
 #[derive(Debug)]
-pub struct SealedFileKeys {
-    dir: PathBuf,
-    sealer: Arc<dyn KeySealer>,
-    random: Arc<dyn Random>,
-    /// Two first uses must not make two keys.
-    turn: Mutex<()>,
-}
-
-impl SealedFileKeys {
-    /// The key of this state directory. Nothing is opened yet.
-    #[must_use]
-    pub fn new(state_dir: &Path, sealer: Arc<dyn KeySealer>, random: Arc<dyn Random>) -> Self {
-        Self { dir: state_dir.to_owned(), sealer, random, turn: Mutex::default() }
-    }
-
-    /// Whether there is a key already.
-    #[must_use]
-    pub fn exists(&self) -> bool {
-        self.dir.join(FILE).is_file()
-    }
-}
+pub(super) struct SealedFile(Arc<dyn KeySealer>);
 
 #[async_trait]
-impl KeyStore for SealedFileKeys {
-    async fn master_key(&self) -> Result<MasterKey> {
-        let _turn = self.turn.lock().await;
-        let dir = private_dir(&self.dir)?;
-        if let Some(sealed) = dir.read(FILE)? {
-            let plain = self.sealer.unseal(&sealed);
-            let key = plain.and_then(|plain| parse(&plain).ok_or_else(|| unreadable("odd size")));
-            let shown = dir.path().display();
-            return key
-                .map_err(|error| error.with_hint(format!("move {shown} away and sign in again")));
-        }
-        let key = fresh(&*self.random);
-        let sealed = self.sealer.seal(key.expose())?;
-        // A key that does not open again would lose what is sealed with it.
-        let again = parse(&self.sealer.unseal(&sealed)?);
+impl KeyPlace for SealedFile {
+    fn kind(&self) -> &'static KeyPlaceKind {
+        &KIND
+    }
+
+    async fn read(&self, dir: &PrivateDir, _reference: &str) -> Result<Option<MasterKey>> {
+        let Some(sealed) = dir.read(FILE)? else { return Ok(None) };
+        let plain = self.0.unseal(&sealed);
+        let key = plain
+            .and_then(|plain| parse(&plain).ok_or_else(|| unreadable("it is not 32 bytes long")));
+        let shown = dir.path().display();
+        key.map(Some)
+            .map_err(|error| error.with_hint(format!("move {shown} away and sign in again")))
+    }
+
+    async fn create(&self, dir: &PrivateDir, random: &dyn Random) -> Result<NewKey> {
+        let key = random_key(random);
+        let sealed = self.0.seal(key.expose())?;
+        // A key that cannot be unsealed again would lose everything that is encrypted with it.
+        let again = parse(&self.0.unseal(&sealed)?);
         if again.is_none_or(|again| again.expose() != key.expose()) {
-            return Err(unreadable("what was sealed does not open again"));
+            return Err(unreadable("what was just sealed cannot be unsealed"));
         }
         if dir.write_new(FILE, &sealed)? {
-            return Ok(key);
+            return Ok(NewKey { key, reference: String::new() });
         }
-        Err(Error::transient(None, "keep the key: another process keeps one at the same time"))
+        Err(Error::transient(None, "could not keep the new key: another process made one")
+            .with_hint("try again"))
     }
 }
 
 fn unreadable(why: &str) -> Error {
-    Error::unavailable(Missing::Key, format!("open the sealed key of the token store: {why}"))
+    let message = format!("could not unseal the key of the token store: {why}");
+    Error::unavailable(Missing::Key, message)
+        .with_hint("move the state directory away and sign in again")
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
+    use keybearer_engine::KeyStore;
+
     use super::*;
+    use crate::keys::{KeyStatus, MasterKeys};
     use crate::random::SystemRandom;
 
-    /// Turns every bit, and knows its own.
+    /// Inverts every bit and prepends the user's number, without which it unseals nothing.
     #[derive(Debug)]
-    struct FileLock(u8);
+    struct InvertingSealer(u8);
 
-    impl KeySealer for FileLock {
+    impl KeySealer for InvertingSealer {
         fn seal(&self, plain: &[u8]) -> Result<Vec<u8>> {
             Ok([self.0].into_iter().chain(plain.iter().map(|byte| !byte)).collect())
         }
@@ -104,20 +103,22 @@ mod tests {
                 Some((user, rest)) if *user == self.0 => {
                     Ok(Zeroizing::new(rest.iter().map(|byte| !byte).collect()))
                 }
-                _ => Err(unreadable("somebody else's")),
+                _ => Err(unreadable("it is another user's")),
             }
         }
     }
 
-    fn keys(dir: &Path, user: u8) -> SealedFileKeys {
-        SealedFileKeys::new(&dir.join("state"), Arc::new(FileLock(user)), Arc::new(SystemRandom))
+    fn keys(dir: &Path, user: u8) -> MasterKeys {
+        let place = SealedFile(Arc::new(InvertingSealer(user)));
+        MasterKeys::new(&dir.join("state"), vec![Box::new(place)], Arc::new(SystemRandom))
     }
 
     #[tokio::test]
     async fn i4_the_key_is_on_disk_only_sealed_and_stays_the_same() {
         let dir = tempfile::tempdir().unwrap();
-        assert!(!keys(dir.path(), 1).exists());
+        assert_eq!(keys(dir.path(), 1).status().await, KeyStatus::absent());
         let first = *keys(dir.path(), 1).master_key().await.unwrap().expose();
+        assert_eq!(keys(dir.path(), 1).status().await, KeyStatus::kept(&KIND));
         assert_eq!(*keys(dir.path(), 1).master_key().await.unwrap().expose(), first);
         let file = std::fs::read(dir.path().join("state").join(FILE)).unwrap();
         assert!(!file.windows(8).any(|part| first.windows(8).any(|own| own == part)));
@@ -134,5 +135,13 @@ mod tests {
         assert_eq!(std::fs::read(&file).unwrap(), before);
         std::fs::write(&file, [1, 2, 3]).unwrap();
         assert!(keys(dir.path(), 1).master_key().await.is_err());
+    }
+    #[tokio::test]
+    async fn a_key_of_a_version_that_noted_no_location_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = *keys(dir.path(), 1).master_key().await.unwrap().expose();
+        std::fs::remove_file(dir.path().join("state/key-location")).unwrap();
+        assert_eq!(*keys(dir.path(), 1).master_key().await.unwrap().expose(), first);
+        assert_eq!(keys(dir.path(), 1).status().await, KeyStatus::kept(&KIND));
     }
 }

@@ -8,21 +8,21 @@ use url::Url;
 use super::listener::Listener;
 use super::pages::{Page, Target};
 use super::redirect_target::RedirectTarget;
-use super::sign_in_server::{Arrivals, Offer, Reply, SignInServer};
+use super::sign_in_server::{Offer, Reply, SignInEvents, SignInServer};
 use crate::random::random_hex;
 
-/// The first page of a sign-in for a window that is watched by other means and gets its answer
-/// elsewhere.
+/// The first page of a sign-in in our own window. The window itself notices closing and receives the
+/// answer.
 #[derive(Debug)]
 pub(crate) struct FirstPage {
     url: Url,
-    arrivals: Arrivals,
-    /// Held: dropping it closes the port.
+    events: SignInEvents,
+    /// Held because dropping it closes the port.
     _listener: Listener,
 }
 
 impl FirstPage {
-    /// Lets the person choose an account.
+    /// A page on which the person chooses an account.
     pub(crate) async fn picker(
         prompt: &SignInPrompt,
         accounts: &[Account],
@@ -33,7 +33,7 @@ impl FirstPage {
         Self::serve(page, Offer::Accounts(ids), random).await
     }
 
-    /// Says who asks, and leads to this page of the provider.
+    /// A page that shows which program asks, and leads to this page of the provider.
     pub(crate) async fn start(
         prompt: &SignInPrompt,
         provider: &Url,
@@ -43,23 +43,23 @@ impl FirstPage {
         Self::serve(page, Offer::Visit(provider.clone()), random).await
     }
 
-    /// On any port.
+    /// Serves the page on any port.
     async fn serve(
         page: impl FnOnce(Target<'_>) -> Page,
         offer: Offer,
         random: Arc<dyn Random>,
     ) -> Result<Self> {
-        let place = RedirectTarget::bind(None).await?;
+        let target = RedirectTarget::bind(None).await?;
         let (nonce, token) = (random_hex(&*random, 16), random_hex(&*random, 16));
-        let (desk, arrivals) = SignInServer::new(&place.redirect_uri, &nonce, token);
-        desk.offer(page(desk.target()).without_script(), offer);
-        let mut url = place.redirect_uri;
-        url.set_path(desk.first_path());
-        let listener = Listener::start(place.listeners, desk, random);
-        Ok(Self { url, arrivals, _listener: listener })
+        let (server, events) = SignInServer::new(&target.redirect_uri, &nonce, token);
+        server.offer(page(server.target()).without_script(), offer);
+        let mut url = target.redirect_uri;
+        url.set_path(server.first_path());
+        let listener = Listener::start(target.listeners, server, random);
+        Ok(Self { url, events, _listener: listener })
     }
 
-    /// Where it is.
+    /// The address of the page.
     pub(crate) const fn url(&self) -> &Url {
         &self.url
     }
@@ -67,21 +67,22 @@ impl FirstPage {
     /// Waits for the person to choose.
     ///
     /// # Errors
-    /// `Cancelled` if the person gives up.
+    /// `Cancelled` if the person cancels.
     pub(crate) async fn choice(&mut self) -> Result<AccountPick> {
         let choice = tokio::select! {
             biased;
-            choice = self.arrivals.choices.recv() => choice,
-            error = self.arrivals.person.departed() => return Err(error),
+            choice = self.events.choices.recv() => choice,
+            error = self.events.person.abandoned() => return Err(error),
         };
-        let choice = choice.ok_or_else(|| Error::internal("choose an account: no page is open"))?;
-        let page = Page::notice("One moment", "You are being signed in.");
-        choice.browser.reply(Reply::Page(StatusCode::OK, page));
+        let choice = choice
+            .ok_or_else(|| Error::internal("could not choose an account: no page is open"))?;
+        let page = Page::notice("One moment", "Signing you in.");
+        choice.reply.reply(Reply::Page(StatusCode::OK, page));
         Ok(choice.pick)
     }
 
-    /// Waits until the person gives up.
-    pub(crate) async fn given_up(&mut self) -> Error {
-        self.arrivals.person.departed().await
+    /// Waits until the person cancels.
+    pub(crate) async fn cancelled(&mut self) -> Error {
+        self.events.person.abandoned().await
     }
 }

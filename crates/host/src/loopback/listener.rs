@@ -18,26 +18,26 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use super::sign_in_server::{Reply, SignInServer};
 use crate::random::random_hex;
 
-/// More than any browser opens; what is over it waits to be accepted.
+/// More than any browser opens; further connections wait to be accepted.
 const CONNECTIONS: usize = 64;
-/// A connection that says nothing is closed.
+/// A connection without a request is closed after this time.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long the last page may take to leave.
-const FAREWELL: Duration = Duration::from_secs(1);
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
 
 /// The open sockets of a sign-in. Dropping it closes them; requests in progress are still answered.
 #[derive(Debug)]
 pub(super) struct Listener {
     closing: watch::Sender<()>,
-    /// Ends when the last connection does.
+    /// Closed when the last connection ends.
     connections: mpsc::Receiver<Infallible>,
 }
 
 impl Listener {
-    /// Serves the desk on these sockets.
+    /// Serves the sign-in on these sockets.
     pub(super) fn start(
         sockets: Vec<TcpListener>,
-        desk: Arc<SignInServer>,
+        sign_in: Arc<SignInServer>,
         random: Arc<dyn Random>,
     ) -> Self {
         let (closing, closed) = watch::channel(());
@@ -45,7 +45,7 @@ impl Listener {
         let permits = Arc::new(Semaphore::new(CONNECTIONS));
         for socket in sockets {
             let server = Server {
-                desk: Arc::clone(&desk),
+                sign_in: Arc::clone(&sign_in),
                 random: Arc::clone(&random),
                 closed: closed.clone(),
                 _open: open.clone(),
@@ -55,17 +55,17 @@ impl Listener {
         Self { closing, connections }
     }
 
-    /// Closes the sockets and waits, briefly, until the browsers that wait have their last page.
+    /// Closes the sockets, and waits at most [`CLOSE_GRACE`] for the last pages to be sent.
     pub(super) async fn close(self) {
         let Self { closing, mut connections } = self;
         drop(closing);
-        let _ = tokio::time::timeout(FAREWELL, connections.recv()).await;
+        let _ = tokio::time::timeout(CLOSE_GRACE, connections.recv()).await;
     }
 }
 
 #[derive(Clone)]
 struct Server {
-    desk: Arc<SignInServer>,
+    sign_in: Arc<SignInServer>,
     random: Arc<dyn Random>,
     closed: watch::Receiver<()>,
     _open: mpsc::Sender<Infallible>,
@@ -89,7 +89,7 @@ async fn accept(socket: TcpListener, mut server: Server, permits: Arc<Semaphore>
                     drop(permit);
                 });
             }
-            // Out of descriptors, or the peer has left again: neither ends the sign-in.
+            // No file descriptors are left, or the peer has disconnected: neither fails the sign-in.
             Some((Err(_), _)) => tokio::time::sleep(Duration::from_millis(10)).await,
             None => return,
         }
@@ -98,12 +98,12 @@ async fn accept(socket: TcpListener, mut server: Server, permits: Arc<Semaphore>
 
 impl Server {
     async fn connection(mut self, stream: TcpStream) {
-        let (desk, random) = (Arc::clone(&self.desk), Arc::clone(&self.random));
+        let (sign_in, random) = (Arc::clone(&self.sign_in), Arc::clone(&self.random));
         let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-            let (desk, random) = (Arc::clone(&desk), Arc::clone(&random));
+            let (sign_in, random) = (Arc::clone(&sign_in), Arc::clone(&random));
             async move {
                 let head = request.method() == Method::HEAD;
-                let response = response(desk.serve(request).await, &*random);
+                let response = response(sign_in.serve(request).await, &*random);
                 Ok::<_, Infallible>(if head {
                     response.map(|_| Content::default())
                 } else {
@@ -111,7 +111,7 @@ impl Server {
                 })
             }
         });
-        // One request each: nothing lingers after the last page.
+        // One request per connection, so that no connection is open after the last page.
         let connection = http1::Builder::new()
             .keep_alive(false)
             .timer(TokioTimer::new())
@@ -126,7 +126,7 @@ impl Server {
     }
 }
 
-/// A whole page, or last words that are still to come.
+/// A page, or a message that is sent later.
 enum Content {
     Whole(Full<Bytes>),
     Stream(mpsc::Receiver<Bytes>),
@@ -148,9 +148,9 @@ impl Body for Content {
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         match self.get_mut() {
             Self::Whole(page) => Pin::new(page).poll_frame(context),
-            Self::Stream(words) => {
-                words.poll_recv(context).map(|words| words.map(|words| Ok(Frame::data(words))))
-            }
+            Self::Stream(message) => message
+                .poll_recv(context)
+                .map(|message| message.map(|message| Ok(Frame::data(message)))),
         }
     }
 
@@ -175,8 +175,8 @@ fn response(reply: Reply, random: &dyn Random) -> Response<Content> {
             *response.body_mut() = Content::Whole(Full::new(page.render(&nonce).into()));
             None
         }
-        Reply::Stream(words) => {
-            *response.body_mut() = Content::Stream(words);
+        Reply::Stream(message) => {
+            *response.body_mut() = Content::Stream(message);
             None
         }
         Reply::SeeOther(url) => {
@@ -188,8 +188,8 @@ fn response(reply: Reply, random: &dyn Random) -> Response<Content> {
             Some((header::ALLOW, HeaderValue::from_static("GET, HEAD, POST")))
         }
     };
-    // Browsers apply form-action to every redirect that follows the form, and providers hand on to
-    // federated ones, so any https page may follow; the form itself has nowhere to go but here.
+    // Browsers apply form-action to every redirect after the form, and providers redirect to federated
+    // ones, so any https page is allowed. The form itself is only sent here.
     let policy = format!(
         "default-src 'none'; style-src 'nonce-{nonce}'; script-src 'nonce-{nonce}'; \
          connect-src 'self'; form-action 'self' https:; base-uri 'none'; frame-ancestors 'none'"

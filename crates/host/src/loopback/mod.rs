@@ -1,15 +1,16 @@
-//! The place on this machine where the answer of a sign-in arrives: a web server on the loopback
-//! interface that lives as long as one sign-in (RFC 8252 §7.3, §8.3; invariant I9).
+//! Signing in with the person's browser: a web server on the loopback interface receives the answer
+//! of one sign-in (RFC 8252 §7.3, §8.3; invariant I9).
 //!
-//! It is bound before anything is shown. Every hit on the redirect path is handed to the engine,
-//! which alone judges it; the browser waits meanwhile. Hits queue, so a bad one does not keep the
-//! good one out. Pages are plain HTML forms that work without JavaScript and load nothing.
+//! The server listens before a page is opened. Every request to the redirect path is passed to the
+//! engine, which decides whether it is the answer, while the browser waits. Requests queue, so a
+//! wrong answer does not keep the right one out. Pages are plain HTML forms that work without
+//! JavaScript and load nothing.
 //!
-//! A sign-in begins on a page of ours: it says who asks, and lets the person choose an account if
-//! there is a choice. The person's click there opens the provider's page in another tab, which
-//! browsers allow at a click only, and our page stays open beside it. So closing either of them is
-//! seen and ends the sign-in as cancelled. Where there is no script or no second tab, the provider's
-//! page takes the place of ours: the sign-in works, but is not seen to be given up.
+//! A sign-in starts on a page of ours, which shows which program asks and lets the person choose an
+//! account if there are several. The person's click there opens the provider's page in another tab
+//! (browsers allow that only for a click), and our page stays open beside it. Closing either tab is
+//! therefore noticed, and cancels the sign-in. Without scripts or a second tab, the provider's page
+//! replaces ours: the sign-in works, but closing the page is not noticed.
 
 #[cfg(unix)]
 mod first_page;

@@ -5,10 +5,10 @@ use keybearer_core::{Error, Missing, Result};
 use tokio::net::TcpListener;
 use url::{Host, Url};
 
-/// Pairs of free ports are plentiful; so many misses mean something else is wrong.
+/// Free port pairs are common, so this many failures have another cause.
 const ATTEMPTS: u32 = 16;
 
-/// Bound sockets and the redirect URI that leads to them.
+/// Listening sockets, and the redirect URI that leads to them.
 #[derive(Debug)]
 pub(super) struct RedirectTarget {
     pub(super) redirect_uri: Url,
@@ -16,20 +16,20 @@ pub(super) struct RedirectTarget {
 }
 
 impl RedirectTarget {
-    /// Binds where the app's redirect URI leads. `http://localhost` stands in for one that is absent
-    /// or the native-client address, and any port will do unless the URI names one.
+    /// Listens where the app's redirect URI leads, on any port unless the URI contains one. If the
+    /// URI is absent or is the native-client address, `http://localhost` is used instead.
     pub(super) async fn bind(requested: Option<&Url>) -> Result<Self> {
         let redirect_uri = target(requested)?;
         let (port, listeners) = bind(&redirect_uri).await.map_err(|error| {
             let port = redirect_uri.port().map_or_else(|| "a port".into(), |p| format!("port {p}"));
-            let message = format!("listen on {port} of this machine for the answer of the sign-in");
+            let message = format!("could not listen on {port} for the answer of the sign-in");
             Error::unavailable(Missing::UserInterface, message).with_source(error).with_hint(
-                "end the program that listens there, or register http://localhost for the app, \
+                "stop the program that listens there, or register http://localhost for the app, \
                  which allows any port",
             )
         })?;
         let mut redirect_uri = redirect_uri;
-        // Cannot fail: the scheme is http.
+        // Cannot fail, because the scheme is http.
         let _ = redirect_uri.set_port(Some(port));
         Ok(Self { redirect_uri, listeners })
     }
@@ -39,7 +39,7 @@ fn target(requested: Option<&Url>) -> Result<Url> {
     let requested = requested.filter(|url| !is_native_client(url));
     let Some(url) = requested else {
         return Url::parse("http://localhost/").map_err(|error| {
-            Error::internal("write the address of this machine").with_source(error)
+            Error::internal("could not parse http://localhost").with_source(error)
         });
     };
     let loopback = match url.host() {
@@ -52,20 +52,24 @@ fn target(requested: Option<&Url>) -> Result<Url> {
     if url.scheme() == "http" && loopback && plain {
         return Ok(url.clone());
     }
-    let place = url.host_str().map_or_else(String::new, |host| format!(" at {host}"));
-    let message = format!("receive the answer of a sign-in by {}{place}", url.scheme());
+    let host = url.host_str().map_or_else(String::new, |host| format!(" at {host}"));
+    let message = format!(
+        "could not listen for the answer of a sign-in: the redirect URI uses {}{host}",
+        url.scheme()
+    );
     Err(Error::invalid_request("redirect_uri", message)
         .with_hint("register http://localhost as a mobile and desktop redirect URI of the app"))
 }
 
-/// `https://login.microsoftonline.com/common/oauth2/nativeclient` and its like in other clouds.
+/// Whether this is `https://login.microsoftonline.com/common/oauth2/nativeclient` or its equivalent in
+/// another cloud.
 pub(crate) fn is_native_client(url: &Url) -> bool {
     let plain = url.query().is_none() && url.fragment().is_none();
     url.scheme() == "https" && url.path() == "/common/oauth2/nativeclient" && plain
 }
 
-/// Browsers take `localhost` for either address, so both are held if the machine has both: nobody
-/// else can then answer in our place.
+/// Browsers resolve `localhost` to either address, so the server listens on both if the machine has
+/// both. No other process can then receive the answer.
 async fn bind(redirect_uri: &Url) -> io::Result<(u16, Vec<TcpListener>)> {
     let wanted = redirect_uri.port().unwrap_or(0);
     if let Some(Host::Ipv6(address)) = redirect_uri.host() {

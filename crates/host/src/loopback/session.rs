@@ -8,8 +8,8 @@ use keybearer_protocol::RedirectParameters;
 use url::Url;
 
 use super::listener::Listener;
-use super::pages::{LastWords, Page};
-use super::sign_in_server::{Arrivals, Held, Offer, Reply, SignInServer};
+use super::pages::{FinalMessage, Page};
+use super::sign_in_server::{Offer, PendingReply, Reply, SignInEvents, SignInServer};
 use crate::browser::{BrowserLauncher, Launch};
 
 /// One sign-in through the loopback listener.
@@ -17,28 +17,28 @@ use crate::browser::{BrowserLauncher, Launch};
 pub(super) struct LoopbackSignIn {
     pub(super) prompt: SignInPrompt,
     pub(super) redirect_uri: Url,
-    pub(super) agent: Arc<dyn BrowserLauncher>,
-    pub(super) desk: Arc<SignInServer>,
-    pub(super) arrivals: Arrivals,
+    pub(super) launcher: Arc<dyn BrowserLauncher>,
+    pub(super) server: Arc<SignInServer>,
+    pub(super) events: SignInEvents,
     pub(super) listener: Listener,
-    /// The browser that waits to be told how to go on.
-    pub(super) waiting: Option<Held>,
+    /// The browser request that waits for our reply.
+    pub(super) pending_reply: Option<PendingReply>,
     pub(super) launch: Launch,
 }
 
 impl LoopbackSignIn {
-    /// Sends the browser that waits to the page; whether there was one.
-    fn send_on(&mut self, url: &Url) -> bool {
-        self.waiting.take().is_some_and(|held| held.reply(Reply::SeeOther(url.clone())))
+    /// Redirects the waiting browser to the page. Returns whether one was waiting.
+    fn redirect_pending(&mut self, url: &Url) -> bool {
+        self.pending_reply.take().is_some_and(|pending| pending.reply(Reply::SeeOther(url.clone())))
     }
 
-    /// Opens a browser on our first page, which says who asks and can be seen to be closed.
-    async fn begin(&mut self, page: Page, offer: Offer) -> Result<()> {
-        self.desk.offer(page, offer);
+    /// Opens a browser on our first page, which shows which program asks and whose closing is noticed.
+    async fn open_first_page(&mut self, page: Page, offer: Offer) -> Result<()> {
+        self.server.offer(page, offer);
         let mut url = self.redirect_uri.clone();
-        url.set_path(self.desk.first_path());
+        url.set_path(self.server.first_path());
         url.set_query(None);
-        self.launch = self.agent.open(&url).await?;
+        self.launch = self.launcher.open(&url).await?;
         Ok(())
     }
 }
@@ -50,68 +50,70 @@ impl SignIn for LoopbackSignIn {
     }
 
     async fn choose_account(&mut self, accounts: &[Account]) -> Result<AccountPick> {
-        let page = Page::picker(&self.prompt, accounts, self.desk.target());
+        let page = Page::picker(&self.prompt, accounts, self.server.target());
         let ids = accounts.iter().map(|account| account.home_account_id.clone()).collect();
-        self.begin(page, Offer::Accounts(ids)).await?;
+        self.open_first_page(page, Offer::Accounts(ids)).await?;
         let choice = tokio::select! {
             biased;
-            choice = self.arrivals.choices.recv() => choice,
-            error = self.arrivals.person.departed() => return Err(error),
-            error = unshown(&mut self.launch, &self.desk) => return Err(error),
+            choice = self.events.choices.recv() => choice,
+            error = self.events.person.abandoned() => return Err(error),
+            error = page_not_shown(&mut self.launch, &self.server) => return Err(error),
         };
-        let choice = choice.ok_or_else(|| Error::internal("choose an account: no page is open"))?;
-        // The browser works, whatever its command returns later.
+        let choice = choice
+            .ok_or_else(|| Error::internal("could not choose an account: no page is open"))?;
+        // The browser works, so the exit status of its command no longer matters.
         self.launch = Launch::default();
-        self.waiting = Some(choice.browser);
+        self.pending_reply = Some(choice.reply);
         Ok(choice.pick)
     }
 
     async fn visit(&mut self, url: &Url) -> Result<()> {
-        if self.send_on(url) {
+        if self.redirect_pending(url) {
             return Ok(());
         }
-        let page = Page::start(&self.prompt, self.desk.target());
-        self.begin(page, Offer::Visit(url.clone())).await
+        let page = Page::start(&self.prompt, self.server.target());
+        self.open_first_page(page, Offer::Visit(url.clone())).await
     }
 
     async fn answer(&mut self) -> Result<RedirectParameters> {
-        let hit = tokio::select! {
+        let request = tokio::select! {
             biased;
-            hit = self.arrivals.hits.recv() => hit,
-            error = self.arrivals.person.departed() => return Err(error),
-            error = unshown(&mut self.launch, &self.desk) => return Err(error),
+            request = self.events.requests.recv() => request,
+            error = self.events.person.abandoned() => return Err(error),
+            error = page_not_shown(&mut self.launch, &self.server) => return Err(error),
         };
-        let hit = hit.ok_or_else(|| Error::cancelled("wait for the answer of the sign-in"))?;
+        let request = request
+            .ok_or_else(|| Error::cancelled("the sign-in ended before its answer arrived"))?;
         self.launch = Launch::default();
-        self.waiting = Some(hit.browser);
-        Ok(hit.parameters)
+        self.pending_reply = Some(request.reply);
+        Ok(request.parameters)
     }
 
     async fn reject(&mut self) {
-        if let Some(held) = self.waiting.take() {
-            held.reply(Reply::Page(StatusCode::BAD_REQUEST, Page::rejected()));
+        if let Some(pending) = self.pending_reply.take() {
+            pending.reply(Reply::Page(StatusCode::BAD_REQUEST, Page::rejected()));
         }
     }
 
     async fn finish(self: Box<Self>, outcome: SignInOutcome) {
-        let Self { prompt, listener, arrivals, waiting, .. } = *self;
-        // Before a tab closes itself, so that its closing is not taken for giving up.
-        arrivals.tell(LastWords::of(&outcome));
-        if let Some(held) = waiting {
-            held.reply(Reply::Page(StatusCode::OK, Page::outcome(&outcome, &prompt)));
+        let Self { prompt, listener, events, pending_reply, .. } = *self;
+        // First, because a tab that closes itself after this would count as cancelling.
+        events.set_final_message(FinalMessage::of(&outcome));
+        if let Some(pending) = pending_reply {
+            pending.reply(Reply::Page(StatusCode::OK, Page::outcome(&outcome, &prompt)));
         }
-        // Hits still in the queue are told that the sign-in has ended.
-        drop(arrivals);
+        // Requests that are still queued get the page "The sign-in has ended".
+        drop(events);
         listener.close().await;
     }
 }
 
-/// Waits until it is known that no page was shown. One that was fetched is, whatever becomes of the
-/// command, or of the program, that opened it: others may have joined the sign-in.
-async fn unshown(launch: &mut Launch, desk: &SignInServer) -> Error {
+/// Waits until it is known that no page was opened. Once a browser has fetched the page, a failure of
+/// the command or the caller that opened it does not matter: other callers may have joined.
+async fn page_not_shown(launch: &mut Launch, server: &SignInServer) -> Error {
     let error = launch.failed().await;
-    if desk.is_shown() {
-        tracing::debug!(%error, "the page is open all the same");
+    if server.is_shown() {
+        tracing::debug!(%error, "the browser command failed, but the page is open");
         return std::future::pending().await;
     }
     error

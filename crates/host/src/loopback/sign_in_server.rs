@@ -15,69 +15,70 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::pages::{
-    ACCOUNT, ANOTHER, CANCEL, CONTINUE, LastWords, OTHER_TAB, Page, TAB, TOKEN, Target,
+    ACCOUNT, ANOTHER, CANCEL, CONTINUE, FinalMessage, OTHER_TAB, PRESENCE, Page, TAB, TOKEN, Target,
 };
-use super::tab_watch::{Departure, TabWatch};
+use super::tab_watch::{Abandonment, TabWatch};
 
-/// No answer of a provider comes near.
+/// Much more than any answer of a provider.
 const FORM_LIMIT: usize = 64 * 1024;
 const FORM_TIMEOUT: Duration = Duration::from_secs(10);
-/// How many hits may wait for their verdict.
+/// How many requests to the redirect path may wait for the engine.
 const QUEUE: usize = 16;
 
-/// What a browser is told.
+/// A reply to a browser.
 #[derive(Debug)]
 pub(super) enum Reply {
     /// A page of ours.
     Page(StatusCode, Page),
-    /// Another page.
+    /// A redirect to another page.
     SeeOther(Url),
-    /// Last words that are still to come; whoever reads them is there.
+    /// A message that is sent when the sign-in ends; the open request shows that the page is open.
     Stream(mpsc::Receiver<Bytes>),
-    /// A method that means nothing here.
+    /// The method is not allowed here.
     NotAllowed,
 }
 
-/// A browser that waits for its reply; one that is dropped is told that the sign-in has ended.
+/// A browser request that waits for its reply. If this is dropped, the browser gets the page "The
+/// sign-in has ended".
 #[derive(Debug)]
-pub(super) struct Held(oneshot::Sender<Reply>);
+pub(super) struct PendingReply(oneshot::Sender<Reply>);
 
-impl Held {
-    /// Whether the browser was still there.
+impl PendingReply {
+    /// Replies. Returns whether the browser was still waiting.
     pub(super) fn reply(self, reply: Reply) -> bool {
         self.0.send(reply).is_ok()
     }
 }
 
-/// A hit on the redirect path.
+/// A request to the redirect path.
 #[derive(Debug)]
 pub(super) struct IncomingRequest {
     pub(super) parameters: RedirectParameters,
-    pub(super) browser: Held,
+    pub(super) reply: PendingReply,
 }
 
-/// What the person chose.
+/// The account that the person chose.
 #[derive(Debug)]
 pub(super) struct Choice {
     pub(super) pick: AccountPick,
-    pub(super) browser: Held,
+    pub(super) reply: PendingReply,
 }
 
-/// Where the router hands in what arrives and the session takes it.
+/// The server of one sign-in. Requests of browsers go through it to the session, as [`SignInEvents`].
 #[derive(Debug)]
 pub(super) struct SignInServer {
     pub(super) port: u16,
     redirect_path: String,
     first_path: String,
-    tab_watch_path: String,
-    /// Against forms of other pages; the path is random as well.
+    presence_path: String,
+    /// Protects against forms of other pages (cross-site request forgery); the path is random as well.
     token: String,
-    question: Mutex<Option<PendingPage>>,
-    /// Whether the first page, as it is offered now, was fetched.
+    pending_page: Mutex<Option<PendingPage>>,
+    /// Whether a browser has fetched the first page since it last changed.
     shown: AtomicBool,
     tab_watch: Arc<TabWatch>,
-    last_words: watch::Receiver<Option<LastWords>>,
-    hits: mpsc::Sender<IncomingRequest>,
+    final_message: watch::Receiver<Option<FinalMessage>>,
+    requests: mpsc::Sender<IncomingRequest>,
     choices: mpsc::Sender<Choice>,
 }
 
@@ -87,77 +88,79 @@ struct PendingPage {
     offer: Offer,
 }
 
-/// What the first page leads to.
+/// What the form of the first page leads to.
 #[derive(Debug)]
 pub(super) enum Offer {
-    /// Choosing one of these accounts.
+    /// The choice of one of these accounts.
     Accounts(Vec<HomeAccountId>),
-    /// This page of the provider.
+    /// A redirect to this page of the provider.
     Visit(Url),
 }
 
-/// The session's side of the desk.
+/// What the server reports to the session.
 #[derive(Debug)]
-pub(super) struct Arrivals {
-    pub(super) hits: mpsc::Receiver<IncomingRequest>,
+pub(super) struct SignInEvents {
+    pub(super) requests: mpsc::Receiver<IncomingRequest>,
     pub(super) choices: mpsc::Receiver<Choice>,
-    pub(super) person: Person,
-    last_words: watch::Sender<Option<LastWords>>,
+    pub(super) person: PersonWatch,
+    final_message: watch::Sender<Option<FinalMessage>>,
 }
 
-/// Whether the person is still there.
+/// Reports when the person abandons the sign-in.
 #[derive(Debug)]
-pub(super) struct Person(watch::Receiver<Option<Departure>>);
+pub(super) struct PersonWatch(watch::Receiver<Option<Abandonment>>);
 
-impl Person {
-    /// Waits until the person has left without an answer; forever if they stay.
-    pub(super) async fn departed(&mut self) -> Error {
-        match self.0.wait_for(Option::is_some).await.map(|departure| *departure) {
-            Ok(Some(Departure::Closed)) => Error::cancelled("the sign-in's page was closed"),
-            Ok(_) => Error::cancelled("the person gave the sign-in up"),
-            // The desk is closed first only when the session is gone.
+impl PersonWatch {
+    /// Waits until the person abandons the sign-in; forever if they do not.
+    pub(super) async fn abandoned(&mut self) -> Error {
+        match self.0.wait_for(Option::is_some).await.map(|abandonment| *abandonment) {
+            Ok(Some(Abandonment::PageClosed)) => {
+                Error::cancelled("the page of the sign-in was closed")
+            }
+            Ok(_) => Error::cancelled("the person cancelled the sign-in"),
+            // The server is dropped before this value only if the session is gone.
             Err(_) => std::future::pending().await,
         }
     }
 }
 
-impl Arrivals {
-    /// Tells the page that stays open how it ended.
-    pub(super) fn tell(&self, last_words: LastWords) {
+impl SignInEvents {
+    /// Sends the page that stays open the outcome of the sign-in.
+    pub(super) fn set_final_message(&self, final_message: FinalMessage) {
         let left = self.person.0.borrow().is_some();
-        let last_words = if left { LastWords::cancelled() } else { last_words };
-        self.last_words.send_replace(Some(last_words));
+        let final_message = if left { FinalMessage::cancelled() } else { final_message };
+        self.final_message.send_replace(Some(final_message));
     }
 }
 
 impl SignInServer {
     /// `nonce` and `token` are random.
-    pub(super) fn new(redirect_uri: &Url, nonce: &str, token: String) -> (Arc<Self>, Arrivals) {
-        let (hits, hits_in) = mpsc::channel(QUEUE);
+    pub(super) fn new(redirect_uri: &Url, nonce: &str, token: String) -> (Arc<Self>, SignInEvents) {
+        let (requests, requests_in) = mpsc::channel(QUEUE);
         let (choices, choices_in) = mpsc::channel(1);
-        let (tab_watch, departed) = TabWatch::new();
-        let (tell, last_words) = watch::channel(None);
+        let (tab_watch, abandoned) = TabWatch::new();
+        let (message_sender, final_message) = watch::channel(None);
         let first_path = format!("/{nonce}/sign-in");
-        let desk = Self {
+        let server = Self {
             port: redirect_uri.port_or_known_default().unwrap_or_default(),
             redirect_path: redirect_uri.path().to_owned(),
-            tab_watch_path: format!("{first_path}/tab_watch"),
+            presence_path: format!("{first_path}/{PRESENCE}"),
             first_path,
             token,
-            question: Mutex::default(),
+            pending_page: Mutex::default(),
             shown: AtomicBool::default(),
             tab_watch,
-            last_words,
-            hits,
+            final_message,
+            requests,
             choices,
         };
-        let arrivals = Arrivals {
-            hits: hits_in,
+        let events = SignInEvents {
+            requests: requests_in,
             choices: choices_in,
-            person: Person(departed),
-            last_words: tell,
+            person: PersonWatch(abandoned),
+            final_message: message_sender,
         };
-        (Arc::new(desk), arrivals)
+        (Arc::new(server), events)
     }
 
     /// The path of the first page.
@@ -165,14 +168,14 @@ impl SignInServer {
         &self.first_path
     }
 
-    /// Where the form of the first page goes.
+    /// Where the form of the first page is sent.
     pub(super) fn target(&self) -> Target<'_> {
         Target { path: &self.first_path, token: &self.token }
     }
 
-    /// Shows the first page from now on, until it is answered.
+    /// Serves this first page from now on, until its form is sent.
     pub(super) fn offer(&self, page: Page, offer: Offer) {
-        *self.question() = Some(PendingPage { page, offer });
+        *self.pending_page() = Some(PendingPage { page, offer });
         self.shown.store(false, Ordering::Relaxed);
     }
 
@@ -181,13 +184,13 @@ impl SignInServer {
         self.shown.load(Ordering::Relaxed)
     }
 
-    /// Answers one request, which may take as long as the sign-in.
+    /// Replies to one request, which may take as long as the sign-in.
     pub(super) async fn serve(&self, request: Request<Incoming>) -> Reply {
         if !self.is_addressed(request.headers()) {
             return page(
                 StatusCode::MISDIRECTED_REQUEST,
                 "Not here",
-                "This address does not belong to this machine's sign-in.",
+                "This is not the address of a sign-in on this machine.",
             );
         }
         let path = request.uri().path();
@@ -195,14 +198,14 @@ impl SignInServer {
             self.redirected(request).await
         } else if path == self.first_path {
             self.first(request).await
-        } else if path == self.tab_watch_path && request.method() == Method::GET {
-            self.stays()
+        } else if path == self.presence_path && request.method() == Method::GET {
+            self.watch_tab()
         } else {
             nothing_here()
         }
     }
 
-    /// Another name in `Host` means that somebody's domain leads here (DNS rebinding).
+    /// Another name in `Host` means that a foreign domain resolves to this machine (DNS rebinding).
     fn is_addressed(&self, headers: &HeaderMap) -> bool {
         let mut hosts = headers.get_all(header::HOST).into_iter();
         let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
@@ -221,7 +224,7 @@ impl SignInServer {
                 Ok(form) => RedirectParameters::parse(&form),
                 Err(reply) => return reply,
             },
-            // A preview of a link is not an answer.
+            // A link preview is not an answer.
             Method::HEAD => return nothing_here(),
             _ => return Reply::NotAllowed,
         };
@@ -229,11 +232,11 @@ impl SignInServer {
             return nothing_here();
         }
         let (sender, reply) = oneshot::channel();
-        match self.hits.try_send(IncomingRequest { parameters, browser: Held(sender) }) {
+        match self.requests.try_send(IncomingRequest { parameters, reply: PendingReply(sender) }) {
             Ok(()) => reply.await.unwrap_or_else(|_| ended()),
             Err(mpsc::error::TrySendError::Closed(_)) => ended(),
             Err(mpsc::error::TrySendError::Full(_)) => {
-                page(StatusCode::SERVICE_UNAVAILABLE, "Busy", "Too many answers at once.")
+                page(StatusCode::SERVICE_UNAVAILABLE, "Busy", "Too many answers arrived at once.")
             }
         }
     }
@@ -255,27 +258,28 @@ impl SignInServer {
     }
 
     fn first_page(&self) -> Reply {
-        let page = match &*self.question() {
-            _ if self.tab_watch.departure().is_some() => Page::cancelled(),
-            Some(question) => question.page.clone(),
+        let page = match &*self.pending_page() {
+            _ if self.tab_watch.abandonment().is_some() => Page::cancelled(),
+            Some(pending_page) => pending_page.page.clone(),
             None => Page::waiting(self.target()),
         };
         Reply::Page(StatusCode::OK, page)
     }
 
-    /// The page that stays open reads this as long as it is open.
-    fn stays(&self) -> Reply {
-        let (connected, mut last_words) = (self.tab_watch.connect(), self.last_words.clone());
+    /// Replies to the request that the first page keeps open until it is closed.
+    fn watch_tab(&self) -> Reply {
+        let (open_page, mut final_message) =
+            (self.tab_watch.open_page(), self.final_message.clone());
         let (stream, body) = mpsc::channel(1);
         tokio::spawn(async move {
-            let words = tokio::select! {
-                words = last_words.wait_for(Option::is_some) => words.ok().and_then(|words| words.clone()),
+            let message = tokio::select! {
+                message = final_message.wait_for(Option::is_some) => message.ok().and_then(|message| message.clone()),
                 () = stream.closed() => None,
             };
-            drop(connected);
-            if let Some(words) = words.and_then(|words| serde_json::to_vec(&words).ok()) {
-                // The page may just have been closed.
-                let _ = stream.send(words.into()).await;
+            drop(open_page);
+            if let Some(message) = message.and_then(|message| serde_json::to_vec(&message).ok()) {
+                // The page may have been closed by now.
+                let _ = stream.send(message.into()).await;
             }
         });
         Reply::Stream(body)
@@ -289,13 +293,13 @@ impl SignInServer {
         }
         let Some(choice) = form.only(ACCOUNT) else { return unknown() };
         if choice == CANCEL {
-            self.question().take();
-            self.tab_watch.give_up();
+            self.pending_page().take();
+            self.tab_watch.cancel();
             return Reply::Page(StatusCode::OK, Page::cancelled());
         }
         let pick = {
-            let mut question = self.question();
-            let Some(PendingPage { offer, .. }) = &*question else { return already_chosen() };
+            let mut pending_page = self.pending_page();
+            let Some(PendingPage { offer, .. }) = &*pending_page else { return already_chosen() };
             let pick = match offer {
                 Offer::Visit(url) if choice == CONTINUE => Err(url.clone()),
                 Offer::Accounts(_) if choice == ANOTHER => Ok(AccountPick::Another),
@@ -307,26 +311,26 @@ impl SignInServer {
                 }
                 Offer::Visit(_) => return unknown(),
             };
-            *question = None;
+            *pending_page = None;
             pick
         };
         if form.only(TAB) != Some(OTHER_TAB) {
-            self.tab_watch.goes_elsewhere();
+            self.tab_watch.navigates_away();
         }
         let pick = match pick {
             Ok(pick) => pick,
             Err(url) => return Reply::SeeOther(url),
         };
         let (sender, reply) = oneshot::channel();
-        let handed_in = self.choices.try_send(Choice { pick, browser: Held(sender) });
+        let handed_in = self.choices.try_send(Choice { pick, reply: PendingReply(sender) });
         if handed_in.is_err() {
             return ended();
         }
         reply.await.unwrap_or_else(|_| ended())
     }
 
-    fn question(&self) -> MutexGuard<'_, Option<PendingPage>> {
-        self.question.lock().unwrap_or_else(PoisonError::into_inner)
+    fn pending_page(&self) -> MutexGuard<'_, Option<PendingPage>> {
+        self.pending_page.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -354,5 +358,5 @@ fn nothing_here() -> Reply {
 }
 
 fn already_chosen() -> Reply {
-    page(StatusCode::OK, "Already chosen", "An account was chosen already.")
+    page(StatusCode::OK, "Already chosen", "An account has already been chosen.")
 }

@@ -15,46 +15,46 @@ use crate::random::random_hex;
 /// Signs people in with their own browser and a listener on the loopback interface.
 #[derive(Clone, Debug)]
 pub struct LoopbackUi {
-    agent: Arc<dyn BrowserLauncher>,
+    launcher: Arc<dyn BrowserLauncher>,
     random: Arc<dyn Random>,
 }
 
 impl LoopbackUi {
-    /// Shows pages with `agent`.
+    /// Opens pages with `launcher`.
     #[must_use]
-    pub fn new(agent: Arc<dyn BrowserLauncher>, random: Arc<dyn Random>) -> Self {
-        Self { agent, random }
+    pub fn new(launcher: Arc<dyn BrowserLauncher>, random: Arc<dyn Random>) -> Self {
+        Self { launcher, random }
     }
 }
 
 impl LoopbackUi {
     fn session(
         &self,
-        place: RedirectTarget,
+        target: RedirectTarget,
         prompt: &SignInPrompt,
-        agent: Arc<dyn BrowserLauncher>,
+        launcher: Arc<dyn BrowserLauncher>,
     ) -> Box<dyn SignIn> {
         let (nonce, token) = (random_hex(&*self.random, 16), random_hex(&*self.random, 16));
-        let (desk, arrivals) = SignInServer::new(&place.redirect_uri, &nonce, token);
+        let (server, events) = SignInServer::new(&target.redirect_uri, &nonce, token);
         let listener =
-            Listener::start(place.listeners, Arc::clone(&desk), Arc::clone(&self.random));
+            Listener::start(target.listeners, Arc::clone(&server), Arc::clone(&self.random));
         Box::new(LoopbackSignIn {
             prompt: prompt.clone(),
-            redirect_uri: place.redirect_uri,
-            agent,
-            desk,
-            arrivals,
+            redirect_uri: target.redirect_uri,
+            launcher,
+            server,
+            events,
             listener,
-            waiting: None,
+            pending_reply: None,
             launch: Launch::default(),
         })
     }
 
-    /// The person's browser is where the caller is, if it can open one.
-    fn agent(&self, prompt: &SignInPrompt) -> Arc<dyn BrowserLauncher> {
+    /// The caller opens the browser if it can; it may run in another session than this process.
+    fn launcher(&self, prompt: &SignInPrompt) -> Arc<dyn BrowserLauncher> {
         match prompt.caller_ui.as_ref().filter(|caller_ui| caller_ui.abilities().browser) {
             Some(caller_ui) => Arc::new(CallersBrowser(Arc::clone(caller_ui))),
-            None => Arc::clone(&self.agent),
+            None => Arc::clone(&self.launcher),
         }
     }
 }
@@ -62,14 +62,14 @@ impl LoopbackUi {
 #[async_trait]
 impl SignInUi for LoopbackUi {
     async fn open(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
-        let place = RedirectTarget::bind(prompt.redirect_uri.as_ref()).await?;
-        let agent = self.agent(prompt);
-        agent.check()?;
-        Ok(self.session(place, prompt, agent))
+        let target = RedirectTarget::bind(prompt.redirect_uri.as_ref()).await?;
+        let launcher = self.launcher(prompt);
+        launcher.check()?;
+        Ok(self.session(target, prompt, launcher))
     }
 
     async fn listen(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
-        let place = RedirectTarget::bind(prompt.redirect_uri.as_ref()).await?;
-        Ok(self.session(place, prompt, Arc::clone(&self.agent)))
+        let target = RedirectTarget::bind(prompt.redirect_uri.as_ref()).await?;
+        Ok(self.session(target, prompt, Arc::clone(&self.launcher)))
     }
 }

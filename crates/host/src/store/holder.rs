@@ -3,7 +3,7 @@ use std::path::Path;
 
 use crate::process::process;
 
-/// Which process holds the file's lock, as far as the system tells.
+/// The process that holds the file's lock, in words.
 pub(super) fn of(file: &Path) -> String {
     let inode = std::fs::symlink_metadata(file).map(|metadata| metadata.ino());
     let locks = std::fs::read_to_string("/proc/locks").unwrap_or_default();

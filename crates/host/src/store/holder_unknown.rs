@@ -1,6 +1,6 @@
 use std::path::Path;
 
-/// Which process holds the file's lock: this system does not tell.
+/// The process that holds the file's lock; this system does not report it.
 pub(super) fn of(_file: &Path) -> String {
     "another process".to_owned()
 }

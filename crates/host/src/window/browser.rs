@@ -5,11 +5,11 @@ use keybearer_core::Result;
 use crate::available_ui::no_window;
 use crate::environment::Environment;
 
-/// Names the browser to use, as a path or a program on `PATH`.
+/// The variable with the browser to use, as a path or a program on `PATH`.
 const VARIABLE: &str = "KEYBEARER_WINDOW_BROWSER";
 
-/// In the order of preference: the browsers most people have first, and last Keybearer's own window
-/// on WebKitGTK (`crates/webkit-window`), which understands what is asked of a browser here.
+/// In the order of preference: the most common browsers first, and last Keybearer's own window on
+/// WebKitGTK (`crates/webkit-window`), which understands the same commands.
 const PROGRAMS: [&str; 8] = [
     "google-chrome-stable",
     "google-chrome",
@@ -28,7 +28,7 @@ pub(crate) struct WindowBrowser {
 }
 
 impl WindowBrowser {
-    /// The browser that `KEYBEARER_WINDOW_BROWSER` names, else the first on `PATH` that can be used.
+    /// The browser in `KEYBEARER_WINDOW_BROWSER`, else the first on `PATH` that can be used.
     ///
     /// # Errors
     /// `Unavailable(UserInterface)`, with the next step as hint.
@@ -36,7 +36,7 @@ impl WindowBrowser {
         Self::among(environment, &resolve, is_root())
     }
 
-    /// `resolve` follows a path to the program it leads to, if there is one.
+    /// `resolve` follows links to the program; `None` if there is none.
     fn among(
         environment: &Environment,
         resolve: &dyn Fn(&Path) -> Option<PathBuf>,

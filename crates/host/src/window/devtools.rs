@@ -10,12 +10,12 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWrite
 use tokio::sync::{mpsc, oneshot};
 use zeroize::Zeroizing;
 
-/// What we ask for is answered at once, or never.
-const ANSWER: Duration = Duration::from_secs(10);
-/// Nothing we ask for is answered at such length.
+/// The browser replies at once, or never.
+const REPLY_LIMIT: Duration = Duration::from_secs(10);
+/// Much more than the replies to our commands.
 const MESSAGE_LIMIT: u64 = 4 * 1024 * 1024;
 
-/// A DevTools connection over a pipe: JSON messages, each ended by a zero byte
+/// A DevTools connection over a pipe: JSON messages, each terminated by a zero byte
 /// ([protocol](https://chromedevtools.github.io/devtools-protocol/)).
 #[derive(Clone, Debug)]
 pub(super) struct DevTools {
@@ -30,11 +30,11 @@ struct Pending {
     closed: bool,
 }
 
-/// Something that happened in the browser.
+/// An event in the browser.
 #[derive(Debug)]
 pub(super) struct Event {
     pub(super) method: String,
-    /// The target it happened in; none is the browser.
+    /// The target of the event; `None` for the browser itself.
     pub(super) session: Option<String>,
     pub(super) params: Value,
 }
@@ -49,16 +49,16 @@ struct Message {
     params: Value,
     #[serde(default)]
     result: Value,
-    error: Option<Refusal>,
+    error: Option<ProtocolError>,
 }
 
 #[derive(Deserialize)]
-struct Refusal {
+struct ProtocolError {
     message: String,
 }
 
 impl DevTools {
-    /// Speaks over these ends of a pipe. The events end with the connection.
+    /// Uses these ends of a pipe. The events end with the connection.
     pub(super) fn start(
         writer: impl AsyncWrite + Unpin + Send + 'static,
         reader: impl AsyncRead + Unpin + Send + 'static,
@@ -70,7 +70,10 @@ impl DevTools {
         let pending = Arc::clone(&devtools.pending);
         tokio::spawn(async move {
             let ended = read(reader, &pending, &events).await;
-            tracing::debug!(error = ended.err().map(tracing::field::display), "window ended");
+            tracing::debug!(
+                error = ended.err().map(tracing::field::display),
+                "the window has ended"
+            );
             let mut pending = lock(&pending);
             pending.closed = true;
             pending.calls.clear();
@@ -78,26 +81,28 @@ impl DevTools {
         (devtools, incoming)
     }
 
-    /// Asks the browser, or one of its targets, and waits for the answer.
+    /// Sends a command to the browser or one of its targets, and waits for the reply.
     ///
     /// # Errors
-    /// `Internal` if it refuses, has ended, or does not answer in time.
+    /// `Internal` if the browser refuses, has ended, or does not reply in time.
     pub(super) async fn call(
         &self,
         session: Option<&str>,
         method: &str,
         params: Value,
     ) -> Result<Value> {
-        let failed = |why: &str| Error::internal(format!("{method} in the sign-in window: {why}"));
+        let failed = |why: &str| {
+            Error::internal(format!("could not call {method} in the sign-in window: {why}"))
+        };
         let answer = self.send(session, method, params);
-        match tokio::time::timeout(ANSWER, answer).await {
+        match tokio::time::timeout(REPLY_LIMIT, answer).await {
             Ok(Ok(answer)) => answer.map_err(|error| failed("it refuses").with_source(error)),
             Ok(Err(_)) => Err(failed("it has ended")),
             Err(_) => Err(failed("it does not answer")),
         }
     }
 
-    /// Asks without waiting; messages arrive in the order they are sent.
+    /// Sends a command without waiting; commands arrive in the order in which they are sent.
     pub(super) fn send(
         &self,
         session: Option<&str>,
@@ -142,7 +147,7 @@ async fn read(
 ) -> io::Result<()> {
     let mut reader = BufReader::new(reader);
     loop {
-        // An answer of the provider may be in it.
+        // The message may contain an answer of the provider, so it is wiped after use.
         let mut message = Zeroizing::new(Vec::new());
         (&mut reader).take(MESSAGE_LIMIT).read_until(0, &mut message).await?;
         match message.pop() {
@@ -154,8 +159,8 @@ async fn read(
         match message {
             Message { id: Some(id), result, error, .. } => {
                 if let Some(call) = lock(pending).calls.remove(&id) {
-                    let refused = |refusal: Refusal| Err(Error::internal(refusal.message));
-                    // Whoever asked may have left.
+                    let refused = |error: ProtocolError| Err(Error::internal(error.message));
+                    // The caller may have been cancelled.
                     let _ = call.send(error.map_or(Ok(result), refused));
                 }
             }

@@ -1,16 +1,16 @@
-//! A sign-in window of our own, for apps whose only redirect URI is an address where nothing
+//! A sign-in window of our own, for apps whose only redirect URI is an address at which nothing
 //! listens: `https://login.microsoftonline.com/common/oauth2/nativeclient`.
 //!
 //! The window is an installed Chromium, Chrome or Edge with a profile that belongs to the broker. It
-//! is steered through a DevTools pipe, two descriptors that only this process holds: there is no
-//! port that somebody else could connect to. Every navigation to the redirect URI is stopped before
-//! it leaves the machine, in every tab and pop-up, and its query is the answer; the page is never
-//! loaded, so the code gets neither onto the network nor into the profile's history. The person
-//! signs in on the provider's own page, and the provider's session stays in the profile: the next
-//! app needs no password.
+//! is controlled through a DevTools pipe, two file descriptors that only this process holds: there is
+//! no port to which another process could connect. Every navigation to the redirect URI is stopped
+//! before it leaves the machine, in every tab and pop-up, and its query is the answer. The page is
+//! never loaded, so the code reaches neither the network nor the profile's history. The person signs
+//! in on the provider's own page, and the provider's session stays in the profile: the next app needs
+//! no password.
 //!
-//! Nothing weakens the browser's own protection. It is not started as root, because Chromium has no
-//! sandbox there.
+//! The browser's own protection stays on. It is not started as root, because Chromium has no sandbox
+//! there.
 
 mod browser;
 mod devtools;

@@ -9,21 +9,22 @@ use rustix::fs::{FlockOperation, flock};
 use crate::private_dir::{PrivateDir, private_dir};
 use crate::random::random_hex;
 
-/// So many sign-ins may be open at a time; nobody looks at more windows.
+/// How many sign-in windows may be open at the same time.
 const SLOTS: usize = 8;
-/// Left by a browser that was killed. On another machine's name it refuses to start.
+/// Left by a browser that was killed. Chromium refuses to start if the lock has the name of another
+/// machine.
 const BROWSER_LOCKS: [&str; 3] = ["SingletonLock", "SingletonSocket", "SingletonCookie"];
 
-/// Where browsers keep what they remember of a sign-in.
+/// Where the browser profiles of sign-in windows are.
 #[derive(Clone, Debug)]
 pub(crate) enum Profiles {
-    /// Below this directory, for good: the provider's session serves the next app.
+    /// In this directory, permanently: the provider's session serves the next app.
     Kept(PathBuf),
-    /// Below this directory, each removed after use.
+    /// In this directory, each removed after use.
     Temporary(PathBuf, Arc<dyn Random>),
 }
 
-/// A profile that nobody else uses as long as this value lives.
+/// A profile for exclusive use as long as this value lives.
 #[derive(Debug)]
 pub(super) struct Profile {
     pub(super) path: PathBuf,
@@ -33,11 +34,11 @@ pub(super) struct Profile {
 }
 
 impl Profiles {
-    /// A free profile. The first is the usual one; a sign-in beside another gets the next, and with
-    /// it a session of its own at the provider.
+    /// A free profile: usually the first. A concurrent sign-in gets the next one, which has a separate
+    /// session at the provider.
     ///
     /// # Errors
-    /// `Internal` if the directory is not private or cannot be made, or no profile is free.
+    /// `Internal` if the directory is not private or cannot be created, or no profile is free.
     pub(super) fn take(&self) -> Result<Profile> {
         match self {
             Self::Kept(directory) => {
@@ -47,7 +48,7 @@ impl Profiles {
                         return Ok(profile);
                     }
                 }
-                Err(Error::internal("open a sign-in window: too many are open")
+                Err(Error::internal("could not open a sign-in window: too many are open")
                     .with_hint("close the sign-in windows that you do not need"))
             }
             Self::Temporary(directory, random) => {
@@ -64,7 +65,7 @@ fn locked(directory: &PrivateDir, name: &str) -> Result<Option<Profile>> {
     let lock_name = format!("{name}.lock");
     let lock = match directory.open_file(&lock_name)? {
         Some(lock) => lock,
-        // Somebody else may just have made it.
+        // Another process may have just created it.
         None => match directory.create_file(&lock_name) {
             Ok(lock) => lock,
             Err(error) => directory.open_file(&lock_name)?.ok_or(error)?,
@@ -76,15 +77,15 @@ fn locked(directory: &PrivateDir, name: &str) -> Result<Option<Profile>> {
     let path = private_dir(&directory.path().join(name))?.path().to_owned();
     if was_left_elsewhere(&path) {
         for name in BROWSER_LOCKS {
-            // One that stays is reported by the browser, which then does not start.
+            // If this fails, the browser does not start, and that is reported.
             let _ = std::fs::remove_file(path.join(name));
         }
     }
     Ok(Some(Profile { path, _lock: Some(lock), temporary: false }))
 }
 
-/// Whether the browser's own lock is from a machine of another name, such as this container's last
-/// life. Its lock reads `host-pid`; one of this machine the browser judges itself.
+/// Whether the browser's lock is from a machine with another name, such as an earlier container with
+/// the same disk. The lock reads `host-pid`; Chromium itself handles locks of this machine.
 fn was_left_elsewhere(profile: &Path) -> bool {
     let Ok(owner) = std::fs::read_link(profile.join(BROWSER_LOCKS[0])) else { return false };
     let machine = rustix::system::uname();
@@ -98,7 +99,7 @@ impl Drop for Profile {
         if self.temporary
             && let Err(error) = std::fs::remove_dir_all(&self.path)
         {
-            tracing::debug!(%error, "the profile of the sign-in window is not removed");
+            tracing::debug!(%error, "could not remove the profile of the sign-in window");
         }
     }
 }

@@ -16,29 +16,29 @@ use super::view::View;
 use crate::loopback::{FirstPage, Page};
 use crate::random::random_hex;
 
-/// Bad news stay until the window is closed, or nobody seems to be there.
-const BAD_NEWS: Duration = Duration::from_secs(300);
+/// How long a page with an error stays open if the person does not close the window.
+const ERROR_PAGE_TIME: Duration = Duration::from_secs(300);
 
-/// Windows that show how a sign-in ended. The next sign-in closes them, and so gets their profile and
-/// the provider's session in it.
+/// Windows that show the outcome of a sign-in. The next sign-in closes them, to use their profile
+/// with the provider's session.
 #[derive(Debug, Default)]
-pub(super) struct LastPages(Mutex<Vec<LastPage>>);
+pub(super) struct OutcomeWindows(Mutex<Vec<OutcomeWindow>>);
 
 #[derive(Debug)]
-struct LastPage {
+struct OutcomeWindow {
     /// Dropped to close the window.
-    wanted: oneshot::Sender<()>,
+    open: oneshot::Sender<()>,
     window: JoinHandle<()>,
 }
 
-impl LastPages {
+impl OutcomeWindows {
     fn show(&self, mut view: View, time: Duration) {
-        let (wanted, unwanted) = oneshot::channel();
+        let (open, closing) = oneshot::channel();
         let window = tokio::spawn(async move {
             let _ = tokio::time::timeout(time, async {
                 tokio::select! {
                     () = view.closed() => {}
-                    _ = unwanted => {}
+                    _ = closing => {}
                 }
             })
             .await;
@@ -46,19 +46,19 @@ impl LastPages {
         });
         let mut pages = self.pages();
         pages.retain(|page| !page.window.is_finished());
-        pages.push(LastPage { wanted, window });
+        pages.push(OutcomeWindow { open, window });
     }
 
-    /// Returns once they are closed.
+    /// Closes the windows, and waits until they are closed.
     pub(super) async fn close(&self) {
         let pages = std::mem::take(&mut *self.pages());
-        for LastPage { wanted, window } in pages {
-            drop(wanted);
+        for OutcomeWindow { open, window } in pages {
+            drop(open);
             let _ = window.await;
         }
     }
 
-    fn pages(&self) -> MutexGuard<'_, Vec<LastPage>> {
+    fn pages(&self) -> MutexGuard<'_, Vec<OutcomeWindow>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -70,18 +70,19 @@ pub(super) struct WindowSignIn {
     pub(super) redirect_uri: Url,
     pub(super) view: View,
     pub(super) random: Arc<dyn Random>,
-    pub(super) last_pages: Arc<LastPages>,
-    /// What the person saw first, once it was shown: it says who asks.
+    pub(super) outcome_windows: Arc<OutcomeWindows>,
+    /// The first page, which shows which program asks; `None` until it is shown.
     pub(super) first_page: Option<FirstPage>,
 }
 
 impl WindowSignIn {
-    /// A page of ours as an address that needs no server.
+    /// A page of ours as a `data:` URL.
     fn address_of(&self, page: &Page) -> Result<Url> {
         let html = page.standalone(&random_hex(&*self.random, 16));
         let address = format!("data:text/html;charset=utf-8;base64,{}", STANDARD.encode(html));
-        Url::parse(&address)
-            .map_err(|error| Error::internal("write the address of a page").with_source(error))
+        Url::parse(&address).map_err(|error| {
+            Error::internal("could not write the address of a page").with_source(error)
+        })
     }
 }
 
@@ -91,7 +92,7 @@ impl SignIn for WindowSignIn {
         &self.redirect_uri
     }
 
-    /// The query is what can be seen of a navigation before it leaves.
+    /// Of a navigation that is stopped, only the query can be read.
     fn response_mode(&self) -> ResponseMode {
         ResponseMode::Query
     }
@@ -121,24 +122,24 @@ impl SignIn for WindowSignIn {
 
     async fn answer(&mut self) -> Result<RedirectParameters> {
         let first_page = self.first_page.as_mut();
-        let given_up = async {
+        let cancelled = async {
             match first_page {
-                Some(page) => page.given_up().await,
+                Some(page) => page.cancelled().await,
                 None => std::future::pending().await,
             }
         };
         tokio::select! {
             biased;
             answer = self.view.answer() => answer.ok_or_else(closed),
-            error = given_up => Err(error),
+            error = cancelled => Err(error),
         }
     }
 
-    /// The page that led there is still shown, and the right answer may come from it.
+    /// The previous page is still shown, and the right answer may come from it.
     async fn reject(&mut self) {}
 
-    /// A window that has done its work disappears. The answer does not wait for the person to read
-    /// the last page.
+    /// Closes the window after a success. After an error the page stays open for a while, but this
+    /// does not wait for it.
     async fn finish(self: Box<Self>, outcome: SignInOutcome) {
         let time = match &outcome {
             SignInOutcome::SignedIn { .. } => Duration::ZERO,
@@ -146,10 +147,10 @@ impl SignIn for WindowSignIn {
                 if let Ok(address) = self.address_of(&Page::outcome(&outcome, &self.prompt)) {
                     let _ = self.view.visit(&address).await;
                 }
-                BAD_NEWS
+                ERROR_PAGE_TIME
             }
         };
-        self.last_pages.show(self.view, time);
+        self.outcome_windows.show(self.view, time);
     }
 }
 

@@ -1,10 +1,9 @@
 //! A real Chromium, and a person who looks at its pages and clicks.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(dead_code, unused_imports, reason = "each test uses its part")]
 
 pub(crate) mod desktop;
 mod tls_page;
-mod trusting;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -14,7 +13,6 @@ use serde_json::{Value, json};
 pub(crate) use tls_page::TlsPage;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
-pub(crate) use trusting::Trusting;
 
 /// A page is there by then, on a busy machine.
 const TEST_LIMIT: Duration = Duration::from_secs(30);

@@ -1,6 +1,6 @@
 use keybearer_core::Denial;
 
-/// What the caller does next, as far as the provider's error decides it.
+/// The kind of error that a provider's code stands for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Meaning {
     Interaction,
@@ -10,15 +10,14 @@ pub(super) enum Meaning {
     TimedOut,
 }
 
-/// The meaning of an error and the next step for the person. The `AADSTS` code is finer than the
-/// OAuth error, so it decides where it is listed.
+/// Returns the meaning of an error, and the hint. A listed `AADSTS` code takes precedence over the
+/// OAuth error, because it is more specific.
 pub(super) fn of(code: Option<u32>, error: Option<&str>) -> (Meaning, &'static str) {
     let by_code = || code.and_then(|code| CODES.iter().find(|row| row.0 == code));
     let by_error = || error.and_then(|error| ERRORS.iter().find(|row| row.0 == error));
-    by_code()
-        .map(|row| (row.1, row.2))
-        .or_else(|| by_error().map(|row| (row.1, row.2)))
-        .unwrap_or((Denied(Server), "ask the directory's administrator, with the code and ids"))
+    by_code().map(|row| (row.1, row.2)).or_else(|| by_error().map(|row| (row.1, row.2))).unwrap_or(
+        (Denied(Server), "ask the directory's administrator, and give them the code and the ids"),
+    )
 }
 
 use Denial::{Configuration, Person, Server};
@@ -36,7 +35,7 @@ pub(super) const CODES: &[(u32, Meaning, &str)] = &[
     (50034, Denied(Server), OTHER_ACCOUNT),
     (51004, Denied(Server), OTHER_ACCOUNT),
     (90072, Denied(Server), OTHER_ACCOUNT),
-    (50057, Denied(Server), "the account is disabled; ask the directory's administrator"),
+    (50057, Denied(Server), "ask the directory's administrator: the account is disabled"),
     (50059, Invalid("tenant_id"), TENANT),
     (900023, Invalid("tenant_id"), TENANT),
     (90002, Invalid("tenant_id"), TENANT),
@@ -46,7 +45,7 @@ pub(super) const CODES: &[(u32, Meaning, &str)] = &[
     (
         50196,
         Transient,
-        "the app asks for the same token again and again; wait, and keep its tokens",
+        "wait, and let the app keep its tokens: it requests the same one repeatedly",
     ),
     (53000, Interaction, POLICY),
     (53001, Interaction, POLICY),
@@ -65,10 +64,14 @@ pub(super) const CODES: &[(u32, Meaning, &str)] = &[
         Denied(Configuration),
         "check client_id and tenant_id: the app is not in that directory",
     ),
-    (7000112, Denied(Configuration), "the app is disabled in the directory; ask its administrator"),
+    (
+        7000112,
+        Denied(Configuration),
+        "ask the directory's administrator: the app is disabled there",
+    ),
     (7000218, Denied(Configuration), PUBLIC_CLIENT),
-    (90033, Transient, "the directory is out of order for a moment; try again"),
-    (90055, Transient, "the directory asks for fewer requests; try again later"),
+    (90033, Transient, "try again in a moment: the directory is temporarily unavailable"),
+    (90055, Transient, "try again later: the directory limits the rate of requests"),
     (90094, Denied(Server), "ask an administrator of the directory to consent to the app"),
 ];
 
@@ -93,27 +96,27 @@ pub(super) const ERRORS: &[(&str, Meaning, &str)] = &[
     ("invalid_scope", Invalid("scopes"), SCOPES),
     ("invalid_resource", Invalid("scopes"), RESOURCE),
     ("invalid_target", Invalid("scopes"), RESOURCE),
-    ("invalid_request", Invalid("request"), "report this, with the code and ids"),
+    ("invalid_request", Invalid("request"), "report this, and give the code and the ids"),
     ("invalid_instance", Invalid("authority"), "check the authority's host"),
     ("bad_verification_code", Invalid("device_code"), "start the sign-in again"),
-    ("expired_token", TimedOut, "the code was not entered in time; start the sign-in again"),
-    ("code_expired", TimedOut, "the code was not entered in time; start the sign-in again"),
+    ("expired_token", TimedOut, "start the sign-in again, and enter the code in time"),
+    ("code_expired", TimedOut, "start the sign-in again, and enter the code in time"),
     ("temporarily_unavailable", Transient, super::BUSY),
     ("server_error", Transient, super::BUSY),
 ];
 
-const DECLINED: &str = "start again and accept, if that was not intended";
+const DECLINED: &str = "start the sign-in again and accept, if you did not mean to decline";
 const ONE_RESOURCE: &str = "ask for the scopes of one resource at a time";
 const OTHER_ACCOUNT: &str =
     "sign in with an account of that directory, or have this one invited as a guest";
 const OWN_TENANT: &str = "name the app's own directory as tenant_id";
-const PERMISSION: &str = "add the permission to the app registration and have it consented to";
+const PERMISSION: &str = "add the permission to the app registration, and get consent for it";
 const POLICY: &str =
-    "a policy of the directory blocks this sign-in; its administrator can tell what it demands";
+    "ask the directory's administrator which policy blocks this sign-in, and what it requires";
 const PUBLIC_CLIENT: &str = "turn on 'Allow public client flows' in the app registration";
 const REDIRECT: &str = "add the redirect URI to the app registration, under the platform \
                         'Mobile and desktop applications'";
 const RESOURCE: &str = "check the resource in the scopes: the directory does not know it";
-const SCOPES: &str = "check the scopes: the resource does not offer them in this spelling";
+const SCOPES: &str = "check the spelling of the scopes: the resource does not offer these";
 const SIGN_IN: &str = "sign in again interactively, for example with `keybearer login`";
 const TENANT: &str = "check tenant_id: there is no such directory in this cloud";

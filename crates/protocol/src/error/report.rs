@@ -3,10 +3,10 @@ use serde_json::{Map, Value};
 
 use crate::{Body, RedirectParameters};
 
-/// What the provider said about a refusal, whichever way it came.
+/// The fields of a provider's error, from a response or a redirect.
 #[derive(Default)]
 pub(super) struct Report {
-    /// RFC 6749 §5.2 `error`; `None` if this is no OAuth error.
+    /// RFC 6749 §5.2 `error`; `None` if this is not an OAuth error.
     pub(super) error: Option<String>,
     pub(super) suberror: Option<String>,
     pub(super) claims: Option<String>,
@@ -72,13 +72,13 @@ impl Report {
     }
 }
 
-/// A header in a form that is safe in messages.
+/// The value of a header, if it is safe in messages.
 pub(super) fn header(response: &http::Response<Body>, name: &str) -> Option<String> {
     let text = response.headers().get(name)?.to_str().ok()?;
     word(text.split(';').next()?.trim())
 }
 
-/// A code or an id: a short word without spaces.
+/// Accepts codes and ids: short words without spaces.
 fn word(text: &str) -> Option<String> {
     let fits = !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_graphic());
     fits.then(|| text.to_owned())
@@ -91,8 +91,8 @@ fn after(text: &str, label: &str) -> Option<String> {
     word(&rest[..end])
 }
 
-/// The description up to its tail of ids. Words as long as tokens are left out in case a server
-/// quotes one.
+/// The description without the ids at its end. Words as long as tokens are left out, because a
+/// server may quote a token.
 fn first_line(text: &str) -> String {
     let line = text.trim_start().lines().next().unwrap_or_default();
     let line = line.split("Trace ID:").next().unwrap_or_default();

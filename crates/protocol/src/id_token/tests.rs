@@ -102,7 +102,7 @@ impl Forgery {
     }
 }
 
-/// Signed with the key the header names or, for HS256, with what everybody knows.
+/// Signs with the key the header names or, for HS256, with the published key set, which is no secret.
 fn signed(header: &Value, claims: &Value) -> String {
     let header: Header = serde_json::from_value(header.clone()).unwrap();
     let key = match header.alg {

@@ -7,7 +7,7 @@ use super::files::{Case, ExpectFile};
 use crate::effects::Seen;
 use crate::engine_harness::{EngineHarness, usernames};
 
-/// Compares what came of a case with what its file says.
+/// Compares the outcome of a case with its file.
 pub(super) async fn check(case: &Case, world: &mut EngineHarness, outcome: Outcome) {
     let (docs, expect) = (&case.docs, &case.expect);
     match &outcome.result {

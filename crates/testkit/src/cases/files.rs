@@ -15,7 +15,7 @@ use crate::effects::{Action, Conduct, Pick, Rule, ScriptedPerson};
 use crate::engine_harness::{STORAGE, parameters};
 use crate::provider::{Template, User};
 
-/// A case directory, read.
+/// The files of a case directory.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Case {
@@ -33,13 +33,13 @@ pub(super) struct Case {
     pub(super) http: Vec<RuleFile>,
 }
 
-/// The clock when the request is made, in seconds.
+/// The clock at the time of the request, in seconds.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ClockFile {
     /// How far the wall clock is ahead of the provider's; negative is behind.
     pub(super) wrong_by: i64,
-    /// How long the machine has slept since the accounts were connected.
+    /// How long the machine was suspended after the accounts were connected.
     pub(super) suspended: u64,
     /// How much time has passed since the accounts were connected.
     pub(super) passed: u64,
@@ -87,7 +87,7 @@ impl RequestFile {
         Prompt::from_parameter(self.prompt.as_deref().unwrap_or_default())
     }
 
-    /// The request; an error is one that the caller's edge would have found.
+    /// The request. An error is one that parsing the caller's message would return.
     pub(super) fn parameters(&self) -> Result<TokenParameters> {
         let mut parameters = parameters(STORAGE);
         if let Some(scopes) = &self.scopes {
@@ -123,7 +123,7 @@ impl RequestFile {
 pub(super) struct PersonFile {
     #[serde(default)]
     does: Does,
-    /// Who signs in.
+    /// The user who signs in.
     #[serde(rename = "as")]
     user: Option<String>,
     /// `another`, `closes`, `never` or the user principal name of a connected account.
@@ -148,7 +148,7 @@ enum Does {
 
 impl PersonFile {
     pub(super) fn instruct(&self, person: &ScriptedPerson) {
-        let named = |name: &str| User::named(name).expect("a user the provider knows");
+        let named = |name: &str| User::named(name).expect("a user of the provider");
         let user = named(self.user.as_deref().unwrap_or("dev@contoso.example"));
         person.will(match self.does {
             Does::SignsIn => Conduct::SignsIn(user),
@@ -171,7 +171,7 @@ impl PersonFile {
     }
 }
 
-/// What is to come of the request. What is absent is not looked at, except that there must be
+/// The expected outcome of the request. Absent fields are not compared, except that there must be
 /// either an account or an error.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -192,9 +192,9 @@ pub(super) struct ExpectFile {
     pub(super) requests: Option<usize>,
     /// Parameters of the visit to the provider; an empty text stands for an absent one.
     pub(super) visit: Option<BTreeMap<String, String>>,
-    /// How many answers were turned away.
+    /// The number of rejected answers.
     pub(super) rejected: Option<usize>,
-    /// Who is connected afterwards, also after a restart; sorted.
+    /// The accounts that are connected afterwards, also after a restart; sorted.
     pub(super) connected: Vec<String>,
     /// How many records could not be read.
     pub(super) unreadable: Option<usize>,
@@ -202,7 +202,7 @@ pub(super) struct ExpectFile {
     pub(super) seconds: Option<u64>,
 }
 
-/// An account that is connected before.
+/// An account that is connected before the request.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Prior {
@@ -218,7 +218,7 @@ pub(super) struct Prior {
     pub(super) damaged: bool,
 }
 
-/// What happens to some requests.
+/// A rule for some requests.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RuleFile {
@@ -270,7 +270,7 @@ fn json<T: DeserializeOwned>(path: &Path) -> Vec<T> {
     text(path).map(read).unwrap_or_default()
 }
 
-#[allow(clippy::disallowed_methods, reason = "case files are read where they are run")]
+#[allow(clippy::disallowed_methods, reason = "the case runner reads case files")]
 fn text(path: &Path) -> Option<String> {
     std::fs::read_to_string(path).ok()
 }

@@ -28,7 +28,7 @@ pub enum SignInBehaviour {
     StaysAway,
 }
 
-/// The smallest [`Broker`] that keeps the contract: it remembers accounts and makes tokens up.
+/// The smallest [`Broker`] that keeps the contract, with accounts in memory and invented tokens.
 #[derive(Debug)]
 pub struct MemoryBroker {
     accounts: Mutex<Vec<Account>>,
@@ -39,14 +39,14 @@ pub struct MemoryBroker {
 }
 
 impl MemoryBroker {
-    /// A broker with these accounts connected, for which it is always `now`.
+    /// A broker with these connected accounts, whose clock always shows `now`.
     #[must_use]
     pub fn new(accounts: Vec<Account>, person: SignInBehaviour, now: Timestamp) -> Self {
         let cancelled = watch::Sender::new(Vec::new());
         Self { accounts: Mutex::new(accounts), person, now, nonces: AtomicU32::new(0), cancelled }
     }
 
-    /// The broker a check of the contract begins with.
+    /// The broker with which a check of the contract starts.
     #[must_use]
     pub fn in_situation(situation: Situation) -> Self {
         let (accounts, person) = match situation {
@@ -87,7 +87,7 @@ impl MemoryBroker {
         }
     }
 
-    /// As the real thing looks, with a key and a signature that are none.
+    /// A value in the real format, with an invalid key and signature.
     fn sign(
         &self,
         account: &Account,

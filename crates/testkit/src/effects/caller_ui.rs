@@ -11,8 +11,8 @@ use url::Url;
 
 use super::lock;
 
-/// A caller's side of sign-ins that does as it is told and remembers what it showed. It waits for
-/// ever for what was not scripted. Clones share everything.
+/// The caller's side of sign-ins, scripted. It records what it showed, and never returns an answer
+/// that was not scripted. Clones share their state.
 #[derive(Clone, Debug, Default)]
 pub struct ScriptedCallerUi(Arc<CallerUiState>);
 
@@ -25,13 +25,13 @@ struct CallerUiState {
     shown: Mutex<Shown>,
 }
 
-/// What the person got to see.
+/// What the person was shown.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Shown {
     /// The pages that a browser was opened on.
     pub browsers: Vec<Url>,
-    /// How often the person was told to look at a browser.
+    /// How often the person was asked to look at a browser.
     pub pointed: usize,
     /// The user names of each list of accounts.
     pub offered: Vec<Vec<String>>,
@@ -39,28 +39,28 @@ pub struct Shown {
     pub codes: Vec<UserCode>,
     /// The addresses.
     pub addresses: Vec<SignInAddress>,
-    /// How often something to paste was asked for, and what was wrong with the one before.
+    /// For each request to paste an answer, the problem with the previous one.
     pub complaints: Vec<Option<String>>,
 }
 
 impl ScriptedCallerUi {
-    /// One that can do this.
+    /// A caller with these abilities.
     #[must_use]
     pub fn new(abilities: Abilities) -> Self {
         Self(Arc::new(CallerUiState { abilities, ..CallerUiState::default() }))
     }
 
-    /// The next list of accounts leads to this.
+    /// Scripts the choice from the next list of accounts.
     pub fn will_pick(&self, pick: AccountPick) {
         lock(&self.0.picks).push_back(pick);
     }
 
-    /// The next time something is to be pasted, it is this.
+    /// Scripts the next pasted answer.
     pub fn will_paste(&self, text: &str) {
         lock(&self.0.pastes).push_back(PastedAnswer::new(text.to_owned()));
     }
 
-    /// From now on no browser starts.
+    /// Makes every browser fail to start from now on.
     pub fn break_browser(&self) {
         *lock(&self.0.broken_browser) = true;
     }

@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// A place where a double waits until the test lets it go on.
+/// A point at which a double waits until the test lets it continue.
 #[derive(Clone, Debug)]
 pub struct Gate(Arc<GateState>);
 
@@ -22,19 +22,19 @@ impl Default for Gate {
 }
 
 impl Gate {
-    /// Waits until so many have arrived at the gate since it was made.
+    /// Waits until so many tasks have arrived at the gate since it was made.
     pub async fn reached(&self, count: usize) {
         // Cannot fail: this value owns the sender.
         let _ = self.0.arrived.subscribe().wait_for(|arrived| *arrived >= count).await;
     }
 
-    /// How many have arrived.
+    /// The number of tasks that have arrived.
     #[must_use]
     pub fn arrivals(&self) -> usize {
         *self.0.arrived.borrow()
     }
 
-    /// Lets through whoever waits and whoever comes later.
+    /// Opens the gate for all waiting and later tasks.
     pub fn open(&self) {
         self.0.open.send_replace(true);
     }

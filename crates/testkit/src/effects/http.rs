@@ -13,7 +13,7 @@ use super::{Gate, lock};
 use crate::leak::Secrets;
 use crate::provider::{FakeProvider, Form, ProviderCall, Template, resource_scopes};
 
-/// The network: a provider answers, unless a rule says what happens instead.
+/// The network: the provider answers every request that no rule applies to.
 #[derive(Clone)]
 pub struct ScriptedHttp(Arc<HttpState>);
 
@@ -24,42 +24,42 @@ struct HttpState {
     asked: Mutex<Vec<SentRequest>>,
 }
 
-/// What happens to some requests.
+/// A rule for some requests.
 #[derive(Clone, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "built field by field")]
 pub struct Rule {
-    /// How the path ends.
+    /// The end of the path.
     pub path: String,
     /// The `grant_type`, if it matters.
     pub grant: Option<String>,
-    /// A scope that is asked for, if it matters.
+    /// A requested scope, if it matters.
     pub scope: Option<String>,
-    /// How many requests it applies to.
+    /// The number of requests that it applies to.
     pub times: usize,
-    /// What happens.
+    /// The effect.
     pub action: Action,
 }
 
 impl Rule {
-    /// What happens to every token request.
+    /// A rule for every token request.
     #[must_use]
     pub fn tokens(action: Action) -> Self {
         Self { path: "/token".to_owned(), grant: None, scope: None, times: usize::MAX, action }
     }
 
-    /// What happens to every request whose path ends like this.
+    /// A rule for every request whose path ends like this.
     #[must_use]
     pub fn path(path: &str, action: Action) -> Self {
         Self { path: path.to_owned(), ..Self::tokens(action) }
     }
 
-    /// Only for so many requests.
+    /// Limits the rule to so many requests.
     #[must_use]
     pub fn times(self, times: usize) -> Self {
         Self { times, ..self }
     }
 
-    /// Only for requests that ask for this scope.
+    /// Limits the rule to requests for this scope.
     #[must_use]
     pub fn scope(self, scope: &str) -> Self {
         Self { scope: Some(scope.to_owned()), ..self }
@@ -73,13 +73,13 @@ impl Rule {
     }
 }
 
-/// What happens to a request.
+/// The effect of a rule on a request.
 #[derive(Clone, Debug)]
 #[allow(clippy::exhaustive_enums, reason = "tests choose among them")]
 pub enum Action {
     /// The provider answers like this.
     Answer(Template),
-    /// No answer ever comes.
+    /// There is no answer.
     Stall,
     /// The connection breaks before the provider has read the request.
     Cut,
@@ -91,7 +91,7 @@ pub enum Action {
     HoldRequest(Gate),
     /// The answer waits at the gate.
     HoldAnswer(Gate),
-    /// The provider answers by itself.
+    /// The provider answers as without a rule.
     Pass,
 }
 
@@ -114,7 +114,7 @@ pub struct SentRequest {
 }
 
 impl ScriptedHttp {
-    /// A network with this provider at its other end.
+    /// A network with this provider.
     #[must_use]
     pub fn new(provider: FakeProvider, secrets: Secrets) -> Self {
         let (rules, asked) = Default::default();
@@ -126,7 +126,7 @@ impl ScriptedHttp {
         lock(&self.0.rules).push(rule);
     }
 
-    /// Forgets all rules.
+    /// Removes all rules.
     pub fn clear_rules(&self) {
         lock(&self.0.rules).clear();
     }
@@ -137,13 +137,13 @@ impl ScriptedHttp {
         lock(&self.0.asked).clone()
     }
 
-    /// How many token requests were made so far.
+    /// The number of token requests so far.
     #[must_use]
     pub fn token_requests(&self) -> usize {
         lock(&self.0.asked).iter().filter(|asked| asked.grant.is_some()).count()
     }
 
-    /// Forgets what was asked.
+    /// Clears the list of requests.
     pub fn forget(&self) {
         lock(&self.0.asked).clear();
     }
@@ -157,7 +157,7 @@ impl ScriptedHttp {
         rule.action.clone()
     }
 
-    /// What a request shows to the provider must not be shown to anybody else.
+    /// Notes the secrets in a request, which only the provider may see.
     fn note_secrets(&self, form: &Form) {
         for (name, what) in [
             ("refresh_token", "refresh token"),
@@ -178,7 +178,7 @@ impl Http for ScriptedHttp {
         let action = self.action(&asked);
         lock(&self.0.asked).push(asked);
         let provider = &self.0.provider;
-        // Even an answer that is there already takes a turn of the runtime, as on a network.
+        // An answer takes a turn of the runtime even if it is ready, as on a network.
         tokio::task::yield_now().await;
         match action {
             Action::Pass => Ok(provider.answer(&call)),

@@ -22,7 +22,7 @@ pub use store::{CommitFate, MemoryStore};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A test that fails while it holds a lock should not hide its reason behind a poisoned one.
+/// Locks, also if a failed test has poisoned the lock: the first failure is the one to report.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

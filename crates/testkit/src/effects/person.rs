@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue fails at once")]
 
 use std::collections::{HashMap, VecDeque};
 use std::future::pending;
@@ -13,7 +13,7 @@ use url::Url;
 use super::{Gate, lock};
 use crate::provider::{FakeProvider, User};
 
-/// The person, and what shows them pages.
+/// A scripted person, and the interface that shows them pages.
 #[derive(Clone, Debug)]
 pub struct ScriptedPerson(Arc<PersonState>);
 
@@ -45,9 +45,9 @@ pub enum Conduct {
     Denies,
     /// The provider answers with this OAuth error and description.
     IsRefused(String, String),
-    /// Walks away: no answer ever comes.
+    /// Leaves without an answer.
     NeverAnswers,
-    /// Closes the window, and it is noticed.
+    /// Closes the window, which is detected.
     Closes,
     /// Cannot be reached: there is no display.
     IsAway,
@@ -59,31 +59,31 @@ pub enum Conduct {
 pub enum Pick {
     /// Takes this one.
     Known(User),
-    /// Wants another one.
+    /// Chooses to use another account.
     Another,
     /// Closes the window.
     Closes,
-    /// Walks away.
+    /// Leaves without an answer.
     Never,
 }
 
-/// What the person got to see. It holds no secrets.
+/// What the person was shown, without secrets.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Seen {
-    /// How many sign-ins were opened.
+    /// The number of opened sign-ins.
     pub opened: usize,
     /// The redirect URIs of the sign-ins that are shown by other means.
     pub listened: Vec<Url>,
     /// The user names of each list of accounts.
     pub offered: Vec<Vec<String>>,
-    /// The parameters of each visit to the provider that are no secrets.
+    /// The parameters of each visit to the provider, without secrets.
     pub visits: Vec<HashMap<String, String>>,
-    /// How many answers were turned away.
+    /// The number of rejected answers.
     pub rejected: usize,
     /// How each sign-in ended.
     pub finished: Vec<SignInOutcome>,
-    /// How many sign-ins are still open.
+    /// The number of open sign-ins.
     pub open: usize,
 }
 
@@ -101,34 +101,34 @@ impl ScriptedPerson {
         Self(Arc::new(PersonState { provider, script: Mutex::new(script), seen }))
     }
 
-    /// From now on the person does this on the provider's page.
+    /// Sets what the person does on the provider's page.
     pub fn will(&self, conduct: Conduct) {
         lock(&self.0.script).conduct = conduct;
     }
 
-    /// From now on the person does this with a list of accounts.
+    /// Sets what the person does with a list of accounts.
     pub fn will_pick(&self, pick: Pick) {
         lock(&self.0.script).pick = pick;
     }
 
-    /// From now on the person waits at the gate before answering in any way.
+    /// Makes the person wait at the gate before any answer.
     pub fn hold(&self, gate: Option<Gate>) {
         lock(&self.0.script).hold = gate;
     }
 
-    /// What the person got to see so far.
+    /// What the person was shown so far.
     #[must_use]
     pub fn seen(&self) -> Seen {
         lock(&self.0.seen).clone()
     }
 
-    /// Forgets what was seen, except for the sign-ins that are still open.
+    /// Clears what was shown, except for the number of open sign-ins.
     pub fn forget(&self) {
         let mut seen = lock(&self.0.seen);
         *seen = Seen { open: seen.open, ..Seen::default() };
     }
 
-    /// From now on nobody can listen at this port.
+    /// Makes listening at this port fail from now on.
     pub fn take_port(&self, port: u16) {
         lock(&self.0.script).taken_port = Some(port);
     }

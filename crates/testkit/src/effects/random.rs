@@ -8,7 +8,7 @@ use keybearer_engine::Random;
 pub struct SeededRandom(Arc<AtomicU64>);
 
 impl SeededRandom {
-    /// Begins the sequence of a seed.
+    /// Starts the sequence of a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(Arc::new(AtomicU64::new(seed)))
@@ -30,7 +30,7 @@ impl SeededRandom {
         self.next() % limit
     }
 
-    /// A text nobody guesses by accident, beginning with `prefix`.
+    /// A text that does not occur by chance, beginning with `prefix`.
     #[must_use]
     pub fn text(&self, prefix: &str) -> String {
         format!("{prefix}{:016x}{:016x}", self.next(), self.next())

@@ -7,12 +7,12 @@ use tokio::task::JoinHandle;
 
 use super::lock;
 
-/// Runs work on the current runtime, and can kill all of it, as a crash does.
+/// Runs tasks on the current runtime, and can abort all of them, as a crash does.
 #[derive(Clone, Debug, Default)]
 pub struct TokioSpawner(Arc<Mutex<Vec<JoinHandle<()>>>>);
 
 impl TokioSpawner {
-    /// Ends all work in the middle of whatever it does.
+    /// Aborts all tasks.
     pub fn crash(&self) {
         for task in lock(&self.0).drain(..) {
             task.abort();

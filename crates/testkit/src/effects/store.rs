@@ -7,11 +7,11 @@ use keybearer_engine::{Change, Record, RecordKey, SealedRecord, TokenStore};
 
 use super::{Gate, lock};
 
-/// Records in memory, with a commit that can fail or stall, and what a crash leaves behind.
+/// A store in memory whose commits can fail or stall, and which simulates crashes.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     inner: Arc<Mutex<StoreState>>,
-    /// Outlives crashes, for the leak check.
+    /// Kept across crashes, for the leak check.
     commits: Arc<Mutex<Vec<Vec<Change>>>>,
 }
 
@@ -22,7 +22,7 @@ struct StoreState {
     unreadable: bool,
 }
 
-/// What becomes of a commit.
+/// The fate of a commit.
 #[derive(Clone, Debug, Default)]
 #[allow(clippy::exhaustive_enums, reason = "tests choose among them")]
 pub enum CommitFate {
@@ -33,23 +33,23 @@ pub enum CommitFate {
     Fails,
     /// It waits at the gate, and is then durable.
     StallsBefore(Gate),
-    /// It is durable, but is told only after the gate.
+    /// It is durable, but reported only after the gate.
     StallsAfter(Gate),
 }
 
 impl MemoryStore {
-    /// The next commit without a fate gets this one.
+    /// Sets the fate of the next commit that has none yet.
     pub fn next_commit(&self, fate: CommitFate) {
         lock(&self.inner).fates.push_back(fate);
     }
 
-    /// Whether a record can be read, from now on.
+    /// Sets whether records can be read.
     pub fn set_readable(&self, readable: bool) {
         lock(&self.inner).unreadable = !readable;
     }
 
-    /// The store as the next process finds it after a crash; commits of this process that are
-    /// still under way never happen there.
+    /// The store as the next process finds it after a crash. Pending commits of this process have no
+    /// effect there.
     #[must_use]
     pub fn after_crash(&self) -> Self {
         let durable = lock(&self.inner).durable.clone();
@@ -57,19 +57,19 @@ impl MemoryStore {
         Self { inner, commits: Arc::clone(&self.commits) }
     }
 
-    /// How many commits were durable, crashes or not.
+    /// The number of durable commits, across crashes.
     #[must_use]
     pub fn commits(&self) -> usize {
         lock(&self.commits).len()
     }
 
-    /// Every change that was ever durable, in order.
+    /// Every durable change so far, in order.
     #[must_use]
     pub fn history(&self) -> Vec<Change> {
         lock(&self.commits).iter().flatten().cloned().collect()
     }
 
-    /// What is durable now.
+    /// The durable records.
     #[must_use]
     pub fn records(&self) -> Vec<Record> {
         let inner = lock(&self.inner);
@@ -80,7 +80,7 @@ impl MemoryStore {
         inner.durable.iter().map(record).collect()
     }
 
-    /// Adds or replaces a record behind the engine's back.
+    /// Adds or replaces a record without the engine.
     pub fn put(&self, record: Record) {
         lock(&self.inner).durable.insert(record.key, record.value);
     }
@@ -94,7 +94,7 @@ impl MemoryStore {
         }
     }
 
-    /// Removes every record whose key begins with `prefix`, behind the engine's back.
+    /// Removes every record whose key begins with `prefix`, without the engine.
     pub fn forget(&self, prefix: &str) {
         lock(&self.inner).durable.retain(|key, _| !key.0.starts_with(prefix));
     }

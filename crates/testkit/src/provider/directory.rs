@@ -4,10 +4,10 @@ pub const CONTOSO: &str = "11111111-1111-4111-8111-111111111111";
 /// The second directory, `fabrikam.example`.
 pub const FABRIKAM: &str = "22222222-2222-4222-8222-222222222222";
 
-/// The app the tests ask as, the Azure development app.
+/// The client id of tests: the Azure development app.
 pub const APP: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
 
-/// A person the provider knows.
+/// A user of the provider.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct User {
@@ -35,10 +35,10 @@ impl User {
     }
 }
 
-/// Everybody the provider knows.
+/// All users of the provider.
 pub const USERS: [User; 3] = [DEV, OPS, GUEST];
 
-/// At home in the first directory.
+/// A user of the first directory.
 pub const DEV: User = User {
     username: "dev@contoso.example",
     name: "Dev",
@@ -46,7 +46,7 @@ pub const DEV: User = User {
     home: CONTOSO,
 };
 
-/// At home in the first directory.
+/// A user of the first directory.
 pub const OPS: User = User {
     username: "ops@contoso.example",
     name: "Ops",
@@ -54,7 +54,7 @@ pub const OPS: User = User {
     home: CONTOSO,
 };
 
-/// At home in the second directory, a guest in the first.
+/// A user of the second directory, and a guest in the first.
 pub const GUEST: User = User {
     username: "guest@fabrikam.example",
     name: "Guest",

@@ -1,6 +1,6 @@
-//! An identity provider in memory: it answers the engine's requests as Entra would, with signed id
-//! tokens and rotating refresh tokens. It is lenient; the emulator is the strict one.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on should say so at once")]
+//! An identity provider in memory. It answers the engine's requests as Entra would, with signed id
+//! tokens and rotating refresh tokens. It checks less than the emulator.
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue fails at once")]
 
 mod directory;
 mod rotation;
@@ -25,7 +25,7 @@ pub use self::template::Template;
 use crate::effects::{ManualClock, SeededRandom, lock};
 use crate::leak::Secrets;
 
-/// The provider. Clones share everything.
+/// The provider. Clones share their state.
 #[derive(Clone, Debug)]
 pub struct FakeProvider(Arc<ProviderState>);
 
@@ -66,7 +66,7 @@ struct Code {
     nonce: String,
 }
 
-/// What became of a device code.
+/// The state of a device code.
 #[derive(Clone, Copy, Debug)]
 enum DeviceState {
     Waiting,
@@ -74,13 +74,13 @@ enum DeviceState {
     Declined,
 }
 
-/// A request as far as the provider looks at it.
+/// The parts of a request that the provider reads.
 #[derive(Clone, Debug)]
 pub(crate) struct ProviderCall {
     pub(crate) host: String,
     pub(crate) path: String,
     pub(crate) query: HashMap<String, String>,
-    /// Holds secrets, so it is never printed.
+    /// Contains secrets, so it is never printed.
     pub(crate) form: Form,
 }
 
@@ -107,9 +107,9 @@ impl ProviderCall {
     }
 }
 
-/// Tests set the scene.
+/// For tests.
 impl FakeProvider {
-    /// A provider that tells the time by `clock` and notes its secrets.
+    /// A provider with this clock, which adds its secrets to the list.
     #[must_use]
     pub fn new(clock: ManualClock, random: SeededRandom, secrets: Secrets) -> Self {
         let state = State {
@@ -122,12 +122,12 @@ impl FakeProvider {
         Self(Arc::new(ProviderState { clock, random, secrets, state: Mutex::new(state) }))
     }
 
-    /// How long access tokens last from now on.
+    /// Sets the lifetime of access tokens from now on.
     pub fn set_lifetimes(&self, lifetimes: Lifetimes) {
         lock(&self.0.state).lifetimes = lifetimes;
     }
 
-    /// Makes a family of apps: they may use each other's refresh tokens, and are told so (`foci`).
+    /// Makes a family of apps, which may use each other's refresh tokens. Replies to them contain `foci`.
     pub fn make_family(&self, clients: &[&str]) {
         lock(&self.0.state).rotation.share(clients);
     }
@@ -147,7 +147,7 @@ impl FakeProvider {
     /// redirect URI.
     ///
     /// # Panics
-    /// If the address is no authorization request.
+    /// If the address is not an authorization request.
     #[must_use]
     pub fn sign_in(&self, address: &Url, user: User) -> String {
         let query: HashMap<String, String> = address.query_pairs().into_owned().collect();
@@ -188,7 +188,7 @@ impl FakeProvider {
     }
 }
 
-/// Answers.
+/// The replies.
 impl FakeProvider {
     pub(crate) fn answer(&self, call: &ProviderCall) -> Response<Body> {
         if call.path.ends_with("/discovery/instance") {

@@ -57,7 +57,7 @@ impl Rotation {
         self.tokens.insert(token.to_owned(), (self.families.len() - 1, 1));
     }
 
-    /// Shows a token.
+    /// Redeems a token.
     pub(crate) fn redeem(&mut self, token: &str, client: &str) -> Result<Redeemed, Refusal> {
         let &(index, generation) = self.tokens.get(token).ok_or(Refusal::Revoked)?;
         let owner = self.families[index].client.as_str();
@@ -83,7 +83,7 @@ impl Rotation {
         self.tokens.insert(token.to_owned(), (redeemed.family, redeemed.generation + 1));
     }
 
-    /// Whose token this is, whether or not it is still good.
+    /// The user of this token, whether or not the token is still valid.
     pub(crate) fn owner(&self, token: &str) -> Option<User> {
         self.tokens.get(token).map(|(family, _)| self.families[*family].user)
     }

@@ -9,7 +9,7 @@ use super::directory::User;
 use super::{FakeProvider, ProviderCall, client_info};
 use crate::effects::lock;
 
-/// A recorded answer. Texts in it may hold placeholders, which are filled in anew in every run:
+/// A recorded answer. Its texts may contain placeholders, which are filled in again in every run:
 ///
 /// * `{{access_token}}`, `{{refresh_token}}`: a new secret; the refresh token continues the session
 ///   of the request
@@ -33,7 +33,7 @@ const fn ok() -> u16 {
     200
 }
 
-/// Whom and what a template is filled in for.
+/// The user and the request that a template is filled in for.
 struct Filling<'a> {
     provider: &'a FakeProvider,
     call: &'a ProviderCall,
@@ -57,7 +57,7 @@ impl Template {
 }
 
 impl FakeProvider {
-    /// Answers with a template instead of thinking for itself.
+    /// Answers with a template instead of the provider's own reply.
     pub(crate) fn recite(&self, template: &Template, call: &ProviderCall) -> Response<Body> {
         let (user, nonce) = self.person_behind(call);
         let filling = Filling { provider: self, call, user, nonce };

@@ -1,14 +1,14 @@
-//! Lists the blob containers of a storage account again and again, through whatever the account
-//! wants to know in the meantime.
+//! Lists the blob containers of a storage account repeatedly, and answers the claims challenges of the
+//! account.
 //!
-//! `claims-challenge ACCOUNT_URL [--tenant TENANT] [--authority URL] [--login-hint UPN]`, then Enter
-//! for each list, and the end of the input to end.
+//! `claims-challenge ACCOUNT_URL [--tenant TENANT] [--authority URL] [--login-hint UPN]`. Press Enter
+//! for the next list; the end of the input ends the program.
 //!
-//! Disable the account, change its password or put a Conditional Access policy on it between two
-//! lists: the storage account answers with a claims challenge (continuous access evaluation). The
-//! policy has a new token with these claims, from the person if need be, and the list goes on. The
-//! client of `list-containers` would fail.
-#![allow(clippy::print_stdout, reason = "the lists are what it prints")]
+//! Disable the user account, change its password or apply a Conditional Access policy between two lists:
+//! the storage account answers with a claims challenge (continuous access evaluation). The policy
+//! gets a new token with these claims, with a prompt if necessary, and the list continues. The client
+//! of `list-containers` would fail.
+#![allow(clippy::print_stdout, reason = "the program prints the lists")]
 
 use std::error::Error;
 use std::time::Duration;
@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let credential = InteractiveBrowserBrokerCredential::new(Some(options))?;
 
-    // The policy brings the tokens, so the client gets no credential of its own.
+    // The policy adds the tokens, so the client gets no credential.
     let client_options = ClientOptions {
         per_try_policies: vec![claims_challenge_policy(credential, [STORAGE])],
         ..Default::default()

@@ -1,7 +1,7 @@
 //! Lists the blob containers of a storage account, signing in through the broker.
 //!
 //! `list-containers ACCOUNT_URL [--tenant TENANT] [--authority URL] [--login-hint UPN]`
-#![allow(clippy::print_stdout, reason = "the list is what it prints")]
+#![allow(clippy::print_stdout, reason = "the program prints the list")]
 
 use std::error::Error;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let credential = InteractiveBrowserBrokerCredential::new(Some(options))?;
 
-    // Asking by hand tells more than the client shows: whose token it is, and where it came from.
+    // `acquire` also returns the account and the source of the token, which the client does not show.
     let token = credential.acquire(STORAGE, None).await?;
     println!("token for {} from {}", token.account.username, token.source.as_str());
 

@@ -8,7 +8,7 @@ use keybearer_host::{Environment, Paths};
 
 use super::LIMIT;
 use super::finding::{Finding, Level};
-use crate::commands::broker::{another_version, bus};
+use crate::commands::broker::another_version;
 
 /// Whether our own broker runs, and whether its socket is as it should be.
 pub(super) async fn examine(paths: &Paths, findings: &mut Vec<Finding>) -> Option<Status> {
@@ -96,7 +96,7 @@ pub(super) async fn examine_bus(
             match status.map(|status| &status.bus) {
                 // Our broker runs and does not have it either: something is in the way.
                 Some(own @ (BusStatus::Failed { .. } | BusStatus::Lost)) => {
-                    let found = format!("our broker: {}", bus(own));
+                    let found = format!("our broker: {own}");
                     Finding::new(Level::Warning, "session bus", found)
                         .with_hint("run `keybearer broker stop`; the next one tries again")
                 }

@@ -3,19 +3,19 @@ use url::Url;
 
 use super::finding::{Finding, Level};
 
-/// What apps on Linux are told to register.
+/// The redirect URI that Microsoft recommends for apps on Linux.
 const NATIVE_CLIENT: &str = "https://login.microsoftonline.com/common/oauth2/nativeclient";
 
-/// How sign-ins would be shown, as the broker decides it in this environment.
+/// The user interface that the broker would use in this environment.
 pub(super) fn examine(environment: &Environment, findings: &mut Vec<Finding>) {
-    let surroundings = AvailableUi::of(environment);
-    findings.push(browser(&surroundings));
-    findings.push(native_client(&surroundings));
+    let available = AvailableUi::of(environment);
+    findings.push(browser(&available));
+    findings.push(native_client(&available));
 }
 
-/// For apps with a loopback redirect URI, or none.
-fn browser(surroundings: &AvailableUi) -> Finding {
-    match &surroundings.browser {
+/// For apps with a loopback redirect URI or without one.
+fn browser(available: &AvailableUi) -> Finding {
+    match &available.browser {
         Ok(BrowserRoute::System) => {
             Finding::new(Level::Ok, "browser", "the system's default browser")
         }
@@ -29,11 +29,11 @@ fn browser(surroundings: &AvailableUi) -> Finding {
 }
 
 /// For apps whose only redirect URI is the native-client address.
-fn native_client(surroundings: &AvailableUi) -> Finding {
+fn native_client(available: &AvailableUi) -> Finding {
     const ABOUT: &str = "sign-in window";
     let redirect_uri = Url::parse(NATIVE_CLIENT).ok();
-    let best = Ui::order(redirect_uri.as_ref(), surroundings).into_iter().next();
-    match (best, &surroundings.window) {
+    let best = Ui::order(redirect_uri.as_ref(), available).into_iter().next();
+    match (best, &available.window) {
         (Some(Ui::Window), Ok(program)) => {
             Finding::new(Level::Ok, ABOUT, program.display().to_string())
         }

@@ -1,29 +1,29 @@
 use keybearer_core::Error;
 use serde::Serialize;
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub(super) struct Finding {
     pub(super) level: Level,
-    /// What was looked at, in one word or two.
+    /// What was checked, in one or two words.
     pub(super) about: &'static str,
-    /// What was found.
+    /// The result.
     pub(super) found: String,
     /// The next step, if one is needed.
     pub(super) hint: Option<String>,
 }
 
-/// How bad it is.
+/// The severity of a finding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Level {
     /// As it should be.
     Ok,
-    /// Good to know.
+    /// Information.
     Info,
-    /// Something will not work, or not as well as it could.
+    /// Something will not work, or only with limitations.
     Warning,
-    /// Nothing works before this is mended.
+    /// Nothing works until this is fixed.
     Error,
 }
 
@@ -47,10 +47,8 @@ impl Finding {
         Self { hint: Some(hint.into()), ..self }
     }
 
-    /// An error with its causes in one line.
+    /// A finding with the error and its causes in one line.
     pub(super) fn of_error(about: &'static str, level: Level, error: &Error) -> Self {
-        let message = std::iter::once(error.message()).chain(error.causes());
-        let found = message.collect::<Vec<_>>().join(": ");
-        Self { level, about, found, hint: error.hint().map(str::to_owned) }
+        Self { level, about, found: error.full_message(), hint: error.hint().map(str::to_owned) }
     }
 }

@@ -3,10 +3,10 @@ use keybearer_host::{Environment, Paths};
 use super::finding::Finding;
 use super::{broker, installed, storage};
 
-/// Who serves here, and where tokens are kept.
+/// Which broker is used, and where tokens are stored.
 pub(super) async fn examine(paths: &Paths, environment: &Environment, findings: &mut Vec<Finding>) {
     let status = broker::examine(paths, findings).await;
     broker::examine_bus(environment, status.as_ref(), findings).await;
     findings.push(installed::examine(environment));
-    storage::examine(paths, environment, status.as_ref(), findings);
+    storage::examine(paths, environment, status.as_ref(), findings).await;
 }

@@ -2,14 +2,14 @@ use std::time::Duration;
 
 use keybearer_client::{BrokerChoice, LocalBroker, LocalBrokerOptions};
 use keybearer_core::{ErrorKind, Missing};
-use keybearer_host::{Environment, Paths};
+use keybearer_host::{Environment, KeyPlaceKind, Paths};
 
 use super::finding::{Finding, Level};
 
-/// How long the system may take to say whether it has a broker.
+/// How long the search for the system's broker may take.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Who serves here, and where tokens are kept.
+/// Which broker is used, and where tokens are stored.
 pub(super) async fn examine(paths: &Paths, environment: &Environment, findings: &mut Vec<Finding>) {
     let options = LocalBrokerOptions { choice: BrokerChoice::Required, ..Default::default() };
     let found = LocalBroker::new(environment.clone(), options).connect(LIMIT).await;
@@ -20,10 +20,10 @@ pub(super) async fn examine(paths: &Paths, environment: &Environment, findings: 
         }
         Err(error) => Finding::of_error("broker", Level::Warning, &error),
     });
-    let (shown, store) = (paths.state_dir.display(), paths.state_dir.join("store.redb"));
+    let (shown, store) = (paths.state_dir.display(), paths.state_dir.join("store.log"));
     findings.push(match store.metadata() {
         Ok(file) => {
-            let found = format!("{shown}, {} bytes, of sign-ins with the browser", file.len());
+            let found = format!("{shown}, {} bytes, for sign-ins with the browser", file.len());
             Finding::new(Level::Ok, "store", found)
         }
         Err(_) => {
@@ -31,12 +31,9 @@ pub(super) async fn examine(paths: &Paths, environment: &Environment, findings: 
             Finding::new(Level::Info, "store", found)
         }
     });
-    for (file, found) in [
-        ("master.key.sealed", "in a file that Windows sealed for you (DPAPI)"),
-        ("master.key", "in a file only you can read"),
-    ] {
-        if paths.state_dir.join(file).exists() {
-            findings.push(Finding::new(Level::Ok, "key", found));
+    for kind in KeyPlaceKind::all() {
+        if kind.file.is_some_and(|file| paths.state_dir.join(file).exists()) {
+            findings.push(Finding::new(Level::Ok, "key", kind.description));
         }
     }
 }

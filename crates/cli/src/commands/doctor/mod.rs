@@ -1,4 +1,4 @@
-//! What is found, what will be used and why; every problem with its next step.
+//! Reports what is found and what will be used, with a hint for every problem.
 
 #[cfg(target_os = "linux")]
 mod broker;
@@ -39,9 +39,9 @@ const EXAMPLE: &str = "\
 Example:
   keybearer doctor --output json
 
-Exits with 1 if something is wrong.";
+Exits with code 1 if there is an error.";
 
-/// Look for problems, and say what to do about them
+/// Diagnose problems and suggest fixes
 ///
 /// Starts nothing and changes nothing.
 #[derive(Args, Debug)]

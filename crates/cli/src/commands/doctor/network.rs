@@ -25,7 +25,7 @@ const OWN: [&str; 5] = [
 const AZURE: [&str; 3] =
     ["AZURE_AUTHORITY_HOST", "AZURE_TENANT_ID", "AZURE_IDENTITY_DISABLE_MULTITENANTAUTH"];
 
-/// What decides how providers are reached and which are trusted.
+/// The environment variables that affect connections to providers and trust in them.
 pub(super) fn examine(environment: &Environment, findings: &mut Vec<Finding>) {
     findings.extend(PROXIES.iter().filter_map(|name| proxy(name, environment.text(name)?)));
     if let Some(path) = environment.value("SSL_CERT_FILE") {
@@ -42,7 +42,7 @@ pub(super) fn examine(environment: &Environment, findings: &mut Vec<Finding>) {
     }
 }
 
-/// The configuration file, and the authority hosts it and the environment make trusted.
+/// The configuration file, and the authority hosts trusted by it and by the environment.
 pub(super) fn examine_settings(
     paths: &Paths,
     environment: &Environment,
@@ -67,7 +67,7 @@ pub(super) fn examine_settings(
     });
 }
 
-/// A proxy's address without the password that may be in it.
+/// The address of a proxy, without a password.
 fn proxy(name: &str, value: &str) -> Option<Finding> {
     if name.eq_ignore_ascii_case("NO_PROXY") {
         return Some(Finding::new(Level::Info, "proxy", format!("{name}={value}")));

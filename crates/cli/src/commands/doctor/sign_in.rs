@@ -4,7 +4,7 @@ use keybearer_host::{Environment, Settings};
 
 use super::finding::{Finding, Level};
 
-/// What a sign-in started here, such as `keybearer login`, would do.
+/// How a sign-in from this terminal would prompt the person.
 pub(super) fn examine(caller: &Abilities, settings: Option<&Settings>) -> Finding {
     const ABOUT: &str = "sign-in";
     let port = settings.and_then(|settings| settings.loopback_port).unwrap_or(FORWARDED_PORT);
@@ -13,25 +13,27 @@ pub(super) fn examine(caller: &Abilities, settings: Option<&Settings>) -> Findin
         (false, Some(terminal)) => match &terminal.ssh {
             Some(ssh) => {
                 let command = format!("ssh -N -L {port}:localhost:{port} {}", ssh.destination);
-                let found = "shows an address for a browser elsewhere; its answer is pasted here, \
-                             or comes through a forwarded port";
+                let found = "shows an address to open in a browser elsewhere; the answer is pasted \
+                             here, or comes back through a forwarded port";
                 Finding::new(Level::Ok, ABOUT, found)
-                    .with_hint(format!("on the browser's machine, run `{command}`"))
+                    .with_hint(format!("run `{command}` on the machine with the browser"))
             }
             None => Finding::new(
                 Level::Ok,
                 ABOUT,
-                "shows an address for a browser elsewhere; its answer is pasted here",
+                "shows an address to open in a browser elsewhere; the answer is pasted here",
             ),
         },
-        (false, None) => {
-            Finding::new(Level::Info, ABOUT, "not from here: there is neither display nor terminal")
-                .with_hint("run `keybearer login` in a terminal")
-        }
+        (false, None) => Finding::new(
+            Level::Info,
+            ABOUT,
+            "not possible here: there is neither a display nor a terminal",
+        )
+        .with_hint("run `keybearer login` in a terminal"),
     }
 }
 
-/// The settings, if they can be read; another finding says so if not.
+/// The settings, if they can be read; otherwise another finding reports the error.
 pub(super) fn settings(environment: &Environment) -> Option<Settings> {
     let paths = keybearer_host::Paths::current(environment).ok()?;
     Settings::load(&paths.config_file, environment).ok()
@@ -56,7 +58,7 @@ mod tests {
                 "forwarded port",
                 Some("-L 8123:localhost:8123 dev@10.0.0.5`"),
             ),
-            (false, None, "not from here", Some("in a terminal")),
+            (false, None, "not possible here", Some("in a terminal")),
         ] {
             let caller = Abilities { browser, terminal: terminal.map(|ssh| Terminal { ssh }) };
             let finding = examine(&caller, Some(&settings));

@@ -1,11 +1,10 @@
-use keybearer_broker::{KeyStatus, Status};
-use keybearer_host::{Environment, Host, Paths, private_dir};
+use keybearer_broker::Status;
+use keybearer_host::{Environment, Host, KeyStatus, Paths, private_dir};
 
 use super::finding::{Finding, Level};
-use crate::commands::broker::key;
 
 /// The state directory, the store in it, and what protects its key (invariant I4).
-pub(super) fn examine(
+pub(super) async fn examine(
     paths: &Paths,
     environment: &Environment,
     status: Option<&Status>,
@@ -19,9 +18,13 @@ pub(super) fn examine(
     if let Err(error) = private_dir(&paths.state_dir) {
         return findings.push(Finding::of_error("store", Level::Error, &error));
     }
-    findings.push(match (status, paths.state_dir.join("store.redb").metadata()) {
+    findings.push(match (status, paths.state_dir.join("store.log").metadata()) {
         (Some(status), _) => {
-            Finding::new(Level::Ok, "store", format!("{shown}, {} accounts", status.accounts))
+            let accounts = match status.accounts {
+                1 => "1 account".to_owned(),
+                count => format!("{count} accounts"),
+            };
+            Finding::new(Level::Ok, "store", format!("{shown}, {accounts}"))
         }
         (None, Ok(file)) => {
             let found =
@@ -30,18 +33,22 @@ pub(super) fn examine(
         }
         (None, Err(_)) => Finding::new(Level::Info, "store", format!("{shown} has none yet")),
     });
-    findings.push(protection(paths, environment, status));
+    let key = match status {
+        Some(status) => status.key.clone(),
+        None => Host::durable(paths, environment).key_status().await,
+    };
+    findings.push(protection(&key));
 }
 
-fn protection(paths: &Paths, environment: &Environment, status: Option<&Status>) -> Finding {
-    let protection = match status {
-        Some(status) => Ok(status.key),
-        None => Host::durable(paths, environment).protection().map(KeyStatus::from),
+fn protection(key: &KeyStatus) -> Finding {
+    let level = match (&key.problem, key.advice()) {
+        (Some(_), _) => Level::Error,
+        (None, Some(_)) => Level::Info,
+        (None, None) => Level::Ok,
     };
-    match protection {
-        Err(error) => Finding::of_error("key", Level::Error, &error),
-        Ok(KeyStatus::File) => Finding::new(Level::Info, "key", key(KeyStatus::File))
-            .with_hint("with a desktop keyring at the first start it would be there"),
-        Ok(status) => Finding::new(Level::Ok, "key", key(status)),
-    }
+    let hint = match &key.problem {
+        Some(problem) => problem.hint.clone(),
+        None => key.advice().map(str::to_owned),
+    };
+    Finding { hint, ..Finding::new(level, "key", key.description()) }
 }

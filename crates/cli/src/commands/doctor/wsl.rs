@@ -7,18 +7,17 @@ use super::finding::{Finding, Level};
 
 const ABOUT: &str = "wsl";
 
-/// Whether this is Linux inside of Windows, and whether the Windows broker will be asked. Nothing is
-/// to be said about any other Linux.
+/// Whether this is WSL, and whether the Windows broker will be used. `None` on any other Linux.
 pub(super) async fn examine(
     environment: &Environment,
-    places: &WslProxyLocator,
+    locator: &WslProxyLocator,
 ) -> Option<Finding> {
-    if !places.wanted(environment) {
-        return places.is_wsl(environment).then(switched_off);
+    if !locator.wanted(environment) {
+        return locator.is_wsl(environment).then(switched_off);
     }
-    let found = Box::pin(places.find(environment, LIMIT)).await;
+    let found = Box::pin(locator.find(environment, LIMIT)).await;
     let version = match &found {
-        Ok(_) => places.version(LIMIT).await,
+        Ok(_) => locator.version(LIMIT).await,
         Err(_) => None,
     };
     Some(described(found, version.as_deref()))
@@ -56,7 +55,7 @@ fn described(proxy: Result<FoundProxy>, version: Option<&str>) -> Finding {
 mod tests {
     use super::*;
 
-    fn places(dir: &std::path::Path) -> WslProxyLocator {
+    fn locator(dir: &std::path::Path) -> WslProxyLocator {
         let place = |name: &str| dir.join(name);
         WslProxyLocator { os_release: place("r"), wslinfo: place("i"), usual: place("usual.exe") }
     }
@@ -64,10 +63,10 @@ mod tests {
     #[tokio::test]
     async fn each_case_says_what_is_used_and_each_problem_has_its_next_step() {
         let dir = tempfile::tempdir().unwrap();
-        let places = places(dir.path());
+        let locator = locator(dir.path());
         let off = [("WSL_DISTRO_NAME", "Debian"), (WslProxyLocator::VARIABLE, "off")];
         let examined = async |pairs: &[(&'static str, &'static str)]| {
-            examine(&Environment::from_pairs(pairs.iter().copied()), &places).await
+            examine(&Environment::from_pairs(pairs.iter().copied()), &locator).await
         };
         assert_eq!(examined(&[]).await, None);
 
@@ -79,7 +78,7 @@ mod tests {
         assert!(finding.found.contains("Linux's own broker is used"), "{finding:?}");
         assert!(finding.hint.unwrap().contains("wsl.exe --update"));
 
-        std::fs::write(&places.usual, "").unwrap();
+        std::fs::write(&locator.usual, "").unwrap();
         let finding = examined(&off[..1]).await.unwrap();
         assert_eq!(finding.level, Level::Ok);
         assert!(finding.found.contains("usual.exe"), "{finding:?}");

@@ -1,5 +1,5 @@
-// The page that stays open during a sign-in. Without this script the form works all the same: the
-// provider's page then takes the place of this one, and nobody notices when it is closed.
+// The page that stays open during a sign-in. The form also works without this script: the provider's
+// page then replaces this one, and closing it is not noticed.
 (() => {
   "use strict";
   const form = document.forms[0];
@@ -17,7 +17,7 @@
     heading.focus();
   };
 
-  // Open as long as this page is; says at the end how the sign-in went.
+  // This request stays open as long as the page; its reply is the outcome of the sign-in.
   const stay = async () => {
     let said = "";
     try {
@@ -30,7 +30,7 @@
         said += value;
       }
     } catch {
-      // This page goes away, or the program has ended.
+      // This page is being closed, or the program has ended.
     }
     if (over) return;
     try {
@@ -38,20 +38,20 @@
       show(title, text);
       if (closes) window.close();
     } catch {
-      show("The sign-in has ended", "Nothing waits for an answer any more. You can close this window.");
+      show("The sign-in has ended", "The answer is no longer needed. You can close this window.");
     }
   };
 
-  const giveUp = () => {
+  const cancel = () => {
     if (over) return;
     fetch(path, { method: "POST", keepalive: true, body: new URLSearchParams({ token, account: "cancel" }) })
       .catch(() => {});
     show("Cancelled", "The sign-in was cancelled because its window was closed.");
   };
 
-  // A tab that is closed brings its opener back to front. A page may also cut the tie to its opener
-  // (Cross-Origin-Opener-Policy), and then looks closed while the person is still there. So a tab
-  // counts as closed only if the person is back here at that moment.
+  // When a tab is closed, the browser shows its opener again. A page may also detach itself from its
+  // opener (Cross-Origin-Opener-Policy), and then looks closed although it is open. So a tab counts
+  // as closed only if this page is in front at that moment.
   const watch = (other) => {
     let left = false;
     let gone = null;
@@ -63,8 +63,8 @@
       if (!other.closed) return;
       gone ??= performance.now();
       if (left && isBack()) {
-        // How it went may be on its way here.
-        setTimeout(giveUp, 300);
+        // The outcome may be about to arrive.
+        setTimeout(cancel, 300);
       } else if (performance.now() - gone > 1000) {
         lost = true;
       }
@@ -80,7 +80,7 @@
     if (!button || button.value === "cancel") return;
     const name = `sign-in${path.replaceAll("/", "-")}`;
     const other = window.open("about:blank", name);
-    // A browser that forbids it goes on in this tab.
+    // If the browser does not open another tab, the form uses this one.
     if (!other) return;
     form.target = name;
     form.elements.tab.value = "other";

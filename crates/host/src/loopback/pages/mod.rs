@@ -5,7 +5,7 @@ use keybearer_core::Account;
 use keybearer_engine::{SignInOutcome, SignInPrompt};
 use serde::Serialize;
 
-/// A page of ours. Its style and script carry the nonce of the response they are sent in.
+/// A page of ours. Its style and script have the nonce of the response.
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
     title: &'static str,
@@ -13,9 +13,9 @@ pub(crate) struct Page {
     script: Option<&'static str>,
 }
 
-/// What the page that stays open is told at the end.
+/// The outcome, for the page that stays open.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct LastWords {
+pub(super) struct FinalMessage {
     title: &'static str,
     text: String,
     closes: bool,
@@ -27,15 +27,19 @@ pub(super) const ACCOUNT: &str = "account";
 pub(super) const ANOTHER: &str = "another";
 pub(super) const CONTINUE: &str = "continue";
 pub(super) const CANCEL: &str = "cancel";
-/// Whether the provider's page takes the place of ours or is shown in another tab.
+/// Whether the provider's page opens in this tab or in another.
 pub(super) const TAB: &str = "tab";
 pub(super) const OTHER_TAB: &str = "other";
+
+/// What the script of the first page appends to the page's path for the request that shows that the
+/// page is open.
+pub(super) const PRESENCE: &str = "presence";
 
 const CLOSE: &str = "window.close()";
 const LAUNCHER: &str = include_str!("launcher.js");
 const STYLE: &str = include_str!("style.css");
 
-/// Where the form of the first page goes, and what proves that it is ours.
+/// Where the form of the first page is sent, and the token that proves that the form is ours.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Target<'a> {
     pub(super) path: &'a str,
@@ -50,31 +54,31 @@ impl Page {
         Self { title, body, script: None }
     }
 
-    /// Nobody waits for an answer any more.
+    /// For an answer that no sign-in waits for.
     pub(super) fn ended() -> Self {
         Self::notice(
             "The sign-in has ended",
-            "Nothing waits for this answer any more. You can close this window.",
+            "This answer is no longer needed. You can close this window.",
         )
     }
 
-    /// The person gave up.
+    /// After the person has cancelled.
     pub(super) fn cancelled() -> Self {
         Self::notice("Cancelled", "The sign-in was cancelled. You can close this window.")
     }
 
-    /// The answer was not ours; the wait goes on.
+    /// For an answer that does not belong to this sign-in, which continues.
     pub(super) fn rejected() -> Self {
         Self::notice(
             "Not accepted",
-            "This answer does not belong to the sign-in. If you are signing in, go on in the \
-             window where you began.",
+            "This answer does not belong to the sign-in. If you are signing in, continue in the \
+             window where you started.",
         )
     }
 
-    /// How it ended.
+    /// The outcome of the sign-in.
     pub(crate) fn outcome(outcome: &SignInOutcome, prompt: &SignInPrompt) -> Self {
-        let LastWords { title, text, closes } = LastWords::of(outcome);
+        let FinalMessage { title, text, closes } = FinalMessage::of(outcome);
         let mut page = Self::notice(title, &text);
         if closes {
             page.script = Some(CLOSE);
@@ -97,14 +101,14 @@ impl Page {
         Self::first("Choose an account", prompt, &buttons, target)
     }
 
-    /// The beginning of a sign-in that leaves nothing to choose.
+    /// The start of a sign-in without a choice of accounts.
     pub(super) fn start(prompt: &SignInPrompt, target: Target<'_>) -> Self {
         let mut buttons = String::new();
         button(&mut buttons, CONTINUE, "main", "Continue");
         Self::first("Sign in", prompt, &buttons, target)
     }
 
-    /// The first page again, once there is nothing to choose any more.
+    /// The first page after the choice, if it is loaded again.
     pub(super) fn waiting(target: Target<'_>) -> Self {
         let body = format!("{}<div>\n{WAITING}{}</div>\n</form>\n", form(target), cancel());
         Self { title: "Signing in", body, script: Some(LAUNCHER) }
@@ -125,7 +129,7 @@ impl Page {
         Self { title, body, script: Some(LAUNCHER) }
     }
 
-    /// The same page for a window that is watched by other means.
+    /// The same page for our own window, which notices closing itself.
     #[cfg(unix)]
     pub(super) fn without_script(self) -> Self {
         Self { script: None, ..self }
@@ -136,7 +140,7 @@ impl Page {
         self.document(nonce, "")
     }
 
-    /// The whole document where no headers can go with it.
+    /// The whole document, for use without HTTP headers.
     #[cfg(unix)]
     pub(crate) fn standalone(&self, nonce: &str) -> String {
         let policy = format!(
@@ -160,7 +164,7 @@ impl Page {
     }
 }
 
-impl LastWords {
+impl FinalMessage {
     pub(super) fn of(outcome: &SignInOutcome) -> Self {
         match outcome {
             SignInOutcome::SignedIn { username } => Self {
@@ -181,8 +185,8 @@ impl LastWords {
 }
 
 /// Shown beside the provider's page.
-const WAITING: &str = "<h1 tabindex=\"-1\">Go on in the other tab</h1>\n\
-     <p>You sign in there. Keep this page open: closing either of them cancels the sign-in.</p>\n";
+const WAITING: &str = "<h1 tabindex=\"-1\">Continue in the other tab</h1>\n\
+     <p>Sign in there, and keep this page open: closing either tab cancels the sign-in.</p>\n";
 
 fn form(target: Target<'_>) -> String {
     let (path, token) = (escape(target.path), escape(target.token));
@@ -193,7 +197,7 @@ fn form(target: Target<'_>) -> String {
     )
 }
 
-/// Which program asks, for what, and who will ask for credentials.
+/// Which program asks for what, and which host will ask for credentials.
 fn describe(body: &mut String, prompt: &SignInPrompt) {
     let process = prompt.caller.process.as_ref();
     let executable = process.and_then(|process| process.executable.as_deref());
@@ -224,7 +228,7 @@ fn describe(body: &mut String, prompt: &SignInPrompt) {
     body.push_str("</dl>\n");
 }
 
-/// An account: its name if it has one, its user name, and an initial for the eye.
+/// A button for an account: its name if it has one, its user name, and an initial.
 fn tile(buttons: &mut String, account: &Account) {
     let user = escape(&account.username);
     let name = account.name.as_deref().unwrap_or_default();
@@ -246,7 +250,7 @@ fn tile(buttons: &mut String, account: &Account) {
     );
 }
 
-/// `html` is shown on it.
+/// A button with this label.
 fn button(buttons: &mut String, value: &str, class: &str, html: &str) {
     let _ = writeln!(
         buttons,
@@ -260,8 +264,8 @@ fn cancel() -> String {
     text
 }
 
-/// Text as it may stand in an element or a quoted attribute. Control characters and those that
-/// change the direction of text would let a name look like another.
+/// Escapes text for an element or a quoted attribute. Control characters and characters that change
+/// the direction of text are replaced, because they could make one name look like another.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -336,6 +340,11 @@ mod tests {
         }
         assert_eq!(page.matches("<script").count(), page.matches("<script nonce=\"n0\">").count());
         assert!(!page.contains("<img") && !page.contains("://cdn"));
+    }
+
+    #[test]
+    fn the_script_asks_for_the_path_that_is_served() {
+        assert!(LAUNCHER.contains(&format!("fetch(`${{path}}/{PRESENCE}`)")));
     }
 
     #[test]
