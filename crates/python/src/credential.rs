@@ -114,7 +114,7 @@ impl InteractiveBrowserBrokerCredential {
     /// :raises AuthenticationRequiredError: Sign-in is required, but
     ///     ``disable_automatic_authentication`` forbids the prompt.
     /// :raises AuthenticationError: The request failed, was cancelled or timed out; its ``kind``
-    ///     tells which. It is a ``ClientAuthenticationError`` of azure-core.
+    ///     is the reason. It is a ``ClientAuthenticationError`` of azure-core.
     /// :raises ValueError: No scope was given.
     #[pyo3(signature = (*scopes, claims=None, tenant_id=None, enable_cae=false, **keywords))]
     #[allow(clippy::too_many_arguments, reason = "the signature every Azure credential has")]

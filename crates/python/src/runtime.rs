@@ -49,7 +49,7 @@ const SILENT_LIMIT: Duration = Duration::from_secs(60);
 /// How long a request with a prompt may take: azure-identity's default.
 const INTERACTIVE_LIMIT: Duration = Duration::from_secs(300);
 
-/// Whoever was asked ends at the limit too, and says why; its answer gets this long to arrive.
+/// The broker applies the same limit and returns a better error, which gets this long to arrive.
 const ANSWER_TIME: Duration = Duration::from_millis(500);
 
 /// The broker of this machine, for programs written for Microsoft's runtime. It never signs in from
@@ -421,7 +421,7 @@ impl MsalRuntimeError {
         text(&self.0)
     }
 
-    /// Return the Response_Status, which tells a program how to react.
+    /// Return the Response_Status, which decides how a program reacts.
     fn get_status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let statuses = py.import(MODULE)?.getattr(intern!(py, "Response_Status"))?;
         statuses.getattr(format!("Status_{:?}", Status::of(self.0.kind())))

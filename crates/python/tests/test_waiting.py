@@ -151,7 +151,7 @@ def the_bus_never_starts_the_broker(scenario: Scenario) -> Keywords:
 
 
 def the_provider_is_silent(scenario: Scenario) -> Keywords:
-    """The process sends the request itself, as it does without a broker."""
+    """The process sends the request itself, as if there were no broker."""
     port = scenario.listener().getsockname()[1]
     authority = f"https://127.0.0.1:{port}"
     return {"authority": authority, "disable_instance_discovery": True, "broker": "never"}

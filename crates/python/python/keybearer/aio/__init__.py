@@ -60,7 +60,7 @@ class InteractiveBrowserBrokerCredential:
         :raises AuthenticationRequiredError: Sign-in is required, but
             ``disable_automatic_authentication`` forbids the prompt.
         :raises AuthenticationError: The request failed, was cancelled or timed out; its ``kind``
-            tells which. It is a ``ClientAuthenticationError`` of azure-core.
+            is the reason. It is a ``ClientAuthenticationError`` of azure-core.
         :raises ValueError: No scope was given.
         """
         options = {**kwargs, "claims": claims, "tenant_id": tenant_id, "enable_cae": enable_cae}
