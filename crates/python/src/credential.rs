@@ -31,25 +31,27 @@ use crate::token::Token;
 ///     ``login.microsoftonline.com``.
 /// :keyword str tenant_id: Tenant to sign in to: a GUID, a domain name, ``organizations`` (the
 ///     default), ``common`` or ``consumers``.
-/// :keyword str client_id: Client ID of the app registration. Default: Microsoft's public client for
-///     developer tools.
-/// :keyword str login_hint: User principal name of the account to use. No other account is used.
+/// :keyword str client_id: Client ID of the app registration. Default: Microsoft's public client
+///     for developer tools.
+/// :keyword str login_hint: User principal name of the account to use. No other account is used without
+///     a prompt; at a prompt, the person may pick another one.
 /// :keyword float timeout: Seconds that one request may take in all, including a sign-in. Default:
 ///     300. With 0, every request times out that the credential's own cache cannot answer.
-/// :keyword str redirect_uri: Redirect URI of the app registration. Default: ``http://localhost`` on
-///     any free port.
+/// :keyword str redirect_uri: Redirect URI of the app registration. Default: ``http://localhost``
+///     on any free port.
 /// :keyword bool use_default_broker_account: If several accounts are connected, use the one that
 ///     signed in last instead of showing an account picker. Default: False.
 /// :keyword bool disable_automatic_authentication: Raise ``AuthenticationRequiredError`` instead of
 ///     prompting; the program calls ``authenticate`` to prompt. Default: False.
 /// :keyword bool disable_interactive_fallback: Raise ``CredentialUnavailableError`` instead of
 ///     prompting, so that a chain tries its next credential. Default: False.
-/// :keyword bool disable_instance_discovery: Trust the authority without asking Microsoft whether it
-///     exists; only for requests that this process sends itself. For private clouds. Default: False.
-/// :keyword additionally_allowed_tenants: Iterable of tenants that ``tenant_id`` of a method may name
-///     besides the credential's own. ``"*"`` allows any. Default: none.
-/// :keyword authentication_record: An ``AuthenticationRecord``, Keybearer's or azure-identity's. Its
-///     account is used, and its client ID and authority take precedence over the keywords.
+/// :keyword bool disable_instance_discovery: Trust the authority without asking Microsoft whether
+///     it exists, for private clouds. This affects only requests that this process sends itself.
+///     Default: False.
+/// :keyword additionally_allowed_tenants: Iterable of tenants that ``tenant_id`` of a method may
+///     name besides the credential's own. ``"*"`` allows any. Default: none.
+/// :keyword authentication_record: An ``AuthenticationRecord``, Keybearer's or azure-identity's.
+///     Its account is used, and its client ID and authority take precedence over the keywords.
 /// :keyword parent_window_handle: Handle of the window to which the sign-in dialog belongs on
 ///     Windows, or ``CONSOLE_WINDOW_HANDLE``. Default: chosen automatically. Ignored on Linux.
 /// :keyword str broker: ``"auto"`` (the default) asks the broker and signs in from this process if
@@ -57,8 +59,8 @@ use crate::token::Token;
 ///     ``"never"`` always signs in from this process.
 /// :keyword bool enable_msa_passthrough: Accept personal Microsoft accounts for an app of an
 ///     organization. Supported only for some of Microsoft's own apps. Default: False.
-/// :keyword bool enable_support_logging: Include names of accounts, tenants and apps in the lines of
-///     the logger ``keybearer``. Secrets are never logged. Default: False.
+/// :keyword bool enable_support_logging: Include names of accounts, tenants and apps in the lines
+///     of the logger ``keybearer``. Secrets are never logged. Default: False.
 /// :keyword cache_persistence_options: Ignored, because the broker keeps the tokens. Keywords of
 ///     azure-core's transports and pipelines are ignored too.
 /// :raises ValueError: A keyword has an invalid value.
@@ -233,8 +235,8 @@ impl InteractiveBrowserBrokerCredential {
     }
 }
 
-/// Runs signal handlers and delivers log lines; a waiting thread calls this every 50 ms. Returns the
-/// exception of a handler, which ends the wait.
+/// Runs signal handlers and delivers log lines; a waiting thread calls this every 50 ms. Returns
+/// the exception of a handler, which ends the wait.
 fn poll_interpreter(py: Python<'_>) -> Option<PyErr> {
     py.check_signals().and_then(|()| logging::deliver(py)).err()
 }

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import inspect
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 import keybearer
 import keybearer.aio
@@ -15,6 +18,9 @@ from azure.core.credentials import AccessToken, AccessTokenInfo
 from azure.core.exceptions import ClientAuthenticationError
 from broker_double import HOME_ACCOUNT_ID, USERNAME, Answer, BrokerDouble, Reply, error, token
 from keybearer import _exceptions, _native
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Serve = Callable[[Answer], BrokerDouble]
 
@@ -297,6 +303,26 @@ def test_a_record_is_that_of_azure_identity() -> None:
     assert again.serialize() == official.serialize()
     with pytest.raises(ValueError, match="authentication record"):
         keybearer.AuthenticationRecord.deserialize("{}")
+
+
+def public_definitions() -> Iterator[Any]:
+    """Find the public classes of the stub, and their public methods and properties."""
+    stub = Path(keybearer.__file__).with_name("_native.pyi").read_text()
+    for node in ast.parse(stub).body:
+        if isinstance(node, ast.ClassDef) and node.name in keybearer.__all__:
+            yield pytest.param(node, getattr(_native, node.name), id=node.name)
+            for member in node.body:
+                if isinstance(member, ast.FunctionDef) and not member.name.startswith("_"):
+                    defined = getattr(getattr(_native, node.name), member.name)
+                    yield pytest.param(member, defined, id=f"{node.name}.{member.name}")
+
+
+@pytest.mark.parametrize(("node", "defined"), public_definitions())
+def test_editors_show_the_docstrings_of_the_native_module(
+    node: ast.ClassDef | ast.FunctionDef, defined: object
+) -> None:
+    """Editors read the stub, `help` reads the module."""
+    assert ast.get_docstring(node) == inspect.getdoc(defined)
 
 
 def test_both_sides_of_the_exception_table_know_the_same_kinds() -> None:
