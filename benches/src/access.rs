@@ -12,7 +12,6 @@ use crate::Samples;
 
 /// The connection to a service.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "the two ways there are")]
 pub enum Channel {
     /// Peer to peer over this socket.
     Socket(PathBuf),

@@ -16,7 +16,6 @@ use crate::shifted_clock::ShiftedClock;
 
 /// An engine with real effects, except for the provider and the person.
 #[derive(Debug)]
-#[allow(clippy::exhaustive_structs, reason = "the programs reach for its parts")]
 pub struct EngineAt {
     /// The engine.
     pub engine: Engine,

@@ -7,7 +7,6 @@ use serde_json::json;
 
 /// One measured number, in the format that `xtask` reads.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "built field by field by the programs")]
 pub struct Figure<'a> {
     /// The row of the table.
     pub row: &'a str,
@@ -83,7 +82,7 @@ pub fn median(values: &[f64]) -> f64 {
     quantile(&mut values.to_vec(), 0.5)
 }
 
-#[allow(
+#[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     clippy::cast_precision_loss,

@@ -13,7 +13,6 @@ use crate::ACCESS_TOKEN_LENGTH;
 
 /// A broker that returns the same token, valid for a day, to every caller.
 #[derive(Clone, Copy, Debug, Default)]
-#[allow(clippy::exhaustive_structs, reason = "has no state")]
 pub struct FixedBroker;
 
 #[async_trait]

@@ -3,7 +3,7 @@
 //!
 //! If Keybearer and its peer are both Rust, one program measures both in turns. It reports medians, and
 //! `xtask` repeats whole runs, because other load on the machine cannot be removed here.
-#![allow(clippy::print_stdout, reason = "the lines are these programs' answer")]
+#![expect(clippy::print_stdout, reason = "the lines are these programs' answer")]
 
 mod access;
 mod accounts;

@@ -137,7 +137,7 @@ CONDITIONS = {
     "the person declines": lambda machine: machine.person("dev", "--deny"),
     "the person walks away": lambda machine: machine.person("dev", "--abandon"),
     "no broker": lambda machine: None,
-    "our program is not installed": CaseMachine.has_no_program,
+    "keybearer is not installed": CaseMachine.has_no_program,
     "the bus never starts the broker": CaseMachine.never_starts_a_broker,
     "the broker is stopped": CaseMachine.stop_broker,
     "the provider's token endpoint stalls": lambda machine: machine.fault("token", STALL),

@@ -121,7 +121,7 @@ async fn in_turns(row: &str, mut ours: Subject, mut peer: Subject) -> Result<()>
         show(", one at a time, p50", subject.latency(0.5), "µs");
         show(", one at a time, p99", subject.latency(0.99), "µs");
     }
-    #[allow(clippy::cast_precision_loss, reason = "a length in bytes")]
+    #[expect(clippy::cast_precision_loss, reason = "a length in bytes")]
     let length = ours.reply_length().await? as f64;
     report(&Figure { row, what: "bytes in a reply", value: length, unit: "B", n: 1 });
     Ok(())

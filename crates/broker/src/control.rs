@@ -49,7 +49,6 @@ impl Control {
 
 /// What happens to a sign-in that waits for a person when the broker is asked to stop.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "there is no third way")]
 pub enum SignIns {
     /// The sign-in has five seconds left.
     CutOff,

@@ -39,7 +39,6 @@ pub struct BrokerOptions {
 
 /// What happens to a broker that is already running.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[allow(clippy::exhaustive_enums, reason = "there is no third way")]
 pub enum Incumbent {
     /// It keeps serving, and the new broker exits at once.
     #[default]
@@ -67,7 +66,6 @@ impl BrokerOptions {
 
 /// How a broker ended without an error.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "there is no third way")]
 pub enum Exit {
     /// It served until this happened.
     Served(StopReason),

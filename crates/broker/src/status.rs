@@ -47,7 +47,6 @@ pub struct DoorStatus {
 /// A broker's state on the session bus.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "snake_case")]
-#[allow(clippy::exhaustive_enums, reason = "status has a sentence for each")]
 pub enum BusStatus {
     /// There is no session bus.
     Absent,

@@ -2,7 +2,6 @@ use tokio::sync::watch;
 
 /// Why the broker stops.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "each is logged in words")]
 pub enum StopReason {
     /// It received a signal.
     Signal,

@@ -79,9 +79,9 @@ impl Target {
     }
 }
 
-/// The scopes of a sign-in that names none: Azure Resource Manager for Microsoft's developer app,
-/// which may use it everywhere, and Graph's `User.Read` for other apps, which every app registration
-/// has from the start. In a cloud whose Resource Manager is not known, the person only signs in.
+/// The scopes of a sign-in without `--scope`: Azure Resource Manager for Microsoft's developer app,
+/// which has permission in every directory, and Graph's `User.Read` for other apps, which every new
+/// app registration has. If the cloud's Resource Manager is not known, the sign-in is for no resource.
 fn default_scopes(client_id: &ClientId, host: &AuthorityHost) -> Result<ScopeSet> {
     if client_id.as_str() != AZURE_DEVELOPER_APP {
         return ScopeSet::parse(&["User.Read"]);
@@ -117,9 +117,9 @@ mod tests {
     #[test]
     fn without_scopes_a_person_only_signs_in_where_the_resource_manager_is_not_known() {
         for authority in ["localhost:8443", "login.sovcloud-identity.sg", "contoso.ciamlogin.com"] {
-            let request = target("", authority, None);
+            let target = target("", authority, None);
             let limit = Limit { seconds: 1 };
-            let request = request.request(&[], AccountChoice::Only, None, limit).unwrap();
+            let request = target.request(&[], AccountChoice::Only, None, limit).unwrap();
             assert_eq!(request.scopes, ScopeSet::sign_in(), "{authority}");
         }
     }

@@ -1,10 +1,10 @@
-//! The real program on a Windows without Web Account Manager: it signs in with the browser and keeps
-//! that itself.
+//! The real program on a Windows without Web Account Manager: it signs in with the browser and stores
+//! the account itself.
 //!
 //! `cargo xtask test` runs this in Wine, with the emulator on the other side of loopback and
 //! `xtask browse` as the browser.
 #![cfg(windows)]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -31,10 +31,10 @@ impl Profile {
     }
 
     fn run(&self, arguments: &[&str]) -> (i32, String, String) {
-        told(self.command(arguments).output().unwrap())
+        output_of(self.command(arguments).output().unwrap())
     }
 
-    /// The content of every file it has.
+    /// The content of every file of the profile.
     fn files(&self) -> Vec<Vec<u8>> {
         let state = self.0.path().join("LOCALAPPDATA").join("keybearer");
         let files = state.read_dir().unwrap().map(|entry| entry.unwrap().path());
@@ -42,7 +42,7 @@ impl Profile {
     }
 }
 
-fn told(output: Output) -> (i32, String, String) {
+fn output_of(output: Output) -> (i32, String, String) {
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
 }
@@ -94,7 +94,7 @@ fn commands_at_the_same_time_take_turns() {
     };
     let running: Vec<_> = (0..4).map(start).collect();
     for child in running {
-        let (code, token, stderr) = told(child.wait_with_output().unwrap());
+        let (code, token, stderr) = output_of(child.wait_with_output().unwrap());
         assert_eq!((code, token.trim_end().split('.').count()), (0, 3), "{stderr}");
     }
 }

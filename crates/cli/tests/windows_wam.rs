@@ -1,6 +1,6 @@
 //! The real program on a Windows with a Web Account Manager: the project's own provider, in Wine.
 #![cfg(windows)]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 use std::path::PathBuf;
 use std::process::Command;

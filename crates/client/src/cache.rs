@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use keybearer_core::{Claims, OIDC_SCOPES, ProofOfPossession, ScopeSet, Tenant, Timestamp, Token};
-use keybearer_engine::Clock;
+use keybearer_engine::ClockReading;
 use rustc_hash::FxHasher;
 
 /// Tokens that end sooner than this are not handed out.
@@ -19,19 +19,6 @@ const RENEW_EVERY: Duration = Duration::from_secs(30);
 /// How long after issue a token is assumed to satisfy the claims it was requested with. A caller that
 /// names the same claims later was refused with the token.
 const ANSWERS_A_CHALLENGE: Duration = Duration::from_secs(30);
-
-/// A moment, by the wall clock and by the clock that cannot be set.
-#[derive(Clone, Copy)]
-pub(crate) struct ClockReading {
-    pub(crate) now: Timestamp,
-    pub(crate) uptime: Duration,
-}
-
-impl ClockReading {
-    pub(crate) fn of(clock: &impl Clock) -> Self {
-        Self { now: clock.now(), uptime: clock.uptime() }
-    }
-}
 
 /// What a token is looked up by, as the caller gave it.
 #[derive(Clone, Copy)]

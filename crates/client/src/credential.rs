@@ -8,11 +8,11 @@ use keybearer_core::{
     ErrorKind, HomeAccountId, InteractiveRequest, Missing, Prompt, Result, ScopeSet, SilentRequest,
     Tenant, Token, TokenParameters, grace,
 };
-use keybearer_engine::Random;
+use keybearer_engine::{ClockReading, Random};
 use keybearer_host::{Environment, SystemClock, SystemRandom};
 use keybearer_native::limit::{deadline_after, now, within};
 
-use crate::cache::{CacheLookup, CachedToken, ClockReading, TokenCache};
+use crate::cache::{CacheLookup, CachedToken, TokenCache};
 use crate::chain::{LocalBroker, LocalBrokerOptions};
 use crate::flights::{Boarding, Flights};
 use crate::options::{CredentialOptions, PromptPolicy, Settings};

@@ -19,7 +19,6 @@ const LONGEST_TIMEOUT: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// What a caller says about a credential. `None`, empty and `false` mean the default.
 #[derive(Clone, Debug, Default)]
-#[allow(clippy::exhaustive_structs, reason = "the credential crates build it field by field")]
 pub struct CredentialOptions {
     /// The authority's host; default `AZURE_AUTHORITY_HOST`, else `login.microsoftonline.com`.
     pub authority: Option<String>,

@@ -7,7 +7,6 @@ use crate::cache::CacheLookup;
 
 /// What one call asks for.
 #[derive(Clone, Copy, Debug, Default)]
-#[allow(clippy::exhaustive_structs, reason = "the credential crates build it field by field")]
 pub struct TokenQuery<'a> {
     /// The scopes, all of one resource.
     pub scopes: &'a [&'a str],

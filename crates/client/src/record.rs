@@ -11,7 +11,6 @@ const VERSION: &str = "1.0";
 /// taken over from, a program that uses `azure.identity.AuthenticationRecord`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(into = "Written", try_from = "Written")]
-#[allow(clippy::exhaustive_structs, reason = "plain data of a fixed format")]
 pub struct AuthenticationRecord {
     /// The authority that was asked.
     pub authority: AuthorityHost,

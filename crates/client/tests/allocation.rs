@@ -1,5 +1,6 @@
-//! What a hit costs. Alone in its program: the allocator counts for everybody.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+//! The allocations of a cache hit. The test is alone in its program, because the allocator counts for
+//! the whole process.
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

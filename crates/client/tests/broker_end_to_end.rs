@@ -1,7 +1,7 @@
 //! Requests of other vendors' clients, as they write them: from the broker's session to the engine and
 //! an emulated provider, and with the token to a resource.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
 //! The credential logic every language shares, over a scripted broker.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -123,7 +123,7 @@ fn held_times(credential: &Credential, times: usize) -> usize {
 #[tokio::test]
 async fn a_person_is_asked_only_when_there_is_no_other_way() {
     let broker = Arc::new(ScriptedBroker::new());
-    broker.on_silent(Answer::Now(Err(Error::interaction_required("nobody is connected"))));
+    broker.on_silent(Answer::Now(Err(Error::interaction_required("no account is connected"))));
     broker.on_interactive(Answer::Now(Ok(token("t-1"))));
     let credential = credential(&broker, CredentialOptions::default());
     assert_eq!(credential.acquire(QUERY).await.unwrap().source, TokenSource::SignIn);
@@ -158,7 +158,9 @@ async fn the_options_decide_whether_a_person_is_asked() {
     for (options, acquired, authenticated) in cases {
         let broker = || {
             let broker = Arc::new(ScriptedBroker::new());
-            broker.on_silent(Answer::Now(Err(Error::interaction_required("nobody is connected"))));
+            broker.on_silent(Answer::Now(Err(Error::interaction_required(
+                "no account is connected",
+            ))));
             broker.on_interactive(Answer::Now(Ok(token("t-1"))));
             broker
         };
@@ -184,7 +186,7 @@ async fn authenticate_lets_the_person_choose_unless_somebody_has_been_named() {
     ];
     for (options, expected) in cases {
         let broker = Arc::new(ScriptedBroker::new());
-        broker.on_silent(Answer::Now(Err(Error::interaction_required("nobody is connected"))));
+        broker.on_silent(Answer::Now(Err(Error::interaction_required("no account is connected"))));
         broker.on_interactive(Answer::Now(Ok(token("t-1"))));
         let credential = credential(&broker, options);
         credential.authenticate(QUERY).await.unwrap();
@@ -385,9 +387,9 @@ async fn callers_that_want_the_same_at_the_same_time_are_one_request_inv_i6() {
 #[tokio::test]
 async fn a_person_is_asked_once_for_all_that_is_wanted_at_the_same_time() {
     let broker = Arc::new(ScriptedBroker::new());
-    let nobody = || Answer::Now(Err(Error::interaction_required("nobody is connected")));
-    broker.on_silent(nobody());
-    broker.on_silent(nobody());
+    let no_account = || Answer::Now(Err(Error::interaction_required("no account is connected")));
+    broker.on_silent(no_account());
+    broker.on_silent(no_account());
     broker.on_interactive(Answer::After(Duration::from_millis(100), Ok(token("t-1"))));
     broker.on_silent(Answer::Now(Ok(token("t-2"))));
     let credential = credential(&broker, CredentialOptions::default());
@@ -409,7 +411,7 @@ async fn a_broker_that_never_answers_ends_at_the_timeout_inv_i7() {
     let silent = Arc::new(ScriptedBroker::new());
     silent.on_silent(Answer::Hang);
     let interactive = Arc::new(ScriptedBroker::new());
-    interactive.on_silent(Answer::Now(Err(Error::interaction_required("nobody"))));
+    interactive.on_silent(Answer::Now(Err(Error::interaction_required("no account is connected"))));
     interactive.on_interactive(Answer::Hang);
     for broker in [silent, interactive] {
         let started = Instant::now();

@@ -1,6 +1,6 @@
 //! Finding the broker of this machine, on a machine made for the test.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use keybearer_testkit::double::{Answer, ScriptedBroker};
 use keybearer_testkit::sample;
 use tokio::net::UnixListener;
 
-/// A machine on which nothing of ours runs or is installed.
+/// A machine on which nothing of Keybearer runs or is installed.
 fn bare_machine() -> (Home, Environment) {
     let home = Home::new().unwrap();
     let no_programs = home.make_private("bin").unwrap();
@@ -219,7 +219,7 @@ async fn on_windows_and_in_wsl_a_missing_broker_lets_a_chain_go_on() {
     ]);
     let error = accounts(&broker(&environment, BrokerChoice::Auto), LONG).await.unwrap_err();
     assert_eq!(*error.kind(), ErrorKind::Unavailable(Missing::Broker));
-    // Who says so explicitly signs in from this process there, too.
+    // `BrokerChoice::Never` signs in from this process there, too.
     assert_eq!(accounts(&broker(&environment, BrokerChoice::Never), LONG).await.unwrap(), 0);
 }
 

@@ -3,7 +3,7 @@
 //! `cargo xtask test` registers the provider in a Wine prefix made for it and names its directory
 //! in `FAKE_WAM_DIR`.
 #![cfg(windows)]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};

@@ -1,6 +1,6 @@
 //! A Windows without Web Account Manager, which is what Wine is.
 #![cfg(windows)]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! A caller whose thread has windows.
 #![cfg(windows)]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 #![allow(unsafe_code, reason = "windows are made and spoken to by functions of the system")]
 
 use std::sync::Arc;

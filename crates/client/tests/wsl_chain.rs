@@ -1,6 +1,6 @@
 //! Which broker a program in WSL asks.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 mod support;
 
@@ -20,7 +20,7 @@ use tokio::net::UnixListener;
 
 const LONG: Duration = Duration::from_secs(20);
 
-/// A Linux in WSL on which nothing of ours runs or is installed.
+/// A Linux in WSL on which nothing of Keybearer runs or is installed.
 struct Wsl(Home);
 
 impl Wsl {

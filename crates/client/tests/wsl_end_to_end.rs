@@ -2,7 +2,7 @@
 //! process of the proxy. The proxy asks Keybearer's engine, which stands for Windows' broker, over a
 //! socket. The engine signs in through its loopback listener at an emulated provider, over TLS.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 mod support;
 
@@ -19,7 +19,7 @@ use tokio::net::UnixListener;
 
 const USER: &str = "dev@contoso.example";
 
-/// What stands for Windows. Everything ends with the test.
+/// The part of Windows. Everything ends with the test.
 struct Windows {
     home: Home,
     laboratory: Laboratory,

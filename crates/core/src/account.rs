@@ -5,7 +5,6 @@ use crate::{Error, HomeAccountId, Result, TenantId};
 /// The same person may be a member of several; [`home_account_id`](Self::home_account_id) is the
 /// identity that stays the same.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "plain data that every broker fills in whole")]
 pub struct Account {
     /// The person's identity, the same in every directory.
     pub home_account_id: HomeAccountId,
@@ -40,7 +39,6 @@ impl Account {
 /// Which account a request is for. A broker never uses another account than an exact one
 /// (promise I8).
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-#[allow(clippy::exhaustive_enums, reason = "every broker must decide about every choice")]
 pub enum AccountChoice {
     /// No account was named: the connected account if there is exactly one, else the person chooses.
     #[default]

@@ -103,7 +103,6 @@ impl fmt::Debug for AuthorityHost {
 /// Which accounts may sign in: all, work or school accounts, personal accounts, or the members of
 /// one directory.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "the four forms of the authority's path segment")]
 pub enum Tenant {
     /// Work, school and personal accounts.
     Common,

@@ -55,7 +55,6 @@ pub trait BrokerRequest: Clone + fmt::Debug + Send + Sync + 'static {
 
 /// Whether a request may be made a second time, after the broker went away before it answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "there is no third answer")]
 pub enum Repeat {
     /// Once more. The request changes nothing, and no person is asked.
     Once,

@@ -22,7 +22,6 @@ impl fmt::Display for CallerId {
 
 /// The program behind a connection, as reported by the operating system.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct Process {
     /// Process id at the time of connecting. It may be reused later, so it is for display only.
     pub pid: u32,
@@ -34,7 +33,6 @@ pub struct Process {
 
 /// The program that makes a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct Caller {
     /// The connection.
     pub id: CallerId,

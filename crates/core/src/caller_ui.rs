@@ -79,7 +79,6 @@ pub fn no_terminal() -> Error {
 
 /// What a [`CallerUi`] can do.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-#[allow(clippy::exhaustive_structs, reason = "plain data, with a default")]
 pub struct Abilities {
     /// A graphical browser can be opened.
     pub browser: bool,
@@ -89,7 +88,6 @@ pub struct Abilities {
 
 /// A terminal with a person at it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-#[allow(clippy::exhaustive_structs, reason = "plain data, with a default")]
 pub struct Terminal {
     /// The SSH session of the person, if there is one.
     pub ssh: Option<SshSession>,
@@ -97,7 +95,6 @@ pub struct Terminal {
 
 /// An SSH session, as far as the server's side knows it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-#[allow(clippy::exhaustive_structs, reason = "plain data, with a default")]
 pub struct SshSession {
     /// The arguments `ssh` needs to connect to this machine: `user@host`, after `-p PORT` if need be.
     pub destination: String,
@@ -105,7 +102,6 @@ pub struct SshSession {
 
 /// What the person chose in the account picker.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "the engine handles every choice")]
 pub enum AccountPick {
     /// One of the accounts offered.
     Known(HomeAccountId),
@@ -115,7 +111,6 @@ pub enum AccountPick {
 
 /// A code to enter on any device, RFC 8628 §3.2.
 #[derive(Clone, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct UserCode {
     /// The code.
     pub user_code: String,
@@ -136,7 +131,6 @@ impl fmt::Debug for UserCode {
 
 /// An address to sign in at, in a browser on any machine.
 #[derive(Clone, PartialEq, Eq)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct SignInAddress {
     /// The address.
     pub url: Url,
@@ -155,7 +149,6 @@ impl fmt::Debug for SignInAddress {
 
 /// How a caller wants the person to sign in.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-#[allow(clippy::exhaustive_enums, reason = "every broker must decide about every method")]
 pub enum SignInMethod {
     /// The method that suits the person's session.
     #[default]
@@ -170,7 +163,6 @@ pub enum SignInMethod {
 
 /// How the person can be asked, and how they want to sign in.
 #[derive(Clone, Debug, Default)]
-#[allow(clippy::exhaustive_structs, reason = "plain data, with a default")]
 pub struct SignInOptions {
     /// The method.
     pub method: SignInMethod,

@@ -31,7 +31,7 @@ enum LoginHosts {
 pub struct ResourceManager {
     /// The host of its REST interface.
     pub host: &'static str,
-    /// The audience its tokens had before; Azure Identity still signs in for it.
+    /// The audience of its older tokens, which Azure Identity still requests when it signs in.
     pub audience: &'static str,
 }
 
@@ -225,103 +225,37 @@ mod tests {
 
     use super::*;
 
-    /// A login host; its cloud, cache name, Resource Manager and device registration host.
-    type Case = (&'static str, &'static str, Option<&'static str>, &'static str, &'static str);
+    /// A login host, its cloud, cache name, Resource Manager and device registration host.
+    const CASES: &str = "\
+login.microsoftonline.com | Azure | login.windows.net | management.azure.com | enterpriseregistration.windows.net
+login.windows.net | Azure | login.windows.net | management.azure.com | enterpriseregistration.windows.net
+login.microsoft.com | Azure | login.windows.net | management.azure.com | enterpriseregistration.windows.net
+sts.windows.net | Azure | login.windows.net | management.azure.com | enterpriseregistration.windows.net
+login.chinacloudapi.cn | Azure in China | login.partner.microsoftonline.cn | management.chinacloudapi.cn | enterpriseregistration.partner.microsoftonline.cn
+login.microsoftonline.us | Azure US Government | login.microsoftonline.us | management.usgovcloudapi.net | enterpriseregistration.microsoftonline.us
+login-us.microsoftonline.com | Azure US Government (login-us) | login-us.microsoftonline.com | - | -
+login.microsoftonline.de | Azure Germany (closed in 2021) | login.microsoftonline.de | management.microsoftazure.de | -
+login.sovcloud-identity.fr | Bleu (France) | login.sovcloud-identity.fr | management.sovcloud-api.fr | -
+login.sovcloud-identity.de | Delos Cloud (Germany) | login.sovcloud-identity.de | management.sovcloud-api.de | -
+login.sovcloud-identity.sg | Government Cloud (Singapore) | login.sovcloud-identity.sg | - | -
+contoso.ciamlogin.com | Microsoft Entra External ID | - | - | -
+login.example | - | - | - | -
+ciamlogin.com | - | - | - | -
+login.microsoftonline.com.evil.example | - | - | - | -";
 
     #[test]
     fn each_login_host_leads_to_the_hosts_of_its_cloud() {
-        let public = Some("login.windows.net");
-        let cases: [Case; 15] = [
-            (
-                "login.microsoftonline.com",
-                "Azure",
-                public,
-                "management.azure.com",
-                "enterpriseregistration.windows.net",
-            ),
-            (
-                "login.windows.net",
-                "Azure",
-                public,
-                "management.azure.com",
-                "enterpriseregistration.windows.net",
-            ),
-            (
-                "login.microsoft.com",
-                "Azure",
-                public,
-                "management.azure.com",
-                "enterpriseregistration.windows.net",
-            ),
-            (
-                "sts.windows.net",
-                "Azure",
-                public,
-                "management.azure.com",
-                "enterpriseregistration.windows.net",
-            ),
-            (
-                "login.chinacloudapi.cn",
-                "Azure in China",
-                Some("login.partner.microsoftonline.cn"),
-                "management.chinacloudapi.cn",
-                "enterpriseregistration.partner.microsoftonline.cn",
-            ),
-            (
-                "login.microsoftonline.us",
-                "Azure US Government",
-                Some("login.microsoftonline.us"),
-                "management.usgovcloudapi.net",
-                "enterpriseregistration.microsoftonline.us",
-            ),
-            (
-                "login-us.microsoftonline.com",
-                "Azure US Government (login-us)",
-                Some("login-us.microsoftonline.com"),
-                "",
-                "",
-            ),
-            (
-                "login.microsoftonline.de",
-                "Azure Germany (closed in 2021)",
-                Some("login.microsoftonline.de"),
-                "management.microsoftazure.de",
-                "",
-            ),
-            (
-                "login.sovcloud-identity.fr",
-                "Bleu (France)",
-                Some("login.sovcloud-identity.fr"),
-                "management.sovcloud-api.fr",
-                "",
-            ),
-            (
-                "login.sovcloud-identity.de",
-                "Delos Cloud (Germany)",
-                Some("login.sovcloud-identity.de"),
-                "management.sovcloud-api.de",
-                "",
-            ),
-            (
-                "login.sovcloud-identity.sg",
-                "Government Cloud (Singapore)",
-                Some("login.sovcloud-identity.sg"),
-                "",
-                "",
-            ),
-            ("contoso.ciamlogin.com", "Microsoft Entra External ID", None, "", ""),
-            ("login.example", "", None, "", ""),
-            ("ciamlogin.com", "", None, "", ""),
-            ("login.microsoftonline.com.evil.example", "", None, "", ""),
-        ];
-        for (host, name, cache_name, resource_manager, device_registration) in cases {
+        for case in CASES.lines() {
+            let host = case.split(" | ").next().unwrap_or_default();
             let cloud = Cloud::of_host(host);
-            assert_eq!(cloud.map_or("", Cloud::name), name, "{host}");
-            assert_eq!(cloud.and_then(Cloud::cache_name), cache_name, "{host}");
-            let found = cloud.and_then(|cloud| cloud.resource_manager().ok());
-            assert_eq!(found.map_or("", |found| found.host), resource_manager, "{host}");
-            let found = cloud.and_then(|cloud| cloud.device_registration().ok());
-            assert_eq!(found.unwrap_or_default(), device_registration, "{host}");
+            let found = [
+                cloud.map(Cloud::name),
+                cloud.and_then(Cloud::cache_name),
+                cloud.and_then(|cloud| cloud.resource_manager().ok()).map(|manager| manager.host),
+                cloud.and_then(|cloud| cloud.device_registration().ok()),
+            ];
+            let found = found.map(|found| found.unwrap_or("-"));
+            assert_eq!(format!("{host} | {}", found.join(" | ")), case);
         }
     }
 

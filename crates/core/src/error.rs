@@ -10,7 +10,6 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The kind of an error, which decides what the caller does next.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "the four mapping tables must cover every kind")]
 pub enum ErrorKind {
     /// Something is missing. The caller tries the next credential or broker.
     Unavailable(Missing),
@@ -68,7 +67,6 @@ impl ErrorKind {
 
 /// What is missing when something is unavailable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-#[allow(clippy::exhaustive_enums, reason = "the mapping tables must cover every case")]
 pub enum Missing {
     /// No broker answers.
     Broker,
@@ -84,7 +82,6 @@ pub enum Missing {
 
 /// What refused the request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
-#[allow(clippy::exhaustive_enums, reason = "the mapping tables must cover every case")]
 pub enum Denial {
     /// The person declined.
     Person,
@@ -96,7 +93,6 @@ pub enum Denial {
 
 /// What is known about an error besides its kind.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-#[allow(clippy::exhaustive_structs, reason = "plain data, copied across the wire whole")]
 pub struct ErrorContext {
     /// "could not VERB THING: reason" or a plain fact; lower case, no full stop, no secrets.
     pub message: String,

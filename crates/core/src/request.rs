@@ -7,27 +7,26 @@ use crate::{
     Deadline, Error, HomeAccountId, Missing, Result, ScopeSet, SignInOptions,
 };
 
-/// What every token request says.
+/// The parameters of every token request.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
 pub struct TokenParameters {
     /// The issuer of the token.
     pub authority: Authority,
-    /// The app that asks.
+    /// The app that requests the token.
     pub client_id: ClientId,
-    /// Where the app's sign-in answers go; `None` lets the broker choose a loopback address.
+    /// Where the provider sends the answer; `None` lets the broker choose a loopback address.
     pub redirect_uri: Option<Url>,
-    /// What the token is for.
+    /// The scopes of the token.
     pub scopes: ScopeSet,
-    /// For whom.
+    /// The account of the token.
     pub account: AccountChoice,
     /// A claims challenge to satisfy. Tokens cached without it are not used.
     pub claims: Option<Claims>,
-    /// What the client can do.
+    /// The capabilities of the client.
     pub capabilities: Capabilities,
-    /// A token that the resource refused and that must not be served again.
+    /// A token that the resource refused, which must not be returned again.
     pub access_token_to_renew: Option<AccessToken>,
-    /// The key to bind the token to; `None` for a bearer token.
+    /// What to bind the token to; `None` for a bearer token.
     pub proof_of_possession: Option<ProofOfPossession>,
     /// Further parameters for the authorization endpoint.
     pub extra_query: BTreeMap<String, String>,
@@ -40,8 +39,8 @@ pub struct TokenParameters {
 }
 
 impl TokenParameters {
-    /// For brokers that issue bearer tokens only. A bearer token must not replace a bound one: a
-    /// resource accepts it from every sender.
+    /// Checks that a bearer token is requested, for brokers that issue only these. Instead of a bound
+    /// token it would be usable by any holder.
     ///
     /// # Errors
     /// `Unavailable(Key)` if a token bound to a key is asked for.
@@ -57,14 +56,13 @@ impl TokenParameters {
     }
 }
 
-/// The key that a token is bound to, and the form of the token.
+/// The key to bind a token to, and the form of the token.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "a broker must not hand out the other kind")]
 pub enum ProofOfPossession {
-    /// A key of the broker. The token is a finished signed HTTP request (SHR), good for this request
-    /// only.
+    /// A key of the broker. The returned token is a finished signed HTTP request (SHR), valid for this
+    /// request only.
     Signed(HttpRequestToSign),
-    /// A key of the app, which signs its requests itself. The token is that of the provider.
+    /// A key of the app, which signs its requests itself. The returned token is the provider's.
     BoundTo {
         /// The key's SHA-256 thumbprint, base64url, RFC 7638.
         key_id: String,
@@ -73,7 +71,6 @@ pub enum ProofOfPossession {
 
 /// The HTTP request to sign, draft-ietf-oauth-signed-http-request §3.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct HttpRequestToSign {
     /// Upper-case method; signed as `m`.
     pub method: Option<String>,
@@ -81,45 +78,42 @@ pub struct HttpRequestToSign {
     pub host: Option<String>,
     /// Path, and query if there is one; signed as `p` and `q`.
     pub path: Option<String>,
-    /// The resource server's nonce; without one the signature carries a random one.
+    /// The resource server's nonce; without one the signature contains a random nonce.
     pub nonce: Option<String>,
-    /// JSON to be signed along as `client_claims`.
+    /// JSON to sign as `client_claims`.
     pub client_claims: Option<String>,
 }
 
-/// Asks for a token without any user interface.
+/// Requests a token without a user interface.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
 pub struct SilentRequest {
-    /// What for.
+    /// The parameters.
     pub parameters: TokenParameters,
 }
 
-/// Asks for a token; a person may be asked to sign in.
+/// Requests a token; the person may be prompted to sign in.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
 pub struct InteractiveRequest {
-    /// What for.
+    /// The parameters.
     pub parameters: TokenParameters,
-    /// How insistently the person is asked.
+    /// When the provider asks the person.
     pub prompt: Prompt,
-    /// Where the person is, and how they want to sign in.
+    /// How the person can be asked, and how they want to sign in.
     pub sign_in_options: SignInOptions,
 }
 
 impl InteractiveRequest {
-    /// A request that leaves it to the broker how the person is asked.
+    /// A request with the broker's default way to sign in.
     #[must_use]
     pub fn new(parameters: TokenParameters, prompt: Prompt) -> Self {
         Self { parameters, prompt, sign_in_options: SignInOptions::default() }
     }
 }
 
-/// When a person is asked, OpenID Connect Core §3.1.2.1 `prompt`.
+/// When the provider asks the person, OpenID Connect Core §3.1.2.1 `prompt`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-#[allow(clippy::exhaustive_enums, reason = "every broker must decide about every prompt")]
 pub enum Prompt {
-    /// Only if there is no other way to a token.
+    /// Only if it cannot issue a token otherwise.
     #[default]
     IfNeeded,
     /// Always let the person choose the account.
@@ -142,7 +136,7 @@ impl Prompt {
         }
     }
 
-    /// Reads the parameter; unknown words count as `IfNeeded`.
+    /// Parses the parameter; unknown values mean `IfNeeded`.
     #[must_use]
     pub fn from_parameter(text: &str) -> Self {
         match text.to_ascii_lowercase().as_str() {
@@ -154,9 +148,8 @@ impl Prompt {
     }
 }
 
-/// Asks for the connected accounts.
+/// Requests the connected accounts.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
 pub struct AccountsRequest {
     /// The app that asks, if it says.
     pub client_id: Option<ClientId>,
@@ -166,9 +159,8 @@ pub struct AccountsRequest {
     pub deadline: Deadline,
 }
 
-/// Asks to forget an account and all its tokens.
+/// Requests to remove an account and all its tokens.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
 pub struct RemoveAccountRequest {
     /// Which account.
     pub home_account_id: HomeAccountId,
@@ -178,11 +170,10 @@ pub struct RemoveAccountRequest {
     pub deadline: Deadline,
 }
 
-/// Asks for a browser's single sign-on cookie, \[MS-OAPXBC\] §3.2.5.1.3.
+/// Requests a browser's single sign-on cookie, \[MS-OAPXBC\] §3.2.5.1.3.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
 pub struct SsoCookieRequest {
-    /// Whose session.
+    /// The account of the session.
     pub account: AccountChoice,
     /// The page the cookie is for.
     pub sso_url: Option<Url>,
@@ -192,15 +183,14 @@ pub struct SsoCookieRequest {
     pub deadline: Deadline,
 }
 
-/// Asks to sign an HTTP request with the key an account's tokens are bound to.
+/// Requests a signature over an HTTP request with the key that an account's tokens are bound to.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
 pub struct SignHttpRequest {
     /// The app that asks.
     pub client_id: Option<ClientId>,
-    /// Whose key.
+    /// The account of the key.
     pub account: AccountChoice,
-    /// The request to sign.
+    /// The HTTP request.
     pub http: HttpRequestToSign,
     /// Ties log lines and errors together.
     pub correlation_id: CorrelationId,
@@ -208,10 +198,9 @@ pub struct SignHttpRequest {
     pub deadline: Deadline,
 }
 
-/// Ends the interactive requests of one caller that are still waiting.
+/// Cancels the pending interactive requests of one caller.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
 pub struct CancelRequest {
-    /// Whose requests.
+    /// The caller of the requests.
     pub caller: Caller,
 }

@@ -2,7 +2,6 @@ use crate::{AccessToken, Account, IdToken, ScopeSet, SsoCookieContent, Timestamp
 
 /// How a token is presented to a resource.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
-#[allow(clippy::exhaustive_enums, reason = "callers must decide about every type")]
 pub enum TokenType {
     /// Any holder of the token may use it, RFC 6750.
     #[default]
@@ -13,7 +12,6 @@ pub enum TokenType {
 
 /// Where a token came from.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "callers show it")]
 pub enum TokenSource {
     /// From a cache.
     Cache,
@@ -45,7 +43,6 @@ impl TokenSource {
 
 /// An access token and what is known about it. Cloning shares the secrets.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "plain data that every broker fills in whole")]
 pub struct Token {
     /// The token itself.
     pub access_token: AccessToken,
@@ -67,7 +64,6 @@ pub struct Token {
 
 /// A cookie that signs a browser in, \[MS-OAPXBC\] §3.2.5.1.3.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct SsoCookie {
     /// Name of the cookie or header.
     pub name: String,

@@ -29,7 +29,6 @@ pub struct InteractiveBrowserBrokerCredential(Credential);
 /// options.method_options.context = Context::new().with_value(wanted);
 /// ```
 #[derive(Clone, Debug, Default)]
-#[allow(clippy::exhaustive_structs, reason = "options are built field by field with ..Default")]
 pub struct AcquireOptions {
     /// Another directory than the credential's; the options of the credential must allow it.
     pub tenant_id: Option<String>,

@@ -33,7 +33,6 @@ use crate::transport::Transport;
 /// | `sign_in_ui` | none | |
 /// | none | `cache_persistence_options` | the broker keeps the tokens here |
 #[derive(Clone, Debug, Default)]
-#[allow(clippy::exhaustive_structs, reason = "options are built field by field with ..Default")]
 pub struct InteractiveBrowserBrokerCredentialOptions {
     /// The authority's host, such as `https://login.microsoftonline.com`. Default:
     /// `AZURE_AUTHORITY_HOST`, else the public cloud.

@@ -5,7 +5,6 @@ use keybearer_core::{Denial, ErrorKind, Missing};
 /// The `status` of an error on the wire, which drives what clients do next. Numbers from 15 on
 /// differ from those of the public `MSALRuntime` enum.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "the numbers are fixed by the interface")]
 pub enum Status {
     /// 0; also stands for every number that is not listed here.
     Unexpected = 0,

@@ -18,7 +18,6 @@ use url::Url;
 
 /// All effects, in one cloneable value.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "built field by field by host and by tests")]
 pub struct Effects {
     /// HTTP exchanges.
     pub http: Arc<dyn Http>,
@@ -53,8 +52,8 @@ pub trait Clock: Send + Sync + fmt::Debug {
     /// The time of the wall clock, which may be wrong and may jump.
     fn now(&self) -> Timestamp;
 
-    /// The time since a fixed moment. It never goes back, whatever happens to the wall clock, and it
-    /// includes the time that the machine sleeps (`CLOCK_BOOTTIME`). The default uses the wall
+    /// The time since a fixed moment. It never goes back, whatever happens to the wall clock, and
+    /// it includes the time that the machine sleeps (`CLOCK_BOOTTIME`). The default uses the wall
     /// clock; a token may then be served after its end if that clock is set back.
     fn uptime(&self) -> Duration {
         let millis = self.now().unix_millis();
@@ -66,6 +65,23 @@ pub trait Clock: Send + Sync + fmt::Debug {
 
     /// Waits by a monotonic clock.
     async fn sleep(&self, duration: Duration);
+}
+
+/// The same moment by both clocks of a [`Clock`].
+#[derive(Clone, Copy, Debug)]
+pub struct ClockReading {
+    /// The wall clock.
+    pub now: Timestamp,
+    /// The time since a fixed moment.
+    pub uptime: Duration,
+}
+
+impl ClockReading {
+    /// Reads both clocks.
+    #[must_use]
+    pub fn of(clock: &(impl Clock + ?Sized)) -> Self {
+        Self { now: clock.now(), uptime: clock.uptime() }
+    }
 }
 
 /// A cryptographically secure source of random bytes.
@@ -116,7 +132,6 @@ pub trait TokenStore: Send + Sync + fmt::Debug {
 
 /// A sealed value under a key that is not secret.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct Record {
     /// What the record contains, and of which account.
     pub key: RecordKey,
@@ -126,17 +141,15 @@ pub struct Record {
 
 /// The name of a record, such as `account/login.windows.net/uid.utid`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct RecordKey(pub String);
 
-/// Sealed bytes. They are useless without the master key, so they may be printed, copied and stored.
+/// Sealed bytes. They are useless without the master key, so they may be printed, copied and
+/// stored.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct SealedRecord(pub Vec<u8>);
 
 /// One step of a commit.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "a store must apply every change")]
 pub enum Change {
     /// Adds or replaces a record.
     Put(Record),
@@ -161,25 +174,25 @@ pub trait SignInUi: Send + Sync + fmt::Debug {
     /// Starts to listen at the redirect URI, before any page is shown (invariant I9).
     ///
     /// # Errors
-    /// `Unavailable(UserInterface)` if no page can be shown from here, with the alternative as hint;
-    /// `InvalidRequest` on `redirect_uri` if nothing can listen there.
+    /// `Unavailable(UserInterface)` if no page can be shown from here, with the alternative as
+    /// hint; `InvalidRequest` on `redirect_uri` if nothing can listen there.
     async fn open(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>>;
 
-    /// Starts to listen at the redirect URI on this machine, for a sign-in whose address is shown by
-    /// other means. The engine then calls only `redirect_uri`, `answer`, `reject` and `finish`.
+    /// Starts to listen at the redirect URI on this machine, for a sign-in whose address is shown
+    /// by other means. The engine then calls only `redirect_uri`, `answer`, `reject` and `finish`.
     ///
     /// # Errors
     /// `InvalidRequest` on `redirect_uri` if nothing can listen there;
     /// `Unavailable(UserInterface)` by default.
     async fn listen(&self, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
         let _ = prompt;
-        Err(Error::unavailable(Missing::UserInterface, "listen for the answer of the sign-in"))
+        let message = "could not listen for the answer of the sign-in: there is no listener";
+        Err(Error::unavailable(Missing::UserInterface, message))
     }
 }
 
 /// What a person is shown about a sign-in before it starts.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct SignInPrompt {
     /// The program that asks for the token.
     pub caller: Caller,
@@ -232,8 +245,8 @@ pub trait SignIn: Send {
     /// `Cancelled` if no answer can come any more.
     async fn answer(&mut self) -> Result<RedirectParameters>;
 
-    /// Rejects the last answer, which belongs to another sign-in: the browser shows so, and the next
-    /// [`answer`](Self::answer) is awaited (invariant I9).
+    /// Rejects the last answer, which belongs to another sign-in: the browser shows so, and the
+    /// next [`answer`](Self::answer) is awaited (invariant I9).
     async fn reject(&mut self);
 
     /// Shows the person how the sign-in ended, and stops listening.
@@ -242,7 +255,6 @@ pub trait SignIn: Send {
 
 /// How a sign-in ended, for the last page.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "the last page shows every outcome")]
 pub enum SignInOutcome {
     /// The person has signed in.
     SignedIn {

@@ -17,14 +17,16 @@ use crate::provider::providers::Providers;
 use crate::refresh::redeemer::Redeemer;
 use crate::refresh::shared_token_cache::SharedTokenCache;
 use crate::refresh::silent_tokens::SilentTokens;
-use crate::sign_in::sign_ins::{Services, SignIns, with_browser_advice};
+use crate::sign_in::authorization_code::with_browser_advice;
+use crate::sign_in::services::Services;
+use crate::sign_in::sign_ins::SignIns;
 use crate::sign_out::SignOuts;
 
 /// The settings of an engine.
 #[derive(Clone, Debug, Default)]
-#[allow(clippy::exhaustive_structs, reason = "built field by field")]
 pub struct EngineSettings {
-    /// Authority hosts that are trusted without instance discovery, in addition to Microsoft's clouds.
+    /// Authority hosts that are trusted without instance discovery, in addition to Microsoft's
+    /// clouds.
     pub trusted_authority_hosts: BTreeSet<AuthorityHost>,
     /// Whether an app may use the refresh token of another app of its family.
     pub family_refresh_tokens: FamilyRefreshTokens,
@@ -66,8 +68,8 @@ struct EngineState {
 }
 
 impl Engine {
-    /// Opens the store and connects the accounts in it. Records that cannot be read stay in the store
-    /// and are counted, see [`unreadable_records`](Self::unreadable_records).
+    /// Opens the store and connects the accounts in it. Records that cannot be read stay in the
+    /// store and are counted, see [`unreadable_records`](Self::unreadable_records).
     ///
     /// # Errors
     /// Those of [`KeyStore::master_key`](crate::KeyStore::master_key) and
@@ -110,8 +112,8 @@ impl Engine {
         })))
     }
 
-    /// How many stored records could not be read when the store was opened, because they are damaged
-    /// or were sealed with another key. Their accounts must sign in again.
+    /// How many stored records could not be read when the store was opened, because they are
+    /// damaged or were sealed with another key. Their accounts must sign in again.
     #[must_use]
     pub fn unreadable_records(&self) -> usize {
         self.0.accounts.unreadable_records()
@@ -167,7 +169,7 @@ impl EngineState {
         let hint = if self.providers.has_described(host) {
             unfinished
         } else {
-            Some(format!("{host} has not answered; check the network, the proxy and the authority"))
+            Some(format!("check the network, the proxy and the authority; {host} has not answered"))
         };
         hint.into_iter().fold(error, Error::with_hint)
     }

@@ -9,5 +9,5 @@ pub(crate) fn sign_in_needed(message: String) -> Error {
 
 /// The account was removed while the request was under way.
 pub(crate) fn account_removed() -> Error {
-    Error::interaction_required("the account was account_removed in the meantime")
+    Error::interaction_required("the account was removed in the meantime")
 }

@@ -94,9 +94,9 @@ impl<K: Eq + Hash, T: Clone> Ticket<K, T> {
         match landed.wait_for(Option::is_some).await {
             Ok(result) => match &*result {
                 Some(result) => result.clone(),
-                None => Err(Error::internal("a flight landed with nothing")),
+                None => Err(Error::internal("the shared work ended without a result")),
             },
-            Err(_) => Err(Error::internal("the work on this request ended before its result")),
+            Err(_) => Err(Error::internal("the shared work stopped before it had a result")),
         }
     }
 }
@@ -149,8 +149,8 @@ fn remove<K: Eq + Hash, T>(
     }
 }
 
-/// Locks a mutex. A poisoned one is still consistent: no code in this crate panics halfway through a
-/// change.
+/// Locks a mutex. A poisoned one is still consistent: no code in this crate panics halfway through
+/// a change.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

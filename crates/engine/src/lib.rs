@@ -5,8 +5,8 @@
 //! effects, so its tests are deterministic. It does not know where records are kept, how a page is
 //! shown, or which programs may call.
 //!
-//! Its modules are rooms. The state of each is built once, in [`Engine::open`], and a room uses only
-//! rooms above it:
+//! Its modules are rooms. The state of each is built once, in [`Engine::open`], and a room uses
+//! only rooms above it:
 //!
 //! | room | contains | uses |
 //! |---|---|---|
@@ -36,8 +36,8 @@ mod store;
 
 pub use accounts::family_refresh_tokens::FamilyRefreshTokens;
 pub use effects::{
-    Change, Clock, Effects, Http, KeyStore, Random, Record, RecordKey, SealedRecord, SignIn,
-    SignInOutcome, SignInPrompt, SignInUi, Spawner, TokenStore,
+    Change, Clock, ClockReading, Effects, Http, KeyStore, Random, Record, RecordKey, SealedRecord,
+    SignIn, SignInOutcome, SignInPrompt, SignInUi, Spawner, TokenStore,
 };
 pub use engine::{Engine, EngineSettings, FORWARDED_PORT};
 pub use keybearer_core::AccountPick;

@@ -151,8 +151,8 @@ async fn make_key(accounts: &ConnectedAccounts, account: &AccountKey) -> Result<
     Ok(key)
 }
 
-/// Refuses a token of the wrong type: any program could use a bearer token that was issued instead of
-/// a bound one.
+/// Refuses a token of the wrong type: any program could use a bearer token that was issued instead
+/// of a bound one.
 pub(crate) fn check_binding(binding: &Binding, issued: TokenType) -> Result<()> {
     if binding.token_type() == issued {
         return Ok(());

@@ -29,8 +29,8 @@ impl SignOuts {
         self.flights.len()
     }
 
-    /// Starts to remove an account, and continues if the caller is gone: the write cannot be undone,
-    /// and an account that is gone from the store must not stay in memory.
+    /// Starts to remove an account, and continues if the caller is gone: the write cannot be
+    /// undone, and an account that is gone from the store must not stay in memory.
     pub(crate) fn start(&self, account: &AccountKey) -> Ticket<AccountKey, ()> {
         let (accounts, cache) = (Arc::clone(&self.accounts), Arc::clone(&self.cache));
         let owner = account.clone();

@@ -1,5 +1,4 @@
 //! The contract suite for brokers, run against the engine.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Tests of sign-ins that the caller shows: device codes, pasted answers, a forwarded port, and which
-//! route is chosen when.
+//! Tests of sign-ins that the caller shows: device codes, pasted answers, a forwarded port, and
+//! which route is chosen when.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use std::sync::Arc;

@@ -1,5 +1,5 @@
 //! Tests of silent requests: single flight, renewal, Retry-After, faults of the provider.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+#![allow(clippy::expect_used, reason = "tests")]
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Tests that one sign-in serves later runs, other resources and other apps, and never another account.
+//! Tests that one sign-in serves later runs, other resources and other apps, and never another
+//! account.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
 
 use keybearer_core::{

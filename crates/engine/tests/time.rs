@@ -1,6 +1,5 @@
-//! Tests with clocks that are wrong or jump, and machines that sleep: no token is returned after its
-//! end, and no valid token is withheld for long.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests")]
+//! Tests with clocks that are wrong or jump, and machines that sleep: no token is returned after
+//! its end, and no valid token is withheld for long.
 
 use std::collections::HashMap;
 use std::time::Duration;

@@ -18,7 +18,6 @@ use crate::loopback::is_native_client;
 
 /// A user interface to sign a person in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "doctor has a sentence for each")]
 pub enum Ui {
     /// A browser window of our own, which is watched for the redirect URI.
     Window,

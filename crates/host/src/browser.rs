@@ -76,7 +76,6 @@ impl Launch {
 
 /// How this process opens a page.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "doctor has a sentence for each")]
 pub enum BrowserRoute {
     /// Tries these commands in turn, until one starts.
     Commands(Vec<BrowserCommand>),

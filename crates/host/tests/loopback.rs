@@ -1,5 +1,5 @@
 //! A sign-in through the loopback listener, over real sockets (promise I9).
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::time::Duration;

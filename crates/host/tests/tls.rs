@@ -1,6 +1,6 @@
 //! Which certificates are trusted, and what is said about the others. `SSL_CERT_FILE` is read
 //! from the environment of a process, so a child process asks.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::net::SocketAddr;
 use std::process::Command;

@@ -101,7 +101,7 @@ fn request(laboratory: &Laboratory, client_id: &str, account: AccountChoice) -> 
     InteractiveRequest::new(parameters, Prompt::IfNeeded)
 }
 
-/// A call that fails early does not leave the person waiting.
+/// Waits for the request and the person, and fails as soon as the request fails.
 async fn signed_in(
     call: impl Future<Output = Result<Token>>,
     person: impl Future<Output = ()>,

@@ -1,6 +1,6 @@
 //! The proxy of WSL, played by scripts that record what they are told and misbehave.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot continue fails")]
 
 mod support;
 

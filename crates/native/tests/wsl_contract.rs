@@ -1,7 +1,7 @@
 //! The broker contract, kept by the proxy of WSL in front of a broker: each call is a process that
 //! asks the broker over its socket.
 #![cfg(target_os = "linux")]
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "these are tests")]
+#![allow(clippy::unwrap_used, reason = "these are tests")]
 
 mod support;
 

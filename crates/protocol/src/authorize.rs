@@ -15,7 +15,6 @@ use crate::{RedirectParameters, error};
 
 /// Asks a person to sign in, OpenID Connect Core §3.1.2.1.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
 pub struct AuthorizationRequest<'a> {
     /// The provider's configuration.
     pub metadata: &'a ProviderMetadata,
@@ -47,7 +46,6 @@ pub struct AuthorizationRequest<'a> {
 
 /// How the browser transmits the answer to the redirect URI.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "the modes this crate can read")]
 pub enum ResponseMode {
     /// In the body of a POST, for a loopback listener: the code does not end up in the browser's
     /// history. OAuth 2.0 Form Post Response Mode §2.
@@ -98,7 +96,6 @@ impl AuthorizationRequest<'_> {
 
 /// The request that an authorization answer must match.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "built field by field")]
 pub struct Expected<'a> {
     /// The state of the request.
     pub state: &'a str,
@@ -109,7 +106,6 @@ pub struct Expected<'a> {
 /// An answer at the redirect URI.
 #[derive(Debug)]
 #[must_use]
-#[allow(clippy::exhaustive_enums, reason = "the caller must decide about every case")]
 pub enum Answer {
     /// The person signed in.
     Code(AuthorizationCode),

@@ -34,7 +34,6 @@ impl fmt::Debug for DeviceCode {
 
 /// Starts a sign-in on another device, RFC 8628 §3.1.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
 pub struct DeviceAuthorizationRequest<'a> {
     /// The provider's configuration.
     pub metadata: &'a ProviderMetadata,
@@ -123,7 +122,6 @@ struct Wire {
 /// The outcome of a poll, RFC 8628 §3.5.
 #[derive(Debug)]
 #[must_use]
-#[allow(clippy::exhaustive_enums, reason = "the caller must decide about every case")]
 pub enum Poll {
     /// The person has not finished.
     Pending,

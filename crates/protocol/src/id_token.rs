@@ -14,7 +14,6 @@ use crate::metadata::ProviderMetadata;
 
 /// What an id token must match.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "built field by field")]
 pub struct Expectation<'a> {
     /// The app that signs in.
     pub client_id: &'a ClientId,
@@ -32,7 +31,6 @@ pub struct Expectation<'a> {
 
 /// Why an id token is not accepted.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "the caller decides about the two cases")]
 pub enum Invalid {
     /// It is signed with a key that is not in the set. The caller fetches the keys again, once.
     UnknownKey {

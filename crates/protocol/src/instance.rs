@@ -25,7 +25,6 @@ pub fn request(
 /// Whether a host may be sent credentials.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[must_use]
-#[allow(clippy::exhaustive_enums, reason = "there is no third answer")]
 pub enum Trust {
     /// Microsoft lists the host.
     Listed,

@@ -230,7 +230,6 @@ pub fn token_inside(signed: &AccessToken) -> Option<AccessToken> {
 
 /// Which process has the private key.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "there is no other holder")]
 pub enum KeyHolder {
     /// The app.
     App,

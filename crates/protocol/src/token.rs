@@ -21,7 +21,6 @@ use crate::parameters::{Parameters, redirect_uri, scope};
 
 /// Requests tokens.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "requests are built field by field")]
 pub struct TokenRequest<'a> {
     /// The provider's configuration.
     pub metadata: &'a ProviderMetadata,
@@ -43,7 +42,6 @@ pub struct TokenRequest<'a> {
 
 /// The credential that a token request exchanges for tokens.
 #[derive(Clone, Copy, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "the grants this crate can send")]
 pub enum Grant<'a> {
     /// The code of the authorization endpoint, RFC 6749 §4.1.3.
     AuthorizationCode {

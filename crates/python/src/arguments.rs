@@ -1,4 +1,4 @@
-//! What one call asks for, taken out of Python's arguments.
+//! Reads the arguments of one call for a token.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use pyo3::types::{PyDict, PyMapping, PyTuple};
 
 use crate::errors::text as text_of;
 
-/// The arguments of one call, independent of the interpreter.
+/// The arguments of one call. They hold no Python objects, so background threads can use them.
 pub(crate) struct Arguments {
     scopes: Vec<String>,
     pub(crate) claims: Option<String>,
@@ -20,10 +20,10 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// Arguments with nothing but scopes, of the method `name`.
+    /// Arguments with only scopes, for the method `name`.
     ///
     /// # Errors
-    /// `ValueError` without a scope, as azure-identity; `TypeError` if one is not text.
+    /// `ValueError` without a scope, as in azure-identity; `TypeError` if a scope is not a `str`.
     pub(crate) fn new(name: &str, scopes: &Bound<'_, PyTuple>) -> PyResult<Self> {
         if scopes.is_empty() {
             return Err(PyValueError::new_err(format!("'{name}' requires at least one scope")));
@@ -31,10 +31,10 @@ impl Arguments {
         Self::of(scopes)
     }
 
-    /// Arguments with nothing but scopes, or none.
+    /// Arguments with only scopes, which may be none.
     ///
     /// # Errors
-    /// `TypeError` if one is not text.
+    /// `TypeError` if a scope is not a `str`.
     pub(crate) fn of(scopes: &Bound<'_, PyTuple>) -> PyResult<Self> {
         Ok(Self {
             scopes: scopes.iter().map(|scope| scope.extract()).collect::<PyResult<_>>()?,
@@ -45,10 +45,10 @@ impl Arguments {
         })
     }
 
-    /// Reads azure-core's `TokenRequestOptions`. Options nobody knows are ignored.
+    /// Reads azure-core's `TokenRequestOptions`. Unknown options are ignored.
     ///
     /// # Errors
-    /// `TypeError` if a value is not of its type.
+    /// `TypeError` if a value has a wrong type; those of [`read_keywords`](Self::read_keywords).
     pub(crate) fn read_options(&mut self, options: &Bound<'_, PyDict>) -> PyResult<()> {
         self.claims = text(options, "claims")?;
         self.tenant_id = text(options, "tenant_id")?;
@@ -56,10 +56,10 @@ impl Arguments {
         self.read_keywords(options)
     }
 
-    /// Reads what was given besides the named arguments; all but `pop` is ignored.
+    /// Reads `pop` from the further keywords; all others are ignored.
     ///
     /// # Errors
-    /// `ValueError` for a `pop` that cannot be had, `TypeError` for one that is none.
+    /// `ValueError` if `pop` is not supported or incomplete, `TypeError` if a value has a wrong type.
     pub(crate) fn read_keywords(&mut self, keywords: &Bound<'_, PyDict>) -> PyResult<()> {
         self.proof_of_possession = match keywords.get_item("pop")? {
             Some(pop) => proof_of_possession(&pop)?,
@@ -68,12 +68,12 @@ impl Arguments {
         Ok(())
     }
 
-    /// The token the credential still has.
+    /// The token in the credential's own cache.
     pub(crate) fn cached(&self, credential: &Credential) -> Result<Option<Arc<Token>>> {
         credential.cached(self.query(&self.scopes()))
     }
 
-    /// Waits for a token in this thread.
+    /// Gets a token and blocks this thread meanwhile.
     pub(crate) fn acquire_blocking(
         &self,
         credential: &Credential,
@@ -82,7 +82,7 @@ impl Arguments {
         credential.acquire_blocking(self.query(&self.scopes()), interrupted)
     }
 
-    /// Has a person sign in or say which account to use, and waits for it in this thread.
+    /// Lets a person sign in or pick an account and blocks this thread meanwhile.
     pub(crate) fn authenticate_blocking(
         &self,
         credential: &Credential,
@@ -91,7 +91,7 @@ impl Arguments {
         credential.authenticate_blocking(self.query(&self.scopes()), interrupted)
     }
 
-    /// Has a person sign in or say which account to use.
+    /// Lets a person sign in or pick an account.
     pub(crate) async fn authenticate(
         &self,
         credential: &Credential,
@@ -99,7 +99,7 @@ impl Arguments {
         credential.authenticate(self.query(&self.scopes())).await
     }
 
-    /// Waits for a token.
+    /// Gets a token.
     pub(crate) async fn acquire(&self, credential: &Credential) -> Result<Arc<Token>> {
         credential.acquire(self.query(&self.scopes())).await
     }
@@ -123,14 +123,14 @@ fn text(options: &Bound<'_, PyDict>, name: &str) -> PyResult<Option<String>> {
     options.get_item(name)?.map_or(Ok(None), |value| value.extract())
 }
 
-/// What `PopTokenRequestOptions` holds: false for a bearer token, or the request to sign; true asks
-/// for a token bound to a TLS client certificate.
+/// Reads `pop` of `PopTokenRequestOptions`: false for a bearer token, a mapping for a request to
+/// sign. True asks for a token bound to a TLS client certificate, which is not supported.
 fn proof_of_possession(pop: &Bound<'_, PyAny>) -> PyResult<Option<ProofOfPossession>> {
     let Ok(request) = pop.cast::<PyMapping>() else {
         if pop.is_truthy()? {
             return Err(PyValueError::new_err(
-                "pop=True asks for a token bound to a TLS certificate, which this credential does \
-                 not have; name the request to sign: resource_request_method, resource_request_url",
+                "pop=True is not supported: this credential has no TLS certificate to bind tokens \
+                 to; pass a mapping with resource_request_method and resource_request_url",
             ));
         }
         return Ok(None);
@@ -142,7 +142,7 @@ fn proof_of_possession(pop: &Bound<'_, PyAny>) -> PyResult<Option<ProofOfPossess
         request.get_item(name)?.extract()
     };
     let required = |name: &str| {
-        let missing = || PyValueError::new_err(format!("pop needs the key '{name}'"));
+        let missing = || PyValueError::new_err(format!("pop must have the key '{name}'"));
         part(name)?.ok_or_else(missing)
     };
     let (method, url) = (required("resource_request_method")?, required("resource_request_url")?);

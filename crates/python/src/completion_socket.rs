@@ -1,5 +1,5 @@
-//! How work in the background wakes an event loop of any kind: it ends a socket. No thread of ours
-//! enters the interpreter to say that something is done: it may be on its way out.
+//! A socket by which background work wakes an event loop of any kind: it is closed when the work is
+//! done. The background threads never enter the interpreter, because it may be finalizing.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,13 +15,15 @@ use std::os::windows::io::OwnedSocket;
 #[cfg(windows)]
 pub(crate) use std::os::windows::io::RawSocket;
 
-/// What the requests of one event loop ring when they are done.
+/// Collects the finished requests of one event loop and wakes the loop.
 #[pyclass(module = "keybearer._native", frozen)]
 pub(crate) struct CompletionSocket(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
-    done: Vec<usize>,
+    /// The requests that have finished since the last `take_finished`.
+    finished: Vec<usize>,
+    /// Wakes the listening task when dropped.
     waker: Option<OwnedSocket>,
 }
 
@@ -32,39 +34,39 @@ impl CompletionSocket {
         Self(Arc::default())
     }
 
-    /// The requests that are done, since the last call, by their numbers.
-    fn rung(&self) -> Vec<usize> {
+    /// Return the numbers of the requests that have finished since the last call.
+    fn take_finished(&self) -> Vec<usize> {
         let mut state = locked(&self.0);
         state.waker = None;
-        std::mem::take(&mut state.done)
+        std::mem::take(&mut state.finished)
     }
 }
 
 impl CompletionSocket {
-    /// A socket that the caller owns and that ends as soon as there is something in `rung`.
+    /// A socket that the caller must close. It reaches its end of file when a request has finished.
     pub(crate) fn listen(&self) -> io::Result<RawSocket> {
         let (waker, waiting) = pair()?;
         let mut state = locked(&self.0);
-        state.waker = Some(waker).filter(|_| state.done.is_empty());
+        state.waker = Some(waker).filter(|_| state.finished.is_empty());
         Ok(waiting)
     }
 
-    /// What rings for the request of that number when it is dropped.
-    pub(crate) fn rope(&self, number: usize) -> Rope {
-        Rope { bell: Arc::clone(&self.0), number }
+    /// A guard that reports the request of this number as finished when it is dropped.
+    pub(crate) fn sender(&self, number: usize) -> CompletionSender {
+        CompletionSender { state: Arc::clone(&self.0), number }
     }
 }
 
-/// Rings the bell when dropped.
-pub(crate) struct Rope {
-    bell: Arc<Mutex<State>>,
+/// Reports one request as finished when dropped.
+pub(crate) struct CompletionSender {
+    state: Arc<Mutex<State>>,
     number: usize,
 }
 
-impl Drop for Rope {
+impl Drop for CompletionSender {
     fn drop(&mut self) {
-        let mut state = locked(&self.bell);
-        state.done.push(self.number);
+        let mut state = locked(&self.state);
+        state.finished.push(self.number);
         state.waker = None;
     }
 }
@@ -73,7 +75,7 @@ fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// One end to drop when the work is done, and the other, which the caller has to close.
+/// The end to drop when the work is done, and the end to wait on, which the caller must close.
 #[cfg(unix)]
 pub(crate) fn pair() -> io::Result<(OwnedSocket, RawSocket)> {
     use std::os::fd::IntoRawFd as _;
@@ -81,7 +83,7 @@ pub(crate) fn pair() -> io::Result<(OwnedSocket, RawSocket)> {
     Ok((waker.into(), waiting.into_raw_fd()))
 }
 
-/// One end to drop when the work is done, and the other, which the caller has to close.
+/// The end to drop when the work is done, and the end to wait on, which the caller must close.
 #[cfg(windows)]
 pub(crate) fn pair() -> io::Result<(OwnedSocket, RawSocket)> {
     use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -89,7 +91,7 @@ pub(crate) fn pair() -> io::Result<(OwnedSocket, RawSocket)> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let waiting = TcpStream::connect(listener.local_addr()?)?;
     let (waker, peer) = listener.accept()?;
-    // Anyone on this machine could have come first.
+    // Any program on this machine could have connected to the port first.
     if peer != waiting.local_addr()? {
         return Err(io::Error::other("another program connected to the socket of a request"));
     }

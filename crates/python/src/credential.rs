@@ -14,51 +14,64 @@ use crate::shared::Shared;
 use crate::string_iterable::StringIterable;
 use crate::token::Token;
 
-/// Signs a person in through the operating system's authentication broker.
+/// Gets tokens through the operating system's authentication broker.
 ///
-/// A token is had silently if the broker knows the person; otherwise the person is asked, once,
-/// for all apps. Nothing is contacted and nobody asked before the first token. Credentials may be
-/// shared by threads and used after a fork; waiting for a token does not hold up other threads,
-/// and Ctrl-C ends it. A copy has the tokens of the original; a pickle holds the keywords and the
-/// attributes, and no token.
+/// Returns a token without prompting if the broker already has the account. Otherwise a browser or
+/// the system's dialog asks the person to sign in, once for all programs. The constructor neither
+/// contacts the broker nor prompts.
 ///
-/// All keywords are optional, and None means the default:
+/// A credential can be shared by threads and used after a fork. While one thread waits for a token,
+/// other threads run, and Ctrl-C ends the wait. A copy shares the tokens of the original. A pickle
+/// contains the keywords and the attributes, but no token.
 ///
-/// authority: the authority's host. Default: AZURE_AUTHORITY_HOST, else the public cloud.
-/// tenant_id: the directory, a GUID, a domain, "organizations" (default), "common" or "consumers".
-/// client_id: the app registration. Default: Microsoft's public client for developer tools.
-/// login_hint: the user principal name that is expected to sign in.
-/// timeout: seconds one request may take in all, a person's sign-in included. Default 300; zero
-///     ends every request that the credential's own cache cannot answer.
-/// redirect_uri: a redirect URI of the app registration. Default http://localhost, any port.
-/// use_default_broker_account: with several connected accounts, use the one that signed in last
-///     instead of asking which.
-/// disable_automatic_authentication: raise AuthenticationRequiredError instead of asking a person.
-/// disable_interactive_fallback: raise CredentialUnavailableError instead, so that a chain goes on.
-/// disable_instance_discovery: trust the authority without asking Microsoft about it, in this
-///     process; for private clouds.
-/// additionally_allowed_tenants: directories a request may name besides tenant_id; "*" allows any.
-/// authentication_record: an earlier sign-in, as azure.identity.AuthenticationRecord; its account
-///     is used, its client and authority go before the keywords.
-/// parent_window_handle: a window handle, CONSOLE_WINDOW_HANDLE (ours or msal's), or nothing.
-///     Brokers on Linux have no use for it.
-/// broker: "auto" (default) for the system's broker, or this process where there is none or it lacks
-///     something; "required"; "never".
-/// enable_msa_passthrough: let personal accounts through to apps for organizations; for a few of
-///     Microsoft's own apps.
-/// enable_support_logging: name accounts, directories and apps in log lines; never secrets. The lines
-///     are those of the logger "keybearer", most of them at level DEBUG.
-/// cache_persistence_options, and what transports and pipelines take: accepted and ignored. The
-///     broker keeps the tokens.
+/// All keywords are optional; None means the default.
 ///
-/// Raises ValueError if a value is wrong and TypeError if it is of the wrong type.
+/// :keyword str authority: Host of the Microsoft Entra authority, with or without ``https://``.
+///     Default: the environment variable ``AZURE_AUTHORITY_HOST``, else
+///     ``login.microsoftonline.com``.
+/// :keyword str tenant_id: Tenant to sign in to: a GUID, a domain name, ``organizations`` (the
+///     default), ``common`` or ``consumers``.
+/// :keyword str client_id: Client ID of the app registration. Default: Microsoft's public client
+///     for developer tools.
+/// :keyword str login_hint: User principal name of the account to use. No other account is used without
+///     a prompt; at a prompt, the person may pick another one.
+/// :keyword float timeout: Seconds that one request may take in all, including a sign-in. Default:
+///     300. With 0, every request times out that the credential's own cache cannot answer.
+/// :keyword str redirect_uri: Redirect URI of the app registration. Default: ``http://localhost``
+///     on any free port.
+/// :keyword bool use_default_broker_account: If several accounts are connected, use the one that
+///     signed in last instead of showing an account picker. Default: False.
+/// :keyword bool disable_automatic_authentication: Raise ``AuthenticationRequiredError`` instead of
+///     prompting; the program calls ``authenticate`` to prompt. Default: False.
+/// :keyword bool disable_interactive_fallback: Raise ``CredentialUnavailableError`` instead of
+///     prompting, so that a chain tries its next credential. Default: False.
+/// :keyword bool disable_instance_discovery: Trust the authority without asking Microsoft whether
+///     it exists, for private clouds. This affects only requests that this process sends itself.
+///     Default: False.
+/// :keyword additionally_allowed_tenants: Iterable of tenants that ``tenant_id`` of a method may
+///     name besides the credential's own. ``"*"`` allows any. Default: none.
+/// :keyword authentication_record: An ``AuthenticationRecord``, Keybearer's or azure-identity's.
+///     Its account is used, and its client ID and authority take precedence over the keywords.
+/// :keyword parent_window_handle: Handle of the window to which the sign-in dialog belongs on
+///     Windows, or ``CONSOLE_WINDOW_HANDLE``. Default: chosen automatically. Ignored on Linux.
+/// :keyword str broker: ``"auto"`` (the default) asks the broker and signs in from this process if
+///     there is no broker or it cannot serve the request. ``"required"`` raises instead.
+///     ``"never"`` always signs in from this process.
+/// :keyword bool enable_msa_passthrough: Accept personal Microsoft accounts for an app of an
+///     organization. Supported only for some of Microsoft's own apps. Default: False.
+/// :keyword bool enable_support_logging: Include names of accounts, tenants and apps in the lines
+///     of the logger ``keybearer``. Secrets are never logged. Default: False.
+/// :keyword cache_persistence_options: Ignored, because the broker keeps the tokens. Keywords of
+///     azure-core's transports and pipelines are ignored too.
+/// :raises ValueError: A keyword has an invalid value.
+/// :raises TypeError: A keyword has a wrong type.
 #[pyclass(module = "keybearer", subclass, frozen, dict, weakref)]
 pub(crate) struct InteractiveBrowserBrokerCredential(OnceLock<Py<Shared>>);
 
 #[pymethods]
 impl InteractiveBrowserBrokerCredential {
-    /// Subclasses may have an `__init__` of their own, with other arguments. Copies and pickles are
-    /// made without it, of what `__getnewargs__` says.
+    /// Accepts any arguments, because the `__init__` of a subclass may have other ones. Copies and
+    /// pickles are restored without `__init__`, from the arguments that `__getnewargs__` returned.
     #[new]
     #[pyo3(signature = (*args, **_keywords))]
     fn new(args: &Bound<'_, PyTuple>, _keywords: Option<&Bound<'_, PyDict>>) -> Self {
@@ -77,7 +90,7 @@ impl InteractiveBrowserBrokerCredential {
         self.shared().map(|shared| (shared.clone_ref(py),))
     }
 
-    /// The oldest protocols of pickle know nothing of `__getnewargs__`.
+    /// The protocols 0 and 1 of pickle do not call `__getnewargs__`.
     fn __reduce_ex__<'py>(slf: &Bound<'py, Self>, protocol: u8) -> PyResult<Bound<'py, PyAny>> {
         let object = slf.py().get_type::<PyAny>();
         object.call_method1("__reduce_ex__", (slf, protocol.max(2)))
@@ -87,15 +100,24 @@ impl InteractiveBrowserBrokerCredential {
         visit.call(self.0.get())
     }
 
-    /// A token for the scopes, all of one resource, as azure.core.credentials.AccessToken.
+    /// Get an access token for the scopes; Azure clients call this method.
     ///
-    /// claims: a claims challenge of a resource, as decoded JSON.
-    /// tenant_id: another directory than the credential's own; it must be allowed.
-    /// enable_cae: whether the caller handles claims challenges.
-    ///
-    /// Raises CredentialUnavailableError if there is nobody to ask, AuthenticationRequiredError if
-    /// a person would have to be asked and must not be, another ClientAuthenticationError if the
-    /// request failed, and ValueError without a scope.
+    /// :param str scopes: One or more scopes of one resource, such as
+    ///     ``"https://storage.azure.com/.default"``.
+    /// :keyword str claims: Claims challenge that a resource returned, as decoded JSON.
+    /// :keyword str tenant_id: Tenant to use instead of the credential's own. It must be one of
+    ///     ``additionally_allowed_tenants``.
+    /// :keyword bool enable_cae: Whether the caller handles claims challenges (continuous access
+    ///     evaluation). Default: False.
+    /// :returns: The token, with its expiry in seconds since 1970.
+    /// :rtype: ~azure.core.credentials.AccessToken
+    /// :raises CredentialUnavailableError: No broker, network or way to prompt is available, or
+    ///     ``disable_interactive_fallback`` forbids the prompt that is needed.
+    /// :raises AuthenticationRequiredError: Sign-in is required, but
+    ///     ``disable_automatic_authentication`` forbids the prompt.
+    /// :raises AuthenticationError: The request failed, was cancelled or timed out; its ``kind``
+    ///     is the reason. It is a ``ClientAuthenticationError`` of azure-core.
+    /// :raises ValueError: No scope was given.
     #[pyo3(signature = (*scopes, claims=None, tenant_id=None, enable_cae=false, **keywords))]
     #[allow(clippy::too_many_arguments, reason = "the signature every Azure credential has")]
     fn get_token<'py>(
@@ -115,10 +137,15 @@ impl InteractiveBrowserBrokerCredential {
         Token(self.wait(scopes, &arguments)?).access_token(scopes.py())
     }
 
-    /// As get_token, with the token's type and the time from which on it is worth renewing, as
-    /// azure.core.credentials.AccessTokenInfo.
+    /// Get an access token with its type and refresh time; newer Azure clients call this method.
     ///
-    /// options: azure.core.credentials.TokenRequestOptions, the keywords of get_token.
+    /// :param str scopes: One or more scopes of one resource.
+    /// :keyword options: ``claims``, ``tenant_id`` and ``enable_cae`` as for ``get_token``, and
+    ///     ``pop`` as in ``PopTokenRequestOptions``. Other options are ignored.
+    /// :paramtype options: ~azure.core.credentials.TokenRequestOptions
+    /// :returns: The token, with its expiry and refresh time in seconds since 1970.
+    /// :rtype: ~azure.core.credentials.AccessTokenInfo
+    /// :raises: The exceptions of ``get_token``, and ValueError if ``pop`` is not supported.
     #[pyo3(signature = (*scopes, options=None))]
     fn get_token_info<'py>(
         &self,
@@ -132,8 +159,15 @@ impl InteractiveBrowserBrokerCredential {
         Token(self.wait(scopes, &arguments)?).access_token_info(scopes.py())
     }
 
-    /// As get_token, with all that is known about the token: whose it is, where it came from, what
-    /// was granted.
+    /// Get an access token with its account, granted scopes and source.
+    ///
+    /// :param str scopes: One or more scopes of one resource.
+    /// :keyword str claims: As for ``get_token``.
+    /// :keyword str tenant_id: As for ``get_token``.
+    /// :keyword bool enable_cae: As for ``get_token``.
+    /// :returns: The token.
+    /// :rtype: ~keybearer.Token
+    /// :raises: The exceptions of ``get_token``.
     #[pyo3(signature = (*scopes, claims=None, tenant_id=None, enable_cae=false))]
     fn acquire(
         &self,
@@ -148,12 +182,17 @@ impl InteractiveBrowserBrokerCredential {
         self.wait(scopes, &arguments).map(Token)
     }
 
-    /// Has a person sign in, or say which connected account to use.
+    /// Prompt a person to sign in or to pick a connected account.
     ///
-    /// scopes: what to sign in for, any iterable. Default: Azure Resource Manager of the authority's cloud.
-    /// claims, tenant_id, enable_cae: as for get_token.
-    ///
-    /// Returns an AuthenticationRecord. Raises what get_token raises.
+    /// :keyword scopes: Iterable of scopes of one resource. Default: Azure Resource Manager of the
+    ///     authority's cloud.
+    /// :keyword str claims: As for ``get_token``, such as ``claims`` of an
+    ///     ``AuthenticationRequiredError``.
+    /// :keyword str tenant_id: As for ``get_token``.
+    /// :keyword bool enable_cae: As for ``get_token``.
+    /// :returns: The account that signed in.
+    /// :rtype: ~keybearer.AuthenticationRecord
+    /// :raises: The exceptions of ``get_token``.
     #[pyo3(signature = (*, scopes=None, claims=None, tenant_id=None, enable_cae=false, **_keywords))]
     #[allow(clippy::too_many_arguments, reason = "keywords")]
     fn authenticate(
@@ -171,19 +210,19 @@ impl InteractiveBrowserBrokerCredential {
         arguments.enable_cae = enable_cae;
         let credential = self.credential()?;
         let mut signal = None;
-        logging::listen(py);
+        logging::read_level(py);
         let result = py.detach(|| {
             arguments.authenticate_blocking(credential, || {
                 signal = Python::attach(poll_interpreter);
                 signal.is_some()
             })
         });
-        logging::tell(py)?;
+        logging::deliver(py)?;
         let result = result.map_err(|error| self.raise(&error, &scopes, &arguments, signal));
         result.map(AuthenticationRecord)
     }
 
-    /// There is nothing to close; Azure credentials have this method.
+    /// Do nothing. Azure credentials have this method; this one holds nothing to close.
     fn close(&self) {}
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {
@@ -196,10 +235,10 @@ impl InteractiveBrowserBrokerCredential {
     }
 }
 
-/// What a thread of the program does now and then while it waits: hand over log lines, and see
-/// whether a signal handler or a log handler ends the wait.
+/// Runs signal handlers and delivers log lines; a waiting thread calls this every 50 ms. Returns
+/// the exception of a handler, which ends the wait.
 fn poll_interpreter(py: Python<'_>) -> Option<PyErr> {
-    py.check_signals().and_then(|()| logging::tell(py)).err()
+    py.check_signals().and_then(|()| logging::deliver(py)).err()
 }
 
 impl InteractiveBrowserBrokerCredential {
@@ -216,7 +255,7 @@ impl InteractiveBrowserBrokerCredential {
         self.0.get().ok_or_else(missing)
     }
 
-    /// A cached token at once; else waits without the interpreter, looking after signals.
+    /// Returns a cached token at once; otherwise releases the interpreter while it waits for one.
     fn wait(
         &self,
         scopes: &Bound<'_, PyTuple>,
@@ -228,7 +267,7 @@ impl InteractiveBrowserBrokerCredential {
             Ok(Some(token)) => return Ok(token),
             Err(error) => Err(error),
             Ok(None) => {
-                logging::listen(py);
+                logging::read_level(py);
                 py.detach(|| {
                     arguments.acquire_blocking(credential, || {
                         signal = Python::attach(poll_interpreter);
@@ -237,11 +276,11 @@ impl InteractiveBrowserBrokerCredential {
                 })
             }
         };
-        logging::tell(py)?;
+        logging::deliver(py)?;
         result.map_err(|error| self.raise(&error, scopes, arguments, signal))
     }
 
-    /// What Python sees of a failure: the signal that ended the wait, if one did.
+    /// The exception of a failed call: the one that ended the wait, or else one for `error`.
     fn raise(
         &self,
         error: &keybearer_core::Error,
@@ -249,11 +288,11 @@ impl InteractiveBrowserBrokerCredential {
         arguments: &Arguments,
         signal: Option<PyErr>,
     ) -> PyErr {
-        let circumstances = FailureContext {
+        let failed = FailureContext {
             scopes,
             claims: arguments.claims.as_deref(),
             silent_only: self.is_silent_only(),
         };
-        signal.unwrap_or_else(|| to_python(error, &circumstances))
+        signal.unwrap_or_else(|| to_python(error, &failed))
     }
 }

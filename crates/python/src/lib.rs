@@ -1,8 +1,8 @@
-//! The Python package `keybearer`: types and errors of the shared credential mapped to Python's.
+//! The native part of the Python package `keybearer`: maps the shared credential's types and errors
+//! to Python's.
 //!
-//! This crate promises that no wait holds the interpreter, that Ctrl-C ends every wait, and that
-//! nothing of `azure` or `msal` is imported before it is needed. It decides nothing about tokens:
-//! `keybearer-client` does.
+//! No wait holds the interpreter, Ctrl-C ends every wait, and nothing of `azure` or `msal` is
+//! imported before it is needed. All decisions about tokens are made in `keybearer-client`.
 
 mod arguments;
 mod completion_socket;
@@ -21,7 +21,7 @@ mod token;
 use pyo3::exceptions::PyImportError;
 use pyo3::prelude::*;
 
-/// The native part of `keybearer`; the package re-exports what is public.
+/// The native part of `keybearer`; the package re-exports the public names.
 #[pymodule]
 #[pyo3(name = "_native")]
 fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -38,10 +38,11 @@ fn native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))
 }
 
-/// A thread that waits leaves the interpreter and comes back for signals. CPython's functions for
-/// that (`PyGILState_*`) know the main interpreter only: in another one the wait would never end.
+/// A waiting thread releases the interpreter and enters it again to check for signals. CPython's
+/// functions for that (`PyGILState_*`) support the main interpreter only; in a subinterpreter the
+/// wait would never end.
 fn refuse_subinterpreters(py: Python<'_>) -> PyResult<()> {
-    // The name since CPython 3.13, and before. Other implementations have neither.
+    // The module's name since CPython 3.13, and before. Other implementations have neither.
     let names = ["_interpreters", "_xxsubinterpreters"];
     let Some(interpreters) = names.iter().find_map(|name| py.import(*name).ok()) else {
         return Ok(());
@@ -52,7 +53,7 @@ fn refuse_subinterpreters(py: Python<'_>) -> PyResult<()> {
         return Ok(());
     }
     Err(PyImportError::new_err(
-        "keybearer works in the main interpreter of a process, and this is a subinterpreter; \
-         mod_wsgi uses the main one after `WSGIApplicationGroup %{GLOBAL}`",
+        "keybearer cannot be imported in a subinterpreter, only in the main interpreter of a \
+         process; for mod_wsgi set `WSGIApplicationGroup %{GLOBAL}`",
     ))
 }

@@ -1,8 +1,8 @@
-//! What the credential logs, told to Python's `logging` as the logger `keybearer`.
+//! Delivers the credential's log lines to the logger `keybearer` of Python's `logging`.
 //!
-//! The threads that do the work never enter the interpreter, so their lines wait in a queue until a
-//! thread of the program comes by: every 50 ms while it waits, and when it takes the result. The
-//! program decides what it wants to read; `enable_support_logging` only adds whom lines are about.
+//! The background threads never enter the interpreter, so their lines wait in a queue until a thread
+//! of the program delivers them: every 50 ms while it waits for a request, and when it reads the
+//! result. The program chooses the level; `enable_support_logging` only adds account names.
 
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -18,11 +18,11 @@ use tracing::{Event, Level, Metadata, Subscriber};
 
 const LOGGER: &str = "keybearer";
 
-/// Lines nobody came by for; the oldest are given up.
-const LONGEST: usize = 1000;
+/// How many undelivered lines are kept; beyond that the oldest are dropped.
+const MAX_LINES: usize = 1000;
 
-/// The least important level that is wanted, as Python counts; 0 for none.
-static WANTED: AtomicU8 = AtomicU8::new(0);
+/// The level of the Python logger, in Python's numbers; 0 if the program does not log.
+static LEVEL: AtomicU8 = AtomicU8::new(0);
 
 static LINES: Mutex<VecDeque<LogLine>> = Mutex::new(VecDeque::new());
 
@@ -31,19 +31,20 @@ struct LogLine {
     text: String,
 }
 
-/// Finds out what the program wants to read. Called before something is done that is logged.
-pub(crate) fn listen(py: Python<'_>) {
+/// Reads the level of the Python logger. Must be called before each request, because only then do
+/// background threads know which lines to keep.
+pub(crate) fn read_level(py: Python<'_>) {
     // A failing `logging` must not fail a request.
-    let wanted = effective_level(py).unwrap_or_default();
-    WANTED.store(wanted, Ordering::Relaxed);
-    if wanted > 0 {
+    let level = effective_level(py).unwrap_or_default();
+    LEVEL.store(level, Ordering::Relaxed);
+    if level > 0 {
         static INSTALLED: Once = Once::new();
-        // Nobody else can have set one: this module has `tracing` for itself.
+        // It cannot fail: no other code uses this module's copy of `tracing`.
         INSTALLED.call_once(|| drop(tracing::subscriber::set_global_default(Collector)));
     }
 }
 
-/// The level of the logger, or nothing as long as the program has not imported `logging`.
+/// The level of the logger, or 0 if the program has not imported `logging`.
 fn effective_level(py: Python<'_>) -> PyResult<u8> {
     let modules = py.import(intern!(py, "sys"))?.getattr(intern!(py, "modules"))?;
     if !modules.contains(intern!(py, "logging"))? {
@@ -57,12 +58,12 @@ fn logger(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
     py.import(intern!(py, "logging"))?.call_method1(intern!(py, "getLogger"), (LOGGER,))
 }
 
-/// Hands over the lines that wait.
+/// Delivers the queued lines to the Python logger.
 ///
 /// # Errors
-/// What a handler of the program raises, as `logging` itself would pass it on.
-pub(crate) fn tell(py: Python<'_>) -> PyResult<()> {
-    if WANTED.load(Ordering::Relaxed) == 0 {
+/// The exception that a log handler of the program raised.
+pub(crate) fn deliver(py: Python<'_>) -> PyResult<()> {
+    if LEVEL.load(Ordering::Relaxed) == 0 {
         return Ok(());
     }
     let lines = std::mem::take(&mut *LINES.lock().unwrap_or_else(PoisonError::into_inner));
@@ -72,17 +73,17 @@ pub(crate) fn tell(py: Python<'_>) -> PyResult<()> {
     Ok(())
 }
 
-/// Keeps the lines of our own crates.
+/// Queues the events of Keybearer's crates.
 struct Collector;
 
 impl Subscriber for Collector {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if is_ours(metadata) { Interest::sometimes() } else { Interest::never() }
+        if is_keybearer_event(metadata) { Interest::sometimes() } else { Interest::never() }
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        let wanted = WANTED.load(Ordering::Relaxed);
-        is_ours(metadata) && wanted > 0 && in_python(*metadata.level()) >= wanted
+        let level = LEVEL.load(Ordering::Relaxed);
+        is_keybearer_event(metadata) && level > 0 && in_python(*metadata.level()) >= level
     }
 
     fn event(&self, event: &Event<'_>) {
@@ -93,7 +94,7 @@ impl Subscriber for Collector {
             text: text.message + &text.fields,
         };
         let mut lines = LINES.lock().unwrap_or_else(PoisonError::into_inner);
-        if lines.len() == LONGEST {
+        if lines.len() == MAX_LINES {
             lines.pop_front();
         }
         lines.push_back(line);
@@ -112,11 +113,13 @@ impl Subscriber for Collector {
     fn exit(&self, _: &Id) {}
 }
 
-/// Events only, and only ours: what is below may log what it carries.
-fn is_ours(metadata: &Metadata<'_>) -> bool {
+/// Whether this is an event of a Keybearer crate. Other crates, such as the HTTP client, may log
+/// the contents of messages.
+fn is_keybearer_event(metadata: &Metadata<'_>) -> bool {
     metadata.is_event() && metadata.target().starts_with(LOGGER)
 }
 
+/// The level in Python's numbers.
 const fn in_python(level: Level) -> u8 {
     match level {
         Level::ERROR => 40,
@@ -127,7 +130,7 @@ const fn in_python(level: Level) -> u8 {
     }
 }
 
-/// The message, and after it the fields as `name=value`.
+/// The message and the other fields, which follow it as `name=value`.
 #[derive(Default)]
 struct Text {
     message: String,

@@ -1,4 +1,4 @@
-//! The credential's keywords, named as azure-identity-broker names them.
+//! Reads the credential's keywords, which have the names that azure-identity-broker uses.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -12,14 +12,14 @@ use pyo3::types::PyDict;
 
 use crate::string_iterable::StringIterable;
 
-/// Longer waits are as good as this one.
-const LONGEST_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
+/// A longer timeout is reduced to this one, so that deadlines cannot overflow.
+const MAX_TIMEOUT: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Reads the keywords. Those without a meaning here are accepted and ignored: the ones of
-/// transports and pipelines, and `cache_persistence_options`: the broker keeps the tokens.
+/// Reads the keywords. Keywords without a meaning here are ignored: those of transports and
+/// pipelines, and `cache_persistence_options`, because the broker keeps the tokens.
 ///
 /// # Errors
-/// `TypeError` or `ValueError` naming the keyword.
+/// `TypeError` or `ValueError` with the name of the keyword.
 pub(crate) fn read(keywords: &Bound<'_, PyDict>) -> PyResult<CredentialOptions> {
     let program_directory = program_directory(keywords.py());
     let keywords = Keywords(keywords);
@@ -53,9 +53,10 @@ pub(crate) fn read(keywords: &Bound<'_, PyDict>) -> PyResult<CredentialOptions> 
     Ok(options)
 }
 
-/// Where an installer puts the programs of what it installs where this package is: `PREFIX/bin` for
+/// The directory in which pip installs programs together with this package: `PREFIX/bin` for
 /// `PREFIX/lib/pythonX.Y/site-packages`, else `DIRECTORY/bin` (`pip install --target DIRECTORY`).
-/// What lies above a directory of that kind may be anybody's.
+/// In the second case the parents of `DIRECTORY` may belong to other users, so they are not
+/// searched.
 pub(crate) fn program_directory(py: Python<'_>) -> Option<PathBuf> {
     let package = py.import("keybearer").and_then(|package| package.getattr("__file__"));
     let file: PathBuf = package.ok()?.extract().ok()?;
@@ -63,21 +64,22 @@ pub(crate) fn program_directory(py: Python<'_>) -> Option<PathBuf> {
     let mut above = packages
         .ancestors()
         .map(|path| path.file_name().and_then(OsStr::to_str).unwrap_or_default());
-    let is_of_an_installation = above.next().is_some_and(|name| name.ends_with("-packages"))
+    let is_site_packages = above.next().is_some_and(|name| name.ends_with("-packages"))
         && above.next().is_some_and(|name| name.starts_with("python"))
         && above.next().is_some_and(|name| name.starts_with("lib"));
-    let prefix = if is_of_an_installation { packages.ancestors().nth(3)? } else { packages };
+    let prefix = if is_site_packages { packages.ancestors().nth(3)? } else { packages };
     Some(prefix.join("bin"))
 }
 
-/// A record of an earlier sign-in decides everything it knows, except the directory if one was
-/// named beside it.
+/// Reads the record of an earlier sign-in. Its values take precedence over the keywords, except
+/// `tenant_id`, where the keyword does.
 fn read_record(record: &Bound<'_, PyAny>, options: &mut CredentialOptions) -> PyResult<()> {
     let text = |name: &str| -> PyResult<Option<String>> {
         record.getattr_opt(name)?.map_or(Ok(None), |value| value.extract())
     };
     let Some(home_account_id) = text("home_account_id")? else {
-        return Err(PyTypeError::new_err("authentication_record has no home_account_id"));
+        let message = "authentication_record must have the attribute home_account_id";
+        return Err(PyTypeError::new_err(message));
     };
     options.home_account_id = Some(home_account_id);
     options.client_id = text("client_id")?.or_else(|| options.client_id.take());
@@ -88,8 +90,8 @@ fn read_record(record: &Bound<'_, PyAny>, options: &mut CredentialOptions) -> Py
     Ok(())
 }
 
-/// A number is a window. Anything else is one of the constants for the console, ours or msal's,
-/// which are known by identity only.
+/// A number is a window handle. Any other object is the constant for the console, Keybearer's or
+/// msal's, neither of which has a value to compare.
 fn parent_window(handle: Option<Bound<'_, PyAny>>) -> ParentWindow {
     match handle.map(|handle| handle.extract::<isize>()) {
         None => ParentWindow::Automatic,
@@ -98,20 +100,22 @@ fn parent_window(handle: Option<Bound<'_, PyAny>>) -> ParentWindow {
     }
 }
 
-/// As strict as azure-identity: what a GUID or the name of a domain is made of.
+/// Checks the characters of a GUID or a domain name, as strictly as azure-identity.
 fn tenant_id(text: String) -> PyResult<String> {
     if text.chars().all(|letter| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '.')) {
         return Ok(text);
     }
-    Err(PyValueError::new_err(format!("tenant_id: {text:?} is no GUID and no name of a domain")))
+    Err(PyValueError::new_err(format!("tenant_id must be a GUID or a domain name, not {text:?}")))
 }
 
-/// A host and a port look like a URL with a scheme.
+/// Requires a scheme. `localhost:8400` would parse as a URL whose scheme is `localhost`.
 fn redirect_uri(text: String) -> PyResult<String> {
     if text.contains("://") || text.starts_with("urn:") {
         return Ok(text);
     }
-    Err(PyValueError::new_err(format!("redirect_uri: {text:?} is no redirect URI")))
+    Err(PyValueError::new_err(format!(
+        "redirect_uri must be a redirect URI such as \"http://localhost:8400\", not {text:?}"
+    )))
 }
 
 fn broker(word: &str) -> PyResult<BrokerChoice> {
@@ -119,17 +123,18 @@ fn broker(word: &str) -> PyResult<BrokerChoice> {
         "auto" => Ok(BrokerChoice::Auto),
         "required" => Ok(BrokerChoice::Required),
         "never" => Ok(BrokerChoice::Never),
-        _ => Err(PyValueError::new_err("broker: is not one of 'auto', 'required', 'never'")),
+        _ => Err(PyValueError::new_err("broker must be 'auto', 'required' or 'never'")),
     }
 }
 
 fn seconds(seconds: f64) -> PyResult<Duration> {
-    Duration::try_from_secs_f64(seconds)
-        .map(|duration| duration.min(LONGEST_TIMEOUT))
-        .map_err(|_| PyValueError::new_err(format!("timeout: {seconds} is no number of seconds")))
+    Duration::try_from_secs_f64(seconds).map(|duration| duration.min(MAX_TIMEOUT)).map_err(|_| {
+        let message = format!("timeout must be zero or more seconds, not {seconds}");
+        PyValueError::new_err(message)
+    })
 }
 
-/// Keywords, where `None` is as good as absent.
+/// Keywords, where `None` means absent.
 struct Keywords<'a, 'py>(&'a Bound<'py, PyDict>);
 
 impl<'py> Keywords<'_, 'py> {
@@ -141,9 +146,11 @@ impl<'py> Keywords<'_, 'py> {
             return Ok(None);
         };
         let extracted = value.extract::<T>().map_err(Into::<PyErr>::into);
-        extracted
-            .map(Some)
-            .map_err(|error| PyTypeError::new_err(format!("{name}: {}", error.value(value.py()))))
+        // In the words that PyO3 uses for an argument of a wrong type.
+        extracted.map(Some).map_err(|error| {
+            let reason = error.value(value.py()).to_string();
+            PyTypeError::new_err(format!("argument '{name}': {reason}"))
+        })
     }
 
     fn flag(&self, name: &str) -> PyResult<bool> {

@@ -5,52 +5,56 @@ use pyo3::prelude::*;
 
 use crate::errors::text;
 
-/// Who signed in, where and for which app. No secret: keep it to ask for the same account the next
-/// time, as the keyword authentication_record. Its JSON is azure.identity's.
+/// The account, authority and app of a sign-in, as returned by ``authenticate``.
+///
+/// It contains no secret. A program can store it and pass it as ``authentication_record`` to a
+/// later credential, which then uses the same account. The JSON format is the one of
+/// ``azure.identity.AuthenticationRecord``.
 #[pyclass(module = "keybearer", frozen, eq, from_py_object, weakref)]
 #[derive(Clone, PartialEq)]
 pub(crate) struct AuthenticationRecord(pub(crate) keybearer_client::AuthenticationRecord);
 
 #[pymethods]
 impl AuthenticationRecord {
-    /// The authority's host.
+    /// The host of the authority, such as ``login.microsoftonline.com``.
     #[getter]
     fn authority(&self) -> &str {
         self.0.authority.as_str()
     }
 
-    /// The app that asked.
+    /// The client ID of the app that signed in.
     #[getter]
     fn client_id(&self) -> &str {
         self.0.client_id.as_str()
     }
 
-    /// The account in its home directory: object id, a dot, tenant id.
+    /// The account in its home tenant, as ``<object id>.<tenant id>``.
     #[getter]
     fn home_account_id(&self) -> &str {
         self.0.home_account_id.as_str()
     }
 
-    /// The directory that issued the token.
+    /// The ID of the tenant in which the account signed in.
     #[getter]
     fn tenant_id(&self) -> &str {
         self.0.tenant_id.as_str()
     }
 
-    /// The user principal name.
+    /// The account's user principal name, such as ``dev@contoso.example``.
     #[getter]
     fn username(&self) -> &str {
         &self.0.username
     }
 
-    /// The record as JSON.
+    /// Return the record as JSON.
     fn serialize(&self) -> String {
         self.0.serialize()
     }
 
-    /// Reads a record that this or an Azure SDK wrote.
+    /// Read a record from JSON that ``serialize`` of this class or of an Azure SDK returned.
     ///
-    /// Raises ValueError if the text is none.
+    /// :param data: The record as JSON.
+    /// :raises ValueError: The text is not an authentication record.
     #[staticmethod]
     fn deserialize(data: &str) -> PyResult<Self> {
         let record = keybearer_client::AuthenticationRecord::deserialize(data);

@@ -15,7 +15,7 @@ use crate::record::AuthenticationRecord;
 use crate::string_iterable::StringIterable;
 use crate::token::Token;
 
-/// One request that nobody blocks for: for a token, or for a person to sign in.
+/// A request that runs in the background: for a token, or for a person to sign in.
 #[pyclass(module = "keybearer._native", frozen)]
 pub(crate) struct Request {
     credential: Py<InteractiveBrowserBrokerCredential>,
@@ -32,7 +32,7 @@ enum Subject {
     SignIn,
 }
 
-/// What a request ends with when it does not fail.
+/// The result of a request that succeeded.
 #[derive(Clone, IntoPyObject)]
 enum Answer {
     Token(Token),
@@ -41,7 +41,7 @@ enum Answer {
 
 #[pymethods]
 impl Request {
-    /// A request of the method `name`. If the credential still has a token, it is done already.
+    /// Make a request for the method `name`. If the credential's cache has a token, it is done.
     #[new]
     fn new(
         credential: Py<InteractiveBrowserBrokerCredential>,
@@ -59,7 +59,7 @@ impl Request {
         Ok(request)
     }
 
-    /// A request of the method `authenticate`, with or without scopes.
+    /// Make a request for the method `authenticate`, with or without scopes.
     #[staticmethod]
     #[pyo3(signature = (credential, scopes, options))]
     fn sign_in(
@@ -73,11 +73,11 @@ impl Request {
         Ok(Self::of(credential, arguments, scopes, Subject::SignIn))
     }
 
-    /// Begins to ask. The bell says that it is done, by the `id` of this request.
-    fn start(slf: &Bound<'_, Self>, bell: &CompletionSocket) -> PyResult<()> {
+    /// Start the request. `socket` reports it as finished under the `id` of this object.
+    fn start(slf: &Bound<'_, Self>, socket: &CompletionSocket) -> PyResult<()> {
         let (py, request) = (slf.py(), slf.get());
         let credential = request.credential.get().credential()?.clone();
-        logging::listen(py);
+        logging::read_level(py);
         let (arguments, subject) = (Arc::clone(&request.arguments), request.subject);
         let runtime = background().map_err(|error| request.exception(py, &error))?;
         let work = runtime.spawn(async move {
@@ -92,38 +92,40 @@ impl Request {
             }
         });
         request.work.get_or_init(|| work.abort_handle());
-        let (outcome, rope) = (Arc::clone(&request.outcome), bell.rope(slf.as_ptr().addr()));
+        let (outcome, sender) = (Arc::clone(&request.outcome), socket.sender(slf.as_ptr().addr()));
         runtime.spawn(async move {
             let ended = work.await.unwrap_or_else(|ended| {
                 Err(Error::internal("the request ended without a result").with_source(ended))
             });
             outcome.get_or_init(|| ended);
-            drop(rope);
+            drop(sender);
         });
         Ok(())
     }
 
-    /// A socket that the caller owns and that ends when a request that rings this bell is done.
-    fn listen(&self, py: Python<'_>, bell: &CompletionSocket) -> PyResult<RawSocket> {
-        bell.listen().map_err(|error| {
-            let error = Error::unavailable(Missing::Broker, "open sockets to wait for the broker")
-                .with_hint("allow this program more open files: `ulimit -n`")
+    /// Return a descriptor, which the caller must close, that reaches its end of file when a
+    /// request of `socket` has finished.
+    fn listen(&self, py: Python<'_>, socket: &CompletionSocket) -> PyResult<RawSocket> {
+        socket.listen().map_err(|error| {
+            let message = "could not open a socket to wait for the broker";
+            let error = Error::unavailable(Missing::Broker, message)
+                .with_hint("raise this program's limit of open files (`ulimit -n`)")
                 .with_source(error);
             self.exception(py, &error)
         })
     }
 
-    /// Stops asking; does nothing when it is done.
+    /// Cancel the request; does nothing if it has finished.
     fn cancel(&self) {
         if let Some(work) = self.work.get() {
             work.abort();
         }
     }
 
-    /// The token or record, None as long as it is not done, or the exception it ended with.
+    /// Return the token or record, or None while the request runs. Raises if the request failed.
     fn result(&self, py: Python<'_>) -> PyResult<Option<Answer>> {
         if self.work.get().is_some() {
-            logging::tell(py)?;
+            logging::deliver(py)?;
         }
         match self.outcome.get() {
             None => Ok(None),
@@ -151,11 +153,11 @@ impl Request {
     }
 
     fn exception(&self, py: Python<'_>, error: &Error) -> PyErr {
-        let circumstances = FailureContext {
+        let failed = FailureContext {
             scopes: self.scopes.bind(py),
             claims: self.arguments.claims.as_deref(),
             silent_only: self.credential.get().is_silent_only(),
         };
-        to_python(error, &circumstances)
+        to_python(error, &failed)
     }
 }

@@ -1,9 +1,10 @@
-//! What programs written for Microsoft's authentication runtime ask of a broker. The names are the
-//! ones MSAL Python calls (`msal/broker.py` and `msal/application.py`, MIT); `keybearer.msal_runtime`
-//! is the module around them.
+//! The native part of `keybearer.msal_runtime`, the replacement for Microsoft's authentication
+//! runtime. Its names are those that MSAL Python calls (`msal/broker.py` and `msal/application.py`,
+//! MIT).
 //!
-//! Every request runs in the background and ends within its limit, with what was asked for or with an
-//! [`MsalRuntimeError`]. No thread of ours enters the interpreter to say so: it may be on its way out.
+//! Every request runs in the background and ends within its limit, with a result or with an
+//! [`MsalRuntimeError`]. The background threads never enter the interpreter, because it may be
+//! finalizing.
 
 use std::collections::{BTreeMap, HashSet};
 use std::future::Future;
@@ -41,17 +42,17 @@ pub(crate) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Runtime>()
 }
 
-/// How long a broker may take to be found or started.
+/// How long finding or starting a broker may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(15);
 
-/// How long a request may take that asks nobody. The programs name no limit of their own.
+/// How long a request without a prompt may take. MSAL passes no limit.
 const SILENT_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long a person may take; azure-identity's default.
+/// How long a request with a prompt may take: azure-identity's default.
 const INTERACTIVE_LIMIT: Duration = Duration::from_secs(300);
 
-/// The broker of this machine, for programs written for Microsoft's runtime. There is no way out
-/// through this process: without a broker, MSAL has a way of its own.
+/// The broker of this machine, for programs written for Microsoft's runtime. It never signs in from
+/// this process: without a broker, MSAL signs in with the browser itself.
 #[pyclass(module = "keybearer._native", frozen)]
 pub(crate) struct Runtime(Arc<RuntimeState>);
 
@@ -62,7 +63,7 @@ struct RuntimeState {
 
 #[pymethods]
 impl Runtime {
-    /// Nothing is contacted yet. The environment is the one of now.
+    /// Make a runtime with the current environment. Contacts nothing.
     #[new]
     fn new(py: Python<'_>) -> Self {
         let options = LocalBrokerOptions {
@@ -74,30 +75,31 @@ impl Runtime {
         Self(Arc::new(RuntimeState { broker, signed_out: Mutex::default() }))
     }
 
-    /// Finds the broker, or starts one; ends with its name.
+    /// Find the broker or start one; the result is its name.
     fn connect(&self) -> RuntimeCall {
-        let inner = Arc::clone(&self.0);
+        let state = Arc::clone(&self.0);
         let found = async move {
-            let broker = inner.broker.connect(CONNECT_LIMIT).await?;
+            let broker = state.broker.connect(CONNECT_LIMIT).await?;
             Ok(Outcome::Broker(broker.name().to_owned()))
         };
         RuntimeCall::new(CONNECT_LIMIT, found)
     }
 
-    /// The connected accounts; ends with tuples of home account id, local account id and user name.
+    /// List the connected accounts; the result is a list of tuples of home account id, local account
+    /// id and user name.
     fn accounts(&self, correlation_id: &str) -> RuntimeCall {
-        let inner = Arc::clone(&self.0);
+        let state = Arc::clone(&self.0);
         let request = AccountsRequest {
             client_id: None,
             correlation_id: CorrelationId::new(correlation_id),
             deadline: deadline_after(SILENT_LIMIT),
         };
-        let listed = async move { inner.broker.accounts(request).await.map(Outcome::Accounts) };
+        let listed = async move { state.broker.accounts(request).await.map(Outcome::Accounts) };
         RuntimeCall::new(SILENT_LIMIT, listed)
     }
 
-    /// A token without the person, for this account (a home account id) or for the one that signed
-    /// in last; ends with a Token.
+    /// Get a token without a prompt, for this account (a home account id) or for the one that signed
+    /// in last; the result is a Token.
     #[pyo3(signature = (parameters, correlation_id, account))]
     fn acquire_silently(
         &self,
@@ -109,13 +111,13 @@ impl Runtime {
         let parameters = choice.and_then(|choice| {
             parameters.read(choice, CorrelationId::new(correlation_id), SILENT_LIMIT)
         });
-        let inner = Arc::clone(&self.0);
-        let work = async move { inner.silent(parameters?).await };
+        let state = Arc::clone(&self.0);
+        let work = async move { state.silent(parameters?).await };
         RuntimeCall::new(SILENT_LIMIT, work)
     }
 
-    /// A token with the person's help; ends with a Token. Whoever is not named is chosen by the
-    /// person, as MSAL means it by `prompt=select_account`.
+    /// Get a token and prompt if necessary; the result is a Token. Without a login hint the person
+    /// picks an account, which MSAL requests by `prompt=select_account`.
     #[pyo3(signature = (parameters, correlation_id, login_hint))]
     fn acquire_interactively(
         &self,
@@ -127,13 +129,13 @@ impl Runtime {
         let choice = login_hint.map_or(AccountChoice::Only, AccountChoice::LoginHint);
         let parameters =
             parameters.read(choice, CorrelationId::new(correlation_id), INTERACTIVE_LIMIT);
-        let inner = Arc::clone(&self.0);
-        let work = async move { inner.interactive(parameters?).await };
+        let state = Arc::clone(&self.0);
+        let work = async move { state.interactive(parameters?).await };
         RuntimeCall::new(INTERACTIVE_LIMIT, work)
     }
 
-    /// Has this app, in this process, get no more tokens of the account before it signs in again.
-    /// What other programs may do stays as it is, and the broker is not told.
+    /// Refuse this app tokens of the account, in this process only, until the account signs in again.
+    /// Sends no request to the broker, so other programs are not affected.
     fn sign_out(&self, client_id: &str, account: &str) -> Option<MsalRuntimeError> {
         let parsed = ClientId::parse(client_id)
             .and_then(|client_id| Ok((client_id, HomeAccountId::parse(account)?)));
@@ -157,7 +159,7 @@ impl RuntimeState {
         {
             false => Ok(()),
             true => {
-                let message = "the account has signed out of this program";
+                let message = "the account is signed out of this program";
                 Err(Error::interaction_required(message)
                     .with_correlation_id(correlation_id.clone()))
             }
@@ -188,7 +190,7 @@ fn exactly(home_account_id: &str) -> Result<AccountChoice> {
     HomeAccountId::parse(home_account_id).map(AccountChoice::Exact)
 }
 
-/// What a program says about the token it wants.
+/// The parameters of a token request, as MSAL sets them.
 #[pyclass(module = "keybearer.msal_runtime", name = "MSALRuntimeAuthParameters")]
 pub(crate) struct AuthParameters {
     client_id: String,
@@ -215,25 +217,25 @@ impl AuthParameters {
         }
     }
 
-    /// The scopes, all of one resource.
+    /// Set the scopes, all of one resource.
     fn set_requested_scopes(&mut self, scopes: &Bound<'_, PyAny>) -> PyResult<()> {
         let scopes = scopes.try_iter()?.map(|scope| scope?.extract());
         self.scopes = scopes.collect::<PyResult<_>>()?;
         Ok(())
     }
 
-    /// Where the app's sign-in answers go. For MSAL's own choice, the native-client address, a
-    /// broker of ours takes http://localhost.
+    /// Set the redirect URI of the app. MSAL sets the native-client URI; Keybearer's broker replaces
+    /// that one by http://localhost.
     fn set_redirect_uri(&mut self, redirect_uri: String) {
         self.redirect_uri = Some(redirect_uri);
     }
 
-    /// A claims request with the app's capabilities, as JSON.
+    /// Set a claims request with the app's capabilities, as JSON.
     fn set_decoded_claims(&mut self, claims: String) {
         self.claims = Some(claims);
     }
 
-    /// The HTTP request that the token is to be signed for. `host` has the port, if there is one.
+    /// Set the HTTP request to sign with the token. `host` includes the port, if there is one.
     #[pyo3(signature = (http_method, host, path, nonce=None))]
     fn set_pop_params(&mut self, http_method: &str, host: &str, path: &str, nonce: Option<&str>) {
         let path = path.strip_prefix('/').unwrap_or(path);
@@ -241,15 +243,15 @@ impl AuthParameters {
         self.request_to_sign = Some(signed_request(http_method, &url, nonce));
     }
 
-    /// A parameter for the authorization endpoint, or one of MSAL's remarks to the runtime.
+    /// Set a parameter for the authorization endpoint, or one that MSAL passes to the runtime.
     fn set_additional_parameter(&mut self, key: String, value: String) {
-        // A password is not even kept.
+        // A password must not be kept in memory.
         let value = if key == PASSWORD { String::new() } else { value };
         self.additional.insert(key, value);
     }
 }
 
-/// What MSAL calls the password of a sign-in without the person.
+/// MSAL's parameter for the password of a sign-in without a prompt.
 const PASSWORD: &str = "MSALRuntime_Password";
 
 impl AuthParameters {
@@ -278,8 +280,8 @@ impl AuthParameters {
         })
     }
 
-    /// What of the additional parameters is for the provider. Whether an authority is to be trusted
-    /// is the broker's to say, and not a program's (`validateAuthority`).
+    /// The additional parameters for the provider. `validateAuthority` is ignored: the broker decides
+    /// whether to trust an authority, not the program.
     fn extra_query(&self) -> Result<BTreeMap<String, String>> {
         let refused = |message| Err(Error::invalid_request("additional_parameter", message));
         let mut query = BTreeMap::new();
@@ -289,10 +291,10 @@ impl AuthParameters {
                 "validateAuthority" => continue,
                 "token_type" if value.eq_ignore_ascii_case("bearer") => continue,
                 "token_type" => {
-                    return refused(format!("this broker issues no token of type {value}"));
+                    return refused(format!("tokens of type {value} are not supported"));
                 }
                 key if key.starts_with("MSALRuntime_") => {
-                    return refused("this broker takes no password".to_owned());
+                    return refused("sign-in by password is not supported".to_owned());
                 }
                 key if key.starts_with("msal_") => continue,
                 _ => {}
@@ -311,7 +313,7 @@ fn redirect_uri(text: &str) -> Result<Url> {
 
 type Work = Pin<Box<dyn Future<Output = Result<Outcome>> + Send>>;
 
-/// One request that nobody blocks for.
+/// One request that runs in the background.
 #[pyclass(module = "keybearer._native", frozen)]
 pub(crate) struct RuntimeCall {
     work: Mutex<Option<Work>>,
@@ -321,7 +323,8 @@ pub(crate) struct RuntimeCall {
 
 #[pymethods]
 impl RuntimeCall {
-    /// Begins. Returns a socket that the caller owns and that ends when the request has.
+    /// Start the request. Returns a socket, which the caller must close, that reaches its end of file
+    /// when the request has finished.
     fn start(&self) -> PyResult<completion_socket::RawSocket> {
         let work = self.work.lock().unwrap_or_else(PoisonError::into_inner).take();
         let work = work.ok_or_else(|| PyRuntimeError::new_err("start was called twice"))?;
@@ -333,7 +336,7 @@ impl RuntimeCall {
         runtime.spawn(async move {
             let ended = work.await.unwrap_or_else(|ended| {
                 Err(match ended.is_cancelled() {
-                    true => Error::cancelled("the program gave the request up"),
+                    true => Error::cancelled("the program cancelled the request"),
                     false => {
                         Error::internal("the request ended without a result").with_source(ended)
                     }
@@ -345,14 +348,14 @@ impl RuntimeCall {
         Ok(waiting)
     }
 
-    /// Gives it up: it ends with a cancellation, unless it has ended already.
+    /// Cancel the request; does nothing if it has finished.
     fn cancel(&self) {
         if let Some(abort) = self.abort.get() {
             abort.abort();
         }
     }
 
-    /// What it ended with, an MSALRuntimeError if it failed, or None as long as it has not.
+    /// Return the result, an MSALRuntimeError if the request failed, or None while it runs.
     fn result<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let outcome = self.outcome.get().map(|outcome| match outcome {
             Ok(outcome) => outcome.to_python(py),
@@ -366,13 +369,13 @@ impl RuntimeCall {
     fn new(limit: Duration, work: impl Future<Output = Result<Outcome>> + Send + 'static) -> Self {
         let work = Box::pin(async move {
             let ended = tokio::time::timeout(limit + grace::PYTHON, work).await;
-            ended.unwrap_or_else(|_| Err(Error::timed_out("wait for the broker")))
+            ended.unwrap_or_else(|_| Err(Error::timed_out("timed out waiting for the broker")))
         });
         Self { work: Mutex::new(Some(work)), abort: OnceLock::new(), outcome: Arc::default() }
     }
 }
 
-/// What a request ends with.
+/// The result of a request that succeeded.
 enum Outcome {
     Broker(String),
     Accounts(Vec<Account>),
@@ -380,8 +383,7 @@ enum Outcome {
 }
 
 impl Outcome {
-    /// A token for whoever holds it is no answer to a program that asked for a signature, nor the
-    /// other way round.
+    /// Refuses a bearer token where a signed HTTP request was requested, and the reverse.
     fn token(token: keybearer_core::Token, proof: Option<&ProofOfPossession>) -> Result<Self> {
         match (proof, token.token_type) {
             (None, TokenType::Bearer) | (Some(_), TokenType::ProofOfPossession) => {
@@ -407,30 +409,30 @@ impl Outcome {
     }
 }
 
-/// Why a request failed.
+/// The error of a failed request, as MSAL reads it.
 #[pyclass(module = "keybearer.msal_runtime", name = "MSALRuntimeError", frozen)]
 pub(crate) struct MsalRuntimeError(Error);
 
 #[pymethods]
 impl MsalRuntimeError {
-    /// What failed and why, the server's error code, the correlation id and the next step.
+    /// Return the message with the server's error code, the correlation id and the next step.
     fn get_context(&self) -> String {
         text(&self.0)
     }
 
-    /// What to do about it, as a Response_Status.
+    /// Return the Response_Status, which decides how a program reacts.
     fn get_status<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let statuses = py.import(MODULE)?.getattr(intern!(py, "Response_Status"))?;
         statuses.getattr(format!("Status_{:?}", Status::of(self.0.kind())))
     }
 
-    /// The number of the server's error code (50076 for AADSTS50076), or 0.
+    /// Return the number of the server's error code (50076 for AADSTS50076), or 0.
     fn get_error_code(&self) -> i64 {
         let code = self.0.context().code.as_deref().unwrap_or_default();
         code.trim_start_matches(|letter: char| !letter.is_ascii_digit()).parse().unwrap_or_default()
     }
 
-    /// The kind of failure, as a number that stays the same.
+    /// Return the kind of the failure as a number, which is the same in every version.
     fn get_tag(&self) -> i64 {
         tag(self.0.kind())
     }

@@ -7,9 +7,9 @@ use pyo3::types::{PyDict, PyType};
 use crate::errors::text;
 use crate::options;
 
-/// What copies of a credential share: its tokens, and the keywords that it was built from.
+/// The tokens of a credential, which its copies share, and the keywords it was built from.
 ///
-/// Pickled it is the keywords only: no token leaves the process that way (invariant I5).
+/// A pickle contains the keywords only, so no token leaves the process (invariant I5).
 #[pyclass(module = "keybearer._native", frozen)]
 pub(crate) struct Shared {
     keywords: Py<PyDict>,

@@ -2,7 +2,7 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-/// An iterable of texts. A text is one too, of its letters, but nobody means that.
+/// An iterable of `str`. A single `str`, which Python iterates by characters, is refused.
 #[derive(Default)]
 pub(crate) struct StringIterable(pub(crate) Vec<String>);
 
@@ -11,7 +11,8 @@ impl<'py> FromPyObject<'_, 'py> for StringIterable {
 
     fn extract(value: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         if value.is_instance_of::<PyString>() {
-            return Err(PyTypeError::new_err("one str is no iterable of them; put it into a list"));
+            let message = "expected an iterable of str, not a single str; put it into a list";
+            return Err(PyTypeError::new_err(message));
         }
         value.try_iter()?.map(|text| text?.extract()).collect::<PyResult<_>>().map(Self)
     }

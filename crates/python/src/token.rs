@@ -6,32 +6,32 @@ use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyString, PyTuple, PyType};
 
-/// An access token and what is known about it.
+/// An access token with its account, scopes and source, as returned by ``acquire``.
 #[pyclass(module = "keybearer", frozen)]
 #[derive(Clone)]
 pub(crate) struct Token(pub(crate) Arc<keybearer_core::Token>);
 
 #[pymethods]
 impl Token {
-    /// The access token. It is a secret.
+    /// The access token. This is a secret.
     #[getter]
     fn token<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
         PyString::new(py, self.0.access_token.expose())
     }
 
-    /// When it stops being valid, in seconds since 1970.
+    /// When the token expires, in seconds since 1970 (UTC).
     #[getter]
     fn expires_on(&self) -> i64 {
         self.0.expires_on.unix_seconds()
     }
 
-    /// From when on it is worth renewing, in seconds since 1970, or None.
+    /// When the token should be refreshed, in seconds since 1970 (UTC), or None.
     #[getter]
     fn refresh_on(&self) -> Option<i64> {
         self.0.refresh_on.map(|moment| moment.unix_seconds())
     }
 
-    /// The word before the token in an Authorization header: Bearer or pop.
+    /// The scheme of the token in an ``Authorization`` header: ``Bearer`` or ``pop``.
     #[getter]
     fn token_type(&self) -> &'static str {
         match self.0.token_type {
@@ -40,44 +40,44 @@ impl Token {
         }
     }
 
-    /// What was granted, at least what was asked for.
+    /// The scopes that the provider granted. They include all requested scopes.
     #[getter]
     fn scopes<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, self.0.granted_scopes.iter())
     }
 
-    /// Who it speaks for, as they sign in.
+    /// The user principal name of the token's account, such as ``dev@contoso.example``.
     #[getter]
     fn username(&self) -> &str {
         &self.0.account.username
     }
 
-    /// The account in its home directory: object id, a dot, tenant id.
+    /// The token's account in its home tenant, as ``<object id>.<tenant id>``.
     #[getter]
     fn home_account_id(&self) -> &str {
         self.0.account.home_account_id.as_str()
     }
 
-    /// The directory that issued it.
+    /// The ID of the tenant that issued the token.
     #[getter]
     fn tenant_id(&self) -> &str {
         self.0.account.realm.as_str()
     }
 
-    /// Where it came from: cache, refresh or sign-in.
+    /// Where the broker got the token from: ``cache``, ``refresh`` or ``sign-in``.
     #[getter]
     fn source(&self) -> &'static str {
         self.0.source.as_str()
     }
 
-    /// The statement about the person that came with it, as a JWT, or None. It is a secret.
+    /// The ID token that was issued with the token, as a JWT, or None. This is a secret.
     #[getter]
     #[pyo3(name = "_id_token")]
     fn id_token<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
         self.0.id_token.as_ref().map(|token| PyString::new(py, token.expose()))
     }
 
-    /// The same as azure-core has it, if that is installed.
+    /// The token as `AccessToken`: azure-core's class if it is installed.
     #[pyo3(name = "_access_token")]
     pub(crate) fn access_token<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
@@ -85,7 +85,7 @@ impl Token {
         class.call1((self.token(py), self.expires_on()))
     }
 
-    /// The same as azure-core has it, if that is installed and new enough.
+    /// The token as `AccessTokenInfo`: azure-core's class if that is 1.31 or newer.
     #[pyo3(name = "_access_token_info")]
     pub(crate) fn access_token_info<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();

@@ -1,6 +1,6 @@
-"""A broker that says what a test tells it to, over the socket a real one serves.
+"""A test double of a broker, on the socket that a real one serves. The test supplies the replies.
 
-It speaks D-Bus by jeepney, which shares no code with Keybearer's.
+It speaks D-Bus through jeepney, which shares no code with Keybearer.
 """
 
 from __future__ import annotations
@@ -29,10 +29,13 @@ USERNAME = "dev@contoso.example"
 
 
 class BrokerDouble:
-    """Serves until the test ends. `answer` gets the method and its request; None is silence."""
+    """Serves until the test ends. `answer` is called with the method and its request.
+
+    If it returns None, no reply is sent.
+    """
 
     def __init__(self, path: Path, answer: Answer) -> None:
-        """Listen."""
+        """Listen on the socket `path`."""
         self.answer = answer
         self.calls: Counter[str] = Counter()
         self._listener = socket.socket(socket.AF_UNIX)
@@ -42,7 +45,7 @@ class BrokerDouble:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def close(self) -> None:
-        """Stop listening; connections stay as they are."""
+        """Stop listening; open connections stay open."""
         self._listener.close()
 
     def _accept(self) -> None:
@@ -61,7 +64,7 @@ class BrokerDouble:
             if message is not None:
                 reply = self._reply(message)
                 if reply is not None:
-                    with suppress(BrokenPipeError):  # whoever asked may be gone
+                    with suppress(BrokenPipeError):  # the client may have disconnected
                         connection.sendall(reply.serialise(serial=next(serials)))
                 continue
             data = connection.recv(65536)
@@ -79,7 +82,7 @@ class BrokerDouble:
 
 
 def _authenticate(connection: socket.socket) -> bytes:
-    """Let anybody in; what came after the last line belongs to the first message."""
+    """Accept any client; return the bytes after the handshake, which start the first message."""
     data = b""
     while True:
         line, end, rest = data.partition(b"\r\n")
@@ -99,7 +102,7 @@ def _authenticate(connection: socket.socket) -> bytes:
 
 
 def token(text: str = "the-token", *, seconds: int = 3600, scopes: str = "") -> Reply:
-    """Make the reply with a token that is good for this long."""
+    """Make a reply with a token that expires after this time."""
     uid, utid = HOME_ACCOUNT_ID.split(".")
     now = int(time.time())
     return {
@@ -127,7 +130,7 @@ def token(text: str = "the-token", *, seconds: int = 3600, scopes: str = "") -> 
 
 
 def error(kind: str, **details: str) -> Reply:
-    """Make the reply with an error of this kind."""
+    """Make a reply with an error of this kind."""
     diagnostics = {"keybearer_kind": kind, "keybearer_message": f"a case of {kind}"}
     diagnostics.update({f"keybearer_{name}": value for name, value in details.items()})
     found = {"context": "", "diagnostics": diagnostics, "errorCode": 0, "status": 5, "tag": 0}

@@ -1,4 +1,4 @@
-"""A machine of its own for each test: private directories, and no broker but the test's."""
+"""An isolated environment for each test: private directories, and no broker but the test's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def runtime_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The private directory of the broker's socket, in an environment with nothing else."""
+    """The private directory of the broker's socket, in an otherwise empty environment."""
     for name in ("CONFIG", "STATE", "RUNTIME"):
         variable = f"XDG_{name}_DIR" if name == "RUNTIME" else f"XDG_{name}_HOME"
         path = tmp_path / name.lower()
@@ -38,7 +38,7 @@ def runtime_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def serve(runtime_dir: Path) -> Iterator[Callable[[Answer], BrokerDouble]]:
-    """Start a broker that answers as it is told."""
+    """A function that starts a broker with the given replies."""
     brokers: list[BrokerDouble] = []
 
     def start(answer: Answer) -> BrokerDouble:

@@ -1,4 +1,4 @@
-"""Many tasks that wait at once: what they cost, and that none is forgotten when others leave."""
+"""Many tasks that wait at once: the descriptors they use, and that all of them are woken."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def begin(*numbers):
 got = []
 async def one(number):
     got.append((await credential.get_token(*scopes(number))).token)
-# What the first request opens for all.
+# Opens the descriptors that all requests share.
 asyncio.run(one("first"))
 """
 
@@ -110,7 +110,7 @@ del loop
 
 @pytest.fixture
 def holding(serve: Serve) -> Iterator[threading.Event]:
-    """Have the broker answer, but hold its answers from a scope with this word to this event."""
+    """Start a broker that answers requests with "held" in their scope after this event is set."""
     released = threading.Event()
 
     def answer(_: str, request: Reply) -> Reply:
@@ -138,7 +138,7 @@ def holding(serve: Serve) -> Iterator[threading.Event]:
 def test_waiting_takes_few_descriptors_and_leaves_none_behind(
     holding: threading.Event, tmp_path: Path, code: str, tokens: int
 ) -> None:
-    """However loops end: the answers that are held come when the program says so."""
+    """In every way a loop can end. The broker sends the held answers after the program's "held"."""
     command = [sys.executable, "-W", "default", "-c", PRELUDE + code + ASSERT_NOTHING_IS_LEFT]
     complaints = tmp_path / "complaints"
     with complaints.open("w") as errors:
@@ -182,7 +182,7 @@ def test_the_others_wait_on_when_tasks_are_cancelled(
 def test_a_task_that_is_done_and_cancelled_at_once_leaves_nobody_waiting(
     holding: threading.Event,
 ) -> None:
-    """Each of them may be the one that was to wake the others."""
+    """Each of the cancelled tasks may be the listening one, which must wake the others."""
 
     async def main() -> None:
         credential = keybearer.aio.InteractiveBrowserBrokerCredential(timeout=20)
@@ -204,7 +204,7 @@ def test_a_task_that_is_done_and_cancelled_at_once_leaves_nobody_waiting(
 
 def test_without_a_free_descriptor_a_chain_goes_on(holding: threading.Event) -> None:
     code = """
-import errno, keybearer._exceptions  # what could not be read any more
+import errno, keybearer._exceptions  # cannot be imported without a free descriptor
 async def main():
     taken = []
     try:

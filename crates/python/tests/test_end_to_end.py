@@ -1,4 +1,4 @@
-"""The whole way: emulator, broker and a played person on one side, programs on the other."""
+"""Programs with the real broker, the emulator and a simulated person."""
 
 from __future__ import annotations
 
@@ -97,13 +97,13 @@ def program(variable: str, name: str) -> str:
     """Find a program of the repository."""
     path = Path(os.environ.get(variable, REPOSITORY / "target" / "debug" / name))
     if not path.is_file():
-        pytest.fail(f"no {path}: build it, or name another with {variable}")
+        pytest.fail(f"{path} does not exist; build it, or set {variable}")
     return str(path)
 
 
 @pytest.fixture(scope="module")
 def emulator() -> Iterator[dict[str, Any]]:
-    """An emulator, by what it says of itself."""
+    """Start an emulator; the contents of its ready.json."""
     command = [program("KEYBEARER_EMULATOR", "keybearer-emulator"), "serve", "--port", "0"]
     with tempfile.TemporaryDirectory() as directory:
         ready = Path(directory) / "ready.json"
@@ -121,10 +121,10 @@ def emulator() -> Iterator[dict[str, Any]]:
 
 
 class Machine:
-    """Private directories, a browser with a played person, and the programs of one test."""
+    """Private directories, a browser with a simulated person, and the programs of one test."""
 
     def __init__(self, directory: Path, emulator: dict[str, Any]) -> None:
-        """Furnish it."""
+        """Make the directories and the environment of the programs."""
         person = emulator["users"][0]
         self.upn = person["upn"]
         self._directory = directory
@@ -153,11 +153,11 @@ class Machine:
             self.environment[variable] = str(directory / name)
 
     def play(self, behaviour: str) -> None:
-        """Let the person behave otherwise: "--deny" or "--abandon"."""
+        """Change the person's behaviour to "--deny" or "--abandon"."""
         self.environment["BROWSER"] = self._browser(f"browse {behaviour}")
 
     def python(self, code: str) -> list[str]:
-        """Run a program; the answer is what it printed, line by line."""
+        """Run a program; return the lines it printed."""
         command = [sys.executable, "-c", PRELUDE + code]
         run = subprocess.run(
             command,
@@ -171,7 +171,7 @@ class Machine:
         return run.stdout.splitlines()
 
     def failure(self, code: str) -> list[str]:
-        """Run an expression that fails; the answer is kind, seconds and classes."""
+        """Run an expression that fails; return the error's kind, the seconds and the classes."""
         lines = self.python(f"""
 began = time.monotonic()
 try:
@@ -182,7 +182,7 @@ except keybearer.AuthenticationError as error:
         return lines[0].split()
 
     def sign_ins(self) -> int:
-        """How often the browser was opened."""
+        """How many times the browser was opened."""
         log = self._directory / "browser.log"
         return len(log.read_text().splitlines()) if log.exists() else 0
 
@@ -193,7 +193,7 @@ except keybearer.AuthenticationError as error:
             subprocess.run(command, env=self.environment, timeout=TEST_LIMIT, check=False)
 
     def _browser(self, command: str) -> str:
-        """Write a script: $BROWSER is split at spaces. A browser returns before the person does."""
+        """Write a script for $BROWSER, whose value would be split at spaces."""
         xtask = shlex.quote(program("KEYBEARER_XTASK", "xtask"))
         directory = shlex.quote(str(self._directory))
         script = self._directory / f"{command.replace(' ', '')}"
@@ -207,7 +207,7 @@ except keybearer.AuthenticationError as error:
 
 @pytest.fixture
 def machine(tmp_path: Path, emulator: dict[str, Any]) -> Iterator[Machine]:
-    """A machine of its own for each test."""
+    """A new machine for each test."""
     machine = Machine(tmp_path, emulator)
     yield machine
     machine.stop()
@@ -254,6 +254,26 @@ def test_a_person_who_walks_away_is_not_waited_for(machine: Machine, wait: str) 
     kind, seconds, *_ = machine.failure(wait.format(call))
     assert kind == "timed_out"
     assert 3.9 < float(seconds) < 4.6
+
+
+@pytest.mark.parametrize("wait", ["{}", "asyncio.run({})"], ids=["blocking", "asyncio"])
+def test_a_refusal_of_the_broker_and_of_this_process_says_each_thing_once(
+    machine: Machine, wait: str
+) -> None:
+    """Neither can open a browser, so both fail with the same message, id and hint."""
+    del machine.environment["BROWSER"]
+    module = "keybearer" if wait == "{}" else "keybearer.aio"
+    call = f"{module}.InteractiveBrowserBrokerCredential(**chosen).get_token(STORAGE)"
+    (printed,) = machine.python(f"""
+import json
+try:
+    {wait.format(call)}
+except keybearer.CredentialUnavailableError as error:
+    print(json.dumps([str(error), error.correlation_id, error.hint]))
+""")
+    text, correlation_id, hint = json.loads(printed)
+    for part in ("there is no display", correlation_id, hint):
+        assert text.count(part) == 1, text
 
 
 def test_nobody_is_asked_when_nobody_must_be(machine: Machine) -> None:

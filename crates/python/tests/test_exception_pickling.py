@@ -1,4 +1,4 @@
-"""Exceptions on their way out of worker processes, and in copies."""
+"""Pickling of exceptions, as when a worker process raises them, and copies of them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def ask():
     credential = keybearer.InteractiveBrowserBrokerCredential(
         timeout=20, broker="required", disable_automatic_authentication=True)
     try:
-        raise LookupError("what the program was about when it asked")
+        raise LookupError("an exception that the program is handling")
     except LookupError:
         credential.get_token({SCOPE!r})
 
@@ -57,7 +57,7 @@ if __name__ == "__main__":
 def test_an_exception_leaves_a_worker_process_as_it_was(
     serve: Serve, tmp_path: Path, in_worker: str, in_parent: str, word: str
 ) -> None:
-    """It is azure-identity's wherever that is loaded, and ours only where it is not."""
+    """It is also azure-identity's class if the process that receives it has that loaded."""
     serve(lambda _, __: error(word, **DETAILS, claims=CLAIMS))
     program = tmp_path / "program.py"
     program.write_text(PROGRAM.format(in_worker=in_worker, in_parent=in_parent))
@@ -78,7 +78,7 @@ def test_an_exception_leaves_a_worker_process_as_it_was(
 
 
 class Theirs(keybearer.AuthenticationError):
-    """A program's own."""
+    """A class that a program derives."""
 
 
 @pytest.mark.parametrize("kind", _exceptions.CLASSES)

@@ -11,8 +11,8 @@ from pathlib import Path
 import keybearer
 import pytest
 
-# Where the package lies: other versions of CPython use the same stable ABI.
-PLACE = str(Path(keybearer.__file__).parents[1])
+# The directory of the package. Other versions of CPython can load it too: it uses the stable ABI.
+PACKAGES = str(Path(keybearer.__file__).parents[1])
 VERSIONS = ("3.9", "3.10", "3.11", "3.12", "3.13", "3.14")
 
 CREATE = """
@@ -29,7 +29,7 @@ else:
 
 IN_SUBINTERPRETER = """
 import sys
-sys.path.insert(0, {place!r})
+sys.path.insert(0, {packages!r})
 try:
     import keybearer
     print("imported")
@@ -39,7 +39,7 @@ except ImportError as error:
 
 
 def python_of(version: str) -> str:
-    """Find a CPython of this version; this one counts."""
+    """Find a CPython of this version, which may be the running one."""
     if sys.version.startswith(f"{version}."):
         return sys.executable
     homes = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
@@ -48,7 +48,7 @@ def python_of(version: str) -> str:
         check = f"import sys; sys.exit(not sys.version.startswith('{version}.'))"
         if subprocess.run([path, "-c", check], check=False, capture_output=True).returncode == 0:
             return str(path)
-    pytest.skip(f"there is no CPython {version} here")
+    pytest.skip(f"CPython {version} is not installed")
 
 
 @pytest.mark.parametrize("kind", ["isolated", "legacy"])
@@ -60,11 +60,11 @@ def test_a_subinterpreter_is_refused_and_the_main_one_goes_on(
     use = "import keybearer; keybearer.InteractiveBrowserBrokerCredential()"
     code = f"""
 {CREATE}
-sys.path.insert(0, {PLACE!r})
+sys.path.insert(0, {PACKAGES!r})
 if {main_first}:
     {use}
 interpreter = create({kind!r})
-interpreters.run_string(interpreter, {IN_SUBINTERPRETER.format(place=PLACE)!r})
+interpreters.run_string(interpreter, {IN_SUBINTERPRETER.format(packages=PACKAGES)!r})
 interpreters.destroy(interpreter)
 {use}
 print("fine")

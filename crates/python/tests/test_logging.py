@@ -1,4 +1,4 @@
-"""The log of the credential, as the program's own `logging` gets it."""
+"""The credential's log lines in Python's `logging`."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ Ask = Callable[["Mapping[str, Any]"], None]
 
 
 def blocking(options: Mapping[str, Any]) -> None:
-    """Ask for a token in this thread."""
+    """Get a token in this thread."""
     keybearer.InteractiveBrowserBrokerCredential(timeout=10, **options).get_token(SCOPE)
 
 
 def asynchronously(options: Mapping[str, Any]) -> None:
-    """Ask for a token in a task."""
+    """Get a token in a task."""
     credential = keybearer.aio.InteractiveBrowserBrokerCredential(timeout=10, **options)
     asyncio.run(credential.get_token(SCOPE))
 
 
 @pytest.fixture(params=[blocking, asynchronously], ids=["blocking", "asyncio"])
 def ask(request: pytest.FixtureRequest) -> Ask:
-    """Each way to ask."""
-    asks: Ask = request.param
-    return asks
+    """Get a token in each of the two ways."""
+    ask: Ask = request.param
+    return ask
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
-"""The stand-in for Microsoft's runtime: its shape, what it asks of a broker, and how it fails.
+"""keybearer.msal_runtime: its interface, the requests it sends to a broker, and its errors.
 
-Unmodified MSAL with a real broker is in `interop/python`.
+`interop/python` tests unmodified MSAL with a real broker.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ TEST_LIMIT = 20
 
 @pytest.fixture(autouse=True)
 def process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Begin as in a process that has not asked a broker yet."""
+    """Reset the module's state to that of a new process."""
     monkeypatch.setattr(msal_runtime, "_runtime", None)
     monkeypatch.setattr(msal_runtime, "_log", type(msal_runtime._log)())
 
 
 def parameters(**additional: str) -> MSALRuntimeAuthParameters:
-    """Say what MSAL always says, and something more."""
+    """Make the parameters that MSAL always sets, with additional ones."""
     said = MSALRuntimeAuthParameters(CLIENT, AUTHORITY)
     said.set_additional_parameter("msal_client_sku", "MSAL.Python")
     said.set_requested_scopes([SCOPE])
@@ -64,7 +64,7 @@ def parameters(**additional: str) -> MSALRuntimeAuthParameters:
 
 
 def ask(function: Callable[..., object], *arguments: object) -> MSALRuntimeResult:
-    """Call a function as MSAL does, and wait for its result."""
+    """Call a function as MSAL does and wait for its result."""
     data = CallbackData()
     function(*arguments, lambda result, data=data: data.complete(result))
     assert data.signal.wait(TEST_LIMIT), "no result"
@@ -82,11 +82,11 @@ def status(result: MSALRuntimeResult) -> Response_Status:
     return failed.get_status()
 
 
-# --- its shape
+# --- its interface
 
 
 def called_by_msal() -> set[str]:
-    """What MSAL takes out of the module, and what it calls of the objects it gets from there."""
+    """The names that MSAL uses of the module and of the objects that the module returns."""
     package = Path(inspect.getfile(msal)).parent
     broker = ast.parse((package / "broker.py").read_text())
     owners = {"pymsalruntime", "params", "result", "account", "error", "callback_data"}
@@ -119,7 +119,7 @@ def test_statuses_have_the_numbers_of_the_public_enum() -> None:
     assert str(Response_Status.Status_InteractionRequired).endswith("InteractionRequired")
 
 
-# --- putting it in the place of Microsoft's
+# --- replacing Microsoft's runtime
 
 
 def test_installing_it_is_all_that_msal_needs_and_imports_nothing_of_it() -> None:
@@ -139,7 +139,7 @@ def test_microsofts_runtime_is_not_replaced_once_it_is_loaded(
 ) -> None:
     theirs = ModuleType("pymsalruntime")
     monkeypatch.setitem(sys.modules, "pymsalruntime", theirs)
-    with pytest.raises(RuntimeError, match="loaded already"):
+    with pytest.raises(RuntimeError, match="already loaded"):
         keybearer.install_msal_runtime()
     assert sys.modules["pymsalruntime"] is theirs
 
@@ -176,7 +176,7 @@ def test_running_nothing_says_how_to_run_something(arguments: list[str], said: s
     assert said in run.stderr
 
 
-# --- what it asks and what it answers
+# --- requests and results
 
 
 def test_token_is_answered_with_everything_that_msal_reads(serve: Serve) -> None:
@@ -271,7 +271,7 @@ def test_signed_out_account_gets_no_tokens_before_it_signs_in_again(serve: Serve
     assert "removeAccount" not in broker.calls
 
 
-# --- how it fails
+# --- errors
 
 
 @pytest.mark.parametrize(
@@ -319,7 +319,11 @@ def with_text(**setters: Any) -> MSALRuntimeAuthParameters:
 @pytest.mark.parametrize(
     ("said", "expected", "context"),
     [
-        (parameters(MSALRuntime_Password="hunter2"), "ApiContractViolation", "no password"),
+        (
+            parameters(MSALRuntime_Password="hunter2"),
+            "ApiContractViolation",
+            "password is not supported",
+        ),
         (parameters(token_type="ssh-cert"), "ApiContractViolation", "ssh-cert"),
         (with_text(set_decoded_claims=["[]"]), "ApiContractViolation", "JSON object"),
         (with_text(set_redirect_uri=["nowhere"]), "ApiContractViolation", "redirect URI"),

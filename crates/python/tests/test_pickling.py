@@ -1,4 +1,4 @@
-"""Credentials and records in other processes, in copies and in the hands of test doubles."""
+"""Credentials and records that are pickled, copied, patched or collected."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ COPY_NAMES = ["copy", "deepcopy", "pickle"]
 
 
 class Named(keybearer.InteractiveBrowserBrokerCredential):
-    """As programs derive one."""
+    """A credential that a program derives."""
 
     def __init__(self, name: str) -> None:
-        """Take other arguments than the keywords."""
+        """Take other arguments than the base class."""
         super().__init__(login_hint=name, client_id=CLIENT_ID)
         self.names = [name]
 
@@ -47,7 +47,7 @@ class NamedForTasks(keybearer.aio.InteractiveBrowserBrokerCredential):
     """The same for asyncio."""
 
     def __init__(self, name: str) -> None:
-        """Take other arguments than the keywords."""
+        """Take other arguments than the base class."""
         super().__init__(login_hint=name, client_id=CLIENT_ID)
         self.names = [name]
 
@@ -118,7 +118,7 @@ def test_a_token_is_not_pickled(serve: Serve) -> None:
 
 @pytest.mark.parametrize("method", ["spawn", "forkserver"])
 def test_worker_processes_are_given_credentials(serve: Serve, tmp_path: Path, method: str) -> None:
-    """CPython 3.14 starts them by forkserver where nothing else is said."""
+    """CPython 3.14 starts them by forkserver by default."""
     serve(lambda _, __: token())
     program = tmp_path / "program.py"
     program.write_text(f"""

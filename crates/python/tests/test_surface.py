@@ -1,12 +1,15 @@
-"""What the package looks like to a program, and which failure becomes which exception."""
+"""The public interface of the package, and the exception for each kind of failure."""
 
 from __future__ import annotations
 
+import ast
 import asyncio
+import inspect
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 import keybearer
 import keybearer.aio
@@ -15,6 +18,9 @@ from azure.core.credentials import AccessToken, AccessTokenInfo
 from azure.core.exceptions import ClientAuthenticationError
 from broker_double import HOME_ACCOUNT_ID, USERNAME, Answer, BrokerDouble, Reply, error, token
 from keybearer import _exceptions, _native
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Serve = Callable[[Answer], BrokerDouble]
 
@@ -30,7 +36,7 @@ WORDS = {
 
 
 def python(code: str) -> str:
-    """Run a program of its own."""
+    """Run a program in a new interpreter; return what it printed."""
     command = [sys.executable, "-c", code]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
@@ -39,7 +45,7 @@ def test_importing_it_imports_no_azure_no_msal_and_nothing_slow() -> None:
     code = (
         "import sys; before = set(sys.modules); import keybearer; print(*set(sys.modules) - before)"
     )
-    # A small module of CPython's, which knows whether this is the main interpreter.
+    # A small module of CPython, by which the package detects a subinterpreter.
     loaded = set(python(code).split()) - {"_interpreters", "_xxsubinterpreters"}
     assert loaded == {"__future__", "keybearer", "keybearer._native"}
 
@@ -96,6 +102,7 @@ def test_it_takes_every_keyword_of_the_official_one(credential: type) -> None:
     ("keywords", "exception", "text"),
     [
         ({"timeout": "soon"}, TypeError, "timeout"),
+        ({"broker": "sometimes"}, ValueError, "^broker must be 'auto', 'required' or 'never'$"),
         ({"timeout": -1}, ValueError, "timeout"),
         ({"timeout": float("nan")}, ValueError, "timeout"),
         ({"tenant_id": 5}, TypeError, "tenant_id"),
@@ -233,7 +240,7 @@ def test_authenticate_takes_any_iterable_of_scopes(
 @pytest.mark.parametrize("credential", CREDENTIALS)
 @pytest.mark.parametrize("scopes", [SCOPE, b"scope", [SCOPE, 5], 5])
 def test_what_is_no_iterable_of_scopes_is_named(credential: type, scopes: object) -> None:
-    """A text is one of letters."""
+    """A str is an iterable of its characters, which is never meant."""
     with pytest.raises(TypeError, match="scopes"):
         run(credential().authenticate, scopes=scopes)
 
@@ -296,6 +303,26 @@ def test_a_record_is_that_of_azure_identity() -> None:
     assert again.serialize() == official.serialize()
     with pytest.raises(ValueError, match="authentication record"):
         keybearer.AuthenticationRecord.deserialize("{}")
+
+
+def public_definitions() -> Iterator[Any]:
+    """Find the public classes of the stub, and their public methods and properties."""
+    stub = Path(keybearer.__file__).with_name("_native.pyi").read_text()
+    for node in ast.parse(stub).body:
+        if isinstance(node, ast.ClassDef) and node.name in keybearer.__all__:
+            yield pytest.param(node, getattr(_native, node.name), id=node.name)
+            for member in node.body:
+                if isinstance(member, ast.FunctionDef) and not member.name.startswith("_"):
+                    defined = getattr(getattr(_native, node.name), member.name)
+                    yield pytest.param(member, defined, id=f"{node.name}.{member.name}")
+
+
+@pytest.mark.parametrize(("node", "defined"), public_definitions())
+def test_editors_show_the_docstrings_of_the_native_module(
+    node: ast.ClassDef | ast.FunctionDef, defined: object
+) -> None:
+    """Editors read the stub, `help` reads the module."""
+    assert ast.get_docstring(node) == inspect.getdoc(defined)
 
 
 def test_both_sides_of_the_exception_table_know_the_same_kinds() -> None:
@@ -398,12 +425,12 @@ def test_chains_go_on_when_nobody_is_there_and_end_when_somebody_refuses(
 
 
 def run(call: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
-    """Call it, and await it if it is a coroutine function."""
+    """Call the function, and run the coroutine if it returns one."""
     result = call(*arguments, **keywords)
     return asyncio.run(result) if asyncio.iscoroutine(result) else result
 
 
 @pytest.fixture
 def without_azure_identity(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide azure-identity, which some other test or plugin may have loaded."""
+    """Hide azure-identity, which another test or plugin may have loaded."""
     monkeypatch.delitem(sys.modules, "azure.identity", raising=False)

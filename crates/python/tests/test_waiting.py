@@ -1,4 +1,4 @@
-"""Waiting: it ends in time, can be interrupted, and holds nobody else up."""
+"""Waiting for a token: it ends in time, can be interrupted, and blocks no other thread."""
 
 from __future__ import annotations
 
@@ -38,26 +38,26 @@ UNKNOWN_PERSON = error("interaction_required")
 
 
 def needs_a_person(method: str, _: Reply) -> Reply | None:
-    """Answer at once that a person has to take part, and then wait for the person."""
+    """Refuse the silent request at once and never answer the interactive one."""
     return UNKNOWN_PERSON if method == "acquireTokenSilently" else None
 
 
 class Timed:
-    """How long its block took, in seconds, and how late a plain wait was meanwhile."""
+    """Measures the seconds that its block takes, and how late a plain sleep is meanwhile."""
 
     def __init__(self, wait: float = 0) -> None:
-        """Compare with a plain wait of so many seconds."""
+        """Compare with a plain sleep of `wait` seconds."""
         self._wait = wait
 
     def __enter__(self) -> Timed:
-        """Begin."""
+        """Start both."""
         self._began = time.monotonic()
         self._plain = threading.Thread(target=self._wait_plainly)
         self._plain.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End."""
+        """Stop the clock and wait for the plain sleep."""
         self.seconds = time.monotonic() - self._began
         self._plain.join()
 
@@ -67,18 +67,18 @@ class Timed:
 
 
 @dataclass
-class Stage:
-    """Where a wait without an end is set up."""
+class Scenario:
+    """Sets up a situation in which a request would never be answered."""
 
     serve: Serve
     runtime_dir: Path
     monkeypatch: pytest.MonkeyPatch
     cleanup: ExitStack
-    # What shows afterwards that it was this wait that ended.
+    # Check afterwards that the request really waited in that situation.
     proofs: list[Callable[[], bool]] = field(default_factory=list)
 
     def listener(self, path: Path | None = None) -> socket.socket:
-        """Listen at this path or at some port; nobody takes the connections."""
+        """Listen at this path or at a free port, without accepting connections."""
         family = socket.AF_UNIX if path else socket.AF_INET
         listener = self.cleanup.enter_context(socket.socket(family))
         listener.bind(str(path) if path else ("127.0.0.1", 0))
@@ -87,7 +87,7 @@ class Stage:
 
 
 class BusDouble(BrokerDouble):
-    """A session bus that knows how to start a broker, and never comes to an end with it."""
+    """A session bus on which a broker can be activated but never starts."""
 
     ANSWERS: ClassVar[dict[str, tuple[str, Any]]] = {
         "Hello": ("s", ":1.1"),
@@ -104,18 +104,18 @@ class BusDouble(BrokerDouble):
         return new_method_return(call, signature, (value,))
 
 
-def the_broker_is_silent(stage: Stage) -> Keywords:
-    stage.serve(SILENCE)
+def the_broker_is_silent(scenario: Scenario) -> Keywords:
+    scenario.serve(SILENCE)
     return {}
 
 
-def the_person_walks_away(stage: Stage) -> Keywords:
-    stage.serve(needs_a_person)
+def the_person_walks_away(scenario: Scenario) -> Keywords:
+    scenario.serve(needs_a_person)
     return {}
 
 
-def the_broker_is_stopped(stage: Stage) -> Keywords:
-    """The kernel takes connections for it, as for a broker; nobody reads them."""
+def the_broker_is_stopped(scenario: Scenario) -> Keywords:
+    """The kernel accepts connections for the stopped process, but nothing reads them."""
     code = """
 import signal, socket, sys
 listener = socket.socket(socket.AF_UNIX)
@@ -124,33 +124,35 @@ listener.listen()
 print("ready", flush=True)
 signal.pause()
 """
-    command = [sys.executable, "-c", code, str(stage.runtime_dir / "broker.sock")]
-    stopped = stage.cleanup.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
-    stage.cleanup.callback(stopped.kill)
+    command = [sys.executable, "-c", code, str(scenario.runtime_dir / "broker.sock")]
+    stopped = scenario.cleanup.enter_context(subprocess.Popen(command, stdout=subprocess.PIPE))
+    scenario.cleanup.callback(stopped.kill)
     assert stopped.stdout is not None
     stopped.stdout.readline()
     stopped.send_signal(signal.SIGSTOP)
     return {}
 
 
-def the_bus_is_silent(stage: Stage) -> Keywords:
-    path = stage.runtime_dir / "bus"
-    stage.listener(path)
-    stage.monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={path}")
+def the_bus_is_silent(scenario: Scenario) -> Keywords:
+    path = scenario.runtime_dir / "bus"
+    scenario.listener(path)
+    scenario.monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={path}")
     return {}
 
 
-def the_bus_never_starts_the_broker(stage: Stage) -> Keywords:
-    bus = BusDouble(stage.runtime_dir / "bus", SILENCE)
-    stage.cleanup.callback(bus.close)
-    stage.proofs.append(lambda: bus.calls["StartServiceByName"] == 1)
-    stage.monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={stage.runtime_dir / 'bus'}")
+def the_bus_never_starts_the_broker(scenario: Scenario) -> Keywords:
+    bus = BusDouble(scenario.runtime_dir / "bus", SILENCE)
+    scenario.cleanup.callback(bus.close)
+    scenario.proofs.append(lambda: bus.calls["StartServiceByName"] == 1)
+    scenario.monkeypatch.setenv(
+        "DBUS_SESSION_BUS_ADDRESS", f"unix:path={scenario.runtime_dir / 'bus'}"
+    )
     return {}
 
 
-def the_provider_is_silent(stage: Stage) -> Keywords:
-    """The process asks it itself, as where there is no broker."""
-    port = stage.listener().getsockname()[1]
+def the_provider_is_silent(scenario: Scenario) -> Keywords:
+    """The process sends the request itself, as if there were no broker."""
+    port = scenario.listener().getsockname()[1]
     authority = f"https://127.0.0.1:{port}"
     return {"authority": authority, "disable_instance_discovery": True, "broker": "never"}
 
@@ -194,33 +196,35 @@ SITUATIONS = [
     the_provider_is_silent,
 ]
 TIMEOUT = 2
-# What is promised beyond the timeout. How late the machine itself is comes on top.
-PROMISE = 0.2
+# Seconds beyond the timeout after which a wait must have ended, plus the lateness of the machine.
+MAX_DELAY = 0.2
 
 
 @pytest.fixture
-def stage(serve: Serve, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    """A stage, cleared afterwards."""
+def scenario(
+    serve: Serve, runtime_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Scenario]:
+    """A scenario, cleaned up after the test."""
     with ExitStack() as cleanup:
-        yield Stage(serve, runtime_dir, monkeypatch, cleanup)
+        yield Scenario(serve, runtime_dir, monkeypatch, cleanup)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="signals")
 @pytest.mark.parametrize("wait", WAITS, ids=lambda wait: wait.__name__)
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda situation: situation.__name__)
 def test_timeout_ends_the_wait(
-    stage: Stage, situation: Callable[[Stage], Keywords], wait: Callable[[Keywords], None]
+    scenario: Scenario, situation: Callable[[Scenario], Keywords], wait: Callable[[Keywords], None]
 ) -> None:
-    keywords = {**situation(stage), "timeout": TIMEOUT}
+    keywords = {**situation(scenario), "timeout": TIMEOUT}
     with Timed(TIMEOUT) as waited, pytest.raises(ClientAuthenticationError) as caught:
         wait(keywords)
     assert caught.value.kind == "timed_out"
-    assert all(proof() for proof in stage.proofs)
-    assert TIMEOUT - 0.1 < waited.seconds < TIMEOUT + PROMISE + waited.lateness
+    assert all(proof() for proof in scenario.proofs)
+    assert TIMEOUT - 0.1 < waited.seconds < TIMEOUT + MAX_DELAY + waited.lateness
 
 
 class BusOfAStuckBroker(BusDouble):
-    """A session bus where a process has the broker's name, and does nothing with it."""
+    """A session bus on which a process owns the broker's name but never answers."""
 
     ANSWERS: ClassVar[dict[str, tuple[str, Any]]] = {
         "Hello": ("s", ":1.1"),
@@ -233,20 +237,20 @@ class BusOfAStuckBroker(BusDouble):
     }
 
 
-def test_a_stuck_broker_is_as_good_as_none(stage: Stage) -> None:
-    """It is not waited for as long as a person would be, who gets five minutes."""
-    the_broker_is_stopped(stage)
-    path = stage.runtime_dir / "bus"
+def test_a_stuck_broker_is_as_good_as_none(scenario: Scenario) -> None:
+    """The wait for it is limited to seconds, unlike the wait for a person."""
+    the_broker_is_stopped(scenario)
+    path = scenario.runtime_dir / "bus"
     bus = BusOfAStuckBroker(path, SILENCE)
-    stage.cleanup.callback(bus.close)
-    stage.monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={path}")
+    scenario.cleanup.callback(bus.close)
+    scenario.monkeypatch.setenv("DBUS_SESSION_BUS_ADDRESS", f"unix:path={path}")
     credential = keybearer.InteractiveBrowserBrokerCredential(broker="required")
     with Timed(1) as waited, pytest.raises(keybearer.CredentialUnavailableError) as caught:
         credential.get_token(SCOPE)
     assert "is not responding" in caught.value.message
     assert f"kill process {os.getpid()}" in caught.value.hint
     assert waited.seconds < 10 + waited.lateness
-    # Nor is it waited for again by what follows at once.
+    # The next request does not wait for it again.
     with pytest.raises(keybearer.CredentialUnavailableError):
         credential.get_token(SCOPE)
     assert bus.calls["getLinuxBrokerVersion"] == 1
@@ -267,10 +271,10 @@ def test_timeout_ends_the_wait_for_a_browser(
     wait: str,
     broker: str,
 ) -> None:
-    """A browser that a person opened and left, of the broker and of this process."""
+    """In a sign-in that the person abandons, of the broker and of this process."""
     machine.play("--abandon")
     code = f"""
-import azure.core.exceptions  # what the first failure imports
+import azure.core.exceptions  # before the clock starts: the first failure imports it
 from test_waiting import Timed
 chosen.update(timeout={TIMEOUT}, broker={broker!r})
 with Timed({TIMEOUT}) as waited:
@@ -285,7 +289,7 @@ print(kind, waited.seconds, waited.lateness)
     kind, seconds, lateness = printed.split()
     assert kind == "timed_out"
     assert machine.sign_ins() == 1
-    assert TIMEOUT - 0.1 < float(seconds) < TIMEOUT + PROMISE + float(lateness)
+    assert TIMEOUT - 0.1 < float(seconds) < TIMEOUT + MAX_DELAY + float(lateness)
 
 
 @pytest.mark.parametrize("mode", ["blocking", "asyncio"])

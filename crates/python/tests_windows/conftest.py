@@ -1,4 +1,4 @@
-"""What the tests on Windows share: the emulator, which xtask starts and describes."""
+"""Fixtures of the tests on Windows. xtask starts the emulator and describes it by variables."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import pytest
 STORAGE = "https://storage.azure.com/.default"
 
 CONTAINERS = ["alpha", "beta"]
-"""What is in the emulator's storage account."""
+"""The containers in the emulator's storage account."""
 
 
 @pytest.fixture(scope="session")
 def signed_in() -> keybearer.InteractiveBrowserBrokerCredential:
-    """A credential that signs its person in with the browser, at the emulator."""
+    """A credential that signs in at the emulator with the browser."""
     return keybearer.InteractiveBrowserBrokerCredential(
         authority=os.environ["TEST_AUTHORITY"],
         tenant_id=os.environ["TEST_TENANT"],

@@ -1,4 +1,4 @@
-"""The wheel in a Windows CPython, with a provider of the project's own as Web Account Manager."""
+"""The wheel in a CPython for Windows, with the project's fake of Web Account Manager."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PERSON = {
 }
 
 # Microsoft's program for Windows from "Authenticate Python apps to Azure services during local
-# development using brokered authentication", with our package in the place of theirs.
+# development using brokered authentication", with keybearer instead of azure-identity-broker.
 PROGRAM = """
 import win32gui
 from keybearer import InteractiveBrowserBrokerCredential
@@ -55,27 +55,27 @@ for container in client.list_containers():
 
 
 class Provider:
-    """What plays Web Account Manager in this process and those it starts."""
+    """The fake of Web Account Manager for this process and its children."""
 
     def __init__(self) -> None:
-        """The one in the directory that xtask names."""
+        """Use the directory that xtask names in the environment."""
         self.directory = Path(os.environ["FAKE_WAM_DIR"])
 
     def play(self, script: dict[str, Any]) -> None:
-        """Begin a new world."""
+        """Replace the script and clear the log."""
         (self.directory / "log.jsonl").write_text("")
         script = {"name": str(uuid.uuid4()), **script}
         (self.directory / "script.json").write_text(json.dumps(script))
 
     def calls(self, call: str) -> list[dict[str, Any]]:
-        """What it was asked in this world."""
+        """The calls of this name since the last `play`."""
         log = (self.directory / "log.jsonl").read_text().splitlines()
         return [entry for entry in map(json.loads, log) if entry["call"] == call]
 
 
 @pytest.fixture
 def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
-    """The provider, in Microsoft's cloud: it serves no other."""
+    """The fake in Microsoft's cloud, the only one that it serves."""
     for variable in ("AZURE_AUTHORITY_HOST", "AZURE_CLIENT_ID", "AZURE_TENANT_ID"):
         monkeypatch.delenv(variable, raising=False)
     provider = Provider()
@@ -86,7 +86,7 @@ def provider(monkeypatch: pytest.MonkeyPatch) -> Iterator[Provider]:
 def test_the_documented_program_for_windows_lists_containers(
     provider: Provider, signed_in: keybearer.InteractiveBrowserBrokerCredential
 ) -> None:
-    # The provider hands out a token that the emulator's storage accepts.
+    # The fake returns a token that the emulator's storage accepts.
     provider.play({"person": PERSON, "tokens": [signed_in.get_token(STORAGE).token]})
     code = PROGRAM.replace("ENDPOINT", os.environ["TEST_BLOB_ENDPOINT"])
     command = [sys.executable, "-c", code]
@@ -105,7 +105,7 @@ def test_the_documented_program_for_windows_lists_containers(
 
 
 def test_the_dialogue_belongs_to_the_window_of_the_program(provider: Provider) -> None:
-    # Without a display there are no other windows than those for messages.
+    # Without a display only message windows can be created.
     parent = win32con.HWND_MESSAGE
     window = win32gui.CreateWindow("Static", "app", 0, 0, 0, 9, 9, parent, 0, 0, None)
     assert window not in (0, win32gui.GetDesktopWindow())
@@ -140,7 +140,7 @@ def test_a_person_who_is_known_to_windows_is_not_asked(provider: Provider) -> No
     with keybearer.InteractiveBrowserBrokerCredential() as credential:
         for _ in range(2):
             assert credential.acquire(STORAGE).username == "dev@contoso.example"
-    assert len(provider.calls("silent")) == 1, "the second is the credential's own"
+    assert len(provider.calls("silent")) == 1, "the second token did not come from the cache"
     assert provider.calls("interactive") == []
 
 

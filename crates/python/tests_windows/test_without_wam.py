@@ -1,4 +1,4 @@
-"""The wheel in a Windows CPython, on a Windows without Web Account Manager: Wine as it is."""
+"""The wheel in a CPython for Windows without Web Account Manager, which Wine does not have."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ impl Log {
     ///
     /// # Panics
     /// If another subscriber has been installed for the process.
-    #[allow(clippy::expect_used, reason = "a test without its log proves nothing")]
+    #[expect(clippy::expect_used, reason = "a test without its log proves nothing")]
     fn of_process() -> &'static Self {
         static LOG: OnceLock<Log> = OnceLock::new();
         LOG.get_or_init(|| {

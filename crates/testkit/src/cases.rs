@@ -4,7 +4,7 @@
 //! behaviour of the person and the expected outcome. `store.json` lists the accounts that are connected
 //! before, and `http.json` the failures of the network and the provider; both are optional. After every
 //! case, all of its output is searched for its secrets (I5).
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,

@@ -2,8 +2,8 @@
 //!
 //! Implement [`ContractFixture`] for a broker and call [`contract_tests!`](crate::contract_tests)
 //! with an expression that makes the fixture. Each promise becomes a separate test.
-#![allow(clippy::expect_used, clippy::unwrap_used, reason = "a check fails by panicking")]
-#![allow(clippy::missing_panics_doc, reason = "each check panics if the promise is broken")]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a check fails by panicking")]
+#![expect(clippy::missing_panics_doc, reason = "each check panics if the promise is broken")]
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,7 +25,6 @@ use crate::sample;
 
 /// The state of a broker when a check starts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "every fixture makes every one")]
 pub enum Situation {
     /// No account is connected, and no person answers a sign-in.
     NoAccount,
@@ -39,7 +38,6 @@ pub enum Situation {
 
 /// One program that uses the broker.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "fixtures build it")]
 pub struct Party {
     /// Its connection to the broker.
     pub broker: Arc<dyn Broker>,

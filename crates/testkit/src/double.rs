@@ -19,7 +19,6 @@ use tokio::time::{Instant, sleep};
 
 /// The double's reaction to a call.
 #[derive(Debug)]
-#[allow(clippy::exhaustive_enums, reason = "tests list what they script")]
 pub enum Answer<T> {
     /// Answers at once.
     Now(Result<T>),
@@ -31,7 +30,6 @@ pub enum Answer<T> {
 
 /// A call the double received.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "one for each method of the trait")]
 pub enum Received {
     /// [`Broker::accounts`]
     Accounts(AccountsRequest),

@@ -1,5 +1,5 @@
 //! An engine with doubles of all its effects, a captured log, and the leak check at the end.
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::expect_used,
     reason = "a test that cannot continue fails at once"
@@ -33,7 +33,6 @@ pub const MANAGEMENT: &str = "https://management.azure.com/.default";
 /// The doubles around an engine. When it is dropped, it searches the log (at the level TRACE) and the
 /// store for every secret that occurred (invariants I4 and I5).
 #[derive(Debug)]
-#[allow(clippy::exhaustive_structs, reason = "tests reach for its parts")]
 pub struct EngineHarness {
     /// Time.
     pub clock: ManualClock,
@@ -307,6 +306,6 @@ mod tests {
         engine.acquire_silent(silent(STORAGE)).await.unwrap();
         world.clock.advance(Duration::from_secs(1800)).await;
         engine.acquire_silent(silent(STORAGE)).await.unwrap();
-        assert!(world.log.text().contains("renew in the background"));
+        assert!(world.log.text().contains("renewing the token in the background"));
     }
 }

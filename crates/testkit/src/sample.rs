@@ -16,7 +16,7 @@ pub const fn now() -> Timestamp {
 
 /// `dev@contoso.example`.
 #[must_use]
-#[allow(clippy::unwrap_used, reason = "literals")]
+#[expect(clippy::unwrap_used, reason = "literals")]
 pub fn account() -> Account {
     let oid = "11111111-1111-1111-1111-111111111111";
     let tid = "22222222-2222-2222-2222-222222222222";
@@ -44,7 +44,7 @@ pub fn caller(name: &str) -> Caller {
 
 /// A request of the Azure development app for storage, for the only account.
 #[must_use]
-#[allow(clippy::unwrap_used, reason = "literals")]
+#[expect(clippy::unwrap_used, reason = "literals")]
 pub fn parameters() -> TokenParameters {
     TokenParameters {
         authority: Authority::new(AuthorityHost::public_cloud(), Tenant::Organizations),

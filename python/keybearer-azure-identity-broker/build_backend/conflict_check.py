@@ -1,9 +1,9 @@
 """A build backend: flit_core, with a check that azure-identity-broker is not installed.
 
 pip builds with the interpreter of the environment into which it installs. The build cannot import
-that environment's packages, but it can list its directories. Other installers build in an
-environment of their own, and a wheel may have been built before; in those cases the installed module
-raises ImportError when it is imported.
+that environment's packages, but it can list its directories. Other installers build in a
+separate environment, and a wheel may have been built before; in those cases the installed
+module raises ImportError when it is imported.
 """
 
 from __future__ import annotations

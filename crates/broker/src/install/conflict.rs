@@ -29,7 +29,6 @@ pub enum Conflict {
 /// Which of two activation files for one name the session bus uses.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
-#[allow(clippy::exhaustive_enums, reason = "there is no fourth way")]
 pub enum Precedence {
     /// Ours: the user's directory takes precedence over the system's.
     Ours,

@@ -21,7 +21,6 @@ pub(super) struct OwnFile(PathBuf);
 
 /// What happened to a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "the command line has a sentence for each")]
 pub enum Written {
     /// It is new, or has changed.
     New(PathBuf),

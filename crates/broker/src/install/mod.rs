@@ -22,7 +22,6 @@ pub use found::Found;
 
 /// Whether unit files for systemd are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "there is no third way")]
 pub enum Units {
     /// A service unit and a socket unit; the socket or the session bus starts the service.
     Written,
@@ -39,7 +38,6 @@ pub struct Installation {
 
 /// What happened to a file when the broker was uninstalled.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "the command line has a sentence for each")]
 pub enum Removal {
     /// It was ours, and was removed.
     Removed(PathBuf),

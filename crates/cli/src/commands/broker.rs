@@ -138,12 +138,14 @@ fn not_running(error: keybearer_core::Error) -> keybearer_core::Error {
     error.with_hint("run `keybearer login` to start a broker, if none is running")
 }
 
-/// What starts the broker beside programs that want it, in words.
+/// Describes what starts the broker besides programs that need it.
 fn installed(found: Result<Found>) -> String {
     match found {
-        Ok(Found { files, .. }) if files.is_empty() => "no: programs start it".into(),
+        Ok(Found { files, .. }) if files.is_empty() => "no: programs start the broker".into(),
         Ok(Found { program: Some(program), .. }) => format!("yes: {}", program.display()),
-        Ok(Found { program: None, .. }) => "in part: run `keybearer broker install` again".into(),
+        Ok(Found { program: None, .. }) => {
+            "incomplete: run `keybearer broker install` again".into()
+        }
         Err(error) => format!("unknown: {}", error.message()),
     }
 }
@@ -168,11 +170,12 @@ fn describe(status: &Status, installed: &str) -> String {
     output::table(&rows)
 }
 
-/// An update replaces the program, not the broker that runs.
+/// Explains how to restart a broker of another version: an update replaces the program, not the
+/// running broker.
 pub(super) fn another_version(status: &Status) -> Option<String> {
     let own = env!("CARGO_PKG_VERSION");
     (status.version != own).then(|| {
-        format!("this program is version {own}; run `keybearer broker stop --after-sign-ins`, and the next broker is, too")
+        format!("run `keybearer broker stop --after-sign-ins` to restart the broker as version {own}, that of this program")
     })
 }
 

@@ -1,5 +1,5 @@
-//! Brokers that are started by what `broker install` wrote: by the real `dbus-daemon`, and by a
-//! service manager that hands its socket over.
+//! Brokers started through the files of `broker install`: by the real `dbus-daemon`, and by a service
+//! manager that passes its socket.
 
 use std::io::Read;
 use std::os::fd::OwnedFd;
@@ -19,7 +19,7 @@ const NAME: &str = "com.microsoft.identity.broker1";
 const PATH: &str = "/com/microsoft/identity/broker1";
 const METHOD: &str = "com.microsoft.identity.Broker1.getLinuxBrokerVersion";
 
-/// What people have at hand to call a name on the bus; each is part of another package.
+/// Programs that can call a name on the bus; each is part of another package.
 const CALLERS: [&str; 3] = [
     "dbus-send --session --print-reply --dest={NAME} {PATH} {METHOD} string:0.0 string:c string:{}",
     "busctl --user --address={ADDRESS} call {NAME} {PATH} {INTERFACE} {MEMBER} sss 0.0 c {}",
@@ -68,7 +68,7 @@ fn the_session_bus_starts_what_was_installed_and_after_uninstall_nothing() {
     }
     assert!(answered > 0, "no program to call the bus with; dbus-send is beside dbus-daemon");
 
-    // Our own program asks the bus, too, before it starts a broker itself.
+    // The program also asks the bus before it starts a broker itself.
     assert_eq!(home.run("accounts --output json").stdout, b"[]\n");
     let broker = broker_status(&home)["pid"].as_u64().unwrap();
     let environment = std::fs::read_to_string(format!("/proc/{broker}/environ")).unwrap();
@@ -81,7 +81,7 @@ fn the_session_bus_starts_what_was_installed_and_after_uninstall_nothing() {
     assert!(!home.socket().exists());
 }
 
-/// What systemd does for the units: it listens, and starts the program when somebody comes.
+/// systemd's part for the units: it listens, and starts the program when a client connects.
 struct ServiceManager {
     listener: UnixListener,
     notified: UnixDatagram,
@@ -110,11 +110,11 @@ impl ServiceManager {
         Running::start(&mut command)
     }
 
-    /// What the program says about itself.
-    fn is_told(&self) -> String {
-        let mut told = [0; 256];
-        let length = self.notified.recv(&mut told).unwrap();
-        String::from_utf8_lossy(&told[..length]).into_owned()
+    /// The next notification of the program.
+    fn notification(&self) -> String {
+        let mut text = [0; 256];
+        let length = self.notified.recv(&mut text).unwrap();
+        String::from_utf8_lossy(&text[..length]).into_owned()
     }
 }
 
@@ -123,11 +123,11 @@ fn a_socket_of_the_service_manager_is_served_and_outlives_every_broker() {
     let home = home();
     let manager = ServiceManager::listen(&home);
     for (arguments, signal) in [("", Some(Signal::TERM)), ("--idle-exit 1", None), ("", None)] {
-        // The client comes first, and waits for whoever serves the socket.
+        // The client connects first, and waits for a process that serves the socket.
         let mut client = home.keybearer(["accounts", "--output", "json"]);
         let client = Running::start(&mut client);
         let broker = manager.start(&home, arguments);
-        assert_eq!(manager.is_told().trim(), "READY=1");
+        assert_eq!(manager.notification().trim(), "READY=1");
         assert_eq!(client.line(), "[]");
         match signal {
             Some(signal) => broker.signal(signal),
@@ -141,7 +141,7 @@ fn a_socket_of_the_service_manager_is_served_and_outlives_every_broker() {
         assert!(status.success(), "{log}");
         assert!(home.socket().exists(), "{log}");
     }
-    // Nobody is to end a broker there.
+    // So that `Home` does not wait for a broker there.
     std::fs::remove_file(home.socket()).unwrap();
 }
 
@@ -150,11 +150,11 @@ fn who_replaces_a_broker_of_the_service_manager_leaves_the_next_to_it_too() {
     let home = home();
     let manager = ServiceManager::listen(&home);
     let first = manager.start(&home, "");
-    manager.is_told();
+    manager.notification();
     let by_hand = Running::start(&mut home.keybearer(["broker", "run", "--replace"]));
     let (status, log) = first.end();
     assert!(status.success() && log.contains("stopping: asked to stop"), "{log}");
-    // The one by hand knocks, which has the service manager start its own.
+    // The broker started by hand connects, which makes the service manager start its own.
     let next = manager.start(&home, "");
     let (status, log) = by_hand.end();
     assert!(status.success() && log.contains("another broker is already running"), "{log}");
@@ -188,7 +188,7 @@ fn systemds_own_hand_over_is_understood() {
     }
     command.arg(program.get_program()).args(program.get_args());
     command.stdout(Stdio::null()).stderr(Stdio::piped());
-    // It is part of systemd; a machine without it hands nothing over.
+    // The program is part of systemd; a machine without it has no such hand-over.
     let Ok(mut systemd) = command.spawn() else { return };
     eventually("the socket", || home.socket().exists().then_some(()));
     let accounts = home.run("accounts --output json");

@@ -105,7 +105,7 @@ fn a_runtime_directory_that_is_not_private_is_refused_with_the_remedy() {
     mode(&directory, 0o777);
     refused("others may access it");
     mode(&directory, 0o700);
-    // Only the superuser can give a directory away.
+    // Only the superuser can change the owner of a directory.
     if std::os::unix::fs::chown(&directory, Some(12345), None).is_ok() {
         refused("belongs to user 12345");
     }
@@ -120,7 +120,7 @@ fn a_wrong_configuration_is_refused_by_line() {
     assert_eq!(output.status.code(), Some(2));
     assert!(output.stdout.is_empty());
     assert!(complaint(&output).contains("line 2"), "{output:?}");
-    // What a client says is what the broker said.
+    // The client reports the broker's error.
     let output = home.run("accounts");
     assert_eq!(output.status.code(), Some(5));
     assert!(complaint(&output).contains("hint: "), "{output:?}");

@@ -8,19 +8,19 @@ use crate::home::{broker_status, home};
 
 const NAME: &str = "com.microsoft.identity.broker1";
 
-/// A home whose programs know a session bus of their own, which starts nothing.
+/// A home with a private session bus, which starts nothing.
 fn home_with_bus() -> (Home, SessionBus) {
     let home = home();
     let bus = SessionBus::start(&home, &home.at("services"));
     (joined(home, &bus), bus)
 }
 
-/// A bus that starts what is installed in this home.
+/// A bus that starts the broker installed in this home.
 pub(crate) fn activating_bus(home: &Home) -> SessionBus {
     SessionBus::start(home, &home.at(".local/share/dbus-1/services"))
 }
 
-/// The home whose programs know this bus.
+/// The home whose programs use this bus.
 pub(crate) fn joined(home: Home, bus: &SessionBus) -> Home {
     home.with("DBUS_SESSION_BUS_ADDRESS", bus.address())
 }

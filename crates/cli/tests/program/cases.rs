@@ -1,4 +1,4 @@
-//! What the program says, as data: `tests/cmd/*.toml`. `[..]` and `...` stand for anything.
+//! The output of the program, as data: `tests/cmd/*.toml`. `[..]` and `...` stand for anything.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use crate::home::home;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    /// What the file is about, in a sentence.
+    /// A sentence about the file.
     docs: String,
     case: Vec<Case>,
 }
@@ -17,7 +17,7 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Case {
-    /// What was run before, and went well.
+    /// Commands that run before and succeed.
     #[serde(default)]
     after: Vec<Vec<String>>,
     run: Vec<String>,

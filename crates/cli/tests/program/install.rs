@@ -1,4 +1,4 @@
-//! Having the broker started by the session bus and by systemd.
+//! Installing the broker for the session bus and systemd.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +14,7 @@ const SOCKET: &str = ".local/share/systemd/user/keybearer-broker.socket";
 const STRANGER: &str =
     "[D-BUS Service]\nName=com.microsoft.identity.broker1\nExec=/opt/other/broker\n";
 
-/// Directories from which nothing of the machine's own is seen.
+/// A home in which the files of this machine are not visible.
 fn isolated_home() -> Home {
     let home = home();
     let system = home.at("system").display().to_string();
@@ -131,7 +131,7 @@ fn what_systemctl_enable_linked_goes_too() {
     std::os::unix::fs::symlink(home.at(SOCKET), link).unwrap();
     done(&home, "broker uninstall");
     let left: Vec<_> = tree(&home).into_keys().filter(|path| !before.contains_key(path)).collect();
-    // The directories are systemd's.
+    // The directories belong to systemd.
     assert_eq!(
         left,
         [".config", ".config/systemd", ".config/systemd/user"].map(|name| home.at(name))
@@ -208,7 +208,7 @@ fn the_units_are_such_as_systemd_reads() {
     let mut verify = std::process::Command::new("systemd-analyze");
     verify.args(["verify", "--user", "--man=no"]).arg(home.at(SERVICE)).arg(home.at(SOCKET));
     verify.env("XDG_RUNTIME_DIR", home.at("run")).env("HOME", home.at(""));
-    // It is part of systemd; a machine without it has no use for the units.
+    // The program is part of systemd; a machine without it does not use the units.
     let Ok(output) = verify.output() else { return };
     let said = complaint(&output);
     assert!(output.status.success() && !said.contains("keybearer-broker"), "{said}");

@@ -1,4 +1,4 @@
-//! Requests that take long, and what becomes of them. The provider is a socket that never answers.
+//! Requests that take long. The provider is a socket that never answers.
 
 use std::net::{TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use crate::home::home;
 
-/// A provider that takes the call and says nothing.
+/// A provider that accepts the connection and never answers.
 struct Mute {
     listener: TcpListener,
     authority: String,
@@ -28,7 +28,7 @@ impl Mute {
             .with("BROWSER", "true")
     }
 
-    /// Waits until the broker asks.
+    /// Waits until the broker connects.
     fn asked(&self) -> TcpStream {
         self.listener.accept().unwrap().0
     }

@@ -20,7 +20,7 @@ fn login(home: &Home, arguments: &str) -> Terminal {
     Terminal::start(&home.keybearer(arguments.split_whitespace()))
 }
 
-/// The words of the screen that begin like this.
+/// The last word on the screen that begins like this.
 fn word(shown: &str, beginning: &str) -> String {
     let mut words = shown.split_whitespace();
     words.rfind(|word| word.starts_with(beginning)).unwrap().to_owned()
@@ -80,9 +80,9 @@ fn what_is_pasted_is_explained_if_wrong_and_never_shown_inv_i5() {
     let ended_at = provider.sign_in(DEV, &address);
     let (_, answer) = ended_at.split_once('?').unwrap();
     for (pasted, complaint) in [
-        (address.clone(), "there is no answer in it"),
+        (address.clone(), "contains no answer"),
         (format!("{answer}&state=x"), "another sign-in"),
-        (answer.replace("state=", "else="), "a part is missing"),
+        (answer.replace("state=", "else="), "is incomplete"),
     ] {
         terminal.wait_until_it_listens();
         terminal.press(&format!("{pasted}\r"));
@@ -120,7 +120,7 @@ fn over_ssh_the_answer_comes_back_through_the_forwarded_port() {
     assert!(shown.contains(&format!("-L {port}:localhost:{port} dev@10.0.0.5\n")), "{shown}");
     let address = address(&shown);
     assert!(address.contains(&format!("localhost%3A{port}")), "{address}");
-    // The person's machine is this one, so the port is as good as forwarded.
+    // The person's machine is this one, so the port needs no forwarding.
     provider.sign_in(DEV, &address);
     let ended = terminal.end();
     assert_eq!(ended.code, Some(0), "{}", ended.shown);
@@ -134,7 +134,7 @@ fn over_ssh_pasting_will_do_if_the_port_is_not_forwarded() {
     let mut terminal = login(&home, "");
     let shown = terminal.wait_for("paste it here");
     let port = shown.split("ssh -N -L ").nth(1).unwrap().split(':').next().unwrap();
-    // A page that nothing is at: the answer is in the browser's address only.
+    // Nothing listens there, so the answer is only in the browser's address.
     let elsewhere = address(&shown);
     let ended_at = provider.sign_in_elsewhere(DEV, &elsewhere);
     assert!(ended_at.starts_with(&format!("http://localhost:{port}/?code=")), "{ended_at}");
@@ -236,7 +236,7 @@ fn ctrl_c_ends_the_sign_in_here_and_in_the_broker() {
     });
 }
 
-/// With a browser that notes the address it is sent to, in this file, and stays open for a while.
+/// A home with a browser that writes its address to the returned file and stays open for a while.
 fn with_browser(home: Home) -> (Home, PathBuf) {
     let (script, opened) = (home.at("browser"), home.at("opened"));
     let text = format!(

@@ -1,4 +1,4 @@
-//! The real program at a terminal of its own: standard input and error are a pseudo-terminal,
+//! The real program at a private terminal: standard input and error are a pseudo-terminal,
 //! standard output is a pipe, as in `TOKEN=$(keybearer token)`.
 
 use std::fs::File;
@@ -11,12 +11,12 @@ use keybearer_emulator::eventually;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
-/// A person's view of a running program.
+/// A running program and its terminal.
 pub(crate) struct Terminal {
     child: Child,
     keyboard: File,
     shown: Arc<Mutex<Vec<u8>>>,
-    /// Kept open, so that what the program did to it can be looked at after its end.
+    /// Kept open, so that its settings can be read after the program has ended.
     line: OwnedFd,
 }
 
@@ -56,7 +56,7 @@ impl Terminal {
         Self { child, keyboard: File::from(master), shown, line: line.into() }
     }
 
-    /// All there was on the screen.
+    /// All output on the screen so far.
     pub(crate) fn shown(&self) -> String {
         String::from_utf8_lossy(&self.shown.lock().unwrap()).replace("\r\n", "\n")
     }
@@ -66,7 +66,7 @@ impl Terminal {
         eventually(text, || {
             let shown = self.shown();
             if !shown.contains(text) && self.child.try_wait().unwrap().is_some() {
-                panic!("ended without {text:?}: {shown}");
+                panic!("the program ended without {text:?}: {shown}");
             }
             Some(shown).filter(|shown| shown.contains(text))
         })
@@ -76,22 +76,22 @@ impl Terminal {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Waits until the program takes keys one by one, without showing them.
+    /// Waits until the program reads single keys without echo.
     pub(crate) fn wait_until_it_listens(&self) {
         eventually("the program reads keys", || (!self.echoes()).then_some(()));
     }
 
-    /// Whether the terminal itself shows what is typed, as it does for a shell.
+    /// Whether the terminal echoes what is typed, as it does for a shell.
     pub(crate) fn echoes(&self) -> bool {
         tcgetattr(&self.line).unwrap().local_modes.contains(LocalModes::ECHO | LocalModes::ICANON)
     }
 
-    /// Waits for the end. The terminal must be as it was before.
+    /// Waits for the end, and checks that the terminal has its settings from before.
     pub(crate) fn end(mut self) -> Ended {
         let status = eventually("the program ends", || self.child.try_wait().unwrap());
         let mut stdout = String::new();
         self.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
-        assert!(self.echoes(), "the terminal was not given back");
+        assert!(self.echoes(), "the terminal was not restored");
         Ended { code: status.code(), stdout, shown: self.shown() }
     }
 }

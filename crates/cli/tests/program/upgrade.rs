@@ -1,4 +1,4 @@
-//! A program replaced by a newer one while its broker runs, and programs ask it.
+//! Replacing the program by a newer one while its broker runs and serves requests.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -19,7 +19,7 @@ use crate::terminal::Terminal;
 const DEV: &str = "dev@contoso.example";
 const ROUNDS: usize = 8;
 
-/// The program at a place of its own.
+/// The program, installed in the home.
 struct Installed(PathBuf);
 
 impl Installed {
@@ -30,10 +30,10 @@ impl Installed {
         installed
     }
 
-    /// As a package manager does it: the new file takes the name, the old one runs on.
+    /// Replaces the file as a package manager does: by renaming, so that the old one keeps running.
     fn upgrade(&self) {
         let new = self.0.with_extension("new");
-        // In a process of its own: a program that a thread of ours starts meanwhile would hold the
+        // In a separate process: a program that another thread starts meanwhile would hold the
         // file open for writing, and a program that is written to cannot be run.
         let copy = Command::new("cp").arg(env!("CARGO_BIN_EXE_keybearer")).arg(&new).status();
         assert!(copy.unwrap().success());
@@ -47,7 +47,7 @@ impl Installed {
     }
 }
 
-/// Requests one after another, and how they went.
+/// Requests one after another, and their outcomes.
 #[derive(Default)]
 struct Stream {
     answered: AtomicUsize,
@@ -69,14 +69,14 @@ impl Stream {
     }
 }
 
-/// A program of its own for every request.
+/// Starts a new program for the request.
 fn token(installed: &Installed, home: &Home) -> Result<(), String> {
     let arguments = "token --silent --scope https://storage.azure.com/.default";
     let output = installed.program(home, arguments).output().unwrap();
     if output.status.success() { Ok(()) } else { Err(complaint(&output)) }
 }
 
-/// One program that stays connected. A broker that it starts is to be at home here, too.
+/// One program that stays connected. A broker that it starts uses the same home.
 fn staying(installed: &Installed, home: &Home) -> impl FnMut() -> Result<(), String> {
     let program = home.at("start");
     let variables = installed.program(home, "");
@@ -116,7 +116,7 @@ fn staying(installed: &Installed, home: &Home) -> impl FnMut() -> Result<(), Str
     }
 }
 
-/// Replaces the program and ends its broker, again and again, while programs ask.
+/// Repeatedly replaces the program and stops its broker while programs make requests.
 fn no_request_is_lost(home: &Home, installed: &Installed) {
     let streams: [Stream; 3] = Default::default();
     let ending = AtomicBool::new(false);
@@ -131,7 +131,7 @@ fn no_request_is_lost(home: &Home, installed: &Installed) {
             let before: Vec<usize> = streams.iter().map(Stream::count).collect();
             installed.upgrade();
             let stopped = installed.program(home, "broker stop").output().unwrap();
-            // There is none for a moment; a stop that comes just then says so.
+            // For a moment there is no broker, and then `stop` reports that.
             assert!(matches!(stopped.status.code(), Some(0 | 5)), "{stopped:?}");
             eventually("each has been answered again", || {
                 let more =
@@ -148,7 +148,7 @@ fn no_request_is_lost(home: &Home, installed: &Installed) {
     assert!(brokers.len() > ROUNDS / 2, "{brokers:?}");
 }
 
-/// Whatever fails, the others must not go on for ever.
+/// Ends the other threads when one fails.
 struct EndsWhenDropped<'a>(&'a AtomicBool);
 
 impl Drop for EndsWhenDropped<'_> {
@@ -219,7 +219,7 @@ fn a_broker_that_is_replaced_in_mid_sign_in_leaves_the_store_to_the_next() {
     terminal.wait_for("paste it here");
     let replaced = u64::from(old.pid());
     let _next = home.start_broker("--replace");
-    // Or one that the program started which has lost its broker.
+    // Or a broker started by the program that lost its broker.
     assert_ne!(pid(&home), replaced);
     let (status, log) = old.end();
     assert!(status.success() && log.contains("cut off"), "{log}");

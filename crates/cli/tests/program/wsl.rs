@@ -10,11 +10,11 @@ use crate::home::home;
 
 const ACCOUNT: &str = r#"{"homeAccountId":"11111111-1111-1111-1111-111111111111.22222222-2222-2222-2222-222222222222","environment":"login.windows.net","realm":"22222222-2222-2222-2222-222222222222","localAccountId":"11111111-1111-1111-1111-111111111111","username":"dev@contoso.example"}"#;
 
-/// A machine whose proxy does what `body` says.
+/// A machine whose proxy is a script with this body.
 fn wsl(body: &str) -> Home {
     let home = home();
     let proxy = home.at("msal.wsl.proxy.exe");
-    // A child writes it: what this process has open for writing cannot be executed.
+    // A child writes it, because a file that this process has open for writing cannot be executed.
     let mut install = Command::new("install")
         .args(["-m", "755", "/dev/stdin"])
         .arg(&proxy)
@@ -49,9 +49,9 @@ fn what_windows_refuses_is_told_with_the_next_step() {
     let error = r#"{"brokerTokenResponse":{"error":{"context":"AADSTS50011: no redirect URI","errorCode":0,"status":6,"tag":1}}}"#;
     let home = wsl(&format!("echo '{error}'"));
     let output = home.run("login --client-id app-1");
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains("ms-appx-web://Microsoft.AAD.BrokerPlugin/app-1"), "{told}");
+    let shown = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{shown}");
+    assert!(shown.contains("ms-appx-web://Microsoft.AAD.BrokerPlugin/app-1"), "{shown}");
     assert!(output.stdout.is_empty());
 }
 
@@ -59,9 +59,9 @@ fn what_windows_refuses_is_told_with_the_next_step() {
 fn the_doctor_says_that_windows_accounts_are_used() {
     let home = wsl("exit 1");
     let output = home.run("doctor");
-    let told = String::from_utf8(output.stdout).unwrap();
-    let line = told.lines().find(|line| line.contains("  wsl  ")).unwrap_or_default();
-    assert!(line.starts_with("ok") && line.contains("KEYBEARER_WSL_PROXY"), "{told}");
+    let shown = String::from_utf8(output.stdout).unwrap();
+    let line = shown.lines().find(|line| line.contains("  wsl  ")).unwrap_or_default();
+    assert!(line.starts_with("ok") && line.contains("KEYBEARER_WSL_PROXY"), "{shown}");
 }
 
 #[test]
@@ -72,9 +72,9 @@ fn a_sign_in_that_is_interrupted_is_cancelled_in_windows_inv_i7() {
     let login = Running::start(&mut home.keybearer(["login"]));
     let own = eventually("the sign-in begins", || read("own").filter(|own| own.ends_with('\n')));
     login.signal(Signal::INT);
-    let (status, told) = login.end();
-    assert_eq!(status.code(), Some(4), "{told}");
-    eventually("Windows is told", || {
+    let (status, shown) = login.end();
+    assert_eq!(status.code(), Some(4), "{shown}");
+    eventually("Windows gets the cancellation", || {
         read("calls")?.contains("cancelInteractiveFlow").then_some(())
     });
     let stat = format!("/proc/{}/stat", own.trim());

@@ -11,7 +11,6 @@ use crate::DesktopUi;
 
 /// Whether to use a broker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[allow(clippy::exhaustive_enums, reason = "there is no fourth way")]
 pub enum BrokerChoice {
     /// If there is one or one can be started; else sign in from this process with the system
     /// browser, also where the broker cannot serve a request and a browser can. On Windows, WSL
@@ -26,7 +25,6 @@ pub enum BrokerChoice {
 
 /// How to find the broker.
 #[derive(Clone, Debug, Default)]
-#[allow(clippy::exhaustive_structs, reason = "built field by field")]
 pub struct LocalBrokerOptions {
     /// Whether to use one at all.
     pub choice: BrokerChoice,
@@ -52,7 +50,6 @@ pub struct LocalBrokerOptions {
 
 /// What an engine in this process does with what it signs in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[allow(clippy::exhaustive_enums, reason = "it does or it does not")]
 pub enum Persistence {
     /// It is gone when the process ends.
     #[default]

@@ -40,7 +40,7 @@ impl TokenCredential for Chain {
     }
 }
 
-/// The one at the end of the chain.
+/// The credential at the end of the chain.
 #[derive(Debug)]
 struct Other;
 
@@ -55,8 +55,8 @@ impl TokenCredential for Other {
     }
 }
 
-/// The outcome of a chain of this credential, with this broker, and another credential: a token's text, or the
-/// name of the kind of our error.
+/// The outcome of a chain of this credential, with this broker, and another
+/// credential: the text of a token, or the name of the error's kind.
 async fn chained(broker: Arc<dyn Broker>, options: Options) -> String {
     let ours = InteractiveBrowserBrokerCredential::with_broker(broker, Some(options)).unwrap();
     match Chain(vec![ours, Arc::new(Other)]).get_token(&[STORAGE], None).await {
@@ -68,7 +68,7 @@ async fn chained(broker: Arc<dyn Broker>, options: Options) -> String {
 #[tokio::test]
 async fn a_chain_goes_on_from_what_is_not_here_and_stops_at_a_refusal() {
     let denied = |denial| Error::new(ErrorKind::Denied(denial), "no");
-    let nobody = || Error::interaction_required("nobody is connected");
+    let no_account = || Error::interaction_required("no account is connected");
     let automatic = Options::default;
     let on_demand = || Options { disable_automatic_authentication: true, ..automatic() };
     let never = || Options { disable_interactive_fallback: true, ..automatic() };
@@ -76,8 +76,8 @@ async fn a_chain_goes_on_from_what_is_not_here_and_stops_at_a_refusal() {
         (automatic(), Error::unavailable(Missing::Broker, "none"), "other"),
         (automatic(), Error::unavailable(Missing::Network, "offline"), "other"),
         (automatic(), Error::unavailable(Missing::UserInterface, "no display"), "other"),
-        (never(), nobody(), "other"),
-        (on_demand(), nobody(), "interaction_required"),
+        (never(), no_account(), "other"),
+        (on_demand(), no_account(), "interaction_required"),
         (automatic(), denied(Denial::Server), "denied"),
         (automatic(), denied(Denial::Person), "denied"),
         (automatic(), denied(Denial::Configuration), "denied"),

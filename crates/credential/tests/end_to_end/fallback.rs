@@ -69,7 +69,7 @@ async fn a_browser_signs_in_where_the_broker_lacks_something_or_failed() {
         let machine = EmulatedMachine::start().await;
         let (home, credential) = without_broker(&machine);
         let broker = Arc::new(ScriptedBroker::new());
-        broker.on_silent(Answer::Now(Err(Error::interaction_required("nobody is connected"))));
+        broker.on_silent(Answer::Now(Err(Error::interaction_required("no account is connected"))));
         broker.on_interactive(Answer::Now(Err(failure.clone())));
         serve(&home, &broker);
         match credential.acquire(&[STORAGE], None).await {
@@ -93,13 +93,13 @@ async fn whoever_signed_in_here_is_still_known_when_a_broker_appears_inv_i8() {
     assert_eq!(first.source, TokenSource::SignIn);
 
     let broker = Arc::new(ScriptedBroker::new());
-    broker.on_silent(Answer::Now(Err(Error::interaction_required("who is that"))));
+    broker.on_silent(Answer::Now(Err(Error::interaction_required("the account is unknown"))));
     serve(&home, &broker);
     let cae = AcquireOptions { enable_cae: true, ..AcquireOptions::default() };
     let second = credential.acquire(&[STORAGE], Some(cae)).await.unwrap();
     assert_eq!(second.source, TokenSource::Refresh);
     assert_eq!(second.account.home_account_id, first.account.home_account_id);
-    // The broker was asked first, for that account, and not for the person.
+    // The broker got a request for that account first, and none for a sign-in.
     let asked: Vec<AccountChoice> = broker.received().into_iter().filter_map(account).collect();
     assert_eq!(asked, [AccountChoice::Exact(first.account.home_account_id)]);
 }
@@ -116,7 +116,7 @@ fn account(received: Received) -> Option<AccountChoice> {
 async fn without_a_broker_and_without_a_way_to_a_person_that_is_what_is_said() {
     let machine = EmulatedMachine::start().await;
     let home = home();
-    // Services have no home: nothing here needs one.
+    // Services have no home directory, and none is needed.
     for without in ["", "HOME"] {
         let variables = home.variables().filter(|(name, _)| *name != without);
         let environment = Environment::from_pairs(variables);

@@ -57,7 +57,7 @@ fn local_broker(home: &Home, machine: &EmulatedMachine, choice: BrokerChoice) ->
     Arc::new(LocalBroker::new(Environment::from_pairs(home.variables()), options))
 }
 
-/// Asks for a token that no one will give.
+/// Requests a token, which never arrives.
 async fn in_vain(machine: &EmulatedMachine, broker: Arc<dyn Broker>) {
     let mut options = machine.options();
     options.timeout = Some(LIMIT);

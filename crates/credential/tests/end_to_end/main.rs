@@ -4,7 +4,7 @@
     clippy::unwrap_used,
     clippy::disallowed_methods,
     clippy::print_stdout,
-    reason = "a test that cannot go on fails, and reads what it started"
+    reason = "a test that cannot continue fails, and reads what it started"
 )]
 
 mod chain;
@@ -28,7 +28,7 @@ use keybearer::{
 use keybearer::{AuthenticationRecord, InteractiveBrowserBrokerCredentialOptions as Options};
 use serde_json::json;
 
-/// The storage account wants what no token has that was had before.
+/// A policy that no token satisfies that was issued before it.
 fn wants_more() -> serde_json::Value {
     json!({"resource": "https://storage.azure.com", "require": "claims"})
 }
@@ -36,7 +36,7 @@ fn wants_more() -> serde_json::Value {
 #[tokio::test]
 async fn a_client_with_our_policy_recovers_from_a_claims_challenge() {
     let machine = EmulatedMachine::start().await;
-    // The challenge names everybody's directory, which is no reason to leave this one.
+    // The challenge names the tenant `common`, which does not change the credential's tenant.
     let tenant_id = Some(machine.laboratory.ready().tenant.clone());
     let credential = machine.credential(Options { tenant_id, ..machine.options() });
     let policy = claims_challenge_policy(credential, [STORAGE]);

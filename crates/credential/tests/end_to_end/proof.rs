@@ -14,7 +14,7 @@ async fn client_with_our_policy_signs_each_request_and_takes_the_nonce_it_is_giv
     let endpoint = Url::parse(&machine.laboratory.ready().blob_endpoint).unwrap();
     let cases = [
         ("/pop/items?top=1&filter=a%20b", Method::Get),
-        // The same again is another signature.
+        // The same request again has another signature.
         ("/pop/items?top=1&filter=a%20b", Method::Get),
         ("/pop/items", Method::Delete),
         ("/pop/nonce/items", Method::Get),
@@ -27,9 +27,9 @@ async fn client_with_our_policy_signs_each_request_and_takes_the_nonce_it_is_giv
         assert!(reply.status().is_success(), "{method} {path}: {}", reply.status());
     }
     let outcomes = machine.outcomes_below("/pop").await;
-    let unasked = ["served", "served", "served"];
-    let asked = ["nonce of the resource", "served", "nonce of the resource", "served"];
-    assert_eq!(outcomes, [&unasked[..], &asked].concat());
+    let without_nonce = ["served", "served", "served"];
+    let with_nonce = ["nonce of the resource", "served", "nonce of the resource", "served"];
+    assert_eq!(outcomes, [&without_nonce[..], &with_nonce].concat());
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ pub use remote::CallbackChannel;
 /// The interface of the object.
 const INTERFACE: &str = "com.keybearer.Presenter1";
 
-/// Above the objects of the calls.
+/// The parent path of the objects. It stays as it is: client and broker may differ in version.
 const ROOT: &str = "/com/keybearer/presenter";
 
 /// Where the object of one call is: each call has its own correlation id.

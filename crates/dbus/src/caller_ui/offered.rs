@@ -50,10 +50,10 @@ impl OfferedCallerUi {
         match connection.object_server().at(path.as_str(), object).await {
             Ok(None) => Ok(Self { connection: connection.clone(), path, _call: ends }),
             Ok(Some(_)) => Err(Error::internal("two calls have the same correlation id")),
-            Err(error) => Err(Error::internal(
-                "could not offer the user interface of this program to the broker",
-            )
-            .with_source(error)),
+            Err(error) => {
+                let message = "could not offer the caller's user interface to the broker";
+                Err(Error::internal(message).with_source(error))
+            }
         }
     }
 }

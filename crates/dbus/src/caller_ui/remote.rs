@@ -55,10 +55,10 @@ impl RemoteCallerUi {
         let (path, method) = (self.path.as_str(), "present");
         let json = act.encode();
         let called = connection.call_method(caller.as_ref(), path, Some(INTERFACE), method, &json);
-        // The caller has left, or is not Keybearer: in both cases no caller waits for this sign-in.
-        let reply = called
-            .await
-            .map_err(|_| Error::cancelled("could not reach the program that signs in"))?;
+        // The caller has disconnected or is not Keybearer: no caller waits for this sign-in.
+        let reply = called.await.map_err(|_| {
+            Error::cancelled("the program that started the sign-in has disconnected")
+        })?;
         let body = reply.body();
         let json: &str = body.deserialize().map_err(|_| {
             Error::protocol(
@@ -110,5 +110,5 @@ impl CallerUi for RemoteCallerUi {
 }
 
 fn unexpected() -> Error {
-    Error::protocol("the answer of the caller's user interface", "another one")
+    Error::protocol("the answer that belongs to the request", "another one")
 }

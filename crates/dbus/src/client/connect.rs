@@ -17,7 +17,6 @@ use crate::peer;
 
 /// What to do about a broker that is installed on the bus but not running.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[allow(clippy::exhaustive_enums, reason = "there is nothing in between")]
 pub enum Activation {
     /// Start it.
     #[default]

@@ -17,7 +17,6 @@ pub struct CancelInteractiveFlow;
 
 /// What to cancel.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "every broker must decide about both")]
 pub enum Cancellation {
     /// All interactive requests of the connection.
     All,

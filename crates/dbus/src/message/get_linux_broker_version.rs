@@ -17,7 +17,6 @@ const SPOKEN: &str = "3.0.2";
 
 /// Which broker answers.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct BrokerVersion {
     /// `linuxBrokerVersion`: other clients show it, and derive the form of messages from it.
     pub linux_broker: String,

@@ -112,7 +112,6 @@ impl<M> BrokerMethod for M where
 
 /// What a broker knows of a call besides its JSON text.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct Call {
     /// The second argument; may be empty.
     pub correlation_id: CorrelationId,

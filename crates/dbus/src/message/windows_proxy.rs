@@ -191,7 +191,6 @@ const SIGN_OUT_SILENT: i64 = 12;
 
 /// The numbers of an error that distinguish a fault of the machine's setup from a refusal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct ProxyFault {
     /// Which line of Microsoft's code complained.
     pub tag: i64,

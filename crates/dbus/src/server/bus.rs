@@ -18,7 +18,6 @@ use crate::peer;
 
 /// What came of the wish to serve on a bus.
 #[derive(Debug)]
-#[allow(clippy::exhaustive_enums, reason = "the two answers a bus gives")]
 pub enum BusOutcome {
     /// This process owns the name.
     Serving(BusService),
@@ -28,7 +27,6 @@ pub enum BusOutcome {
 
 /// Who owns the broker's name on a bus.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct NameOwner {
     /// Its unique name on the bus.
     pub unique_name: String,

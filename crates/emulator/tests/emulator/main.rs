@@ -1,5 +1,5 @@
 //! The emulator over real TLS on loopback, with requests as its clients send them.
-#![allow(clippy::unwrap_used, reason = "what fails here fails the test, in helpers too")]
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test, in helpers too")]
 
 mod authorize;
 mod blob;

@@ -4,8 +4,8 @@ use crate::store::records::StoredRefresh;
 
 /// The refresh token of one account for one app, in memory.
 ///
-/// The token itself is in the store, sealed. It is in memory only while it is being redeemed, or until
-/// its successor has been written.
+/// The token itself is in the store, sealed. It is in memory only while it is being redeemed, or
+/// until its successor has been written.
 pub(crate) struct RefreshEntry {
     family: Option<String>,
     /// Distinguishes this entry from one that a new sign-in replaced during a redemption.

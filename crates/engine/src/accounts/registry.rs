@@ -4,10 +4,11 @@
 //!
 //! Refresh tokens rotate: redeeming one yields a successor, and a provider may revoke all tokens of
 //! the chain if a token is redeemed after its successor has been used. Requests for different
-//! resources redeem the same token at the same time. The rule is therefore: *a successor is not used
-//! while its predecessor is being redeemed*. All overlapping redemptions use the predecessor. The
-//! first redemption that starts when no other is under way uses the newest successor, provided that
-//! it is durable (invariant I3): after a crash, the store must not be two tokens behind the provider.
+//! resources redeem the same token at the same time. The rule is therefore: *a successor is not
+//! used while its predecessor is being redeemed*. All overlapping redemptions use the predecessor.
+//! The first redemption that starts when no other is under way uses the newest successor, provided
+//! that it is durable (invariant I3): after a crash, the store must not be two tokens behind the
+//! provider.
 
 use std::collections::{HashMap, HashSet};
 
@@ -72,8 +73,8 @@ impl Registry {
         self.entries.len()
     }
 
-    /// The account that the choice means, never another one (invariant I8). Every request needs this,
-    /// so only the account that is returned is copied.
+    /// The account that the choice means, never another one (invariant I8). Every request needs
+    /// this, so only the account that is returned is copied.
     pub(crate) fn choose(&self, environment: &str, choice: &AccountChoice) -> Result<Account> {
         let AccountChoice::Exact(id) = choice else {
             return choose(self.connected_in(environment), choice);
@@ -174,11 +175,12 @@ impl Registry {
     }
 
     /// The app whose refresh token a request of `client` redeems: `client` itself, or, under
-    /// [`FamilyRefreshTokens::SameFamily`], another app whose token the provider marked as a family's.
-    /// The successors of the token stay with that other app, so that there is one chain of tokens.
+    /// [`FamilyRefreshTokens::SameFamily`], another app whose token the provider marked as a
+    /// family's. The successors of the token stay with that other app, so that there is one chain
+    /// of tokens.
     ///
-    /// Only the provider knows whether an app belongs to the family. An app that it refused does not
-    /// try again, see [`mark_not_in_family`](Self::mark_not_in_family).
+    /// Only the provider knows whether an app belongs to the family. An app that it refused does
+    /// not try again, see [`mark_not_in_family`](Self::mark_not_in_family).
     pub(crate) fn token_owner(
         &self,
         key: &AccountKey,
@@ -208,8 +210,8 @@ impl Registry {
         }
     }
 
-    /// Starts a redemption, by the rule in the module's documentation. `None` if the refresh token is
-    /// only in the store, and must be [loaded](Self::load_from_store) first.
+    /// Starts a redemption, by the rule in the module's documentation. `None` if the refresh token
+    /// is only in the store, and must be [loaded](Self::load_from_store) first.
     pub(crate) fn start_redemption(
         &mut self,
         key: &AccountKey,
@@ -224,8 +226,8 @@ impl Registry {
         Some(Redemption { account, token_owner, refresh_token, previous, connection, generation })
     }
 
-    /// Ends a redemption. Returns whether the account is still connected as it was at the start: the
-    /// redemption must not bring back an account that was removed.
+    /// Ends a redemption. Returns whether the account is still connected as it was at the start:
+    /// the redemption must not bring back an account that was removed.
     pub(crate) fn finish_redemption(
         &mut self,
         key: &AccountKey,

@@ -22,8 +22,8 @@ use crate::provider::transport::Transport;
 /// How long endpoints and signing keys are cached. A key that is missing is fetched at once.
 const METADATA_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-/// The providers that are trusted, their endpoints and signing keys, and how long they asked to wait.
-/// Concurrent requests for the same thing send one request to the provider (invariant I6).
+/// The providers that are trusted, their endpoints and signing keys, and how long they asked to
+/// wait. Concurrent requests for the same thing send one request to the provider (invariant I6).
 pub(crate) struct Providers {
     pub(crate) transport: Transport,
     clock: Arc<dyn Clock>,
@@ -214,7 +214,8 @@ impl Providers {
         lock(&self.throttle).check(environment, client_id, self.clock.uptime())
     }
 
-    /// Remembers how long the provider asked to wait, if this error from any of its endpoints says so.
+    /// Remembers how long the provider asked to wait, if this error from any of its endpoints says
+    /// so.
     pub(crate) fn note_busy(&self, environment: &str, client_id: &ClientId, error: &Error) {
         if let ErrorKind::Transient { retry_after: Some(wait) } = error.kind() {
             lock(&self.throttle).note(environment, client_id, *wait, self.clock.uptime());

@@ -12,8 +12,8 @@ use keybearer_protocol::token::TokenResponse;
 
 use crate::provider::providers::Providers;
 
-/// If this machine's clock differs from the provider's by more than this, the provider's clock is used
-/// to validate id tokens.
+/// If this machine's clock differs from the provider's by more than this, the provider's clock is
+/// used to validate id tokens.
 const TOLERATED_SKEW: Duration = Duration::from_secs(300);
 
 /// The request that a token response answers.
@@ -29,8 +29,8 @@ pub(crate) struct RequestContext<'a> {
 }
 
 impl RequestContext<'_> {
-    /// The account of the token, from the validated id token and the client info. `None` if there is
-    /// no id token.
+    /// The account of the token, from the validated id token and the client info. `None` if there
+    /// is no id token.
     pub(crate) async fn identify(&self, response: &TokenResponse) -> Result<Option<Account>> {
         let Some(claims) = self.validate(response).await? else { return Ok(None) };
         let home_account_id = match &response.client_info {
@@ -90,7 +90,7 @@ impl RequestContext<'_> {
         tracing::warn!(
             correlation_id = %self.correlation_id,
             seconds = skew.as_secs(),
-            "this machine's clock differs from the provider's; set it right"
+            "this machine's clock differs from the provider's; correct it"
         );
         date
     }

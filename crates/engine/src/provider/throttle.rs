@@ -15,8 +15,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 pub(crate) struct Throttle(HashMap<(String, ClientId), Duration>);
 
 impl Throttle {
-    /// Notes that the provider asked to wait. Requests overlap, so of several waits the one that ends
-    /// last counts.
+    /// Notes that the provider asked to wait. Requests overlap, so of several waits the one that
+    /// ends last counts.
     pub(crate) fn note(
         &mut self,
         environment: &str,
@@ -41,8 +41,9 @@ impl Throttle {
         if left.is_zero() {
             return Ok(());
         }
-        let message = format!("{environment} asked not to be asked again for {} s", left.as_secs());
-        Err(Error::transient(Some(left), message).with_hint("wait that long and try again"))
+        let message =
+            format!("{environment} asked to wait {} s before the next request", left.as_secs());
+        Err(Error::transient(Some(left), message).with_hint("try again after that time"))
     }
 }
 

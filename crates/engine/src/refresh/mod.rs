@@ -1,5 +1,5 @@
-//! Tokens without a person: cached access tokens, and new ones for refresh tokens. Uses the store, the
-//! accounts, the proof keys and the provider.
+//! Tokens without a person: cached access tokens, and new ones for refresh tokens. Uses the store,
+//! the accounts, the proof keys and the provider.
 
 pub(crate) mod cache_key;
 pub(crate) mod redeemer;

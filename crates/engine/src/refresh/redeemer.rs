@@ -101,7 +101,7 @@ impl Redeemer {
         let mut registry = self.accounts.registry();
         registry.load_from_store(account, &token_owner, stored);
         let redemption = registry.start_redemption(account, &token_owner);
-        redemption.ok_or_else(|| Error::internal("find a refresh token"))
+        redemption.ok_or_else(|| Error::internal("could not find a refresh token to redeem"))
     }
 
     async fn redeem_started(
@@ -201,10 +201,12 @@ impl Redeemer {
 
 /// The app is not in the family of the app that the refresh token was issued to.
 fn is_not_in_family(error: &Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::InteractionRequired { suberror, .. } if suberror.as_deref() == Some("client_mismatch")
-    )
+    match error.kind() {
+        ErrorKind::InteractionRequired { suberror, .. } => {
+            suberror.as_deref() == Some("client_mismatch")
+        }
+        _ => false,
+    }
 }
 
 /// The provider refused the token itself, and does not need a person for another reason.

@@ -4,11 +4,12 @@ use keybearer_core::Token;
 
 use crate::accounts::connected_accounts::ConnectedAccounts;
 use crate::accounts::registry::Registry;
+use crate::effects::ClockReading;
 use crate::effects::{Clock, Effects};
 use crate::flights::lock;
 use crate::refresh::cache_key::CacheKey;
 use crate::refresh::request::RefreshRequest;
-use crate::refresh::token_cache::{CachedToken, ClockReading, TokenCache};
+use crate::refresh::token_cache::{CachedToken, TokenCache};
 use crate::store::record_name::AccountKey;
 
 /// The token cache of the engine. It contains tokens of connected accounts only.
@@ -65,6 +66,6 @@ impl SharedTokenCache {
     }
 
     fn reading(&self) -> ClockReading {
-        ClockReading { now: self.clock.now(), uptime: self.clock.uptime() }
+        ClockReading::of(&*self.clock)
     }
 }

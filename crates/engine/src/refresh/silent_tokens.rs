@@ -56,10 +56,11 @@ impl SilentTokens {
         self.proof_keys.finish(&proof, token)
     }
 
-    /// Starts a refresh that the caller, who has a valid token, does not wait for.
+    /// Starts a refresh. The caller has a valid token and does not wait for it.
     fn renew_in_background(&self, refresh: RefreshRequest) {
         if self.check_throttle(&refresh).is_ok() {
-            tracing::debug!(correlation_id = %refresh.correlation_id, "renew in the background");
+            let id = &refresh.correlation_id;
+            tracing::debug!(correlation_id = %id, "renewing the token in the background");
             let key = refresh.key.clone();
             let redeemer = Arc::clone(&self.redeemer);
             let start = move |_| async move {

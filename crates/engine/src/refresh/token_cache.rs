@@ -1,26 +1,27 @@
 //! Access tokens in memory. The cost of a lookup does not depend on the number of tokens.
 //!
-//! A token ends by the wall clock or by the uptime, whichever is first. A wall clock that is set back
-//! must not prolong a token, and neither must one that was wrong when the token was issued.
+//! A token ends by the wall clock or by the uptime, whichever is first. A wall clock that is set
+//! back must not prolong a token, and neither must one that was wrong when the token was issued.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use keybearer_core::{AccessToken, Timestamp, Token};
+use keybearer_core::{AccessToken, Token};
 
+use crate::effects::ClockReading;
 use crate::refresh::cache_key::CacheKey;
 use crate::store::record_name::AccountKey;
 
-/// A token that ends sooner than this is not returned, because the request that it is for must still
-/// arrive at the resource.
+/// A token that ends sooner than this is not returned, because the request that it is for must
+/// still arrive at the resource.
 const EXPIRY_MARGIN: Duration = Duration::from_secs(300);
 
 /// The pause before the next renewal after one has failed. It doubles with each further failure.
 const FIRST_PAUSE: Duration = Duration::from_secs(15);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// A new token makes the cache remove expired ones, if so many tokens have come since the last removal
-/// or it was so long ago.
+/// A new token makes the cache remove expired ones, if so many tokens have come since the last
+/// removal or it was so long ago.
 const SWEEP_EVERY: usize = 1024;
 const SWEEP_AFTER: Duration = Duration::from_secs(300);
 
@@ -47,13 +48,6 @@ struct Pause {
     /// The uptime at which the pause is over.
     until: Duration,
     length: Duration,
-}
-
-/// The same reading by both clocks.
-#[derive(Clone, Copy)]
-pub(crate) struct ClockReading {
-    pub(crate) now: Timestamp,
-    pub(crate) uptime: Duration,
 }
 
 impl Entry {
@@ -141,7 +135,7 @@ mod tests {
 
     use keybearer_core::{
         Account, Capabilities, Claims, ClientId, HomeAccountId, ScopeSet, Tenant, TenantId,
-        TokenSource, TokenType,
+        Timestamp, TokenSource, TokenType,
     };
 
     use super::*;

@@ -19,8 +19,8 @@ use crate::sign_in::selection::{AccountSelection, select_account};
 /// A sign-in at the provider in a browser, which sends a code to the redirect URI.
 pub(crate) struct AuthorizationCodeFlow<'a>(pub(crate) &'a Attempt<'a>);
 
-/// The secrets that tie the answer of a browser, the id token and the code to this sign-in (invariant
-/// I9).
+/// The secrets that tie the answer of a browser, the id token and the code to this sign-in
+/// (invariant I9).
 struct PendingAuthorization {
     state: String,
     nonce: String,
@@ -46,8 +46,8 @@ enum AuthorizationResult {
 }
 
 impl AuthorizationCodeFlow<'_> {
-    /// Signs the person in. Without callers the sign-in ends, but only until there is a code: the code
-    /// is then redeemed and the account connected in any case.
+    /// Signs the person in. Without callers the sign-in ends, but only until there is a code: the
+    /// code is then redeemed and the account connected in any case.
     pub(crate) async fn sign_in(
         &self,
         session: &mut dyn SignIn,

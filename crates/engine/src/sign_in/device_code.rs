@@ -75,8 +75,8 @@ impl DeviceCodeFlow<'_> {
         Ok(authorization)
     }
 
-    /// Polls until the person is done. Without callers the polling ends between two requests, but not
-    /// during one, because its response may contain the tokens.
+    /// Polls until the person is done. Without callers the polling ends between two requests, but
+    /// not during one, because its response may contain the tokens.
     async fn poll(
         &self,
         shown: &DeviceAuthorization,
@@ -126,9 +126,11 @@ impl DeviceCodeFlow<'_> {
 /// A provider whose policy blocks device codes often shows that on its page only, and the code then
 /// expires.
 fn expired() -> Error {
-    Error::timed_out("nobody signed in with the device code before it expired").with_hint(format!(
-        "run the command again; if the page said that the sign-in is blocked, {OTHER_ROUTES}"
-    ))
+    Error::timed_out("the device code expired before a person signed in with it").with_hint(
+        format!(
+            "run the command again; if the page said that the sign-in is blocked, {OTHER_ROUTES}"
+        ),
+    )
 }
 
 fn with_other_routes(error: Error) -> Error {
@@ -136,7 +138,7 @@ fn with_other_routes(error: Error) -> Error {
         (ErrorKind::Denied(keybearer_core::Denial::Person), _) => error,
         (ErrorKind::Denied(_) | ErrorKind::InteractionRequired { .. }, hint) => {
             let before = hint.map_or_else(String::new, |hint| format!("{hint}; "));
-            error.with_hint(format!("{before}policies often block device codes: {OTHER_ROUTES}"))
+            error.with_hint(format!("{before}{OTHER_ROUTES}: policies often block device codes"))
         }
         _ => error,
     }

@@ -29,8 +29,8 @@ pub(crate) struct InteractiveKey {
 impl InteractiveKey {
     /// The key of the sign-in that answers a request.
     pub(crate) fn of(request: &InteractiveRequest) -> Self {
-        // Without `..`, so that the compiler asks whether a new parameter makes another sign-in: one
-        // that is forgotten here would let a request share the sign-in of a different request.
+        // Without `..`, so that the compiler asks whether a new parameter makes another sign-in:
+        // one that is forgotten here would let a request share the sign-in of a different request.
         let InteractiveRequest { parameters, prompt, sign_in_options } = request;
         let SignInOptions {
             method,

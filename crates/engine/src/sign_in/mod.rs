@@ -1,13 +1,13 @@
-//! Tokens with a person: the routes by which a person signs in. Uses the store, the accounts, the proof
-//! keys, the provider and the silent flow.
+//! Tokens with a person: the routes by which a person signs in. Uses the store, the accounts, the
+//! proof keys, the provider and the silent flow.
 
 mod attempt;
-mod authorization_code;
+pub(crate) mod authorization_code;
 mod device_code;
 mod key;
 mod opening;
 mod route;
 mod selection;
-mod services;
+pub(crate) mod services;
 pub(crate) mod sign_ins;
 mod terminal;

@@ -48,8 +48,8 @@ pub(crate) async fn open(attempt: &Attempt<'_>, route: SignInRoute) -> Result<Bo
     })
 }
 
-/// Listens at the forwarded port if the redirect URI leaves the port open and the port is free, or else
-/// at the redirect URI.
+/// Listens at the forwarded port if the redirect URI leaves the port open and the port is free, or
+/// else at the redirect URI.
 async fn listen(services: &Services, prompt: &SignInPrompt) -> Result<Box<dyn SignIn>> {
     if let Some(redirect_uri) =
         with_forwarded_port(prompt.redirect_uri.as_ref(), services.forwarded_port)

@@ -20,9 +20,9 @@ impl SignInRoute {
     /// The routes for a caller, the best first. If a route has no user interface, the next one is
     /// tried.
     ///
-    /// If a caller comes over SSH and has no browser, its person is at another machine, and would not
-    /// see a sign-in on the desktop of this one. A device code is used only if the caller asks for
-    /// it: it can be phished, and policies often block it.
+    /// If a caller comes over SSH and has no browser, its person is at another machine, and would
+    /// not see a sign-in on the desktop of this one. A device code is used only if the caller asks
+    /// for it: it can be phished, and policies often block it.
     pub(crate) fn order(method: SignInMethod, caller: &Abilities) -> &'static [Self] {
         match (method, caller.browser, &caller.terminal) {
             (SignInMethod::Browser, ..) => &[Self::Desktop],
@@ -34,7 +34,8 @@ impl SignInRoute {
         }
     }
 
-    /// Whether a sign-in is shown in one caller's terminal only, so that other callers cannot share it.
+    /// Whether a sign-in is shown in one caller's terminal only, so that other callers cannot share
+    /// it.
     pub(crate) fn is_private(method: SignInMethod, caller: &Abilities) -> bool {
         let terminal_only = caller.terminal.is_some() && !caller.browser;
         match method {

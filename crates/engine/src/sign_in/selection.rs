@@ -22,8 +22,8 @@ pub(crate) struct SignInTarget {
     pub(crate) prompt: Prompt,
 }
 
-/// Selects the account that the request means. The person chooses among the connected accounts if the
-/// request leaves that open.
+/// Selects the account that the request means. The person chooses among the connected accounts if
+/// the request leaves that open.
 pub(crate) async fn select_account(
     services: &Services,
     request: &InteractiveRequest,

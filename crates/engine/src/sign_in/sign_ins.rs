@@ -1,5 +1,5 @@
-//! The interactive flow: a token without a prompt if that is possible, or else by one route after the
-//! other.
+//! The interactive flow: a token without a prompt if that is possible, or else by one route after
+//! the other.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,9 +21,7 @@ use crate::sign_in::device_code::DeviceCodeFlow;
 use crate::sign_in::key::InteractiveKey;
 use crate::sign_in::opening::{is_no_ui, open};
 use crate::sign_in::route::SignInRoute;
-
-pub(crate) use crate::sign_in::authorization_code::with_browser_advice;
-pub(crate) use crate::sign_in::services::Services;
+use crate::sign_in::services::Services;
 
 /// The sign-ins under way. Requests for the same sign-in share one.
 pub(crate) struct SignIns {
@@ -79,8 +77,8 @@ impl SignIns {
     }
 }
 
-/// The parameters without the HTTP request to sign, so that callers share a sign-in whatever they sign
-/// afterwards.
+/// The parameters without the HTTP request to sign, so that callers share a sign-in whatever they
+/// sign afterwards.
 ///
 /// # Errors
 /// Those of an HTTP request that cannot be signed, so that the person does not sign in in vain.
@@ -130,7 +128,7 @@ async fn interactive_once(
     for route in SignInRoute::order(options.method, &options.abilities()) {
         match Box::pin(sign_in_by(*route, &attempt, &mut abandoned)).await {
             Err(error) if is_no_ui(&error) => {
-                tracing::debug!(correlation_id = %id, ?route, %error, "not a way to sign in");
+                tracing::debug!(correlation_id = %id, ?route, %error, "the sign-in route is not available");
                 last = Some(error);
             }
             decided => return decided,
@@ -163,8 +161,8 @@ async fn sign_in_by(
     result
 }
 
-/// Shows the person that the sign-in continues in a browser. Ends early if no caller is left, because
-/// the call to the caller has no time limit.
+/// Shows the person that the sign-in continues in a browser. Ends early if no caller is left,
+/// because the call to the caller has no time limit.
 async fn point_to_browser(request: &InteractiveRequest, abandoned: &mut Abandoned) {
     if let Some(caller_ui) = &request.sign_in_options.caller_ui {
         let pointing = async {
@@ -176,8 +174,8 @@ async fn point_to_browser(request: &InteractiveRequest, abandoned: &mut Abandone
     }
 }
 
-/// The error if no route has a user interface. If only the choice of an account was open, the caller
-/// can name the account instead.
+/// The error if no route has a user interface. If only the choice of an account was open, the
+/// caller can name the account instead.
 fn no_ui_error(services: &Services, parameters: &TokenParameters, last: Option<Error>) -> Error {
     let environment = parameters.authority.host().environment();
     let connected = services.accounts.registry().accounts_in(environment);

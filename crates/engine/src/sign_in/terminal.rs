@@ -135,9 +135,9 @@ impl SignIn for TerminalSignIn {
 }
 
 const ANOTHER_SIGN_IN: &str = "that answer belongs to another sign-in; open the address above";
-const NO_ANSWER: &str = "there is no answer in it; after signing in, copy the whole address the \
-                         browser ended at, even if it shows an error page";
-const NO_STATE: &str = "a part is missing; copy the whole address, with its state=";
+const NO_ANSWER: &str = "the pasted text contains no answer; after signing in, copy the whole last \
+                         address of the browser, even if the page shows an error";
+const NO_STATE: &str = "the pasted address is incomplete; copy all of it, including state=";
 
 /// Reads a pasted answer: an address, or its query. Ignores line breaks and quotes around it.
 fn read_pasted(pasted: &PastedAnswer) -> Result<RedirectParameters, &'static str> {
@@ -163,19 +163,21 @@ fn read_pasted(pasted: &PastedAnswer) -> Result<RedirectParameters, &'static str
 /// `InvalidRequest` on `redirect_uri` if the browser would not show the answer.
 pub(crate) fn paste_redirect_uri(requested: Option<&Url>) -> Result<Url> {
     let Some(requested) = requested else {
-        return Url::parse("http://localhost/")
-            .map_err(|error| Error::internal("write this machine's address").with_source(error));
+        return Url::parse("http://localhost/").map_err(|error| {
+            Error::internal("could not build the loopback redirect URI").with_source(error)
+        });
     };
     if is_native_client(requested) || is_loopback(requested) {
         return Ok(requested.clone());
     }
-    let message = format!("sign in by pasting an address: {} is no web page", requested.scheme());
+    let message = "could not sign in by pasting an address: the redirect URI is neither \
+                   http://localhost nor the provider's nativeclient page";
     Err(Error::invalid_request("redirect_uri", message)
         .with_hint("register http://localhost as a mobile and desktop redirect URI of the app"))
 }
 
-/// Whether this is `https://login.microsoftonline.com/common/oauth2/nativeclient` or its counterpart in
-/// another cloud: an empty page of the provider, at which the broker cannot listen.
+/// Whether this is `https://login.microsoftonline.com/common/oauth2/nativeclient` or its
+/// counterpart in another cloud: an empty page of the provider, at which the broker cannot listen.
 pub(crate) fn is_native_client(url: &Url) -> bool {
     url.scheme() == "https" && url.path() == "/common/oauth2/nativeclient"
 }

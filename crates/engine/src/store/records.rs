@@ -109,7 +109,7 @@ impl std::io::Write for Counter {
 }
 
 fn serialise_error(error: serde_json::Error) -> Error {
-    Error::internal("serialise a record").with_source(error)
+    Error::internal("could not serialise a record").with_source(error)
 }
 
 /// Reads a record. The error has no source, because a JSON error may quote the content.

@@ -69,7 +69,7 @@ impl SealedStore {
                     Ok(Some(stored)) => each(stored),
                     Ok(None) => {}
                     Err(error) => {
-                        tracing::warn!(%error, "a stored record cannot be read; its account has to sign in again");
+                        tracing::warn!(%error, "could not read a stored record; its account must sign in again");
                         unreadable += 1;
                     }
                 }
@@ -126,11 +126,11 @@ impl StoreTurn<'_> {
     ) -> Result<StoredRefresh> {
         let name = RecordName::Refresh(account.clone(), client.clone());
         let record = self.store.records.read(&name.key()).await?;
-        let gone = || sign_in_needed("the refresh token is gone from the store".to_owned());
+        let gone = || sign_in_needed("the refresh token is no longer in the store".to_owned());
         let record = record.ok_or_else(gone)?;
         let stored = self.store.vault.open(&record);
         stored.and_then(|plaintext| decode_refresh(&plaintext)).map_err(|error| {
-            let message = "the stored refresh token cannot be read any more".to_owned();
+            let message = "could not read the stored refresh token".to_owned();
             sign_in_needed(message).with_source(error)
         })
     }

@@ -38,7 +38,7 @@ impl Vault {
         let ciphertext = self
             .0
             .encrypt(&XNonce::from(nonce), payload)
-            .map_err(|_| Error::internal(format!("seal the record {}", key.0)))?;
+            .map_err(|_| Error::internal(format!("could not seal the record {}", key.0)))?;
         let mut sealed = Vec::with_capacity(HEADER + NONCE + ciphertext.len());
         sealed.push(VERSION);
         sealed.extend(EPOCH.to_be_bytes());
@@ -49,7 +49,8 @@ impl Vault {
 
     /// Decrypts a record. Fails if any bit of the record, its key or the master key differs.
     pub(crate) fn open(&self, record: &Record) -> Result<Zeroizing<Vec<u8>>> {
-        let unreadable = |why| Error::internal(format!("open the record {}: {why}", record.key.0));
+        let unreadable =
+            |why| Error::internal(format!("could not open the record {}: {why}", record.key.0));
         let bytes = &record.value.0;
         let Some((header, rest)) = bytes.split_at_checked(HEADER) else {
             return Err(unreadable("it is too short"));

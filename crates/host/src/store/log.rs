@@ -1,9 +1,9 @@
 //! The log: one file of commits, each a few frames, in the order in which they were made.
 //!
 //! A commit is appended and made durable before it is confirmed; after a crash the log holds it
-//! whole or not at all (promise I3). The file is written anew, beside the old one and under its name
-//! only when it is whole, once most of it is outdated, and when records are deleted from a small
-//! store: what was signed out does not stay on disk.
+//! whole or not at all (promise I3). The file is rewritten under another name and then renamed, once
+//! most of it is outdated, and when records are deleted from a small store: a deleted refresh token
+//! does not stay on disk.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -19,7 +19,7 @@ use super::scan::{Condition, Scan, scan};
 /// The file grows in such steps, filled with zeros, so that most commits overwrite bytes that the
 /// file system has placed already.
 const STEP: usize = 64 * 1024;
-/// A log with less that is outdated is not worth writing anew.
+/// A log with fewer outdated bytes than this is not rewritten.
 const SMALL: usize = 1024 * 1024;
 
 /// An open log. After an error of [`append`](Self::append) it must not be used any more.
@@ -33,7 +33,7 @@ pub(super) struct Log {
     capacity: usize,
     /// How many bytes the frames of `records` take.
     live: usize,
-    /// What is behind `end` cannot be built upon.
+    /// Whether an unfinished commit lies behind `end`.
     has_residue: bool,
 }
 
@@ -79,7 +79,7 @@ impl Opened {
 }
 
 impl Log {
-    /// Goes on with a log that is not damaged.
+    /// Continues a log that is not damaged.
     pub(super) fn resume(file: File, opened: &Opened, header: Header) -> Self {
         let scan = &opened.scan;
         let value =
@@ -179,7 +179,7 @@ impl Log {
         kept.map(|(_, change)| change).collect()
     }
 
-    /// Whether these changes are better made by writing the log anew.
+    /// Whether to make these changes by rewriting the log.
     pub(super) fn wants_rewrite(&self, changes: &[&Change]) -> bool {
         let outdated = self.end - LOG_START - self.live;
         let deletes = changes.iter().any(|change| matches!(change, Change::Delete(_)));
@@ -209,12 +209,12 @@ impl Log {
         for (key, value) in values {
             self.remember(key, value);
         }
-        // Not waited for, and no part of the commit: it only lets a later cut be noticed.
+        // Not synced, and no part of the commit: a later truncation is noticed by it.
         let _ = self.write_at(header::offset(commit), &header::write(self.header));
         Ok(())
     }
 
-    /// Writes the log anew into an empty file, with these changes made, durably.
+    /// Rewrites the log with these changes into an empty file, durably.
     pub(super) fn rewrite(&self, file: File, changes: &[&Change]) -> io::Result<Self> {
         let mut contents: BTreeMap<&str, Option<&[u8]>> =
             self.records.keys().map(|key| (&**key, None)).collect();

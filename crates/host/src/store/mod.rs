@@ -38,7 +38,7 @@ const FILE: &str = "store.log";
 const UNFINISHED: &str = "store.log.new";
 /// Held by the process that uses the store: the store's own file may be replaced by a new one.
 const LOCK: &str = "store.lock";
-/// How many records are handed over at a time.
+/// How many records `load` returns at a time.
 const PAGE: usize = 64;
 
 /// A [`TokenStore`] in the file `store.log` of a private directory, for one process at a time.
@@ -208,7 +208,7 @@ impl StoreState {
         }
     }
 
-    /// Keeps a copy of the damaged file, and goes on with the records that can be read from it.
+    /// Keeps a copy of the damaged file, and writes a new one of the records that can be read.
     fn repair(&self, dir: &PrivateDir, opened: &Opened, damage: &Damage) -> Result<Log> {
         let aside = set_aside(dir, &opened.bytes)?;
         let header = opened.scan.header.unwrap_or_else(new_store);
@@ -261,7 +261,7 @@ impl StoreLock {
     }
 }
 
-/// Closing the file is not enough: a child process has the lock, too, between `fork` and `exec`.
+/// Closing the file is not enough: a child process shares the lock between `fork` and `exec`.
 impl Drop for StoreLock {
     fn drop(&mut self) {
         let _ = self.0.unlock();
@@ -301,8 +301,8 @@ fn set_aside(dir: &PrivateDir, bytes: &[u8]) -> Result<String> {
         .with_hint("remove the old damaged files there"))
 }
 
-/// Whether the file that is open is still the one under its name: what is written to a file that was
-/// deleted, restored or mounted over would be gone at the next start.
+/// Checks that the open file still has the store's name. A commit to a file that was deleted,
+/// restored or mounted over would be lost at the next start.
 #[cfg(unix)]
 fn check_identity(dir: &PrivateDir, log: &Log) -> Result<(), StoreFault> {
     use std::os::unix::fs::MetadataExt as _;
@@ -336,10 +336,10 @@ fn check_limits(changes: &[Change]) -> Result<()> {
 #[derive(Debug)]
 enum StoreFault {
     Io(io::Error),
-    /// The file is not the one under its name any more.
+    /// Another file, or none, has the store's name now.
     #[cfg(unix)]
     Replaced,
-    /// Said already.
+    /// An error that already has its message.
     Other(Error),
 }
 

@@ -3,7 +3,6 @@ use std::path::PathBuf;
 
 /// Damage to the store that was found and repaired, which a person should know.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct StoreNotice {
     /// Where a copy of the damaged file is.
     pub set_aside: PathBuf,

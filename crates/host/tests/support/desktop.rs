@@ -15,7 +15,7 @@ use url::Url;
 
 use super::Chromium;
 
-/// The person's browser, opened as a desktop does.
+/// A person's browser, started as a desktop starts it.
 #[derive(Debug)]
 pub(crate) struct Desktop {
     directory: TempDir,
@@ -24,14 +24,14 @@ pub(crate) struct Desktop {
 }
 
 impl Desktop {
-    /// None if Chromium is not installed.
+    /// `None` if Chromium is not installed.
     pub(crate) fn new() -> Option<Arc<Self>> {
         let directory = tempfile::tempdir().unwrap();
         let chromium = Chromium::find(directory.path())?;
         Some(Arc::new(Self { directory, chromium, open: Mutex::default() }))
     }
 
-    /// The person ends the browser.
+    /// Ends the browser, as the person would.
     pub(crate) async fn close(&self) {
         let open = self.open.lock().unwrap().take();
         open.unwrap().kill().await.unwrap();

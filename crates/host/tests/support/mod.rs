@@ -1,6 +1,6 @@
 //! A real Chromium, and a person who looks at its pages and clicks.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![allow(dead_code, unused_imports, reason = "each test uses its part")]
+#![allow(dead_code, reason = "each test uses its part")]
 
 pub(crate) mod desktop;
 mod tls_page;
@@ -14,23 +14,23 @@ pub(crate) use tls_page::TlsPage;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
 
-/// A page is there by then, on a busy machine.
+/// Far more than a page takes, also on a busy machine.
 const TEST_LIMIT: Duration = Duration::from_secs(30);
-/// Pages answer at once; one that is replaced in that moment never does.
+/// Pages answer at once, or never if they are replaced at that moment.
 const REPLY: Duration = Duration::from_secs(1);
 const DEVTOOLS_PROXY: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/devtools_proxy.py");
 
-/// A Chromium that a test can reach into.
+/// A Chromium that a test can control.
 #[derive(Debug)]
 pub(crate) struct Chromium {
-    /// Stands in for the browser program.
+    /// The program to start instead of the browser.
     pub(crate) program: PathBuf,
     socket: PathBuf,
 }
 
 impl Chromium {
-    /// Puts the stand-in into `directory`; none if Chromium is not installed, which fails under CI.
+    /// Puts the program into `directory`. `None` if Chromium is not installed, which fails under CI.
     pub(crate) fn find(directory: &Path) -> Option<Self> {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let programs = ["chromium", "google-chrome", "chromium-browser"];
@@ -43,7 +43,7 @@ impl Chromium {
             return None;
         };
         let (program, socket) = (directory.join("chromium"), directory.join("devtools"));
-        // Whoever wants to watch sets HEADFUL, with a display.
+        // Set HEADFUL to watch, on a machine with a display.
         let headless = std::env::var_os("HEADFUL").map_or("HEADLESS=1", |_| "");
         let script = format!(
             "#!/bin/sh\nexport PATH='{}' {headless} CHROMIUM='{}' DEVTOOLS_SOCKET='{}'\nexec python3 '{DEVTOOLS_PROXY}' \"$@\"\n",
@@ -56,12 +56,12 @@ impl Chromium {
         Some(Self { program, socket })
     }
 
-    /// There is none any more, and a new one may come.
+    /// Forgets a browser that has ended, so that a new one can start.
     pub(crate) fn forget(&self) {
         let _ = std::fs::remove_file(&self.socket);
     }
 
-    /// The person at the window that the program under test has opened, or will.
+    /// The person at the window, once the program under test has opened it.
     pub(crate) async fn person(&self) -> Person {
         let socket = patiently(|| UnixStream::connect(&self.socket)).await;
         Person { devtools: BufReader::new(socket), asked: 0 }
@@ -73,7 +73,7 @@ impl Chromium {
     }
 }
 
-/// Looks at pages and clicks.
+/// A person who reads pages and clicks.
 #[derive(Debug)]
 pub(crate) struct Person {
     devtools: BufReader<UnixStream>,
@@ -81,7 +81,7 @@ pub(crate) struct Person {
 }
 
 impl Person {
-    /// Asks the browser itself, or the page of that number.
+    /// Calls a method of the browser, or of the page with that number.
     pub(crate) async fn call(&mut self, page: Option<usize>, method: &str, params: Value) -> Value {
         let mut message = json!({ "method": method, "params": params });
         if let Some(page) = page {
@@ -90,7 +90,7 @@ impl Person {
         self.send(message).await
     }
 
-    /// Null from a browser that ends, or a page that goes elsewhere in that moment.
+    /// Null if the browser ends or the page navigates at that moment.
     async fn send(&mut self, mut message: Value) -> Value {
         self.asked += 1;
         message["id"] = self.asked.into();
@@ -108,7 +108,7 @@ impl Person {
         tokio::time::timeout(REPLY, answer).await.ok().flatten().unwrap_or_default()
     }
 
-    /// The value of a JavaScript expression, as if a person had clicked; null while there is none.
+    /// The value of a JavaScript expression, with a user gesture; null while there is no page.
     pub(crate) async fn evaluate(&mut self, page: usize, expression: &str) -> Value {
         let params = json!({ "expression": expression, "userGesture": true, "returnByValue": true,
             "awaitPromise": true });
@@ -123,7 +123,7 @@ impl Person {
             if tokio::time::Instant::now() > deadline {
                 let text = self.evaluate(page, "location.href + document.body.innerText").await;
                 let targets = self.call(None, "Target.getTargets", json!({})).await;
-                panic!("never saw {expression} but {text}, among {targets}");
+                panic!("timed out waiting for {expression}; the page is {text}, among {targets}");
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
@@ -154,7 +154,7 @@ impl Person {
         self.evaluate(page, &format!("{field}.value = {value}")).await;
     }
 
-    /// Goes to another page, which may take its time.
+    /// Starts to navigate to another page.
     pub(crate) async fn goes(&mut self, page: usize, url: &str) {
         let message = json!({ "id": 0, "page": page, "method": "Page.navigate",
             "params": { "url": url } });
@@ -187,7 +187,7 @@ impl Person {
         }
     }
 
-    /// Closes a page, as by its cross.
+    /// Closes a page, as the close button does.
     pub(crate) async fn closes(&mut self, page: usize) {
         self.send(json!({ "page": page, "close": true })).await;
     }
@@ -209,7 +209,7 @@ async fn patiently<T, E, F: Future<Output = Result<T, E>>>(attempt: impl Fn() ->
             Err(_) if tokio::time::Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
-            Err(_) => panic!("it did not happen in {TEST_LIMIT:?}"),
+            Err(_) => panic!("timed out after {TEST_LIMIT:?}"),
         }
     }
 }

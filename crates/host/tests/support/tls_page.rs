@@ -9,7 +9,7 @@ use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 use url::Url;
 
-/// A page of a provider, over TLS, that leads nowhere by itself.
+/// A provider's page over TLS, without links or forms.
 #[derive(Debug)]
 pub(crate) struct TlsPage(u16);
 
@@ -48,7 +48,7 @@ impl TlsPage {
         Self(port)
     }
 
-    /// Where it is.
+    /// Its address.
     pub(crate) fn url(&self) -> Url {
         Url::parse(&format!("https://localhost:{}/authorize", self.0)).unwrap()
     }

@@ -9,7 +9,6 @@ use super::process::{self, Failure};
 
 /// Finds the proxy on a machine that may be WSL.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "tests name other places")]
 pub struct WslProxyLocator {
     /// Holds the release of the kernel.
     pub os_release: PathBuf,
@@ -32,7 +31,6 @@ impl Default for WslProxyLocator {
 
 /// The proxy to the Windows broker.
 #[derive(Clone, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct FoundProxy {
     /// The program.
     pub program: PathBuf,
@@ -42,7 +40,6 @@ pub struct FoundProxy {
 
 /// How the proxy was found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "doctor has words for each")]
 pub enum FoundBy {
     /// The variable [`WslProxyLocator::VARIABLE`].
     Variable,

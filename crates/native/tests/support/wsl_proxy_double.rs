@@ -76,7 +76,7 @@ mod linux {
             (!(known && typed)).then(|| format!(r#"{{"error":{error}}}"#))
         }
 
-        /// Each process has a connection of its own, so a cancelling one tells the waiting one.
+        /// Each process has a connection of its own, so a cancelling process notifies the waiting one.
         async fn answer(&self) -> String {
             let place = self.socket.with_file_name(&self.correlation_id);
             match self.method.as_str() {

@@ -6,9 +6,9 @@
     credential = keybearer.InteractiveBrowserBrokerCredential()
     service = BlobServiceClient(account_url, credential=credential)
 
-Tokens and exceptions are azure-core's where it is installed, and of the same shape where it is
-not. It is imported when the first token or exception is made, not with this package; msal and
-azure-identity are never imported.
+If azure-core is installed, tokens are its classes and exceptions derive from its classes; otherwise
+they have the same shape. azure-core is imported with the first token or exception, not with this
+package. msal and azure-identity are never imported.
 """
 
 from __future__ import annotations
@@ -50,36 +50,37 @@ __all__ = [
 
 
 class PopTokenRequestOptions(_TokenRequestOptions):
-    """Options of ``get_token_info`` with the key ``pop``.
+    """Options of ``get_token_info`` for proof-of-possession tokens.
 
-    ``False`` for a bearer token, or a mapping with ``resource_request_method``,
-    ``resource_request_url`` and perhaps the resource's ``nonce``: the token is then a signed HTTP
-    request, good for that request only, to be sent as ``Authorization: PoP <token>``.
+    ``pop`` is a mapping with the method and the URL of one HTTP request, as
+    ``resource_request_method`` and ``resource_request_url``, and the resource's ``nonce`` if it
+    sent one. The token is valid for that request only; send it as ``Authorization: PoP <token>``.
+    With ``False`` the token is a bearer token. ``True`` is not supported and raises ValueError.
     """
 
     pop: bool | Mapping[str, str]
 
 
 CONSOLE_WINDOW_HANDLE: Final = object()
-"""As ``parent_window_handle``: the window of the console this program runs in."""
+"""A value of ``parent_window_handle``: the window of the console in which this program runs."""
 
 
 def install_msal_runtime() -> None:
-    """Have programs of MSAL Python that opt in to a broker use this machine's, on Linux.
+    """Make MSAL Python use this machine's broker, on Linux, in programs that enable the broker.
 
-    Call it before MSAL is first used with a broker; once more does nothing. Nothing of msal or
-    azure is imported, and nobody contacted. See :mod:`keybearer.msal_runtime`.
+    Call this before MSAL is first used with a broker. A second call does nothing. It imports
+    nothing from msal or azure and contacts no broker. See :mod:`keybearer.msal_runtime`.
 
-    Raises RuntimeError if Microsoft's runtime is loaded already, and ImportError where there is no
-    such module, which is everywhere but on Linux.
+    :raises RuntimeError: Microsoft's runtime is already loaded.
+    :raises ImportError: This is not Linux.
     """
-    from keybearer import msal_runtime  # noqa: PLC0415 - for programs that want it
+    from keybearer import msal_runtime  # noqa: PLC0415 - only programs that call this need it
 
     msal_runtime.install()
 
 
 def __getattr__(name: str) -> object:
-    """Makes the exceptions when somebody asks for them: their base classes are azure-core's."""
+    """Import the exceptions on first use, because that imports their base classes of azure-core."""
     if name in __all__:
         from keybearer import _exceptions  # noqa: PLC0415 - see above
 

@@ -1,6 +1,6 @@
-"""The exceptions, and the one table of which kind of failure becomes which.
+"""The exceptions, and the table that maps each kind of failure to one of them.
 
-Importing this module imports ``azure.core.exceptions``, so it is imported when something failed.
+Importing this module imports ``azure.core.exceptions``, so it is imported when a request fails.
 """
 
 from __future__ import annotations
@@ -17,23 +17,27 @@ try:
 except ImportError:
 
     class ClientAuthenticationError(Exception):  # type: ignore[no-redef]
-        """The shape of azure-core's, for programs without azure-core."""
+        """A class like azure-core's, for programs without azure-core."""
 
         def __init__(self, message: object = None) -> None:
-            """Keep the message."""
+            """Set the message."""
             self.message = str(message)
             super().__init__(self.message)
 
 
 class AuthenticationError(ClientAuthenticationError):
-    """No token was had. The text carries the server's code, the correlation id and the next step.
+    """Authentication failed.
 
-    kind: by what the program does next: "unavailable", "interaction_required", "cancelled",
-        "timed_out", "transient", "denied", "invalid_request", "protocol" or "internal".
-    code: the server's error code, such as "AADSTS50011", or None.
-    correlation_id, trace_id: the request in the server's logs, or None.
-    retry_after: seconds the server asked everybody to wait, or None.
-    hint: the next step for the person, or None.
+    The message contains the server's error code, the correlation ID and the hint.
+
+    :ivar str kind: The kind of failure: ``unavailable``, ``interaction_required``, ``cancelled``,
+        ``timed_out``, ``transient`` (retry after ``retry_after``), ``denied``, ``invalid_request``,
+        ``protocol`` or ``internal``.
+    :ivar code: The server's error code, such as ``AADSTS50011``, or None.
+    :ivar correlation_id: The ID of the request in the logs of the broker and the server, or None.
+    :ivar trace_id: The server's own ID of the request, or None.
+    :ivar retry_after: The seconds that the server asked clients to wait before a retry, or None.
+    :ivar hint: The next step for the person, such as a command to run, or None.
     """
 
     kind: str = "internal"
@@ -44,19 +48,22 @@ class AuthenticationError(ClientAuthenticationError):
     hint: str | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Leave the process without what azure-core notes of an exception before this one."""
+        """Pickle without the previous exception, which azure-core stores and pickle may refuse."""
         attributes = {**vars(self), **dict.fromkeys(("exc_type", "exc_value", "exc_traceback"))}
-        return _restored, (getattr(type(self), "_own", type(self)), self.args), attributes
+        return _restore, (getattr(type(self), "_own", type(self)), self.args), attributes
 
 
 class CredentialUnavailableError(AuthenticationError):
-    """There is nobody to ask: no broker, no network, no way to reach a person. Chains go on."""
+    """No broker, no network or no way to prompt is available. A chain tries its next credential."""
 
     kind = "unavailable"
 
 
 class AuthenticationRequiredError(CredentialUnavailableError):
-    """A person has to take part, and the credential is configured not to ask one."""
+    """Sign-in is required, but the credential has ``disable_automatic_authentication=True``.
+
+    Call the credential's ``authenticate`` with ``scopes`` and ``claims`` of this exception.
+    """
 
     kind = "interaction_required"
 
@@ -67,21 +74,21 @@ class AuthenticationRequiredError(CredentialUnavailableError):
         claims: str | None = None,
         **kwargs: Any,
     ) -> None:
-        """Take what azure-identity's takes."""
+        """Take the arguments of azure-identity's class."""
         self._scopes = scopes
         self._claims = claims
-        message = message or "a person has to sign in to get a token"
-        # Not super(): azure-identity's class may be between this one and the base.
+        message = message or "sign-in is required to get a token"
+        # Not super(): azure-identity's class may come between this one and the base.
         ClientAuthenticationError.__init__(self, message=message, **kwargs)
 
     @property
     def scopes(self) -> Iterable[str]:
-        """What was asked for."""
+        """The scopes of the request that failed."""
         return self._scopes
 
     @property
     def claims(self) -> str | None:
-        """What the sign-in must satisfy, as JSON, or None."""
+        """The claims that the sign-in must satisfy, as JSON, or None."""
         return self._claims
 
 
@@ -98,7 +105,7 @@ CLASSES: dict[str, type[AuthenticationError]] = {
 }
 
 
-def for_kind(  # noqa: PLR0913 - called by the native module only, with all of them
+def for_kind(  # noqa: PLR0913 - called by the native module only, with all arguments
     kind: str,
     message: str,
     *,
@@ -107,14 +114,15 @@ def for_kind(  # noqa: PLR0913 - called by the native module only, with all of t
     claims: str | None,
     silent_only: bool,
 ) -> AuthenticationError:
-    """Make the exception of a failure.
+    """Make the exception for a failure.
 
-    A credential that may ask a person, and did, has been refused: chains must not go on then.
+    If the credential was allowed to prompt, ``interaction_required`` means that the sign-in was
+    refused. That must end a chain, so the exception is then a plain AuthenticationError.
     """
     own = CLASSES[kind]
     if own is AuthenticationRequiredError and not silent_only:
         own = AuthenticationError
-    raised = _raised(own)
+    raised = _class_to_raise(own)
     error: AuthenticationError
     if own is AuthenticationRequiredError:
         error = raised(scopes, message=message, claims=claims)
@@ -126,24 +134,24 @@ def for_kind(  # noqa: PLR0913 - called by the native module only, with all of t
     return error
 
 
-def _restored(own: type[AuthenticationError], args: tuple[Any, ...]) -> AuthenticationError:
-    """Make it without its ``__init__``, as what this process would raise."""
-    raised = _raised(own)
+def _restore(own: type[AuthenticationError], args: tuple[Any, ...]) -> AuthenticationError:
+    """Make a pickled exception without its ``__init__``, of the class that this process raises."""
+    raised = _class_to_raise(own)
     error: AuthenticationError = raised.__new__(raised, *args)
     return error
 
 
-def _raised(own: type[AuthenticationError]) -> type[Any]:
-    """Our class, which is azure-identity's of the same name too if the program has that loaded.
+def _class_to_raise(own: type[AuthenticationError]) -> type[Any]:
+    """Return the class, combined with azure-identity's of the same name if that is loaded.
 
-    Its chains go by its classes, and programs may catch either.
+    azure-identity's chains look for its own classes, and programs may catch either.
     """
     identity = sys.modules.get("azure.identity")
-    return _both(own, getattr(identity, own.__name__, None))  # type: ignore[arg-type]
+    return _combined(own, getattr(identity, own.__name__, None))  # type: ignore[arg-type]
 
 
 @cache
-def _both(own: type[AuthenticationError], identity: type | None) -> type[Any]:
+def _combined(own: type[AuthenticationError], identity: type | None) -> type[Any]:
     if identity is None:
         return own
     members = {"__module__": own.__module__, "__doc__": own.__doc__, "_own": own}

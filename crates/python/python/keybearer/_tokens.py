@@ -1,4 +1,7 @@
-"""What Azure clients are given. Imported with the first token, because azure-core is not cheap."""
+"""The classes of tokens for Azure clients.
+
+Imported with the first token and not earlier, because importing azure-core is slow.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ try:
 except ImportError:
 
     class AccessToken(NamedTuple):  # type: ignore[no-redef]
-        """The shape of azure-core's, for programs without azure-core."""
+        """A class like azure-core's, for programs without azure-core."""
 
         token: str
         expires_on: int
@@ -20,7 +23,7 @@ try:
 except ImportError:
 
     class AccessTokenInfo:  # type: ignore[no-redef]
-        """The shape of azure-core's, for programs without it or with one older than 1.31."""
+        """A class like azure-core's, for programs with azure-core before 1.31 or without it."""
 
         def __init__(
             self,
@@ -30,7 +33,7 @@ except ImportError:
             token_type: str = "Bearer",  # noqa: S107 - not a password
             refresh_on: int | None = None,
         ) -> None:
-            """Keep the values; times are in seconds since 1970."""
+            """Set the attributes. Times are in seconds since 1970 (UTC)."""
             self.token = token
             self.expires_on = expires_on
             self.token_type = token_type

@@ -1,4 +1,4 @@
-"""The API as it is documented. `cargo xtask check` shows it to mypy; nothing runs it."""
+"""Uses the documented API. `cargo xtask check` runs mypy on this file; it is never executed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ URL = "https://account.blob.core.windows.net"
 
 
 def blocking(scopes: set[str], challenge: str) -> None:
-    """Every method and keyword."""
+    """Use every method and keyword."""
     with keybearer.InteractiveBrowserBrokerCredential(
         timeout=60,
         tenant_id="contoso.example",
@@ -45,7 +45,7 @@ def blocking(scopes: set[str], challenge: str) -> None:
 
 
 def signed_request(credential: keybearer.InteractiveBrowserBrokerCredential) -> None:
-    """Every way to write the options."""
+    """Write the options in every way."""
     request = {"resource_request_method": "GET", "resource_request_url": URL, "nonce": "n"}
     options: PopTokenRequestOptions = {"pop": request}
     bearer: PopTokenRequestOptions = {"pop": False, "enable_cae": True}
@@ -57,7 +57,7 @@ def signed_request(credential: keybearer.InteractiveBrowserBrokerCredential) -> 
 
 
 def interaction(credential: keybearer.InteractiveBrowserBrokerCredential) -> None:
-    """What to do when a person has to take part."""
+    """Handle each exception."""
     try:
         credential.get_token(SCOPE)
     except keybearer.AuthenticationRequiredError as error:
@@ -70,7 +70,7 @@ def interaction(credential: keybearer.InteractiveBrowserBrokerCredential) -> Non
 
 
 async def for_tasks(scopes: set[str]) -> None:
-    """The same with asyncio."""
+    """Use every method with asyncio."""
     async with keybearer.aio.InteractiveBrowserBrokerCredential(timeout=60) as credential:
         assert_type(await credential.get_token(SCOPE, tenant_id="t"), AccessToken)
         options = PopTokenRequestOptions(pop=False)
@@ -89,7 +89,7 @@ async def for_tasks(scopes: set[str]) -> None:
 
 
 class Named(keybearer.InteractiveBrowserBrokerCredential):
-    """A credential of a program's own."""
+    """A credential that a program derives."""
 
     def __init__(self, name: str) -> None:
         """Take other arguments."""
@@ -98,7 +98,7 @@ class Named(keybearer.InteractiveBrowserBrokerCredential):
 
 
 class NamedForTasks(keybearer.aio.InteractiveBrowserBrokerCredential):
-    """A credential of a program's own."""
+    """A credential that a program derives."""
 
     def __init__(self, name: str) -> None:
         """Take other arguments."""
@@ -107,7 +107,7 @@ class NamedForTasks(keybearer.aio.InteractiveBrowserBrokerCredential):
 
 
 def where_azure_expects_a_credential() -> None:
-    """The protocols of azure-core, and who takes them."""
+    """Pass a credential where azure-core's protocols are expected."""
     with Named("dev@contoso.example") as credential:
         assert_type(credential.name, str)
     token: TokenCredential = credential
@@ -119,13 +119,13 @@ def where_azure_expects_a_credential() -> None:
 
 
 async def own_credential_for_tasks() -> None:
-    """What `async with` gives is the program's class."""
+    """`async with` returns the derived class."""
     async with NamedForTasks("dev@contoso.example") as credential:
         assert_type(credential.name, str)
 
 
 def mistakes(credential: keybearer.InteractiveBrowserBrokerCredential) -> None:
-    """What a checker must not let pass; it complains here about an ignore too many."""
+    """Make mistakes that mypy must report; it also reports an unused ignore."""
     keybearer.InteractiveBrowserBrokerCredential(timeout="soon")  # type: ignore[arg-type]
     credential.get_token(5)  # type: ignore[arg-type]
     wrong: PopTokenRequestOptions = {"pop": True, "pup": 1}  # type: ignore[typeddict-unknown-key]

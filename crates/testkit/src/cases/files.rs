@@ -271,7 +271,7 @@ fn json<T: DeserializeOwned>(path: &Path) -> Vec<T> {
     text(path).map(read).unwrap_or_default()
 }
 
-#[allow(clippy::disallowed_methods, reason = "the case runner reads case files")]
+#[expect(clippy::disallowed_methods, reason = "the case runner reads case files")]
 fn text(path: &Path) -> Option<String> {
     std::fs::read_to_string(path).ok()
 }

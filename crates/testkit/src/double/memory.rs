@@ -20,7 +20,6 @@ use crate::sample;
 
 /// What the person in front of a [`MemoryBroker`] does when asked to sign in.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "tests choose one")]
 pub enum SignInBehaviour {
     /// Signs in as this account.
     SignsInAs(Account),

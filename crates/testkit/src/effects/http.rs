@@ -26,7 +26,6 @@ struct HttpState {
 
 /// A rule for some requests.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "built field by field")]
 pub struct Rule {
     /// The end of the path.
     pub path: String,
@@ -75,7 +74,6 @@ impl Rule {
 
 /// The effect of a rule on a request.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "tests choose among them")]
 pub enum Action {
     /// The provider answers like this.
     Answer(Template),

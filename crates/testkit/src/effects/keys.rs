@@ -4,7 +4,6 @@ use keybearer_engine::KeyStore;
 
 /// Always the same master key.
 #[derive(Clone, Copy, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct FixedKeys(pub [u8; 32]);
 
 impl Default for FixedKeys {

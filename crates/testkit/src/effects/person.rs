@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used, reason = "a test that cannot continue fails at once")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue fails at once")]
 
 use std::collections::{HashMap, VecDeque};
 use std::future::pending;
@@ -34,7 +34,6 @@ struct Script {
 
 /// What the person does on the provider's page.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "tests choose among them")]
 pub enum Conduct {
     /// Signs in.
     SignsIn(User),
@@ -55,7 +54,6 @@ pub enum Conduct {
 
 /// What the person does with a list of connected accounts.
 #[derive(Clone, Debug)]
-#[allow(clippy::exhaustive_enums, reason = "tests choose among them")]
 pub enum Pick {
     /// Takes this one.
     Known(User),

@@ -24,7 +24,6 @@ struct StoreState {
 
 /// The fate of a commit.
 #[derive(Clone, Debug, Default)]
-#[allow(clippy::exhaustive_enums, reason = "tests choose among them")]
 pub enum CommitFate {
     /// It is durable at once.
     #[default]

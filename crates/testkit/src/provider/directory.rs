@@ -9,7 +9,6 @@ pub const APP: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
 
 /// A user of the provider.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct User {
     /// The user principal name.
     pub username: &'static str,

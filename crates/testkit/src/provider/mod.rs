@@ -1,6 +1,6 @@
 //! An identity provider in memory. It answers the engine's requests as Entra would, with signed id
 //! tokens and rotating refresh tokens. It checks less than the emulator.
-#![allow(clippy::unwrap_used, reason = "a test that cannot continue fails at once")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot continue fails at once")]
 
 mod directory;
 mod rotation;
@@ -48,7 +48,6 @@ struct State {
 
 /// How long access tokens last, in seconds.
 #[derive(Clone, Copy, Debug)]
-#[allow(clippy::exhaustive_structs, reason = "plain data")]
 pub struct Lifetimes {
     /// `expires_in`.
     pub expires_in: u64,

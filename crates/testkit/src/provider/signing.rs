@@ -1,4 +1,4 @@
-#![allow(clippy::expect_used, reason = "the key is a constant of this crate")]
+#![expect(clippy::expect_used, reason = "the key is a constant of this crate")]
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex};

@@ -10,7 +10,7 @@ use super::LIMIT;
 use super::finding::{Finding, Level};
 use crate::commands::broker::another_version;
 
-/// Whether our own broker runs, and whether its socket is as it should be.
+/// Whether Keybearer's broker runs, and whether its socket is safe.
 pub(super) async fn examine(paths: &Paths, findings: &mut Vec<Finding>) -> Option<Status> {
     let status = match BrokerControl::connect(&paths.socket, LIMIT).await {
         Ok(control) => control.status(LIMIT).await,
@@ -26,11 +26,12 @@ pub(super) async fn examine(paths: &Paths, findings: &mut Vec<Finding>) -> Optio
             }
         }
         Err(_) if !there => {
-            Finding::new(Level::Info, "broker", "not running; a program that needs it starts it")
+            Finding::new(Level::Info, "broker", "not running; programs start it when they need it")
         }
         Err(error) => {
             let finding = Finding::of_error("broker", Level::Warning, error);
-            let next = "the next broker replaces a socket left behind: run `keybearer accounts`";
+            let next =
+                "run `keybearer accounts` to start a broker, which replaces a socket left behind";
             if error.hint().is_some() { finding } else { finding.with_hint(next) }
         }
     });
@@ -56,49 +57,50 @@ fn socket(paths: &Paths) -> Finding {
     };
     if !directory.is_dir() || !private(&directory, 0o700) {
         let found = format!(
-            "{} is open to others (owner {}, mode {:o})",
+            "other users can access {} (owner {}, mode {:o})",
             paths.runtime_dir.display(),
             directory.uid(),
             directory.mode() & 0o7777
         );
-        let next = format!("see who made it, then run: rm -r '{}'", paths.runtime_dir.display());
+        let next =
+            format!("check who created it, then run: rm -r '{}'", paths.runtime_dir.display());
         return Finding::new(Level::Error, "socket", found).with_hint(next);
     }
     match socket {
         None => Finding::new(Level::Info, "socket", format!("none yet; it will be {shown}")),
         Some(socket) if socket.file_type().is_socket() && private(&socket, 0o600) => {
-            Finding::new(Level::Ok, "socket", format!("{shown}, closed to others"))
+            Finding::new(Level::Ok, "socket", format!("{shown}, accessible only to you"))
         }
         Some(_) => {
-            let found = format!("{shown} is not a socket of yours that is closed to others");
+            let found = format!("{shown} is not a socket that only you can access");
             let next = format!("run: rm '{shown}'");
             Finding::new(Level::Error, "socket", found).with_hint(next)
         }
     }
 }
 
-/// The session bus and who has the broker's name there.
+/// The session bus, and the owner of the broker's name there.
 pub(super) async fn examine_bus(
     environment: &Environment,
     status: Option<&Status>,
     findings: &mut Vec<Finding>,
 ) {
     let Some(address) = environment.session_bus_address() else {
-        let found = "none; programs that ask over D-Bus only (Microsoft's) find no broker";
+        let found = "none; programs that use only D-Bus (Microsoft's) find no broker";
         return findings.push(Finding::new(Level::Info, "session bus", found));
     };
     let owner = BrokerProxy::connect_bus(&address, Activation::Leave, LIMIT).await;
     findings.push(match owner {
         Ok(owner) => named(owner.process(), status),
         Err(error) => {
-            let found = format!("nobody has the name {BUS_NAME} ({})", error.message());
+            let found = format!("no process has the name {BUS_NAME} ({})", error.message());
             let finding = Finding::new(Level::Info, "session bus", found);
             match status.map(|status| &status.bus) {
-                // Our broker runs and does not have it either: something is in the way.
+                // Keybearer's broker runs, but could not get the name.
                 Some(own @ (BusStatus::Failed { .. } | BusStatus::Lost)) => {
-                    let found = format!("our broker: {own}");
+                    let found = format!("Keybearer's broker: {own}");
                     Finding::new(Level::Warning, "session bus", found)
-                        .with_hint("run `keybearer broker stop`; the next one tries again")
+                        .with_hint("run `keybearer broker stop`; the next broker tries again")
                 }
                 _ => finding,
             }
@@ -111,13 +113,13 @@ fn named(owner: &Process, status: Option<&Status>) -> Finding {
         return Finding::new(
             Level::Ok,
             "session bus",
-            format!("our broker has the name {BUS_NAME}"),
+            format!("Keybearer's broker has the name {BUS_NAME}"),
         );
     }
     let program =
         owner.executable.as_ref().map_or_else(String::new, |path| format!(" ({})", path.display()));
     let found = format!("process {}{program} has the name {BUS_NAME}", owner.pid);
-    let next = "programs that ask over D-Bus only get its accounts; ours serves on the socket";
+    let next = "use programs that connect to the socket; those that use only D-Bus get that broker's accounts";
     Finding::new(Level::Info, "session bus", found).with_hint(next)
 }
 

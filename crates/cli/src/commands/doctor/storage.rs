@@ -3,7 +3,7 @@ use keybearer_host::{Environment, Host, KeyStatus, Paths, private_dir};
 
 use super::finding::{Finding, Level};
 
-/// The state directory, the store in it, and what protects its key (invariant I4).
+/// The state directory, the store in it, and the protection of its key (invariant I4).
 pub(super) async fn examine(
     paths: &Paths,
     environment: &Environment,
@@ -31,7 +31,9 @@ pub(super) async fn examine(
                 format!("{shown}, {} bytes; the broker checks it when it starts", file.len());
             Finding::new(Level::Ok, "store", found)
         }
-        (None, Err(_)) => Finding::new(Level::Info, "store", format!("{shown} has none yet")),
+        (None, Err(_)) => {
+            Finding::new(Level::Info, "store", format!("none yet; it will be in {shown}"))
+        }
     });
     let key = match status {
         Some(status) => status.key.clone(),

@@ -1,4 +1,4 @@
-"""Waiting in an event loop without a thread, with one pair of sockets for all that wait."""
+"""Waits for requests in an event loop, without threads and with one socket for all tasks."""
 
 from __future__ import annotations
 
@@ -13,68 +13,72 @@ if TYPE_CHECKING:
     from keybearer._native import Request
 
 
-class Lookout:
-    """The tasks of one event loop that wait. One of them looks out for all.
+class Waiter:
+    """Waits for the requests of all tasks of one event loop.
 
-    Whoever leaves, done or cancelled, lets another look out. Only the tasks hold on to this: it
-    goes with the last of them, also where a loop is closed or forgotten under its tasks.
+    One task listens on the socket on behalf of all of them and wakes those whose requests have
+    finished. When it leaves, finished or cancelled, it wakes another task, which listens next. Only
+    the tasks keep this object alive, so it is gone after the last of them, even if the loop was
+    closed or dropped before they finished.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin without tasks."""
-        # As long as this lives, no other loop gets the id.
+        """Make a waiter without tasks."""
+        # The reference keeps the id of the loop from being reused, which is the key in `_waiters`.
         self._loop = loop
-        self._completions = _native.CompletionSocket()
-        self._is_manned = False
-        self._waiting: dict[int, asyncio.Future[None]] = {}
+        self._socket = _native.CompletionSocket()
+        self._has_listener = False
+        self._wake_ups: dict[int, asyncio.Future[None]] = {}
 
     @staticmethod
-    def of_this_loop() -> Lookout:
-        """Return the one of the running event loop."""
+    def of_running_loop() -> Waiter:
+        """Return the waiter of the running event loop."""
         loop = asyncio.get_running_loop()
-        lookout = _lookouts.get(id(loop))
-        if lookout is None:
-            lookout = _lookouts[id(loop)] = Lookout(loop)
-        return lookout
+        waiter = _waiters.get(id(loop))
+        if waiter is None:
+            waiter = _waiters[id(loop)] = Waiter(loop)
+        return waiter
 
     async def wait(self, request: Request) -> Any:
-        """Begin the request and wait for its result; a cancelled task takes it along."""
-        request.start(self._completions)
+        """Start the request and return its result. Cancelling the task cancels the request."""
+        request.start(self._socket)
         try:
             while (result := request.result()) is None:
-                if self._is_manned:
-                    await self._until_told(request)
+                if self._has_listener:
+                    await self._sleep(request)
                 else:
-                    await self._look_out(request)
+                    await self._listen(request)
             return result
         finally:
             request.cancel()
-            if self._waiting and not self._is_manned:
-                self._tell(next(iter(self._waiting)))
+            if self._wake_ups and not self._has_listener:
+                self._wake(next(iter(self._wake_ups)))
 
-    async def _look_out(self, request: Request) -> None:
-        self._is_manned = True
+    async def _listen(self, request: Request) -> None:
+        """Wait until any request has finished and wake the tasks of all that have."""
+        self._has_listener = True
         try:
-            with socket.socket(fileno=request.listen(self._completions)) as rings:
-                rings.setblocking(False)
-                await self._loop.sock_recv(rings, 1)
+            with socket.socket(fileno=request.listen(self._socket)) as completion:
+                completion.setblocking(False)
+                await self._loop.sock_recv(completion, 1)
         finally:
-            self._is_manned = False
-            for number in self._completions.rung():
-                self._tell(number)
+            self._has_listener = False
+            for number in self._socket.take_finished():
+                self._wake(number)
 
-    async def _until_told(self, request: Request) -> None:
-        told = self._waiting[id(request)] = self._loop.create_future()
+    async def _sleep(self, request: Request) -> None:
+        """Wait until the listening task wakes this one."""
+        wake_up = self._wake_ups[id(request)] = self._loop.create_future()
         try:
-            await told
+            await wake_up
         finally:
-            self._waiting.pop(id(request), None)
+            self._wake_ups.pop(id(request), None)
 
-    def _tell(self, number: int) -> None:
-        """Have that one see whether it is done, or look out from now on."""
-        told = self._waiting.pop(number, None)
-        if told and not told.done() and not self._loop.is_closed():
-            told.set_result(None)
+    def _wake(self, number: int) -> None:
+        """Wake the task of this request: it either has its result or listens next."""
+        wake_up = self._wake_ups.pop(number, None)
+        if wake_up and not wake_up.done() and not self._loop.is_closed():
+            wake_up.set_result(None)
 
 
-_lookouts: WeakValueDictionary[int, Lookout] = WeakValueDictionary()
+_waiters: WeakValueDictionary[int, Waiter] = WeakValueDictionary()

@@ -1,15 +1,15 @@
-"""The broker of this machine, in the shape of Microsoft's authentication runtime.
+"""A replacement for Microsoft's authentication runtime, pymsalruntime.
 
     import keybearer
     keybearer.install_msal_runtime()
 
-After that, unmodified programs of MSAL Python that opt in to a broker use this machine's, whichever
-it is: Keybearer's own, or another that has the name on the session bus. Only Linux has this module:
-elsewhere Microsoft's runtime has the operating system's broker.
+After that, unmodified programs that use MSAL Python with a broker use this machine's broker:
+Keybearer's, or another one that owns the name on the session bus. This module exists on Linux only;
+on other systems Microsoft's runtime asks the system's broker.
 
 The names are those that MSAL Python calls (``msal/broker.py`` and ``msal/application.py``, MIT).
-Window handles are accepted and ignored. Importing this module imports neither msal nor azure, and
-contacts nobody; the broker is looked for when MSAL registers its log.
+Window handles are accepted and ignored. Importing this module imports nothing from msal or azure
+and contacts no broker. The broker is contacted when MSAL registers its logging callback.
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ try:
     )
 except ImportError as missing:
     raise ImportError(
-        "keybearer.msal_runtime is for Linux; elsewhere Microsoft's pymsalruntime has the system's "
-        "broker"
+        "keybearer.msal_runtime is for Linux only; use Microsoft's pymsalruntime on this system"
     ) from missing
 
 __all__ = [
@@ -58,11 +57,11 @@ __all__ = [
 ]
 
 NAME = "pymsalruntime"
-"""What MSAL imports."""
+"""The name under which MSAL imports the runtime."""
 
 
 class LogLevel(Enum):
-    """How grave a line of the log is."""
+    """The level of a log line."""
 
     TRACE = 1
     DEBUG = 2
@@ -73,7 +72,7 @@ class LogLevel(Enum):
 
 
 class Response_Status(Enum):  # noqa: N801 - MSAL's name
-    """What a program does about an error. The numbers are those of the public MSALRuntime enum."""
+    """The category of an error. The numbers are those of the public MSALRuntime enum."""
 
     Status_Unexpected = 0
     Status_Reserved = 1
@@ -103,23 +102,23 @@ class MSALRuntimeAccount:
     """An account that is connected to the broker."""
 
     def __init__(self, home_account_id: str, username: str) -> None:
-        """Keep who it is: object id, a dot, tenant id; and the user principal name."""
+        """Set the home account id, as ``<object id>.<tenant id>``, and the user principal name."""
         self.home_account_id = home_account_id
         self.username = username
 
     def get_account_id(self) -> str:
-        """Return the object id in the home directory, which MSAL keeps as `local_account_id`."""
+        """Return the object id in the home tenant, which MSAL keeps as `local_account_id`."""
         return self.home_account_id.partition(".")[0]
 
     def get_client_info(self) -> str:
-        """Return the home account id as token replies have it: base64url JSON."""
+        """Return the home account id as `client_info` of a token response: base64url JSON."""
         uid, _, utid = self.home_account_id.partition(".")
         info = json.dumps({"uid": uid, "utid": utid})
         return base64.urlsafe_b64encode(info.encode()).decode().rstrip("=")
 
 
 class MSALRuntimeResult:
-    """What a request ended with: an error, or what was asked for."""
+    """The result of a request: an error, a token or an account."""
 
     def __init__(
         self,
@@ -128,51 +127,51 @@ class MSALRuntimeResult:
         account: MSALRuntimeAccount | None = None,
         token: Token | None = None,
     ) -> None:
-        """Keep what there is."""
+        """Set the parts of the result that exist."""
         self._error = error
         self._account = account
         self._token = token
 
     def get_error(self) -> MSALRuntimeError | None:
-        """Return what went wrong, or None."""
+        """Return the error, or None if the request succeeded."""
         return self._error
 
     def get_account(self) -> MSALRuntimeAccount | None:
-        """Return whose token it is or which account was found, or None."""
+        """Return the account of the token, or the account that was found, or None."""
         return self._account
 
     def get_access_token(self) -> str:
-        """Return the access token, or an empty text."""
+        """Return the access token, or an empty string if there is none."""
         return self._token.token if self._token else ""
 
     def get_access_token_expiry_time(self) -> int:
-        """Return when the token stops being valid, in seconds since 1970."""
+        """Return when the token expires, in seconds since 1970 (UTC), or 0 if there is none."""
         return self._token.expires_on if self._token else 0
 
     def get_granted_scopes(self) -> list[str]:
-        """Return what was granted, at least what was asked for."""
+        """Return the scopes that the provider granted, which include all requested scopes."""
         return list(self._token.scopes) if self._token else []
 
     def is_pop_authorization(self) -> bool:
-        """Tell whether the token is a signed HTTP request."""
+        """Return whether the token is a signed HTTP request."""
         return self._token is not None and self._token.token_type == "pop"  # noqa: S105
 
     def get_authorization_header(self) -> str:
-        """Return what an HTTP request carries as `Authorization`."""
+        """Return the value of the HTTP header `Authorization`, or an empty string."""
         return f"{self._token.token_type} {self._token.token}" if self._token else ""
 
     def get_raw_id_token(self) -> str:
-        """Return the ID token as it was issued, a JWT, or an empty text."""
+        """Return the ID token as a JWT, or an empty string if there is none."""
         return (self._token and self._token._id_token) or ""
 
     def get_id_token(self) -> str:
-        """Return the claims of the ID token as JSON, or an empty text."""
+        """Return the claims of the ID token as JSON, or an empty string if there is none."""
         _, _, rest = self.get_raw_id_token().partition(".")
         payload = rest.partition(".")[0]
         return base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)).decode()
 
     def get_telemetry_data(self) -> dict[str, str]:
-        """Return how the token was had. No account is named."""
+        """Return where the broker got the token from. No account is named."""
         return {"keybearer_source": self._token.source} if self._token else {}
 
 
@@ -180,7 +179,7 @@ Callback = Callable[[MSALRuntimeResult], object]
 
 
 class CallbackData:
-    """Where a program waits for the result: `signal` is set when `result` is there."""
+    """Lets a thread wait for a result: `signal` is set once `result` is."""
 
     def __init__(self, is_interactive: bool = False) -> None:
         """Prepare for the next request of this thread."""
@@ -190,13 +189,13 @@ class CallbackData:
         _thread.signal = self.signal
 
     def complete(self, result: MSALRuntimeResult) -> None:
-        """Take the result and wake whoever waits."""
+        """Set the result and wake the waiting thread."""
         self.result = result
         self.signal.set()
 
 
 class _Signal(threading.Event):
-    """Gives the request up if whoever waits for it is interrupted, by Ctrl-C for example."""
+    """Cancels the request if the waiting thread is interrupted, for example by Ctrl-C."""
 
     call: RuntimeCall | None = None
 
@@ -218,12 +217,13 @@ class _Log:
     names_accounts = False
 
     def write(self, message: str) -> None:
-        """Tell the program, whose log may not end a request."""
+        """Call the program's callback, whose exceptions must not end a request."""
         if self.callback:
             try:
                 self.callback(message, LogLevel.DEBUG)
             except Exception:
-                logging.getLogger(__name__).debug("the program's log failed", exc_info=True)
+                message = "the program's logging callback failed"
+                logging.getLogger(__name__).debug(message, exc_info=True)
 
 
 _thread = _Thread()
@@ -239,13 +239,13 @@ def _broker() -> Runtime:
 
 
 def register_logging_callback(callback: Callable[[str, LogLevel], object]) -> None:
-    """Find this machine's broker, or start it, and tell `callback` about every request.
+    """Find or start this machine's broker, and call `callback` with the log lines of all requests.
 
-    Raises RuntimeError if there is none and none can be started; MSAL then does without.
+    :raises RuntimeError: There is no broker and none can be started. MSAL then signs in itself.
     """
     global _runtime  # noqa: PLW0603
     call = _broker().connect()
-    with _begun(call) as waiting:
+    with _start(call) as waiting:
         try:
             waiting.recv(1)
         except BaseException:
@@ -253,7 +253,7 @@ def register_logging_callback(callback: Callable[[str, LogLevel], object]) -> No
             raise
     found: str | MSALRuntimeError = call.result()
     if isinstance(found, MSALRuntimeError):
-        # Whoever tries again may have changed the environment.
+        # A new attempt must read the environment again.
         _runtime = None
         raise RuntimeError(found.get_context())
     _log.callback = callback
@@ -261,26 +261,26 @@ def register_logging_callback(callback: Callable[[str, LogLevel], object]) -> No
 
 
 def set_is_pii_enabled(enabled: int) -> None:
-    """Name accounts in the log from now on, or no longer. Secrets are never named."""
+    """Set whether log lines name accounts. Secrets are never logged."""
     _log.names_accounts = bool(enabled)
 
 
 def get_console_window() -> int:
-    """Return no window: brokers on Linux have no use for one."""
+    """Return 0: brokers on Linux need no window."""
     return 0
 
 
 def get_desktop_window() -> int:
-    """Return no window: brokers on Linux have no use for one."""
+    """Return 0: brokers on Linux need no window."""
     return 0
 
 
 def signin_silently(
     parameters: MSALRuntimeAuthParameters, correlation_id: str, callback: Callback
 ) -> RuntimeCall:
-    """Get a token of the account that signed in last, asking nobody."""
+    """Get a token of the account that signed in last, without a prompt."""
     call = _broker().acquire_silently(parameters, correlation_id, None)
-    return _start(call, _tells("signin_silently", correlation_id, callback))
+    return _run(call, _on_token("signin_silently", correlation_id, callback))
 
 
 def acquire_token_silently(
@@ -289,9 +289,9 @@ def acquire_token_silently(
     account: MSALRuntimeAccount,
     callback: Callback,
 ) -> RuntimeCall:
-    """Get a token of this account, asking nobody."""
+    """Get a token of this account, without a prompt."""
     call = _broker().acquire_silently(parameters, correlation_id, account.home_account_id)
-    return _start(call, _tells("acquire_token_silently", correlation_id, callback))
+    return _run(call, _on_token("acquire_token_silently", correlation_id, callback))
 
 
 def signin_interactively(
@@ -301,15 +301,15 @@ def signin_interactively(
     login_hint: str | None,
     callback: Callback,
 ) -> RuntimeCall:
-    """Get a token with the person's help, as `login_hint` or as whoever they choose to be."""
+    """Get a token of the account `login_hint`, or of one that the person picks, with a prompt."""
     call = _broker().acquire_interactively(parameters, correlation_id, login_hint)
-    return _start(call, _tells("signin_interactively", correlation_id, callback))
+    return _run(call, _on_token("signin_interactively", correlation_id, callback))
 
 
 def read_account_by_id(account_id: str, correlation_id: str, callback: Callback) -> RuntimeCall:
-    """Find a connected account by its object id; the result has none if it is not connected.
+    """Find a connected account by its object id; the result has no account if it is not connected.
 
-    The object id is the one in the home directory, or in the one the account was last seen in.
+    The object id is the one in the home tenant, or in the tenant where the account was last used.
     """
 
     def done(outcome: list[tuple[str, str, str]] | MSALRuntimeError) -> None:
@@ -325,15 +325,15 @@ def read_account_by_id(account_id: str, correlation_id: str, callback: Callback)
         )
         callback(MSALRuntimeResult(account=next(found, None)))
 
-    return _start(_broker().accounts(correlation_id), done)
+    return _run(_broker().accounts(correlation_id), done)
 
 
 def signout_silently(
     client_id: str, correlation_id: str, account: MSALRuntimeAccount, callback: Callback
 ) -> None:
-    """Sign the account out of this app, in this process.
+    """Sign the account out of this app, in this process only.
 
-    Other programs stay signed in. `keybearer logout` signs out of all of them.
+    Other programs stay signed in. The command `keybearer logout` signs out of all programs.
     """
     error = _broker().sign_out(client_id, account.home_account_id)
     if error:
@@ -344,27 +344,27 @@ def signout_silently(
 
 
 def install() -> None:
-    """Have MSAL import this module where it wants Microsoft's; once more does nothing.
+    """Make MSAL import this module instead of Microsoft's runtime. A second call does nothing.
 
-    Raises RuntimeError if Microsoft's is loaded already: MSAL would go on with it.
+    :raises RuntimeError: Microsoft's runtime is already loaded, and MSAL would keep using it.
     """
-    ours = sys.modules[__name__]
-    if sys.modules.setdefault(NAME, ours) is not ours:
+    module = sys.modules[__name__]
+    if sys.modules.setdefault(NAME, module) is not module:
         raise RuntimeError(
-            f"{NAME} is loaded already, from {getattr(sys.modules[NAME], '__file__', None)}; "
+            f"{NAME} is already loaded from {getattr(sys.modules[NAME], '__file__', None)}; "
             "call keybearer.install_msal_runtime() before MSAL is first used with a broker"
         )
 
 
-def _tells(
+def _on_token(
     operation: str, correlation_id: str, callback: Callback
 ) -> Callable[[Token | MSALRuntimeError], None]:
     def done(outcome: Token | MSALRuntimeError) -> None:
         if isinstance(outcome, MSALRuntimeError):
             callback(_failed(operation, correlation_id, outcome))
             return
-        whose = f" of {outcome.username}" if _log.names_accounts else ""
-        _log.write(f"{operation} {correlation_id}: a token{whose} from {outcome.source}")
+        account = f" of {outcome.username}" if _log.names_accounts else ""
+        _log.write(f"{operation} {correlation_id}: got a token{account} from {outcome.source}")
         account = MSALRuntimeAccount(outcome.home_account_id, outcome.username)
         callback(MSALRuntimeResult(account=account, token=outcome))
 
@@ -372,30 +372,33 @@ def _tells(
 
 
 def _failed(operation: str, correlation_id: str, error: MSALRuntimeError) -> MSALRuntimeResult:
-    # The text may name accounts.
+    # The message of the error may name accounts.
     details = f": {error.get_context()}" if _log.names_accounts else ""
     _log.write(f"{operation} {correlation_id}: {error.get_status().name}{details}")
     return MSALRuntimeResult(error=error)
 
 
-def _start(call: RuntimeCall, done: Callable[[Any], None]) -> RuntimeCall:
-    """Begin, and have a thread tell the result. Whoever waits in this one can give the call up."""
-    waiting = _begun(call)
+def _run(call: RuntimeCall, done: Callable[[Any], None]) -> RuntimeCall:
+    """Start the call and pass its result to `done` in a new thread.
 
-    def tell() -> None:
+    An interrupt of the thread that waits with this thread's CallbackData cancels the call.
+    """
+    waiting = _start(call)
+
+    def wait() -> None:
         with waiting:
             waiting.recv(1)
         done(call.result())
 
-    threading.Thread(target=tell, name="keybearer", daemon=True).start()
+    threading.Thread(target=wait, name="keybearer", daemon=True).start()
     if _thread.signal:
         _thread.signal.call = call
     return call
 
 
-def _begun(call: RuntimeCall) -> socket.socket:
-    """Begin. The socket ends with the call."""
+def _start(call: RuntimeCall) -> socket.socket:
+    """Start the call; return a socket that reaches its end of file when the call has finished."""
     waiting = socket.socket(fileno=call.start())
-    # The program may have set a default for sockets.
+    # The program may have set a default timeout for sockets.
     waiting.settimeout(None)
     return waiting

@@ -1,13 +1,13 @@
-"""Runs a program so that its sign-ins with MSAL Python go through this machine's broker.
+"""Runs a program whose sign-ins with MSAL Python then go through this machine's broker.
 
     python -m keybearer.msal_runtime -m MODULE [ARGUMENT...]
     python -m keybearer.msal_runtime PROGRAM [ARGUMENT...]
 
 PROGRAM is a Python file, or the name of a command that a package of this Python installed. It runs
-in this interpreter, so this has to be the Python that the program is installed in. None of its
-files is changed. Two defaults of MSAL's public client are, in this process:
-`enable_broker_on_linux` is true, and `parent_window_handle` is the console, which MSAL insists on
-before it asks a broker.
+in this interpreter, so use the Python in which the program is installed. None of its files is
+changed. In this process, two defaults of MSAL's public client are different:
+`enable_broker_on_linux` is true, and `parent_window_handle` is the console, without which MSAL asks
+no broker.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ USAGE = "usage: python -m keybearer.msal_runtime [-m MODULE | PROGRAM] [ARGUMENT
 
 
 def main(arguments: list[str]) -> object:
-    """Run the program; the result is what it exits with."""
+    """Run the program; return the argument for `sys.exit`."""
     if arguments[:1] == ["-m"] and len(arguments) > 1:
         module, rest = arguments[1], arguments[2:]
         opt_in()
@@ -40,8 +40,8 @@ def main(arguments: list[str]) -> object:
     command = None if is_file else installed_command(program)
     if command is None and not is_file:
         return (
-            f"there is no file and no command of this Python named {program}; what is started by a "
-            f"shell script, name by its module: -m azure.cli for az\n{USAGE}"
+            f"there is no file and no command of this Python named {program}; for a program that a "
+            f"shell script starts, use its module, such as -m azure.cli for az\n{USAGE}"
         )
     opt_in()
     sys.argv = arguments
@@ -53,31 +53,33 @@ def main(arguments: list[str]) -> object:
 
 
 def opt_in() -> None:
-    """Install the runtime, and have every public client use it that does not say otherwise."""
+    """Install the runtime and change the defaults of MSAL's public client to use it."""
     msal_runtime.install()
     try:
         client = importlib.import_module("msal").PublicClientApplication
     except ImportError as missing:
-        raise SystemExit(f"this Python ({sys.executable}) has no msal: {missing}") from missing
-    made, asked = client.__init__, client.acquire_token_interactive
+        raise SystemExit(
+            f"msal is not installed for this Python ({sys.executable}): {missing}"
+        ) from missing
+    original_init, original_acquire = client.__init__, client.acquire_token_interactive
 
-    @functools.wraps(made)
-    def make(self: Any, *args: Any, **kwargs: Any) -> None:
+    @functools.wraps(original_init)
+    def init(self: Any, *args: Any, **kwargs: Any) -> None:
         if kwargs.get("enable_broker_on_linux") is None:
             kwargs["enable_broker_on_linux"] = True
-        made(self, *args, **kwargs)
+        original_init(self, *args, **kwargs)
 
-    @functools.wraps(asked)
-    def ask(self: Any, *args: Any, **kwargs: Any) -> Any:
+    @functools.wraps(original_acquire)
+    def acquire(self: Any, *args: Any, **kwargs: Any) -> Any:
         if kwargs.get("parent_window_handle") is None and len(args) <= ARGUMENTS_BEFORE_WINDOW:
             kwargs["parent_window_handle"] = self.CONSOLE_WINDOW_HANDLE
-        return asked(self, *args, **kwargs)
+        return original_acquire(self, *args, **kwargs)
 
-    client.__init__, client.acquire_token_interactive = make, ask
+    client.__init__, client.acquire_token_interactive = init, acquire
 
 
 ARGUMENTS_BEFORE_WINDOW = 9
-"""What may come before `parent_window_handle` by position."""
+"""The number of positional arguments before `parent_window_handle`."""
 
 
 def installed_command(name: str) -> metadata.EntryPoint | None:
@@ -90,4 +92,4 @@ def installed_command(name: str) -> metadata.EntryPoint | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))  # type: ignore[arg-type] # what a program returns, it exits with
+    sys.exit(main(sys.argv[1:]))  # type: ignore[arg-type] # the program's own result, of any type

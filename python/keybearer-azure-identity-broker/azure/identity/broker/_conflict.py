@@ -1,8 +1,8 @@
 """Detects Microsoft's azure-identity-broker in the same directory, or earlier on ``sys.path``.
 
-Both distributions contain the module azure.identity.broker in the same files. In one directory, the
-one that is installed last overwrites the other, and uninstalling either breaks the other. Installers
-do not detect that.
+Both distributions contain the module azure.identity.broker in the same files. In one directory,
+the one that is installed last overwrites the other, and uninstalling either breaks the other.
+Installers do not detect that.
 
 The build backend loads this file by its path, so it must not import its own package.
 """
@@ -35,8 +35,8 @@ The package keybearer is not affected: from keybearer import InteractiveBrowserB
 def find(directories: Iterable[str]) -> str | None:
     """Return the directory in which the other distribution is installed, or None.
 
-    Only names of directories are read: importing importlib.metadata would take longer than importing
-    all of Keybearer.
+    Only names of directories are read: importing importlib.metadata would take longer than
+    importing all of Keybearer.
     """
     for directory in dict.fromkeys(directories):
         try:
