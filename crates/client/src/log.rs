@@ -20,7 +20,7 @@ impl Settings {
     /// Notes that a request is made.
     pub(crate) fn begin(&self, what: &'static str, parameters: &TokenParameters) -> Begun {
         let (names, correlation_id) = (self.enable_support_logging, &parameters.correlation_id);
-        tracing::debug!(%correlation_id, "requesting got a token {what}");
+        tracing::debug!(%correlation_id, "requesting a token {what}");
         if names {
             tracing::debug!(
                 %correlation_id,

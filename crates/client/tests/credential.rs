@@ -363,7 +363,7 @@ async fn people_are_named_in_the_log_on_request_only_and_secrets_never_inv_i5() 
         let _ = credential(&broker, options).acquire(QUERY).await;
     }
     let log = check.log();
-    assert!(log.contains("ask for a token without the person"), "{log}");
+    assert!(log.contains("requesting a token without the person"), "{log}");
     assert!(log.contains("named-in-the-log@contoso.example"), "{log}");
     check.assert_clean();
 }

@@ -180,7 +180,7 @@ async fn without_any_broker_the_error_says_what_was_tried_and_what_to_do_about_e
     let wsl = Wsl::new();
     let broken = support::script(&wsl.place("windows/proxy.exe"), "exit 1");
     let broken = broken.to_str().unwrap();
-    for (proxy, hint) in [("/nowhere/proxy.exe", "whole path"), (broken, "wsl.exe --update")] {
+    for (proxy, hint) in [("/nowhere/proxy.exe", "absolute path"), (broken, "wsl.exe --update")] {
         let error = accounts(&wsl.broker(proxy)).await.unwrap_err();
         assert_eq!(*error.kind(), ErrorKind::Unavailable(Missing::Broker), "{error}");
         for part in ["run/keybearer", "session bus", "not installed", "proxy"] {

@@ -217,7 +217,7 @@ async fn i2_the_broker_calls_back_the_caller_and_nobody_else_gets_to_its_present
     let reply = stranger.call_method(Some(client), path.as_str(), interface, "present", &act);
     let reply = reply.await.unwrap();
     let reply: String = reply.body().deserialize().unwrap();
-    assert!(reply.contains("another program"), "{reply}");
+    assert!(reply.contains("only the broker may use"), "{reply}");
     assert!(caller_ui.shown().browsers.is_empty());
     call.abort();
 }

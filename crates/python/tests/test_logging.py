@@ -53,7 +53,7 @@ def test_the_log_names_people_on_request_and_secrets_never(
     with caplog.at_level(logging.DEBUG):
         ask(options)
     ours = [record for record in caplog.records if record.name == "keybearer"]
-    assert any("ask for a token" in record.message for record in ours)
+    assert any("requesting a token" in record.message for record in ours)
     assert {record.levelno for record in ours} <= {logging.DEBUG, logging.INFO}
     text = "\n".join(record.message for record in ours)
     assert "correlation_id=" in text
