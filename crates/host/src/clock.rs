@@ -47,8 +47,8 @@ fn uptime() -> Duration {
 /// expires tokens in time.
 #[cfg(not(target_os = "linux"))]
 fn uptime() -> Duration {
-    static FIRST: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
-    FIRST.get_or_init(std::time::Instant::now).elapsed()
+    static FIRST: std::sync::OnceLock<Instant> = std::sync::OnceLock::new();
+    FIRST.get_or_init(Instant::now).elapsed()
 }
 
 #[cfg(test)]
