@@ -74,7 +74,7 @@ fn a_sign_in_with_the_browser_is_there_for_the_next_command() {
     }
 
     let doctor = profile.run(&["doctor"]).1;
-    for part in ["this Windows has none", "sealed for you (DPAPI)", "of sign-ins with the browser"]
+    for part in ["this Windows has none", "sealed for you (DPAPI)", "for sign-ins with the browser"]
     {
         assert!(doctor.contains(part), "{doctor}");
     }
