@@ -22,7 +22,7 @@ use keybearer_testkit::{bearer_contract_tests, contract_tests, sample};
 use serde_json::{Value, json};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-const WAM_LIMIT: Duration = Duration::from_secs(10);
+const WAM_LIMIT: Duration = Duration::from_secs(60);
 
 /// The provider, for one test at a time.
 struct WindowsStage {

@@ -128,7 +128,7 @@ macro_rules! signing_contract_tests {
 const TOLERANCE: Duration = Duration::from_millis(200);
 
 /// Long enough for any answer that does not wait for a person.
-const CONTRACT_LIMIT: Duration = Duration::from_secs(10);
+const CONTRACT_LIMIT: Duration = Duration::from_secs(60);
 
 /// Each connected account is in the list.
 pub async fn connected_accounts_are_listed(fixture: &dyn ContractFixture) {
